@@ -1,0 +1,190 @@
+"""Bit masks as run lengths and as polygons, exact both ways.
+
+A mask is a bool or uint8 array of shape (height, width); any value other than 0 is foreground. Run lengths are those of
+CVAT: row-major inside a box whose right and bottom are inclusive, background first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import MaskError
+
+Bitmap = NDArray[np.bool_] | NDArray[np.uint8]
+Ring = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """Run lengths (int32, background first, row-major) inside `box` (left, top, right, bottom, inclusive)."""
+
+    lengths: NDArray[np.int32]
+    box: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """One connected part of a mask: an outer ring and the rings of its holes, each float64 of shape (points, 2)."""
+
+    outer: Ring
+    holes: tuple[Ring, ...]
+
+
+def bounding_box(mask: Bitmap) -> tuple[int, int, int, int] | None:
+    """Return left, top, right, bottom (inclusive) of the foreground, or None where there is none."""
+    binary = _as_uint8(mask)
+    x, y, width, height = cv2.boundingRect(binary)
+    if width == 0 or height == 0:
+        return None
+    return x, y, x + width - 1, y + height - 1
+
+
+def encode(mask: Bitmap, box: tuple[int, int, int, int] | None = None) -> Runs | None:
+    """Encode the foreground as runs inside its bounding box.
+
+    Args:
+        mask: shape (height, width), any value other than 0 is foreground.
+        box: encode this part instead of the bounding box.
+
+    Returns:
+        The runs, or None for an empty mask (CVAT must not be given one).
+    """
+    binary = _as_uint8(mask)
+    found = box or bounding_box(binary)
+    if found is None:
+        return None
+    left, top, right, bottom = found
+    crop = binary[top : bottom + 1, left : right + 1]
+    flat = np.ascontiguousarray(crop).reshape(-1).view(np.bool_)
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    starts_inside = bool(flat[0])
+    edges = np.empty(len(changes) + 2 + starts_inside, dtype=np.int64)
+    edges[: 1 + starts_inside] = 0
+    edges[1 + starts_inside : -1] = changes
+    edges[-1] = flat.size
+    return Runs(np.diff(edges).astype(np.int32), found)
+
+
+def decode(runs: Runs, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Decode runs into a mask of `size` (width, height).
+
+    Raises:
+        MaskError: the runs are negative or do not sum to the area of the box, or the box lies outside the picture.
+    """
+    width, height = size
+    left, top, right, bottom = runs.box
+    check_runs(runs, size)
+    ends = np.cumsum(runs.lengths, dtype=np.int64)
+    values = np.arange(len(runs.lengths), dtype=np.int64) & 1
+    if len(runs.lengths) * 8 < int(ends[-1]):
+        flat = _filled(ends)
+    else:
+        flat = np.repeat(values.astype(np.bool_), runs.lengths)
+    mask = np.zeros((height, width), dtype=np.bool_)
+    mask[top : bottom + 1, left : right + 1] = flat.reshape(bottom - top + 1, right - left + 1)
+    return mask
+
+
+def check_runs(runs: Runs, size: tuple[int, int]) -> None:
+    """Check runs against their box and a picture of `size` (width, height), as the server does not.
+
+    Raises:
+        MaskError: the runs are negative or do not sum to the area of the box, or the box lies outside the picture.
+    """
+    left, top, right, bottom = runs.box
+    if not (0 <= left <= right < size[0] and 0 <= top <= bottom < size[1]):
+        raise MaskError(f"mask box {runs.box} does not lie in a picture of {size[0]}x{size[1]}")
+    if len(runs.lengths) and int(runs.lengths.min()) < 0:
+        raise MaskError("mask has a negative run length")
+    area = (right - left + 1) * (bottom - top + 1)
+    total = int(runs.lengths.sum(dtype=np.int64))
+    if total != area:
+        raise MaskError(f"mask runs sum to {total}, its box {runs.box} holds {area} pixels")
+
+
+def components(mask: Bitmap) -> list[NDArray[np.bool_]]:
+    """Split a mask into its 8-connected parts, each of the mask's own shape, largest first."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(_as_uint8(mask), connectivity=8)
+    order = sorted(range(1, count), key=lambda i: (-int(stats[i, cv2.CC_STAT_AREA]), i))
+    return [labels == i for i in order]
+
+
+def to_regions(mask: Bitmap, tolerance: float = 0.0) -> list[Region]:
+    """Trace the outlines of a mask through the centres of its border pixels.
+
+    Args:
+        mask: shape (height, width).
+        tolerance: largest distance in pixels by which Douglas-Peucker simplification may move an outline
+            (Douglas & Peucker 1973); 0 keeps every corner.
+
+    Returns:
+        One region per 8-connected part with its holes; parts of fewer than three outline points keep what they have.
+    """
+    contours, hierarchy = cv2.findContours(_as_uint8(mask), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    if hierarchy is None:
+        return []
+    rings = [_simplified(np.asarray(contour), tolerance) for contour in contours]
+    tree = hierarchy[0]
+    regions = []
+    for index, (_next, _previous, child, parent) in enumerate(tree):
+        if parent != -1:
+            continue
+        holes = []
+        while child != -1:
+            holes.append(rings[child])
+            child = tree[child][0]  # noqa: PLW2901 - walks the sibling list
+        regions.append(Region(rings[index], tuple(holes)))
+    return regions
+
+
+def bridged(region: Region) -> Ring:
+    """Join a region's holes to its outer ring by slits, so that one ring describes it (CVAT polygons have no holes).
+
+    Each hole is joined at the nearest pair of points, rightmost holes first. The slit has no width: rasterized with
+    the even-odd rule the ring gives the region with its holes, but for the pixels on the slit itself.
+    """
+    ring = region.outer
+    for hole in sorted(region.holes, key=lambda h: -float(h[:, 0].max())):
+        gaps = ((ring[:, None, :] - hole[None, :, :]) ** 2).sum(axis=2)
+        at, start = np.unravel_index(int(np.argmin(gaps)), gaps.shape)
+        turned = np.roll(hole, -int(start), axis=0)
+        ring = np.concatenate([ring[: at + 1], turned, turned[:1], ring[at:]])
+    return ring
+
+
+def from_rings(rings: list[Ring], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Rasterize rings into a mask of `size` (width, height) by the even-odd rule, outlines included.
+
+    Coordinates are rounded to whole pixels, so a ring traced by `to_regions` with tolerance 0 gives its part back
+    exactly where it has no holes.
+    """
+    canvas = np.zeros((size[1], size[0]), dtype=np.uint8)
+    if rings:
+        cv2.fillPoly(canvas, [np.rint(ring).astype(np.int32).reshape(-1, 1, 2) for ring in rings], (1,))
+    return canvas.view(np.bool_)
+
+
+def _as_uint8(mask: Bitmap) -> NDArray[np.uint8]:
+    if mask.ndim != 2:
+        raise MaskError(f"a mask has two dimensions, this one has {mask.ndim}")
+    if mask.dtype == np.bool_:
+        return mask.view(np.uint8)
+    return (mask != 0).view(np.uint8)
+
+
+def _filled(ends: NDArray[np.int64]) -> NDArray[np.bool_]:
+    flat = np.zeros(int(ends[-1]), dtype=np.bool_)
+    for start, stop in zip(ends[0::2].tolist(), ends[1::2].tolist(), strict=False):
+        flat[start:stop] = True
+    return flat
+
+
+def _simplified(contour: NDArray[np.int32], tolerance: float) -> Ring:
+    if tolerance > 0 and len(contour) > 3:
+        kept = np.asarray(cv2.approxPolyDP(contour, tolerance, True))
+        contour = kept if len(kept) >= 3 else contour
+    return contour.reshape(-1, 2).astype(np.float64)

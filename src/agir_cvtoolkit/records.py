@@ -1,0 +1,165 @@
+"""Records and what is known of them: the values that cross the doorways between rooms."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+FieldValue = str | int | float | bool | None
+ImageMode = str  # "full_image" or "cutout"; validated where it is configured
+
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]|^\.+|[. ]+$')
+_MAX_STEM_BYTES = 180
+
+
+def file_stem(record_id: str) -> str:
+    """Return a name for the files of a record: the id itself where that is safe, else a safe form with a hash.
+
+    Spaces, umlauts and ``&%#`` stay. Path separators, control characters, what Windows forbids, leading dots, and
+    trailing dots and spaces become ``_``; a changed or shortened name gets the first eight hex digits of the id's
+    SHA-256 behind it, so two ids never share a name.
+    """
+    safe = _UNSAFE.sub("_", record_id)
+    encoded = safe.encode("utf-8", "surrogatepass")
+    if safe == record_id and safe and len(encoded) <= _MAX_STEM_BYTES:
+        return record_id
+    digest = hashlib.sha256(record_id.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    short = encoded[: _MAX_STEM_BYTES - 9].decode("utf-8", "ignore")
+    return f"{short}-{digest}"
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in pixels: left, top, width, height."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def scaled(self, from_size: tuple[int, int], to_size: tuple[int, int]) -> Box:
+        """Return the box in a picture of `to_size`, given in one of `from_size` (both width, height)."""
+        sx, sy = to_size[0] / from_size[0], to_size[1] / from_size[1]
+        return Box(self.x * sx, self.y * sy, self.width * sx, self.height * sy)
+
+    def clipped(self, size: tuple[int, int]) -> Box | None:
+        """Return the part inside a picture of `size` (width, height), or None where nothing is left."""
+        left, top = max(0.0, self.x), max(0.0, self.y)
+        right, bottom = min(float(size[0]), self.x + self.width), min(float(size[1]), self.y + self.height)
+        if right <= left or bottom <= top:
+            return None
+        return Box(left, top, right - left, bottom - top)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One picture, or one cutout of a picture, that a source offers.
+
+    Attributes:
+        record_id: the cutout id, in full-image mode the image id; any text.
+        image_path: the picture file; None where the source names none.
+        crop: the part of the picture that the record is, in pixels of `reference_size`; None for the whole picture.
+        boxes: the objects that the source knows in this picture, in pixels of `reference_size`.
+        reference_size: width and height that boxes and crop refer to; None means the picture's own.
+        common_name: species name as the source spells it, or None.
+        class_id: 1..255, the mask value of the foreground; 255 where the source has none.
+        values: the row, or, where several rows were joined into one picture, the values that all of them share.
+        conflicts: names of columns in which the joined rows differ.
+        box_values: one row per box, in the order of `boxes`.
+    """
+
+    record_id: str
+    image_path: Path | None
+    crop: Box | None = None
+    boxes: tuple[Box, ...] = ()
+    reference_size: tuple[int, int] | None = None
+    common_name: str | None = None
+    class_id: int = 255
+    values: Mapping[str, FieldValue] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    conflicts: frozenset[str] = frozenset()
+    box_values: tuple[Mapping[str, FieldValue], ...] = field(default=(), hash=False)
+
+    @property
+    def stem(self) -> str:
+        """Name of the record's files, without suffix."""
+        return file_stem(self.record_id)
+
+
+@dataclass(frozen=True)
+class ManifestEntry:
+    """One line of ``manifest.jsonl``: one record, predicted.
+
+    Attributes:
+        image_path: relative to the run's folder, or None where pictures were not saved.
+        mask_path: relative to the run's folder, or None where masks were not saved.
+        width, height: of the original that lies in the run, in pixels.
+        sha256: of the file at `image_path`.
+        model: name of the predictor and version of its weights.
+        uncertainty: in [0, 1], larger is less sure.
+        edge_occupancy: share of the picture's one-pixel border that is foreground.
+        foreground_share: share of the picture that is foreground.
+        source_path: the file that the source named, absolute.
+    """
+
+    record_id: str
+    common_name: str | None
+    image_path: str | None
+    mask_path: str | None
+    width: int
+    height: int
+    sha256: str | None
+    model: str
+    uncertainty: float
+    edge_occupancy: float
+    inference_time_ms: float
+    foreground_share: float = 0.0
+    class_id: int = 255
+    image_mode: str = "full_image"
+    source_path: str | None = None
+    cutout_path: str | None = None
+    colorized_mask_path: str | None = None
+    viz_path: str | None = None
+    label_values: Mapping[str, FieldValue] = field(default_factory=dict, hash=False)
+    conflicts: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """Return the line, without the newline."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, line: str) -> ManifestEntry:
+        """Read a line; fields of newer versions are ignored, missing optional ones take their defaults.
+
+        Raises:
+            ValueError: the line is no JSON object or lacks a required field.
+        """
+        data: Any = json.loads(line)
+        if not isinstance(data, dict):
+            raise ValueError("not a JSON object")
+        known = {f.name for f in fields(cls)}
+        values = {key: value for key, value in data.items() if key in known}
+        values["conflicts"] = tuple(values.get("conflicts", ()))
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ValueError(str(error)) from error
+
+
+@dataclass(frozen=True)
+class Item:
+    """What happened to one record: the lists that end every stage.
+
+    Attributes:
+        outcome: ``skipped`` or ``failed``.
+        reason: in words, without the record's id.
+    """
+
+    record_id: str
+    outcome: str
+    reason: str

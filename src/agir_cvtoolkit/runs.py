@@ -1,0 +1,356 @@
+"""Run folders: one pass over a set of records, through which the stages find each other.
+
+Every file is written under a temporary name and renamed, so a killed stage leaves whole files or none. The layout is
+that of section "What lies in a run" of the documentation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from ._version import __version__
+from .errors import ConfigError, DataError, NoRunError
+from .records import ManifestEntry, file_stem
+
+CURRENT = "current"
+_STATE_DIR = ".state"
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path` to write to, and rename it to `path` when the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name[:80]}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write a UTF-8 file whole or not at all."""
+    write_bytes(path, content.encode("utf-8"))
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a JSON file, indented, whole or not at all."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def fingerprint(*parts: object) -> str:
+    """Return a short hash of any JSON-like values: equal inputs and configuration give the same stage pass."""
+    text = json.dumps(parts, sort_keys=True, default=str, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class StagePass:
+    """One pass of a stage over a run.
+
+    Attributes:
+        state: ``new`` when nothing was there, ``continued`` after an unfinished pass with the same inputs and
+            configuration, ``done`` after a finished one, ``replaced`` when an earlier pass with others was moved to
+            ``history/<stage>/<number>/``.
+        number: 1 for the first pass of this stage in the run.
+    """
+
+    stage: str
+    fingerprint: str
+    number: int
+    state: Literal["new", "continued", "done", "replaced"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder."""
+
+    run_id: str
+    root: Path
+
+    def path(self, *parts: str) -> Path:
+        """Return a path inside the run; its folder appears when something is written."""
+        return self.root.joinpath(*parts)
+
+    def inside(self, relative: str) -> Path:
+        """Resolve a path that a file of the run names.
+
+        Raises:
+            DataError: the path leads out of the run.
+        """
+        path = (self.root / relative).resolve()
+        if not path.is_relative_to(self.root.resolve()):
+            raise DataError(f"{relative} leads out of run {self.run_id}", "Run infer-seg again.")
+        return path
+
+    # --- manifest -----------------------------------------------------------------------------------------------
+
+    @property
+    def manifest_path(self) -> Path:
+        """The manifest of predictions."""
+        return self.path("manifest.jsonl")
+
+    def append_manifest(self, entry: ManifestEntry) -> None:
+        """Append one line durably; a torn line of a killed process is dropped by the next reader."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        line = (entry.to_json() + "\n").encode("utf-8", "surrogatepass")
+        with self.manifest_path.open("ab") as stream:
+            if stream.tell() and not _ends_with_newline(self.manifest_path):
+                stream.write(b"\n")
+            stream.write(line)
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def read_manifest(self) -> list[ManifestEntry]:
+        """Read the manifest; the last line of a record wins, a torn last line is ignored.
+
+        Raises:
+            NoRunError: there is none.
+            DataError: a line in the middle is damaged.
+        """
+        path = self.manifest_path
+        if not path.is_file():
+            raise NoRunError(
+                f"run {self.run_id} has no manifest.jsonl",
+                "Predict first: agir-cvtoolkit infer-seg -o seg_inference.output.save_images=true",
+            )
+        entries: dict[str, ManifestEntry] = {}
+        lines = path.read_bytes().decode("utf-8", "surrogatepass").split("\n")
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                entry = ManifestEntry.from_json(line)
+            except ValueError as error:
+                if number == len(lines):
+                    continue
+                raise DataError(f"{path} line {number} is damaged: {error}", "Run infer-seg again.") from error
+            entries[entry.record_id] = entry
+        return list(entries.values())
+
+    # --- passes -------------------------------------------------------------------------------------------------
+
+    def begin(self, stage: str, fingerprint: str, outputs: tuple[str, ...]) -> StagePass:
+        """Begin or continue a pass of a stage.
+
+        Args:
+            stage: the command's name.
+            fingerprint: of the stage's inputs and configuration.
+            outputs: names in the run's folder that the stage owns; those of an earlier pass with another
+                fingerprint move to ``history/<stage>/<number>/``.
+        """
+        known = self._state(stage)
+        if known.get("fingerprint") == fingerprint:
+            done = known.get("finished") is not None
+            return StagePass(stage, fingerprint, int(known["number"]), "done" if done else "continued")
+        number = int(known.get("number", 0)) + 1
+        moved = False
+        if known:
+            moved = self._retire(stage, int(known["number"]), outputs)
+        state = {"fingerprint": fingerprint, "number": number, "started": _now(), "finished": None}
+        write_json(self._state_path(stage), state)
+        return StagePass(stage, fingerprint, number, "replaced" if moved else "new")
+
+    def finish(self, stage_pass: StagePass) -> None:
+        """Say that a pass is complete, so that the same call again does nothing."""
+        state = self._state(stage_pass.stage) | {"finished": _now()}
+        write_json(self._state_path(stage_pass.stage), state)
+
+    def reopen(self, stage_pass: StagePass) -> None:
+        """Say that a finished pass must be continued (some of its outputs are gone)."""
+        state = self._state(stage_pass.stage) | {"finished": None}
+        write_json(self._state_path(stage_pass.stage), state)
+
+    def is_done(self, stage: str) -> bool:
+        """Whether the newest pass of a stage is complete."""
+        return self._state(stage).get("finished") is not None
+
+    def _retire(self, stage: str, number: int, outputs: tuple[str, ...]) -> bool:
+        target = self.path("history", stage, str(number))
+        moved = False
+        for name in outputs:
+            source = self.path(name)
+            if source.exists():
+                destination = target / name
+                destination.parent.mkdir(parents=True, exist_ok=True)
+                source.rename(destination)
+                moved = True
+        return moved
+
+    def _state_path(self, stage: str) -> Path:
+        return self.path(_STATE_DIR, f"{stage}.json")
+
+    def _state(self, stage: str) -> dict[str, Any]:
+        return read_json_object(self._state_path(stage))
+
+    # --- metrics and configuration --------------------------------------------------------------------------------
+
+    def write_metrics(self, stage: str, metrics: Mapping[str, object], *, number: int = 1) -> None:
+        """Write ``metrics.json``: the stage's object under its name, and its fields at the top level.
+
+        Objects of earlier passes are kept, oldest first, in the list ``history.<stage>``.
+        """
+        known = read_json_object(self.path("metrics.json"))
+        stages: dict[str, Any] = dict(known.get("stages", {}))
+        history: dict[str, Any] = dict(known.get("history", {}))
+        earlier = stages.get(stage)
+        if earlier is not None and earlier.get("pass", 1) != number:
+            history.setdefault(stage, []).append(earlier)
+        stages[stage] = dict(metrics) | {"pass": number}
+        content = dict(metrics) | stages | {"stages": stages, "history": history}
+        write_json(self.path("metrics.json"), content)
+
+    def read_metrics(self, stage: str) -> dict[str, Any]:
+        """Return the newest metrics of a stage, empty where it has not run."""
+        found = read_json_object(self.path("metrics.json")).get("stages", {}).get(stage, {})
+        return dict(found)
+
+    def write_config(self, stage: str, resolved: Mapping[str, object], command_line: tuple[str, ...]) -> None:
+        """Write ``cfg.<stage>.yaml``: resolved configuration, version, git commit, host and command line."""
+        runtime = {
+            "stage": stage,
+            "run_id": self.run_id,
+            "version": __version__,
+            "git_commit": _git_commit(),
+            "host": socket.gethostname(),
+            "created": _now(),
+            "command_line": list(command_line),
+        }
+        content = yaml.safe_dump(
+            {"runtime": runtime, **resolved}, sort_keys=False, allow_unicode=True, default_flow_style=False
+        )
+        write_text(self.path(f"cfg.{stage}.yaml"), content)
+
+
+def start_run(out_root: Path, name: str | None = None, subname: str | None = None) -> Run:
+    """Start a run and make it the current one.
+
+    Args:
+        out_root: the folder of all runs.
+        name, subname: the run's id is ``name/subname`` or ``name``; without a name it is a sortable time stamp.
+    """
+    run_id = "/".join(_folder_name(part) for part in (name, subname) if part) if name else ""
+    if not run_id:
+        run_id = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+        while (out_root / run_id).exists():
+            run_id = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S-%f")
+    run = Run(run_id, out_root / run_id)
+    run.root.mkdir(parents=True, exist_ok=True)
+    make_current(run, out_root)
+    return run
+
+
+def make_current(run: Run, out_root: Path) -> None:
+    """Point ``<out_root>/current`` at a run."""
+    link = out_root / CURRENT
+    temporary = out_root / f".{CURRENT}.{uuid.uuid4().hex[:8]}"
+    temporary.symlink_to(run.run_id, target_is_directory=True)
+    try:
+        temporary.replace(link)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ConfigError(f"{link} is in the way", "Move it away: it must be a link to the current run.") from error
+
+
+def open_run(out_root: Path, run_id: str | None = None) -> Run:
+    """Open a run by id, or the current one.
+
+    Raises:
+        NoRunError: there is none.
+    """
+    if run_id is not None:
+        root = out_root / run_id
+        if not root.resolve().is_relative_to(out_root.resolve()) or not root.is_dir():
+            known = ", ".join(list_runs(out_root)[-5:]) or "none"
+            raise NoRunError(f"run '{run_id}' does not exist in {out_root}", f"Known runs: {known}")
+        return Run(str(root.resolve().relative_to(out_root.resolve())), root.resolve())
+    link = out_root / CURRENT
+    if not link.is_dir():
+        raise NoRunError(f"there is no current run in {out_root}", _QUERY_HINT)
+    root = link.resolve()
+    return Run(str(root.relative_to(out_root.resolve())), root)
+
+
+_QUERY_HINT = 'Start one with: agir-cvtoolkit query --db semif --filters "state=NC" --limit 100'
+
+
+def list_runs(out_root: Path) -> list[str]:
+    """Return the ids of all runs, sorted."""
+    if not out_root.is_dir():
+        return []
+    found = {path.parent.parent for path in out_root.glob(f"*/{_STATE_DIR}/*.json")}
+    found |= {path.parent.parent for path in out_root.glob(f"*/*/{_STATE_DIR}/*.json")}
+    return sorted(str(p.relative_to(out_root)) for p in found if p.name != CURRENT and CURRENT not in p.parts)
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Read a JSON object; a missing file is an empty one.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    try:
+        content: object = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, OSError) as error:
+        raise DataError(f"{path} cannot be read: {error}", "Move it away and run the stage again.") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path} holds no JSON object", "Move it away and run the stage again.")
+    return content
+
+
+def discard(path: Path) -> None:
+    """Remove a file or a folder with all it holds, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _ends_with_newline(path: Path) -> bool:
+    with path.open("rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read(1) == b"\n"
+
+
+def _folder_name(part: str) -> str:
+    name = file_stem(part)
+    if name in {CURRENT, ""}:
+        raise ConfigError(f"project name '{part}' cannot name a run", "Choose another project.name.")
+    return name
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _git_commit() -> str | None:
+    with suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(  # noqa: S603
+            ["git", "rev-parse", "HEAD"],  # noqa: S607
+            capture_output=True, text=True, timeout=5, check=False,
+        )
+        if done.returncode == 0:
+            return done.stdout.strip()
+    return None

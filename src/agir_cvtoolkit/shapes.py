@@ -1,0 +1,130 @@
+"""Shapes: what a model proposes and what a person corrects.
+
+Coordinates are pixels of the upright picture, x to the right, y down, origin at the top left corner of the top
+left pixel. A label is a name here; ids belong to one server and stay in the `cvat` room.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+ShapeKind = Literal["mask", "polygon", "polyline", "rectangle", "ellipse", "points", "skeleton", "tag"]
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Mask:
+    """A bit mask as run lengths inside a box.
+
+    Attributes:
+        label: name of the label.
+        runs: int32 array, lengths of alternating runs, row-major inside the box, background first (the first may
+            be 0); they sum to the area of the box.
+        box: left, top, right, bottom in whole pixels, right and bottom *inclusive*.
+        confidence: of the model, in [0, 1]; None for a person's shape.
+        source: who made it, as CVAT keeps it (``manual``, ``auto``, ...).
+        attributes: values by attribute name.
+    """
+
+    label: str
+    runs: NDArray[np.int32]
+    box: tuple[int, int, int, int]
+    confidence: float | None = None
+    source: str = "auto"
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    occluded: bool = False
+    z_order: int = 0
+
+    kind: Literal["mask"] = field(default="mask", init=False)
+
+    def geometry_hash(self) -> str:
+        """Return a hash of kind, label, box and runs; equal for equal geometry whoever stored it."""
+        digest = hashlib.sha256(f"mask|{self.label}|{self.box}|".encode())
+        digest.update(self.runs.astype("<i4").tobytes())
+        return digest.hexdigest()[:32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _PointShape:
+    label: str
+    points: tuple[Point, ...]
+    confidence: float | None = None
+    source: str = "auto"
+    attributes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    occluded: bool = False
+    outside: bool = False
+    z_order: int = 0
+
+    kind: ShapeKind = field(default="points", init=False)
+
+    def geometry_hash(self) -> str:
+        """Return a hash of kind, label and points rounded to 1/100 pixel, the precision that CVAT exports."""
+        points = ";".join(f"{x:.2f},{y:.2f}" for x, y in self.points)
+        return hashlib.sha256(f"{self.kind}|{self.label}|{points}".encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Polygon(_PointShape):
+    """A closed outline; the last point is joined to the first."""
+
+    kind: ShapeKind = field(default="polygon", init=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Polyline(_PointShape):
+    """An open line."""
+
+    kind: ShapeKind = field(default="polyline", init=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Points(_PointShape):
+    """One or more single points."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rectangle(_PointShape):
+    """A box given by two opposite corners, turned clockwise by `rotation` degrees about its centre."""
+
+    rotation: float = 0.0
+    kind: ShapeKind = field(default="rectangle", init=False)
+
+    def geometry_hash(self) -> str:
+        """Return the hash of corners and rotation."""
+        corners = super().geometry_hash()
+        return hashlib.sha256(f"{corners}|{self.rotation:.2f}".encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skeleton:
+    """Named points that belong together.
+
+    Attributes:
+        elements: the points, each with the sublabel's name, in the order of the label; an absent one has
+            `outside` set.
+    """
+
+    label: str
+    elements: tuple[Points, ...]
+    confidence: float | None = None
+    source: str = "auto"
+    attributes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    occluded: bool = False
+    z_order: int = 0
+
+    kind: Literal["skeleton"] = field(default="skeleton", init=False)
+
+    def geometry_hash(self) -> str:
+        """Return a hash of all elements with their visibility."""
+        parts = "|".join(f"{e.geometry_hash()}{e.outside:d}{e.occluded:d}" for e in self.elements)
+        return hashlib.sha256(f"skeleton|{self.label}|{parts}".encode()).hexdigest()[:32]
+
+
+Shape = Mask | Polygon | Polyline | Points | Rectangle | Skeleton
