@@ -1,0 +1,59 @@
+"""How a stage is called: what every command and every function has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from ..config import Settings
+    from ..runs import Run
+
+
+@dataclass(frozen=True)
+class Call:
+    """Options that every command takes.
+
+    Attributes:
+        overrides: ``group.key=value`` in Hydra's grammar, applied in order.
+        config: a folder that is used instead of ``conf/``, or the name of a primary configuration in it.
+        run: id of a run; None means the current one.
+        dry_run: say what would happen and change nothing.
+        command_line: recorded in the run's ``cfg.<stage>.yaml``.
+        progress: where long work reports how far it is.
+    """
+
+    overrides: tuple[str, ...] = ()
+    config: str | None = None
+    run: str | None = None
+    dry_run: bool = False
+    command_line: tuple[str, ...] = ()
+    progress: Progress = field(default_factory=Silent, compare=False)
+
+    def settings(self) -> Settings:
+        """Compose and validate the configuration.
+
+        Raises:
+            ConfigError: an unknown key, a wrong type or an impossible value.
+        """
+        from ..config import load_settings
+
+        return load_settings(self.overrides, self.config)
+
+    def open_run(self, settings: Settings) -> Run:
+        """Open the run that this call works on.
+
+        Raises:
+            NoRunError: there is none.
+        """
+        from ..runs import open_run
+
+        return open_run(Path(settings.io.out_root), self.run)
+
+    def record_config(self, run: Run, stage: str, settings: Settings, groups: Mapping[str, object]) -> None:
+        """Write ``cfg.<stage>.yaml`` for the groups that a stage used."""
+        run.write_config(stage, dict(groups), self.command_line)
