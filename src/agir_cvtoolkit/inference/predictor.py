@@ -1,0 +1,99 @@
+"""What a predictor is: two small protocols and the value that both end in.
+
+A network looks at tiles and needs nothing but their pixels: `TilePredictor`. A rule such as Otsu's threshold needs the
+whole picture before it can judge any part of it: `PicturePredictor`. `agir_cvtoolkit.inference.bands.probability_bands`
+turns either into the same stream of bands, so nobody after it has to ask which one it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+RGB = NDArray[np.uint8]
+Probabilities = NDArray[np.float32]
+
+RECORD_CLASS = 255
+"""In `Named.class_ids`: the mask value is the record's own class id."""
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """Finished rows of a picture.
+
+    Attributes:
+        top: the first row, in pixels of the picture.
+        probabilities: float32 of shape (classes, rows, picture width), in [0, 1], summing to 1 over the classes;
+            class 0 is background.
+    """
+
+    top: int
+    probabilities: Probabilities
+
+
+class Named(Protocol):
+    """What every predictor says of itself."""
+
+    @property
+    def name(self) -> str:
+        """Name and version of the weights: ``excess_green``, or ``unet-efficientnet_lite0@`` and 12 hex digits."""
+        ...
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes; the first is the background."""
+        ...
+
+    @property
+    def class_ids(self) -> tuple[int, ...]:
+        """Mask value of each class; 0 for the background, `RECORD_CLASS` where the record's own class id counts."""
+        ...
+
+
+class TilePredictor(Named, Protocol):
+    """Predicts tiles of a picture one by one, each from its own pixels alone."""
+
+    @property
+    def needs_tiles(self) -> Literal[True]:
+        """True."""
+        ...
+
+    def predict_tiles(self, batch: RGB) -> Probabilities:
+        """Predict a batch.
+
+        Args:
+            batch: uint8 RGB of shape (n, height, width, 3); height and width are multiples of 32.
+
+        Returns:
+            float32 of shape (n, classes, height, width), summing to 1 over the classes. A tile's result must not
+            depend on the other tiles of its batch.
+        """
+        ...
+
+
+class PicturePredictor(Named, Protocol):
+    """Predicts a picture after having seen all of it."""
+
+    @property
+    def needs_tiles(self) -> Literal[False]:
+        """False."""
+        ...
+
+    def predict_bands(self, rgb: RGB) -> Iterator[Band]:
+        """Predict a picture in bands.
+
+        Args:
+            rgb: uint8 of shape (height, width, 3).
+
+        Yields:
+            Bands from top to bottom without gap or overlap. Memory beyond the picture stays bounded by a band and at
+            most two bytes per pixel.
+        """
+        ...
+
+
+Predictor = TilePredictor | PicturePredictor
