@@ -1,0 +1,35 @@
+"""Settings: composed by Hydra, validated into typed models, credentials kept apart."""
+
+from ._base import Group
+from ._compose import load_settings, settings_keys
+from ._credentials import Credentials, load_credentials
+from ._cvat import CvatDownload, CvatUpload, UploadSource
+from ._inference import SegInference
+from ._query import Data, Db
+from ._redact import redacted
+from ._settings import COMMAND_LINE, PACKAGED, RETIRED, Settings
+from ._training import Preprocess, Train
+from ._workspace import Io, Project
+
+__all__ = [
+    "COMMAND_LINE",
+    "PACKAGED",
+    "RETIRED",
+    "Credentials",
+    "CvatDownload",
+    "CvatUpload",
+    "Data",
+    "Db",
+    "Group",
+    "Io",
+    "Preprocess",
+    "Project",
+    "SegInference",
+    "Settings",
+    "Train",
+    "UploadSource",
+    "load_credentials",
+    "load_settings",
+    "redacted",
+    "settings_keys",
+]

@@ -1,0 +1,92 @@
+"""Credentials for CVAT: from the environment, else from the keys file; never part of the settings."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import ConfigError, did_you_mean
+
+_log = logging.getLogger(__name__)
+_KEYS = ("url", "host", "username", "password", "access_token", "organization_slug")
+_SAMPLE = "cvat: {url: https://app.cvat.ai, username: ..., password: ...}"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """How to reach a CVAT server: an access token, or user name and password. Secrets do not show in its repr.
+
+    Attributes:
+        url: of the server, without a slash at the end.
+        origin: where the credentials come from, for messages.
+    """
+
+    url: str
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    access_token: str | None = field(default=None, repr=False)
+    origin: str = ""
+
+
+def load_credentials(keys_file: Path, environment: Mapping[str, str] | None = None) -> Credentials:
+    """Read credentials; a value from the environment wins over the keys file.
+
+    ``CVAT_URL`` (or ``CVAT_HOST``), ``CVAT_ACCESS_TOKEN``, ``CVAT_USERNAME`` and ``CVAT_PASSWORD`` are read. When the
+    environment holds any secret, none is taken from the file.
+
+    Args:
+        keys_file: YAML with ``cvat.{url|host, username, password | access_token}``; may be missing.
+        environment: of the process when None.
+
+    Raises:
+        ConfigError: no URL or no secret anywhere, or a keys file that cannot be understood.
+    """
+    env = os.environ if environment is None else environment
+    found = _from_file(keys_file)
+    url = env.get("CVAT_URL") or env.get("CVAT_HOST") or found.get("url") or found.get("host")
+    token, password = env.get("CVAT_ACCESS_TOKEN"), env.get("CVAT_PASSWORD")
+    username = env.get("CVAT_USERNAME") or found.get("username")
+    origin = "the environment"
+    if not token and not password:
+        token, password = found.get("access_token"), found.get("password")
+        origin = str(keys_file)
+    next_step = f"Write {keys_file} with: {_SAMPLE} - or set CVAT_URL and CVAT_ACCESS_TOKEN."
+    if not url:
+        raise ConfigError("no CVAT server is configured", next_step)
+    if not url.startswith(("http://", "https://")):
+        raise ConfigError(f"CVAT url '{url}' must start with http:// or https://", f"Correct it in {keys_file}.")
+    if not token and not (username and password):
+        raise ConfigError(f"no credentials for {url}", next_step)
+    if token:
+        return Credentials(url.rstrip("/"), access_token=token, origin=origin)
+    return Credentials(url.rstrip("/"), username=username, password=password, origin=origin)
+
+
+def _from_file(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    _warn_if_shared(path)
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        # The message of the parser quotes the line, which may hold the password.
+        raise ConfigError(f"{path} is not readable YAML ({type(error).__name__})", f"Write it as: {_SAMPLE}") from None
+    section = content.get("cvat") if isinstance(content, dict) else None
+    if not isinstance(section, dict):
+        raise ConfigError(f"{path} has no section 'cvat'", f"Write it as: {_SAMPLE}")
+    for key in section:
+        if key not in _KEYS:
+            raise ConfigError(f"{path}: unknown key 'cvat.{key}'", did_you_mean(str(key), _KEYS))
+    return {key: str(value) for key, value in section.items() if value is not None}
+
+
+def _warn_if_shared(path: Path) -> None:
+    if os.name == "posix" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        _log.warning("%s can be read by others; protect it with: chmod 600 %s", path, path)

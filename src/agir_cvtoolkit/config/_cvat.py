@@ -1,0 +1,57 @@
+"""Settings of the way into CVAT and out of it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from ._base import Group
+
+RequiredStatus = Literal[
+    "completed", "new", "in progress", "rejected", "annotation", "validation", "acceptance"
+]
+
+
+class UploadSource(Group):
+    """What is uploaded: masks of the predictor, or boxes of the database."""
+
+    type: Literal["segmentations", "detections"] = "segmentations"
+    db: Literal["semif", "field"] = "semif"
+
+
+class CvatUpload(Group):
+    """Settings of ``upload-cvat``."""
+
+    project_id: int | None = Field(default=None, ge=1)
+    organization_slug: str | None = None
+    task_name: str | None = Field(default=None, min_length=1, max_length=200)
+    labels: tuple[str, ...] = ("weed",)
+    mask_strategy: Literal["mask", "polygon"] = "mask"
+    polygon_tolerance: float = Field(default=1.0, ge=0)
+    per_component: bool = False
+    source: UploadSource = UploadSource()
+    label_map: dict[str, str | dict[int, str]] = Field(default_factory=lambda: {"_default": "weed"})
+    images_per_task: int = Field(default=500, ge=1)
+    segment_size: int | None = Field(default=None, ge=1)
+    chunk_size: int | None = Field(default=None, ge=1)
+    image_quality: int = Field(default=95, ge=1, le=100)
+    parallel_requests: int = Field(default=4, ge=1, le=32)
+    deadline_s: float = Field(default=3600, gt=0)
+
+
+class CvatDownload(Group):
+    """Settings of ``download-cvat``."""
+
+    project_id: int | None = Field(default=None, ge=1)
+    organization_slug: str | None = None
+    task_ids: tuple[int, ...] | None = None
+    required_status: RequiredStatus | None = "completed"
+    include_images: bool = False
+    overwrite_existing: bool = False
+
+
+RETIRED = {
+    "cvat_download.check_image_exists": "deleted frames are always left out, and missing pictures are listed",
+    "cvat_download.dataset_format": "annotations are read exactly, as shapes and masks, whatever the format was",
+}

@@ -1,0 +1,37 @@
+"""Settings of the workspace: where things lie and what a run is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from ._base import Group
+
+
+class Io(Group):
+    """Where things lie; relative paths start at the working directory."""
+
+    out_root: Path = Path("outputs/runs")
+    keys_file: Path = Path(".keys/default.yaml")
+    semif_storage_dir: Path | None = None
+    field_storage_dir: Path | None = None
+    ledger_url: str | None = Field(default=None, repr=False)
+
+
+class Project(Group):
+    """What a run is called; without a name it is a sortable time stamp."""
+
+    name: str | None = None
+    subname: str | None = None
+
+
+RETIRED = {
+    "io.lts_species_info": "class ids and species names are read from the record's own columns",
+    "cvat_upload.project_name": "name the project by id: cvat_upload.project_id",
+    "working_dir": "paths start at the working directory; see io.out_root",
+    "runtime": "it is written into cfg.<stage>.yaml of the run and cannot be set",
+    "paths": "see io.out_root, io.semif_storage_dir and io.field_storage_dir",
+    "query": "pass options to the query command, for example --filters and --limit",
+    "seed": "see train.seed and preprocess.split.seed",
+}
