@@ -1,0 +1,214 @@
+"""The groups ``preprocess`` and ``train``: how corrections become a data set, and a data set a model."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from ._base import Group
+
+
+class PreprocessSource(Group):
+    """Where pairs of pictures and masks come from."""
+
+    type: Literal["cvat_download", "inference_results", "custom"] = "cvat_download"
+    tasks: tuple[int, ...] | None = None
+    custom_images_dir: str | None = None
+    custom_masks_dir: str | None = None
+
+    @model_validator(mode="after")
+    def _folders(self) -> PreprocessSource:
+        if self.type == "custom" and not (self.custom_images_dir and self.custom_masks_dir):
+            raise ValueError("type custom needs custom_images_dir and custom_masks_dir")
+        return self
+
+
+class TileSize(Group):
+    """Size of what the network is trained on; pixels."""
+
+    height: int = Field(default=512, ge=32, le=8192)
+    width: int = Field(default=512, ge=32, le=8192)
+
+
+class Pad(Group):
+    """What happens to pictures smaller than a tile."""
+
+    enabled: bool = True
+    mode: Literal["constant", "reflect"] = "constant"
+    fill: int = Field(default=0, ge=0, le=255)
+
+
+class GridCrop(Group):
+    """How larger pictures are cut."""
+
+    enabled: bool = True
+    stride: int | None = Field(default=None, ge=1)
+    threshold: float = Field(default=1.0, ge=1.0)
+
+
+class Interpolation(Group):
+    """How values between pixels are found; masks always take the nearest."""
+
+    image: Literal["AREA", "BILINEAR", "BICUBIC", "NEAREST"] = "AREA"
+
+
+class Resize(Group):
+    """Whether pictures up to ``grid_crop.threshold`` tiles are shrunk into one."""
+
+    enabled: bool = False
+    interpolation: Interpolation = Interpolation()
+
+
+class Split(Group):
+    """Shares of the data set, by picture."""
+
+    enabled: bool = True
+    train: float = Field(default=0.8, gt=0.0, le=1.0)
+    val: float = Field(default=0.15, ge=0.0, lt=1.0)
+    test: float = Field(default=0.05, ge=0.0, lt=1.0)
+    seed: int | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Split:
+        total = self.train + self.val + self.test
+        if abs(total - 1.0) > 1e-6:
+            raise ValueError(f"train, val and test sum to {total:g}, not 1")
+        return self
+
+
+class Preprocess(Group):
+    """Settings of ``preprocess``; every key is described in ``conf/preprocess/default.yaml``."""
+
+    source: PreprocessSource = PreprocessSource()
+    scale: float = Field(default=1.0, gt=0.0, le=1.0)
+    max_side: int | None = Field(default=None, ge=32)
+    size: TileSize = TileSize()
+    ignore_empty_data: bool = False
+    pad: Pad = Pad()
+    grid_crop: GridCrop = GridCrop()
+    resize: Resize = Resize()
+    split: Split = Split()
+
+    @model_validator(mode="after")
+    def _every_size_has_a_way(self) -> Preprocess:
+        if not (self.grid_crop.enabled or self.resize.enabled):
+            raise ValueError("pictures larger than a tile need grid_crop.enabled or resize.enabled")
+        if not self.pad.enabled and self.resize.enabled:
+            raise ValueError("resize.enabled keeps the picture's proportions and needs pad.enabled")
+        stride = self.grid_crop.stride
+        if stride is not None and stride > min(self.size.height, self.size.width):
+            raise ValueError(
+                f"grid_crop.stride {stride} would leave gaps between tiles; take at most the tile"
+            )
+        return self
+
+
+class TrainModel(Group):
+    """Which network."""
+
+    arch_name: str = "unet"
+    encoder_name: str = "efficientnet_lite0"
+    encoder_weights: Literal["imagenet"] | None = "imagenet"
+    encoder_freeze: bool = False
+    encoder_freeze_epochs: int = Field(default=0, ge=0)
+
+
+class Optimizer(Group):
+    """AdamW, its rate rising and falling once over the training (one cycle)."""
+
+    lr: float = Field(default=3e-3, gt=0.0, le=1.0)
+    weight_decay: float = Field(default=1e-3, ge=0.0)
+    encoder_lr_factor: float = Field(default=0.2, gt=0.0, le=1.0)
+
+
+class Loss(Group):
+    """Cross-entropy and Dice."""
+
+    dice_weight: float = Field(default=0.5, ge=0.0, le=1.0)
+
+
+class EarlyStop(Group):
+    """When training ends before ``max_epochs``."""
+
+    patience: int | None = Field(default=10, ge=1)
+    min_delta: float = Field(default=0.0, ge=0.0)
+
+
+class Augmentation(Group):
+    """How strongly pictures are varied while training; 0 turns a variation off."""
+
+    flips: bool = True
+    turns: bool = True
+    scale: float = Field(default=0.25, ge=0.0, lt=1.0)
+    brightness: float = Field(default=0.25, ge=0.0, le=1.0)
+    contrast: float = Field(default=0.25, ge=0.0, le=1.0)
+    colour: float = Field(default=0.15, ge=0.0, le=1.0)
+    shadow: float = Field(default=0.3, ge=0.0, le=1.0)
+
+
+class Train(Group):
+    """Settings of ``train``; every key is described in ``conf/train/default.yaml``."""
+
+    seed: int = Field(default=42, ge=0, lt=2**31)
+    max_epochs: int = Field(default=40, ge=1)
+    batch_size: int = Field(default=8, ge=1)
+    num_workers: int | None = Field(default=None, ge=0)
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    auto_preprocess: bool = True
+    use_data_augmentation: bool = True
+    model: TrainModel = TrainModel()
+    optimizer: Optimizer = Optimizer()
+    loss: Loss = Loss()
+    early_stop: EarlyStop = EarlyStop()
+    augmentation: Augmentation = Augmentation()
+
+
+_ORIGINALS = "pictures are always the originals that the run predicted on; remove it"
+_NEVER_REMOVED = "source files are never removed; remove it"
+_DEVICE = "use train.device (auto, cpu, cuda, cuda:1)"
+_CYCLE = "the rate follows one cycle up to train.optimizer.lr; remove it"
+_BEST = "model/best.pth is the epoch of the best IoU on val, and a killed training is continued; remove it"
+_AUGMENTATION = "use train.augmentation (flips, turns, scale, brightness, contrast, colour, shadow)"
+_CONCURRENCY = "preprocessing needs no workers; remove it"
+_DATASET = "train reads the dataset/ folder of the run; remove it"
+_VISUALIZER = "look at dataset/images and dataset/masks; remove it"
+_EARLY_STOP = "training stops by the best IoU on val; remove it"
+
+RETIRED: dict[str, str] = {
+    "preprocess.source.db": _ORIGINALS,
+    "preprocess.resolve_images": _ORIGINALS,
+    "preprocess.remove_src": _NEVER_REMOVED,
+    "preprocess.split.remove_src": _NEVER_REMOVED,
+    "preprocess.split.use_concurrency": _CONCURRENCY,
+    "preprocess.split.num_workers": _CONCURRENCY,
+    "preprocess.pad_gridcrop_resize": "use preprocess.pad, preprocess.grid_crop and preprocess.resize",
+    "preprocess.compute_data_stats": "dataset/stats.json is always written; remove it",
+    "preprocess.resize.interpolation.mask": "masks always take the nearest pixel; remove it",
+    "train.pin_memory": "it is set with the device; remove it",
+    "train.use_data_normalization": "pixels are always normalised as the encoder expects them; remove it",
+    "train.use_multi_gpu": _DEVICE,
+    "train.gpu": _DEVICE,
+    "train.trainer": "use train.device, train.max_epochs and train.seed",
+    "train.scheduler": _CYCLE,
+    "train.checkpoint": _BEST,
+    "train.early_stop.monitor": _EARLY_STOP,
+    "train.early_stop.mode": _EARLY_STOP,
+    "train.optimizer._target_": "the optimizer is AdamW; remove it",
+    "train.optimizer.betas": "the optimizer is AdamW with its usual betas; remove it",
+    "train.model.in_channels": "pictures are RGB; remove it",
+    "train.model.classes": "the classes are those of dataset/classes.json; remove it",
+    "train.model.decoder_attention_type": "the decoder has no attention; remove it",
+    "train.logger": "history.csv is always written beside the model; remove it",
+    "train.dataloader_visualizer": _VISUALIZER,
+    "train.augmentation_visualizer": _VISUALIZER,
+    "train.train_images_dir": _DATASET,
+    "train.train_masks_dir": _DATASET,
+    "train.val_images_dir": _DATASET,
+    "train.val_masks_dir": _DATASET,
+    "train.test_images_dir": _DATASET,
+    "train.test_masks_dir": _DATASET,
+    "train.project_datastats_dir": _DATASET,
+    "augment": _AUGMENTATION,
+}
+"""Keys of AgIR-CVToolkit that are refused, with all keys below them, and what to use instead."""

@@ -1,0 +1,157 @@
+"""What a model is and where it comes from, without its weights and without torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ..errors import CheckpointError
+
+CARD_NAME = "card.json"
+
+
+@dataclass(frozen=True)
+class ArchSpec:
+    """What is needed to build a network.
+
+    Attributes:
+        name: of the architecture, as the registry knows it.
+        encoder: name of the encoder.
+        classes: number of output channels, background included.
+        decoder_channels: of the decoder, from the coarsest level (stride 16) to full size.
+        encoder_weights: ``imagenet`` or None for random ones; only says where training starts.
+    """
+
+    name: str = "unet"
+    encoder: str = "efficientnet_lite0"
+    classes: int = 2
+    decoder_channels: tuple[int, ...] = (64, 48, 32, 24, 16)
+    encoder_weights: str | None = "imagenet"
+
+
+@dataclass(frozen=True)
+class PixelNorm:
+    """How pixels enter the network: ``(value - mean) / std`` on 0..255 RGB."""
+
+    mean: tuple[float, float, float] = (127.0, 127.0, 127.0)
+    std: tuple[float, float, float] = (128.0, 128.0, 128.0)
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """The data that a model has seen.
+
+    Attributes:
+        dataset: fingerprint of the data set.
+        pictures: number of pictures (not of tiles) in it.
+        splits: number of tiles by split.
+        scale: factor by which pictures were resized before they were cut into tiles.
+        max_side: longest side in pixels to which larger pictures were reduced, or None.
+    """
+
+    dataset: str = ""
+    pictures: int = 0
+    splits: Mapping[str, int] = field(default_factory=dict, hash=False)
+    scale: float = 1.0
+    max_side: int | None = None
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What lies beside the weights as ``card.json`` and inside the checkpoint.
+
+    Attributes:
+        version: first twelve hex digits of the SHA-256 of the weights.
+        classes: names; the first is the background.
+        class_ids: mask value of each class; 0 for the background, 255 where the record's own class id counts.
+        tile_size: height and width in pixels that it was trained on.
+        metrics: by name, such as ``val_iou`` and ``val_iou.plant``; in [0, 1] where they are IoU or Dice.
+        configuration: the training settings.
+        created: ISO 8601, UTC.
+        package_version: of this package.
+    """
+
+    name: str
+    version: str
+    architecture: ArchSpec
+    classes: tuple[str, ...] = ("background", "plant")
+    class_ids: tuple[int, ...] = (0, 255)
+    tile_size: tuple[int, int] = (512, 512)
+    normalization: PixelNorm = PixelNorm()
+    trained_on: TrainedOn = TrainedOn()
+    metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
+    configuration: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    created: str = ""
+    package_version: str = ""
+
+    @property
+    def identity(self) -> str:
+        """Name and version, such as ``unet-efficientnet_lite0@0123456789ab``."""
+        return f"{self.name}@{self.version}"
+
+    def to_json_object(self) -> dict[str, Any]:
+        """Return the card as JSON-able values."""
+        content: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))
+        return content
+
+    @classmethod
+    def from_json_object(cls, content: object, source: str = "the model card") -> ModelCard:
+        """Read a card; fields of newer versions are ignored.
+
+        Args:
+            content: what `to_json_object` returned.
+            source: named in errors.
+
+        Raises:
+            CheckpointError: it is no card of this package.
+        """
+        try:
+            values = _known(cls, content)
+            values["architecture"] = ArchSpec(**_known(ArchSpec, values["architecture"]))
+            values["normalization"] = PixelNorm(**_known(PixelNorm, values.get("normalization", {})))
+            values["trained_on"] = TrainedOn(**_known(TrainedOn, values.get("trained_on", {})))
+            card = cls(**values)
+            card._check()
+        except (TypeError, ValueError, KeyError) as error:
+            raise CheckpointError(
+                f"{source} is not a model card of this package: {error}", "Train the model again."
+            ) from error
+        return card
+
+    def _check(self) -> None:
+        if not (len(self.classes) == len(self.class_ids) == self.architecture.classes >= 2):
+            raise ValueError(
+                f"{len(self.classes)} names, {len(self.class_ids)} ids, {self.architecture.classes} classes"
+            )
+        if not all(i in range(256) for i in self.class_ids) or self.class_ids[0] != 0:
+            raise ValueError(f"class ids {self.class_ids}")
+        if len(self.normalization.mean) != 3 or not min(self.normalization.std, default=0) > 0:
+            raise ValueError(f"normalization {self.normalization}")
+        if len(self.tile_size) != 2 or not min(self.tile_size) > 0:
+            raise ValueError(f"tile size {self.tile_size}")
+
+
+def read_card(path: Path) -> ModelCard:
+    """Read ``card.json``.
+
+    Raises:
+        CheckpointError: it is missing, unreadable or no card of this package.
+    """
+    try:
+        content: object = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"model card {path} cannot be read: {error}", "Train the model again."
+        ) from error
+    return ModelCard.from_json_object(content, f"model card {path}")
+
+
+def _known(kind: type[Any], content: object) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise TypeError(f"{kind.__name__} is no object")
+    names = {f.name for f in fields(kind)}
+    known = {key: value for key, value in content.items() if key in names}
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in known.items()}

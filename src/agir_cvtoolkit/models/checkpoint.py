@@ -1,0 +1,141 @@
+"""Checkpoints: tensors and JSON-able values, loaded without running anything that a file says.
+
+A file is what ``torch.save`` makes of ``{"format", "format_version", "card", "state_dict"}``; ``card.json`` beside
+it repeats the card for readers without torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import CheckpointError, ConfigError
+from ..runs import atomic_path, write_json
+from .card import CARD_NAME, ModelCard
+from .foreign import describe_foreign
+from .registry import build
+
+FORMAT = "agir-cvtoolkit/segmentation"
+FORMAT_VERSION = 1
+
+_TRAIN_AGAIN = "Copy the file again from where it was trained, or train again: agir-cvtoolkit train"
+
+
+def weights_version(model: nn.Module) -> str:
+    """Return the first twelve hex digits of the SHA-256 over names, types, shapes and bytes of tensors."""
+    return _digest({name: tensor.detach().cpu() for name, tensor in model.state_dict().items()})
+
+
+def save_checkpoint(path: Path, model: nn.Module, card: ModelCard) -> ModelCard:
+    """Write a checkpoint, and its card beside it, each whole or not at all.
+
+    Args:
+        path: usually ``model/best.pth``.
+        model: built by `registry.build` from ``card.architecture``.
+        card: its `version` is replaced by that of the weights.
+
+    Returns:
+        The card as written.
+    """
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    card = replace(card, version=_digest(state))
+    content = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "card": card.to_json_object(),
+        "state_dict": state,
+    }
+    with atomic_path(path) as temporary:
+        torch.save(content, temporary)
+    write_json(path.with_name(CARD_NAME), card.to_json_object())
+    return card
+
+
+def load_checkpoint(path: Path) -> tuple[nn.Module, ModelCard]:
+    """Load a checkpoint of this package: the network in evaluation mode on the CPU, and its card.
+
+    Nothing in the file is executed, whatever it holds.
+
+    Raises:
+        CheckpointError: missing, damaged, of another tool or architecture; the text says what to do.
+    """
+    content = _read(path)
+    version = content.get("format_version")
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"checkpoint {path} has format version {version}, this program reads up to {FORMAT_VERSION}",
+            "Upgrade: pip install --upgrade 'agir-cvtoolkit[train]'",
+        )
+    card = ModelCard.from_json_object(content.get("card"), f"the card in checkpoint {path}")
+    state = content.get("state_dict")
+    if not isinstance(state, dict) or not all(isinstance(t, Tensor) for t in state.values()):
+        raise CheckpointError(f"checkpoint {path} holds no weights", _TRAIN_AGAIN)
+    if _digest(state) != card.version:
+        raise CheckpointError(f"the weights in checkpoint {path} are not those of its card", _TRAIN_AGAIN)
+    return _assembled(path, card, state), card
+
+
+def _assembled(path: Path, card: ModelCard, state: dict[str, Tensor]) -> nn.Module:
+    try:
+        model = build(replace(card.architecture, encoder_weights=None))
+        model.load_state_dict(state)
+    except ConfigError as error:
+        raise CheckpointError(
+            f"checkpoint {path} cannot be used: {error.problem}", error.next_step
+        ) from error
+    except (RuntimeError, ValueError, TypeError) as error:
+        first = str(error).strip().splitlines()[-1].strip()
+        raise CheckpointError(
+            f"the weights in checkpoint {path} do not fit its architecture"
+            f" {card.architecture.name}/{card.architecture.encoder}: {first}",
+            _TRAIN_AGAIN,
+        ) from error
+    return model.eval()
+
+
+def _read(path: Path) -> dict[str, object]:
+    if not path.is_file():
+        raise CheckpointError(
+            f"checkpoint {path} does not exist",
+            "Set seg_inference.model.ckpt_path to a trained model, such as outputs/runs/<run>/model/best.pth",
+        )
+    try:
+        content: object = torch.load(path, map_location="cpu", weights_only=True)
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        TypeError,
+        IndexError,
+        AssertionError,
+        ImportError,
+        OverflowError,
+        MemoryError,
+    ) as error:
+        raise _refused(path, None) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise _refused(path, content)
+    return content
+
+
+def _refused(path: Path, content: object) -> CheckpointError:
+    what, next_step = describe_foreign(path, content)
+    return CheckpointError(f"checkpoint {path} {what}", next_step)
+
+
+def _digest(state: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].contiguous()
+        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,35 @@
+"""Architectures by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from ..errors import ConfigError, did_you_mean
+from .card import ArchSpec
+from .encoders import build_encoder
+from .unet import UNet
+
+
+def _unet(spec: ArchSpec) -> nn.Module:
+    return UNet(build_encoder(spec.encoder, spec.encoder_weights), spec.decoder_channels, spec.classes)
+
+
+ARCHITECTURES: dict[str, Callable[[ArchSpec], nn.Module]] = {"unet": _unet}
+
+
+def build(architecture: ArchSpec) -> nn.Module:
+    """Build a network that maps normalised pixels (B, 3, H, W) to logits (B, classes, H, W), for any H and W.
+
+    Raises:
+        ConfigError: the architecture, the encoder or its weights are unknown.
+        MissingExtraError: the encoder's package is not installed.
+    """
+    if architecture.name not in ARCHITECTURES:
+        near = did_you_mean(architecture.name, ARCHITECTURES)
+        raise ConfigError(
+            f"architecture '{architecture.name}' is unknown",
+            f"{near} Known: {', '.join(ARCHITECTURES)}".strip(),
+        )
+    return ARCHITECTURES[architecture.name](architecture)
