@@ -1,0 +1,80 @@
+"""agir-cvtoolkit: the human-in-the-loop data engine around CVAT.
+
+Every command is a function here, with the same options, that returns a dataclass::
+
+    import agir_cvtoolkit as agir
+
+    agir.query(db="semif", filters=["state=NC"], limit=100)
+    agir.infer_seg()
+    agir.upload_cvat(agir.Call(overrides=("cvat_upload.task_name=Round1",)))
+
+Functions are imported when they are first used, so ``import agir_cvtoolkit`` is quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ._version import __version__
+from .errors import AgirError
+
+if TYPE_CHECKING:
+    from .config import load_settings
+    from .stages import Call
+    from .stages.build_db import build_db
+    from .stages.config import init_config, show_config
+    from .stages.doctor import doctor
+    from .stages.download_cvat import download_cvat
+    from .stages.infer_seg import infer_seg
+    from .stages.preprocess import preprocess
+    from .stages.promote import promote
+    from .stages.query import query
+    from .stages.status import status
+    from .stages.train import train
+    from .stages.upload_cvat import upload_cvat
+    from .stages.why import why
+
+_WHERE = {
+    "Call": ".stages",
+    "build_db": ".stages.build_db",
+    "doctor": ".stages.doctor",
+    "download_cvat": ".stages.download_cvat",
+    "infer_seg": ".stages.infer_seg",
+    "init_config": ".stages.config",
+    "load_settings": ".config",
+    "preprocess": ".stages.preprocess",
+    "promote": ".stages.promote",
+    "query": ".stages.query",
+    "show_config": ".stages.config",
+    "status": ".stages.status",
+    "train": ".stages.train",
+    "upload_cvat": ".stages.upload_cvat",
+    "why": ".stages.why",
+}
+
+__all__ = [
+    "AgirError",
+    "Call",
+    "__version__",
+    "build_db",
+    "doctor",
+    "download_cvat",
+    "infer_seg",
+    "init_config",
+    "load_settings",
+    "preprocess",
+    "promote",
+    "query",
+    "show_config",
+    "status",
+    "train",
+    "upload_cvat",
+    "why",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'agir_cvtoolkit' has no attribute '{name}'")
+    return getattr(import_module(_WHERE[name], __name__), name)

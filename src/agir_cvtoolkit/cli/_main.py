@@ -1,0 +1,75 @@
+"""The root command: a table of commands, loaded when called."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from .._version import __version__
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "query": ("query", "Choose records from SemiF or Field and start a run."),
+    "build-db": ("build_db", "Make a small database from a folder of pictures and a CSV."),
+    "infer-seg": ("infer_seg", "Predict masks, with an uncertainty for each record."),
+    "upload-cvat": ("upload_cvat", "Make CVAT tasks with pre-annotations."),
+    "download-cvat": ("download_cvat", "Bring finished work back from CVAT."),
+    "preprocess": ("preprocess", "Make the training data set from originals and corrections."),
+    "train": ("train", "Train a model on the data set; preprocesses by itself."),
+    "promote": ("promote", "Make a model the champion of the next rounds."),
+    "status": ("status", "Show where the runs, pushes and models stand."),
+    "why": ("why", "Tell the whole life of one picture."),
+    "doctor": ("doctor", "Check configuration, credentials, server, database and GPU."),
+    "config": ("config", "Show what is configured and where it comes from; write a conf/ to edit."),
+    "sandbox": ("sandbox", "Run the embedded CVAT-compatible server."),
+    "demo": ("demo", "Run the whole loop on embedded parts."),
+    "completion": ("completion", "Print the shell completion script."),
+}
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return all names, in the order of the loop."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f".{COMMANDS[cmd_name][0]}", __package__)
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Resolve a command, or suggest the near one."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from ..errors import did_you_mean
+
+            ctx.fail(f"No such command '{args[0]}'. {did_you_mean(args[0], COMMANDS)}".strip())
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="agir-cvtoolkit")
+def main() -> None:
+    """Close the loop between a model and the people who correct it in CVAT.
+
+    \b
+    agir-cvtoolkit query --db semif --filters "state=NC" --limit 100
+    agir-cvtoolkit infer-seg
+    agir-cvtoolkit upload-cvat
+    agir-cvtoolkit download-cvat
+    agir-cvtoolkit train
+
+    Exit codes: 0 done, 1 done in part, 2 usage or configuration, 3 remote side failed, 4 data check failed,
+    130 interrupted.
+    """

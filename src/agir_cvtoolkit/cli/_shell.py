@@ -1,0 +1,142 @@
+"""What every command shares: its options, its output, its exit code."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ..errors import AgirError
+
+if TYPE_CHECKING:
+    from ..stages import Call
+
+R = TypeVar("R")
+_log = logging.getLogger("agir_cvtoolkit")
+
+
+@dataclasses.dataclass(frozen=True)
+class Shell:
+    """The common options of one call of a command."""
+
+    overrides: tuple[str, ...]
+    config: str | None
+    run_id: str | None
+    dry_run: bool
+    as_json: bool
+    verbose: bool
+    quiet: bool
+
+    def run(self, stage: Callable[[Call], R], show: Callable[[R], None]) -> None:
+        """Call a stage, print what it returns and leave with its exit code.
+
+        Args:
+            stage: takes the `Call`; returns a dataclass.
+            show: prints the result for people; not called under ``--json``.
+        """
+        self._log_to_stderr()
+        try:
+            result = stage(self._call())
+        except AgirError as error:
+            self._fail(error, error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("Interrupted. Start the same command again to go on where it stopped.", err=True)
+            sys.exit(130)
+        except Exception as error:  # noqa: BLE001 - the last line of defence: one clean line, a traceback on demand
+            self._fail(error, 1)
+        else:
+            if self.as_json:
+                click.echo(json.dumps(_plain(result), indent=2, ensure_ascii=False))
+            else:
+                show(result)
+            sys.exit(getattr(result, "exit_code", 0))
+
+    def _call(self) -> Call:
+        from ..stages import Call
+        from ._progress import progress_on
+
+        return Call(
+            overrides=self.overrides,
+            config=self.config,
+            run=self.run_id,
+            dry_run=self.dry_run,
+            command_line=(Path(sys.argv[0]).name, *sys.argv[1:]),
+            progress=progress_on(sys.stderr, hidden=self.quiet),
+        )
+
+    def _log_to_stderr(self) -> None:
+        level = logging.DEBUG if self.verbose else logging.ERROR if self.quiet else logging.WARNING
+        handler = logging.StreamHandler()
+        handler.setLevel(level)
+        handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+        _log.setLevel(logging.DEBUG)
+        _log.handlers = [handler]
+        _log.propagate = False
+
+    def _fail(self, error: Exception, code: int) -> None:
+        from ..config import redacted
+
+        if self.verbose and not isinstance(error, AgirError):
+            _log.error("traceback", exc_info=error)
+        elif self.verbose:
+            _log.debug("traceback", exc_info=error)
+        if isinstance(error, AgirError):
+            text, problem, next_step = str(error), error.problem, error.next_step
+        else:
+            problem = f"unexpected {type(error).__name__}: {error}"
+            next_step = "This is a bug; run again with --verbose and report the traceback."
+            text = f"{problem}. {next_step}"
+        if self.as_json:
+            content = {"error": {"problem": problem, "next_step": next_step, "kind": type(error).__name__}}
+            click.echo(redacted(json.dumps(content, indent=2, ensure_ascii=False)))
+        click.echo(redacted(f"Error: {text[:1].upper()}{text[1:]}"), err=True)
+        sys.exit(code)
+
+
+def common(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that every command has; its function gets a `Shell` first."""
+
+    @click.option("-o", "--override", "overrides", multiple=True, metavar="KEY=VALUE", help="Set group.key=value.")
+    @click.option("--config", default=None, metavar="DIR|NAME", help="Folder instead of conf/, or a file in it.")
+    @click.option("--run", "run_id", default=None, metavar="ID", help="Work on this run instead of the current one.")
+    @click.option("--dry-run", is_flag=True, help="Say what would happen; change nothing.")
+    @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+    @click.option("--verbose", is_flag=True, help="Log more; show tracebacks.")
+    @click.option("--quiet", is_flag=True, help="Log errors only; no progress bars.")
+    @functools.wraps(function)
+    def wrapped(**options: Any) -> None:
+        names = [f.name for f in dataclasses.fields(Shell)]
+        shell = Shell(**{name: options.pop(name) for name in names})
+        if shell.verbose and shell.quiet:
+            raise click.UsageError("--verbose and --quiet exclude each other.")
+        function(shell, **options)
+
+    return wrapped
+
+
+def echo_items(items: tuple[Any, ...], limit: int = 20) -> None:
+    """Print the records that were skipped or failed, with the reason, on stderr."""
+    for item in items[:limit]:
+        click.echo(f"  {item.outcome}: {item.record_id}: {item.reason}", err=True)
+    if len(items) > limit:
+        click.echo(f"  ... and {len(items) - limit} more; all are in metrics.json", err=True)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        content = {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.repr}
+        return content
+    if isinstance(value, dict) or hasattr(value, "items"):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(v) for v in value]
+    if isinstance(value, str | int | float | bool) or value is None:
+        return value
+    return str(value)

@@ -1,0 +1,36 @@
+"""``agir-cvtoolkit infer-seg``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ._shell import Shell, common, echo_items
+
+if TYPE_CHECKING:
+    from ..stages.infer_seg import InferResult
+
+
+@click.command("infer-seg")
+@common
+def command(shell: Shell) -> None:
+    """Predict masks for the records of the query, with an uncertainty for each.
+
+    \b
+    agir-cvtoolkit infer-seg
+    agir-cvtoolkit infer-seg -o seg_inference.model.ckpt_path=outputs/runs/current/model/best.pth
+    """
+    from ..stages.infer_seg import infer_seg
+
+    shell.run(infer_seg, _show)
+
+
+def _show(result: InferResult) -> None:
+    verb = "would be predicted" if result.dry_run else "predicted"
+    click.echo(
+        f"{result.predicted} of {result.total} records {verb} with {result.model},"
+        f" {result.skipped} skipped, {result.failed} failed"
+    )
+    echo_items(result.items)
+    click.echo(f"Run: {result.run_id} ({result.run_root})")

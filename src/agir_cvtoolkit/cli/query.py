@@ -1,0 +1,76 @@
+"""``agir-cvtoolkit query``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ._shell import Shell, common
+
+if TYPE_CHECKING:
+    from ..stages.query import QueryResult
+
+
+@click.command("query")
+@click.option("--db", "-d", default="semif", show_default=True, type=click.Choice(["semif", "field"], False))
+@click.option("--filters", "-f", multiple=True, metavar="EXPR", help="For example state=NC; several are AND-ed.")
+@click.option("--projection", default=None, metavar="COLS", help="Columns to keep, separated by commas.")
+@click.option("--sort", default=None, metavar="COL[:asc|desc],...", help="Default: by id.")
+@click.option("--limit", type=click.IntRange(min=0), default=None, help="At most so many records; 0 counts.")
+@click.option("--offset", type=click.IntRange(min=0), default=None, help="Leave out the first records.")
+@click.option("--out", default="csv", show_default=True, type=click.Choice(["json", "csv", "parquet"], False))
+@click.option("--preview", type=click.IntRange(min=0), default=0, metavar="N", help="Show N records, write nothing.")
+@click.option(
+    "--sample",
+    default=None,
+    metavar="SPEC",
+    help="random:n=200 | seeded:n=200,seed=42 | stratified:by=a|b,per_group=50[,seed=42]",
+)
+@common
+def command(  # noqa: D103 - click shows the docstring of the body
+    shell: Shell,
+    *,
+    db: str,
+    filters: tuple[str, ...],
+    projection: str | None,
+    sort: str | None,
+    limit: int | None,
+    offset: int | None,
+    out: str,
+    preview: int,
+    sample: str | None,
+) -> None:
+    """Choose records from a database and start a run.
+
+    \b
+    agir-cvtoolkit query --db semif --filters "state=NC" --limit 100
+    agir-cvtoolkit query --sample "stratified:by=category_common_name,per_group=50"
+    """
+    from ..stages.query import query
+
+    shell.run(
+        lambda call: query(
+            db=db.lower(),
+            filters=filters,
+            projection=projection,
+            sort=sort,
+            limit=limit,
+            offset=offset,
+            out=out.lower(),
+            preview=preview,
+            sample=sample,
+            call=call,
+        ),
+        _show,
+    )
+
+
+def _show(result: QueryResult) -> None:
+    for row in result.preview_rows:
+        click.echo("  ".join(f"{key}={value}" for key, value in row.items() if value is not None))
+    if result.path is None:
+        click.echo(f"{result.count} records match" + (" (nothing written)" if result.dry_run else ""))
+        return
+    click.echo(f"{result.count} records -> {result.path}")
+    click.echo(f"Run: {result.run_id} ({result.run_root})")

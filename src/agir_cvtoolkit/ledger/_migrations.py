@@ -1,0 +1,69 @@
+"""Migrations: applied once, in order, each named in a table; the file is backed up before any is applied."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, inspect, select
+
+from ..errors import LedgerError
+from . import _tables
+
+Migration = Callable[[Connection], None]
+
+
+def _m001_first_tables(connection: Connection) -> None:
+    _tables.metadata.create_all(connection)
+
+
+MIGRATIONS: tuple[tuple[str, Migration], ...] = (("001_first_tables", _m001_first_tables),)
+
+
+def migrate(engine: Engine, file: Path | None) -> tuple[str, ...]:
+    """Bring a ledger to this version.
+
+    Args:
+        engine: of the ledger.
+        file: of a SQLite ledger, backed up beside itself before it is changed.
+
+    Returns:
+        The names of the migrations that were applied.
+
+    Raises:
+        LedgerError: a newer version of this package wrote it.
+    """
+    applied = _applied(engine)
+    known = [name for name, _ in MIGRATIONS]
+    newer = sorted(set(applied) - set(known))
+    if newer:
+        raise LedgerError(
+            f"the ledger was written by a newer version ({', '.join(newer)})", "Upgrade agir-cvtoolkit."
+        )
+    missing = [(name, step) for name, step in MIGRATIONS if name not in applied]
+    if not missing:
+        return ()
+    if applied and file is not None and file.is_file():
+        backup(file, file.with_name(f"{file.name}.before-{missing[0][0]}.bak"))
+    for name, step in missing:
+        with engine.begin() as connection:
+            step(connection)
+            now = datetime.now(UTC).isoformat()
+            connection.execute(_tables.migrations.insert().values(name=name, applied=now))
+    return tuple(name for name, _ in missing)
+
+
+def backup(file: Path, target: Path) -> None:
+    """Copy a live SQLite file consistently, through SQLite's own backup."""
+    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(target)) as destination:
+        source.backup(destination)
+
+
+def _applied(engine: Engine) -> list[str]:
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("migrations"):
+            return []
+        return list(connection.execute(select(_tables.migrations.c.name)).scalars())
