@@ -1,8 +1,10 @@
 """What a predictor is: two small protocols and the value that both end in.
 
-A network looks at tiles and needs nothing but their pixels: `TilePredictor`. A rule such as Otsu's threshold needs the
-whole picture before it can judge any part of it: `PicturePredictor`. `agir_cvtoolkit.inference.bands.probability_bands`
-turns either into the same stream of bands, so nobody after it has to ask which one it was.
+A network looks at tiles and needs nothing but their pixels: `TilePredictor`. A rule such as Otsu's threshold
+needs the
+whole picture before it can judge any part of it: `PicturePredictor`.
+`agir_cvtoolkit.inference.segment.probability_bands` turns either into the same stream of bands, so nobody
+after it has to ask which one it was.
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ class Band:
 
     Attributes:
         top: the first row, in pixels of the picture.
-        probabilities: float32 of shape (classes, rows, picture width), in [0, 1], summing to 1 over the classes;
-            class 0 is background.
+        probabilities: float32 of shape (classes, rows, picture width), in [0, 1], summing to 1 over the
+            classes; class 0 is background.
     """
 
     top: int
@@ -40,7 +42,7 @@ class Named(Protocol):
 
     @property
     def name(self) -> str:
-        """Name and version of the weights: ``excess_green``, or ``unet-efficientnet_lite0@`` and 12 hex digits."""
+        """``excess_green``, or architecture and weights: ``unet-efficientnet_lite0@`` and 12 hex digits."""
         ...
 
     @property
@@ -50,7 +52,7 @@ class Named(Protocol):
 
     @property
     def class_ids(self) -> tuple[int, ...]:
-        """Mask value of each class; 0 for the background, `RECORD_CLASS` where the record's own class id counts."""
+        """Mask value of each class; 0 for the background, `RECORD_CLASS` for the record's own class id."""
         ...
 
 
@@ -69,8 +71,8 @@ class TilePredictor(Named, Protocol):
             batch: uint8 RGB of shape (n, height, width, 3); height and width are multiples of 32.
 
         Returns:
-            float32 of shape (n, classes, height, width), summing to 1 over the classes. A tile's result must not
-            depend on the other tiles of its batch.
+            float32 of shape (n, classes, height, width), summing to 1 over the classes. A tile's result must
+            not depend on the other tiles of its batch.
         """
         ...
 
@@ -90,8 +92,8 @@ class PicturePredictor(Named, Protocol):
             rgb: uint8 of shape (height, width, 3).
 
         Yields:
-            Bands from top to bottom without gap or overlap. Memory beyond the picture stays bounded by a band and at
-            most two bytes per pixel.
+            Bands from top to bottom without gap or overlap. Memory beyond the picture stays bounded by a band
+            and at most two bytes per pixel.
         """
         ...
 

@@ -1,0 +1,113 @@
+"""The group ``seg_inference``: how records are segmented."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from ._base import Group
+
+_Channel = Annotated[int, Field(ge=0, le=255)]
+_FROM_CARD = "it is read from the checkpoint; remove it"
+
+TILE_MULTIPLE = 32
+"""Tiles are whole multiples of the coarsest stride of the encoders."""
+
+
+class InferenceSource(Group):
+    """Which records of the run's query are predicted, and as what."""
+
+    db: str = "semif"
+    image_mode: Literal["full_image", "cutout"] = "full_image"
+
+
+class InferenceModel(Group):
+    """Which predictor."""
+
+    predictor: Literal["excess_green", "torch", "champion"] | None = None
+    ckpt_path: str | None = None
+
+
+class Tile(Group):
+    """How pictures are cut for networks; pixels."""
+
+    height: int = Field(default=512, ge=64)
+    width: int = Field(default=512, ge=64)
+    overlap: float = Field(default=0.25, ge=0.0, le=0.9)
+    pad_mode: Literal["reflect", "constant"] = "reflect"
+
+    @model_validator(mode="after")
+    def _whole_strides(self) -> Tile:
+        for side, value in (("height", self.height), ("width", self.width)):
+            if value % TILE_MULTIPLE:
+                near = max(TILE_MULTIPLE * 2, round(value / TILE_MULTIPLE) * TILE_MULTIPLE)
+                raise ValueError(f"tile {side} {value} is not a multiple of {TILE_MULTIPLE}; take {near}")
+        return self
+
+
+class PostProcess(Group):
+    """What happens to probabilities on their way to a mask."""
+
+    threshold: float = Field(default=0.5, gt=0.0, lt=1.0)
+    min_area: int | None = Field(default=None, ge=0)
+    fill_holes: int | None = Field(default=None, ge=0)
+    edge_occupancy_threshold: float | None = Field(default=None, ge=0.0, le=1.0)
+
+
+class InferenceOutput(Group):
+    """Which files are written."""
+
+    save_masks: bool = True
+    save_images: bool = True
+    save_cutouts: bool = False
+    cutout_use_rgba: bool = False
+    save_colorized_masks: bool = False
+    colorize_brightness: float = Field(default=1.0, gt=0.0)
+    colorize_rgb_field: str = "category_rgb"
+    colorize_fallback_rgb: tuple[_Channel, _Channel, _Channel] = (80, 200, 80)
+    save_viz: bool = False
+
+
+class Visualization(Group):
+    """How overlays look."""
+
+    overlay_alpha: float = Field(default=0.5, ge=0.0, le=1.0)
+
+
+class SegInference(Group):
+    """Settings of ``infer-seg``; every key is described in ``conf/seg_inference/default.yaml``."""
+
+    source: InferenceSource = InferenceSource()
+    model: InferenceModel = InferenceModel()
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    batch_size: int = Field(default=4, ge=1, le=1024)
+    tile: Tile = Tile()
+    post_process: PostProcess = PostProcess()
+    output: InferenceOutput = InferenceOutput()
+    visualization: Visualization = Visualization()
+
+
+RETIRED: dict[str, str] = {
+    "seg_inference.source.type": "records come from the run's query; run agir-cvtoolkit query first",
+    "seg_inference.source.filters": "use agir-cvtoolkit query --filters",
+    "seg_inference.source.sample": "use agir-cvtoolkit query --sample",
+    "seg_inference.source.limit": "use agir-cvtoolkit query --limit",
+    "seg_inference.gpu": "use seg_inference.device (auto, cpu, cuda, cuda:1)",
+    "seg_inference.gpu.max_gpus": "use seg_inference.device (auto, cpu, cuda, cuda:1)",
+    "seg_inference.gpu.exclude_ids": "use seg_inference.device (auto, cpu, cuda, cuda:1)",
+    "seg_inference.model.arch": _FROM_CARD,
+    "seg_inference.model.encoder_name": _FROM_CARD,
+    "seg_inference.model.in_channels": _FROM_CARD,
+    "seg_inference.model.num_classes": _FROM_CARD,
+    "seg_inference.model.encoder_weights": _FROM_CARD,
+    "seg_inference.model.pad_divisor": "tiles are multiples of 32; remove it",
+    "seg_inference.model.strict_load": "a checkpoint always has to fit; remove it",
+    "seg_inference.model.normalization": _FROM_CARD,
+    "seg_inference.model.normalization.mean": _FROM_CARD,
+    "seg_inference.model.normalization.std": _FROM_CARD,
+    "seg_inference.output.save_visualizations": "use seg_inference.output.save_viz",
+    "seg_inference.output.cutout_rgba_transparent": "use seg_inference.output.cutout_use_rgba",
+    "seg_inference.visualization.enabled": "use seg_inference.output.save_viz",
+}
+"""Keys of AgIR-CVToolkit that are refused, and what to use instead."""
