@@ -1,0 +1,93 @@
+"""``infer-seg``: predict the records of the run's query."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agir_cvtoolkit.errors import NoRunError, UsageError
+from agir_cvtoolkit.records import Record
+
+from ._call import Call
+from ._predict_records import OUTPUTS, STAGE, InferResult, plan, predict_records
+
+if TYPE_CHECKING:
+    from agir_cvtoolkit.config import Settings
+    from agir_cvtoolkit.runs import Run
+
+__all__ = ["OUTPUTS", "STAGE", "InferResult", "infer_seg", "plan", "predict_records"]
+
+_QUERY_FILES = ("query.json", "query.csv", "query.parquet")
+
+
+def infer_seg(call: Call | None = None) -> InferResult:
+    """Predict masks for the records of the run's query, with an uncertainty for each.
+
+    Records that the same call has finished before are left alone; with another query, checkpoint or
+    configuration the earlier results move to ``history/infer-seg/`` and a new pass begins. What fails for one
+    record is listed, the rest goes on.
+
+    Raises:
+        NoRunError: there is no run, or no query in it.
+        UsageError: the query holds no records, or no model has been promoted.
+        ConfigError: wrong settings.
+        CheckpointError: the checkpoint is not one of this package.
+    """
+    call = call or Call()
+    settings = call.settings()
+    run = call.open_run(settings)
+    records = _records(run, settings)
+    from agir_cvtoolkit.inference.registry import open_predictor
+
+    predictor = open_predictor(settings.seg_inference, _champion(settings))
+    if call.dry_run:
+        return plan(run, records, predictor)
+    call.record_config(run, STAGE, settings, settings.dump("seg_inference", "io", "db", "project"))
+    result = predict_records(run, records, predictor, settings.seg_inference, call.progress)
+    if not result.already_done:
+        _tell_ledger(run, settings)
+    return result
+
+
+def _records(run: Run, settings: Settings) -> Sequence[Record]:
+    query_dir = run.path("query")
+    source = settings.seg_inference.source
+    if not any((query_dir / name).is_file() for name in _QUERY_FILES):
+        raise NoRunError(
+            f"run {run.run_id} has no query result",
+            f'Choose records first: agir-cvtoolkit query --db {source.db} --filters "state=NC" --limit 100',
+        )
+    from agir_cvtoolkit.sources import records_of
+
+    records: Sequence[Record] = records_of(query_dir, source.db, source.image_mode, settings)
+    if not records:
+        raise UsageError(
+            f"the query of run {run.run_id} holds no records",
+            f"Widen it: agir-cvtoolkit query --db {source.db} --limit 100",
+        )
+    return records
+
+
+def _champion(settings: Settings) -> Path | None:
+    if settings.seg_inference.model.predictor != "champion":
+        return None
+    from agir_cvtoolkit.ledger import Ledger
+
+    with Ledger.open(settings.io.ledger_url, settings.io.out_root) as ledger:
+        model = ledger.champion()
+    return Path(model.path) if model else None
+
+
+def _tell_ledger(run: Run, settings: Settings) -> None:
+    from agir_cvtoolkit.ledger import Ledger
+    from agir_cvtoolkit.pictures import sha256_of
+
+    if not run.manifest_path.is_file():
+        return
+    entries = [
+        (entry, sha256_of(run.inside(entry.mask_path)) if entry.mask_path else None)
+        for entry in run.read_manifest()
+    ]
+    with Ledger.open(settings.io.ledger_url, settings.io.out_root) as ledger:
+        ledger.record_predictions(run.run_id, entries)
