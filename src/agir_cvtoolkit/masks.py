@@ -1,4 +1,4 @@
-"""Bit masks as run lengths and as polygons, exact both ways.
+"""Bit masks as run lengths, exact both ways.
 
 A mask is a bool or uint8 array of shape (height, width); any value other than 0 is foreground. Run lengths are those of
 CVAT: row-major inside a box whose right and bottom are inclusive, background first.
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from .errors import MaskError
 
 Bitmap = NDArray[np.bool_] | NDArray[np.uint8]
-Ring = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,14 +23,6 @@ class Runs:
 
     lengths: NDArray[np.int32]
     box: tuple[int, int, int, int]
-
-
-@dataclass(frozen=True, eq=False)
-class Region:
-    """One connected part of a mask: an outer ring and the rings of its holes, each float64 of shape (points, 2)."""
-
-    outer: Ring
-    holes: tuple[Ring, ...]
 
 
 def bounding_box(mask: Bitmap) -> tuple[int, int, int, int] | None:
@@ -113,61 +104,6 @@ def components(mask: Bitmap) -> list[NDArray[np.bool_]]:
     return [labels == i for i in order]
 
 
-def to_regions(mask: Bitmap, tolerance: float = 0.0) -> list[Region]:
-    """Trace the outlines of a mask through the centres of its border pixels.
-
-    Args:
-        mask: shape (height, width).
-        tolerance: largest distance in pixels by which Douglas-Peucker simplification may move an outline
-            (Douglas & Peucker 1973); 0 keeps every corner.
-
-    Returns:
-        One region per 8-connected part with its holes; parts of fewer than three outline points keep what they have.
-    """
-    contours, hierarchy = cv2.findContours(_as_uint8(mask), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    if hierarchy is None:
-        return []
-    rings = [_simplified(np.asarray(contour), tolerance) for contour in contours]
-    tree = hierarchy[0]
-    regions = []
-    for index, (_next, _previous, child, parent) in enumerate(tree):
-        if parent != -1:
-            continue
-        holes = []
-        while child != -1:
-            holes.append(rings[child])
-            child = tree[child][0]  # noqa: PLW2901 - walks the sibling list
-        regions.append(Region(rings[index], tuple(holes)))
-    return regions
-
-
-def bridged(region: Region) -> Ring:
-    """Join a region's holes to its outer ring by slits, so that one ring describes it (CVAT polygons have no holes).
-
-    Each hole is joined at the nearest pair of points, rightmost holes first. The slit has no width: rasterized with
-    the even-odd rule the ring gives the region with its holes, but for the pixels on the slit itself.
-    """
-    ring = region.outer
-    for hole in sorted(region.holes, key=lambda h: -float(h[:, 0].max())):
-        gaps = ((ring[:, None, :] - hole[None, :, :]) ** 2).sum(axis=2)
-        at, start = np.unravel_index(int(np.argmin(gaps)), gaps.shape)
-        turned = np.roll(hole, -int(start), axis=0)
-        ring = np.concatenate([ring[: at + 1], turned, turned[:1], ring[at:]])
-    return ring
-
-
-def from_rings(rings: list[Ring], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Rasterize rings into a mask of `size` (width, height) by the even-odd rule, outlines included.
-
-    Coordinates are rounded to whole pixels, so a ring traced by `to_regions` with tolerance 0 gives its part back
-    exactly where it has no holes.
-    """
-    canvas = np.zeros((size[1], size[0]), dtype=np.uint8)
-    if rings:
-        cv2.fillPoly(canvas, [np.rint(ring).astype(np.int32).reshape(-1, 1, 2) for ring in rings], (1,))
-    return canvas.view(np.bool_)
-
-
 def _as_uint8(mask: Bitmap) -> NDArray[np.uint8]:
     if mask.ndim != 2:
         raise MaskError(f"a mask has two dimensions, this one has {mask.ndim}")
@@ -181,10 +117,3 @@ def _filled(ends: NDArray[np.int64]) -> NDArray[np.bool_]:
     for start, stop in zip(ends[0::2].tolist(), ends[1::2].tolist(), strict=False):
         flat[start:stop] = True
     return flat
-
-
-def _simplified(contour: NDArray[np.int32], tolerance: float) -> Ring:
-    if tolerance > 0 and len(contour) > 3:
-        kept = np.asarray(cv2.approxPolyDP(contour, tolerance, True))
-        contour = kept if len(kept) >= 3 else contour
-    return contour.reshape(-1, 2).astype(np.float64)

@@ -185,6 +185,10 @@ class Run:
         """Whether the newest pass of a stage is complete."""
         return self._state(stage).get("finished") is not None
 
+    def has_begun(self, stage: str) -> bool:
+        """Whether a pass of a stage was ever begun."""
+        return bool(self._state(stage))
+
     def _retire(self, stage: str, number: int, outputs: tuple[str, ...]) -> bool:
         target = self.path("history", stage, str(number))
         moved = False

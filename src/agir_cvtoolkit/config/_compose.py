@@ -221,7 +221,7 @@ def _composed(layers: _Layers, parsed: Sequence[Override], chosen: Mapping[str, 
     with _HYDRA_IS_GLOBAL:
         store = ConfigStore.instance()
         kept = store.repo
-        store.repo = {}
+        store.repo = dict(kept)
         try:
             for (group, name), tree in layers.options.items():
                 store.store(name=name, node=tree, group=group, provider="agir-cvtoolkit")

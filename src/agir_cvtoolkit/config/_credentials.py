@@ -16,6 +16,12 @@ from ..errors import ConfigError, did_you_mean
 
 _log = logging.getLogger(__name__)
 _KEYS = ("url", "host", "username", "password", "access_token", "organization_slug")
+_VARIABLES = {
+    "url": ("CVAT_URL", "CVAT_HOST"),
+    "access_token": ("CVAT_ACCESS_TOKEN",),
+    "username": ("CVAT_USERNAME",),
+    "password": ("CVAT_PASSWORD",),
+}
 _SAMPLE = "cvat: {url: https://app.cvat.ai, username: ..., password: ...}"
 
 
@@ -67,6 +73,20 @@ def load_credentials(keys_file: Path, environment: Mapping[str, str] | None = No
     if token:
         return Credentials(url.rstrip("/"), access_token=token, origin=origin)
     return Credentials(url.rstrip("/"), username=username, password=password, origin=origin)
+
+
+def describe_credentials(keys_file: Path, environment: Mapping[str, str] | None = None) -> list[tuple[str, str, str]]:
+    """Return key, value (secrets as ``***``) and origin of what is known of the credentials."""
+    env = os.environ if environment is None else environment
+    found = _from_file(keys_file)
+    rows = []
+    for key, names in _VARIABLES.items():
+        name = next((n for n in names if env.get(n)), None)
+        value = env[name] if name else found.get(key) or (found.get("host") if key == "url" else None)
+        origin = f"environment {name}" if name else str(keys_file)
+        if value:
+            rows.append((f"cvat.{key}", "***" if key in {"password", "access_token"} else value, origin))
+    return rows
 
 
 def _from_file(path: Path) -> dict[str, str]:

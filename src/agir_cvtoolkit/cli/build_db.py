@@ -1,0 +1,3 @@
+"""``agir-cvtoolkit build-db``."""
+
+from __future__ import annotations

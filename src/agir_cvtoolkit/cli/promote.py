@@ -1,0 +1,34 @@
+"""``agir-cvtoolkit promote``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ._shell import Shell, common
+
+if TYPE_CHECKING:
+    from ..stages.promote import PromoteResult
+
+
+@click.command("promote")
+@click.argument("checkpoint", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@common
+def command(shell: Shell, *, checkpoint: Path | None) -> None:
+    """Make CHECKPOINT (default: the run's model/best.pth) the champion.
+
+    \b
+    agir-cvtoolkit promote
+    agir-cvtoolkit infer-seg -o seg_inference.model.predictor=champion
+    """
+    from ..stages.promote import promote
+
+    shell.run(lambda call: promote(checkpoint, call), _show)
+
+
+def _show(result: PromoteResult) -> None:
+    verb = "would be" if result.dry_run else "is"
+    click.echo(f"{result.name} {result.version} {verb} the champion (before: {result.earlier or 'none'})")
+    click.echo(f"Checkpoint: {result.path}")

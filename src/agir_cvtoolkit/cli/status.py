@@ -1,0 +1,38 @@
+"""``agir-cvtoolkit status``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ._shell import Shell, common
+
+if TYPE_CHECKING:
+    from ..stages.status import Status
+
+
+@click.command("status")
+@common
+def command(shell: Shell) -> None:
+    """Show where the current run, the pushed tasks and the models stand, and what comes next."""
+    from ..stages.status import status
+
+    shell.run(status, _show)
+
+
+def _show(result: Status) -> None:
+    click.echo(f"Runs in {result.out_root}: {len(result.runs)}; shown: {result.run_id or 'none'}")
+    for stage in result.stages:
+        figures = ", ".join(f"{key} {value}" for key, value in stage.figures.items())
+        click.echo(f"  {stage.stage:14}{stage.state:8}  {figures}")
+    if result.tasks:
+        click.echo("Tasks:")
+    for task in result.tasks:
+        url = task.url or "not on the server"
+        click.echo(f"  {task.state:8} {task.records:5} records, {task.pulled_jobs} jobs pulled  {task.name}  {url}")
+    if result.models:
+        click.echo("Models:")
+    for model in result.models:
+        click.echo(f"  {model.version[:12]}  {model.name}{'  champion' if model.is_champion else ''}  {model.path}")
+    click.echo(f"Next: {result.next_step}")

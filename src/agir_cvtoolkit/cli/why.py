@@ -1,0 +1,29 @@
+"""``agir-cvtoolkit why``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ._shell import Shell, common
+
+if TYPE_CHECKING:
+    from ..stages.why import Life
+
+
+@click.command("why")
+@click.argument("record")
+@common
+def command(shell: Shell, *, record: str) -> None:
+    """Tell the whole life of RECORD: predicted, pushed, pulled."""
+    from ..stages.why import why
+
+    shell.run(lambda call: why(record, call), _show)
+
+
+def _show(result: Life) -> None:
+    click.echo(result.record_id)
+    for event in result.events:
+        detail = ", ".join(f"{key} {value}" for key, value in event.detail.items() if value is not None)
+        click.echo(f"  {event.at}  {event.kind:10} {detail}" + (f"  (run {event.run_id})" if event.run_id else ""))

@@ -1,0 +1,113 @@
+"""``status``: where everything stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..ledger import Ledger, ModelRow
+from ..runs import CURRENT, list_runs, open_run
+from ._call import Call
+
+STAGES = ("query", "infer-seg", "upload-cvat", "download-cvat", "preprocess", "train")
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """One stage of the shown run: ``done``, ``started`` or ``-``, with its newest figures."""
+
+    stage: str
+    state: str
+    figures: dict[str, object]
+
+
+@dataclass(frozen=True)
+class TaskStatus:
+    """One task that was pushed, and how many of its jobs came back."""
+
+    task_id: int | None
+    name: str
+    url: str | None
+    state: str
+    run_id: str
+    records: int
+    pulled_jobs: int
+
+
+@dataclass(frozen=True)
+class Status:
+    """The workspace: its runs, the shown run's stages, all tasks, all models, and the next command."""
+
+    out_root: Path
+    runs: tuple[str, ...]
+    run_id: str | None
+    stages: tuple[StageStatus, ...]
+    tasks: tuple[TaskStatus, ...]
+    models: tuple[ModelRow, ...]
+    next_step: str
+
+
+_FIGURES = {
+    "query": ("count",),
+    "infer-seg": ("total_records", "processed", "skipped", "failed", "model", "mean_uncertainty"),
+    "upload-cvat": ("total_records", "uploaded_annotations", "skipped", "failed", "task_url"),
+    "download-cvat": ("tasks_downloaded", "frames", "shapes"),
+    "preprocess": ("pairs", "train_samples", "val_samples", "test_samples"),
+    "train": ("epochs_completed", "best_val_iou", "best_val_dice"),
+}
+_COMMANDS = {
+    "query": 'agir-cvtoolkit query --db semif --filters "state=NC" --limit 100',
+    "infer-seg": "agir-cvtoolkit infer-seg",
+    "upload-cvat": "agir-cvtoolkit upload-cvat",
+    "download-cvat": "Refine in CVAT and complete the jobs, then: agir-cvtoolkit download-cvat",
+    "preprocess": "agir-cvtoolkit train",
+    "train": "agir-cvtoolkit train",
+}
+
+
+def status(call: Call = Call()) -> Status:
+    """Read where the runs, the pushes and the models stand; nothing is changed and no server is asked."""
+    settings = call.settings()
+    out_root = settings.io.out_root
+    known = list_runs(out_root)
+    current = (out_root / CURRENT).is_dir()
+    run = open_run(out_root, call.run) if call.run or current else None
+    stages: list[StageStatus] = []
+    if run is not None:
+        for stage in STAGES:
+            metrics = run.read_metrics(stage)
+            state = "done" if run.is_done(stage) else "started" if run.has_begun(stage) else "-"
+            figures = {key: metrics[key] for key in _FIGURES[stage] if key in metrics}
+            stages.append(StageStatus(stage, state, figures))
+    missing = next((s.stage for s in stages if s.state != "done"), None)
+    if run is None:
+        next_step = _COMMANDS["query"]
+    elif missing is None:
+        next_step = "agir-cvtoolkit infer-seg -o seg_inference.model.ckpt_path=outputs/runs/current/model/best.pth"
+    else:
+        next_step = _COMMANDS[missing]
+    tasks, models = _ledger_part(settings.io.ledger_url, out_root)
+    run_id = run.run_id if run else None
+    return Status(out_root, tuple(known), run_id, tuple(stages), tasks, models, next_step)
+
+
+def _ledger_part(url: str | None, out_root: Path) -> tuple[tuple[TaskStatus, ...], tuple[ModelRow, ...]]:
+    if url is None and not (out_root.parent / "ledger.db").is_file():
+        return (), ()
+    tasks = []
+    with Ledger.open(url, out_root) as ledger:
+        for push_id, key, _ in ledger.pushes():
+            for task in ledger.tasks_of_push(push_id):
+                pulls = ledger.pulls_of_task(key.server, task.task_id) if task.task_id else []
+                tasks.append(
+                    TaskStatus(
+                        task.task_id,
+                        task.name,
+                        task.url,
+                        task.state,
+                        task.run_id,
+                        len(ledger.frames_of_task(task)),
+                        len({pull.job_id for pull in pulls}),
+                    )
+                )
+        return tuple(tasks), tuple(ledger.models())

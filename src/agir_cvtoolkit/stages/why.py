@@ -1,0 +1,33 @@
+"""``why``: the whole life of one picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import UsageError
+from ..ledger import Event, Ledger
+from ._call import Call
+
+
+@dataclass(frozen=True)
+class Life:
+    """What happened to a record, in order."""
+
+    record_id: str
+    events: tuple[Event, ...]
+
+
+def why(record_id: str, call: Call = Call()) -> Life:
+    """Read the life of a record out of the ledger.
+
+    Raises:
+        UsageError: nothing is known of it.
+    """
+    settings = call.settings()
+    with Ledger.open(settings.io.ledger_url, settings.io.out_root) as ledger:
+        events = ledger.events_of_record(record_id)
+        near = [] if events else ledger.record_ids_like(record_id)
+    if not events:
+        hint = f"Known: {', '.join(near)}" if near else "It has not been predicted, pushed or pulled here."
+        raise UsageError(f"nothing is known of record '{record_id}'", hint)
+    return Life(record_id, tuple(events))
