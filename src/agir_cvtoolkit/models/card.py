@@ -128,10 +128,12 @@ class ModelCard:
             )
         if not all(i in range(256) for i in self.class_ids) or self.class_ids[0] != 0:
             raise ValueError(f"class ids {self.class_ids}")
-        if len(self.normalization.mean) != 3 or not min(self.normalization.std, default=0) > 0:
+        norm: tuple[tuple[float, ...], ...] = (self.normalization.mean, self.normalization.std)
+        if [len(part) for part in norm] != [3, 3] or min(self.normalization.std) <= 0:
             raise ValueError(f"normalization {self.normalization}")
-        if len(self.tile_size) != 2 or not min(self.tile_size) > 0:
-            raise ValueError(f"tile size {self.tile_size}")
+        size: tuple[int, ...] = self.tile_size
+        if len(size) != 2 or min(size) <= 0:
+            raise ValueError(f"tile size {size}")
 
 
 def read_card(path: Path) -> ModelCard:

@@ -1,7 +1,7 @@
 """Checkpoints: tensors and JSON-able values, loaded without running anything that a file says.
 
-A file is what ``torch.save`` makes of ``{"format", "format_version", "card", "state_dict"}``; ``card.json`` beside
-it repeats the card for readers without torch.
+A file is what ``torch.save`` makes of ``{"format", "format_version", "card", "state_dict"}``;
+``card.json`` beside it repeats the card for readers without torch.
 """
 
 from __future__ import annotations

@@ -39,8 +39,8 @@ class _Up(nn.Module):
 class UNet(nn.Module):
     """Encoder, five doubling steps with skip connections, one logit per class and pixel.
 
-    A thin branch at full size brings the colour of single pixels to the last step, so that edges follow leaves
-    and not the grid of stride 2.
+    A thin branch at full size brings the colour of single pixels to the last step, so that edges follow
+    leaves and not the grid of stride 2.
     """
 
     def __init__(self, encoder: LiteEncoder, decoder_channels: tuple[int, ...], classes: int) -> None:
