@@ -1,0 +1,113 @@
+"""Everything that speaks to CVAT or reads its files; the only place that knows its interface.
+
+A conversation starts with `CvatSession.open`. `create_task_with_pictures` and `write_new` push, `find_jobs`,
+`read_job` and `download_originals` pull.
+"""
+
+from __future__ import annotations
+
+from .annotations import (
+    JobAnnotations,
+    SkippedShape,
+    WrittenCount,
+    annotations_from_json,
+    read_job,
+    write_new,
+    write_task,
+)
+from .background import wait_for_request
+from .capabilities import Capabilities
+from .clock import Clock, SystemClock
+from .credentials import Credentials
+from .export import IMAGES_FORMAT, export_dataset, read_job_by_export
+from .frames import FrameEntry, FrameMap, check_frames, read_frame_map
+from .jobs import STAGES, STATES, JobInfo, find_jobs, get_job, set_job, split_status
+from .labels import AttributeSpec, LabelSet, LabelSpec, NewLabel, normal_name, read_labels
+from .names import upload_name
+from .originals import download_original, download_originals
+from .projects import (
+    ProjectInfo,
+    create_project,
+    delete_project,
+    find_project,
+    find_project_by_name,
+    organization_slug,
+)
+from .pushing import TaskCreated, create_task_with_pictures
+from .retry import RetryPolicy
+from .session import UNSET, CvatSession, Organization, Unset
+from .shape_check import validate
+from .shapes_json import ReadShape, shape_from_json, shape_to_json
+from .tasks import TaskInfo, TaskRequest, create_task, delete_task, find_tasks, get_task
+from .transport import Response, Transport, TransportFailure, Urllib3Transport
+from .upload import PictureToSend, UploadOptions
+from .xml_shapes import ExportedImage, read_images_xml
+
+__all__ = [
+    "IMAGES_FORMAT",
+    "STAGES",
+    "STATES",
+    "UNSET",
+    "AttributeSpec",
+    "Capabilities",
+    "Clock",
+    "Credentials",
+    "CvatSession",
+    "ExportedImage",
+    "FrameEntry",
+    "FrameMap",
+    "JobAnnotations",
+    "JobInfo",
+    "LabelSet",
+    "LabelSpec",
+    "NewLabel",
+    "Organization",
+    "PictureToSend",
+    "ProjectInfo",
+    "ReadShape",
+    "Response",
+    "RetryPolicy",
+    "SkippedShape",
+    "SystemClock",
+    "TaskCreated",
+    "TaskInfo",
+    "TaskRequest",
+    "Transport",
+    "TransportFailure",
+    "Unset",
+    "UploadOptions",
+    "Urllib3Transport",
+    "WrittenCount",
+    "annotations_from_json",
+    "check_frames",
+    "create_project",
+    "create_task",
+    "create_task_with_pictures",
+    "delete_project",
+    "delete_task",
+    "download_original",
+    "download_originals",
+    "export_dataset",
+    "find_jobs",
+    "find_project",
+    "find_project_by_name",
+    "find_tasks",
+    "get_job",
+    "get_task",
+    "normal_name",
+    "organization_slug",
+    "read_frame_map",
+    "read_images_xml",
+    "read_job",
+    "read_job_by_export",
+    "read_labels",
+    "set_job",
+    "shape_from_json",
+    "shape_to_json",
+    "split_status",
+    "upload_name",
+    "validate",
+    "wait_for_request",
+    "write_new",
+    "write_task",
+]

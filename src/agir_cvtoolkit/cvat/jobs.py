@@ -1,0 +1,159 @@
+"""Jobs: the pieces of a task that people work on, and how far they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agir_cvtoolkit.errors import ConfigError, NotFoundError, did_you_mean
+
+from .session import CvatSession
+
+STATES = ("new", "in progress", "completed", "rejected")
+STAGES = ("annotation", "validation", "acceptance")
+
+
+@dataclass(frozen=True)
+class JobInfo:
+    """A job.
+
+    Attributes:
+        state: ``new``, ``in progress``, ``completed`` or ``rejected``.
+        stage: ``annotation``, ``validation`` or ``acceptance``.
+        type: ``annotation``, ``ground_truth`` or a replica's.
+        start_frame, stop_frame: frames of the task, both inclusive.
+        updated_date: as the server writes it (ISO 8601, UTC).
+        assignee: username, or None.
+    """
+
+    id: int
+    task_id: int
+    state: str
+    stage: str
+    type: str
+    start_frame: int
+    stop_frame: int
+    updated_date: str
+    assignee: str | None = None
+    project_id: int | None = None
+
+    @property
+    def frames(self) -> range:
+        """The frames of the task that are in the job."""
+        return range(self.start_frame, self.stop_frame + 1)
+
+
+def find_jobs(
+    session: CvatSession,
+    *,
+    project_id: int | None = None,
+    task_ids: Sequence[int] | None = None,
+    required_status: str | None = "completed",
+) -> tuple[JobInfo, ...]:
+    """Find the annotation jobs of a project or of tasks that have come far enough; ordered by task and frame.
+
+    Ground-truth jobs and replicas are left out: they are not the task's own work.
+
+    Args:
+        session: where to look.
+        project_id: all tasks of the project; with `task_ids` those of them that are in the project.
+        task_ids: these tasks.
+        required_status: ``completed``, ``new``, ``in progress`` or ``rejected`` (state of the job);
+            ``annotation``, ``validation`` or ``acceptance`` (its stage); None for any.
+
+    Raises:
+        ConfigError: an unknown status.
+    """
+    state, stage = split_status(required_status)
+    wanted: dict[str, object] = {}
+    if state is not None:
+        wanted["state"] = state
+    if stage is not None:
+        wanted["stage"] = stage
+    if project_id is not None:
+        wanted["project_id"] = project_id
+    queries = (
+        [wanted]
+        if task_ids is None
+        else [wanted | {"task_id": task_id} for task_id in dict.fromkeys(task_ids)]
+    )
+    found: dict[int, JobInfo] = {}
+    for query in queries:
+        for job in _jobs(session, query):
+            right_task = task_ids is None or job.task_id in task_ids
+            right_project = project_id is None or job.project_id in {None, project_id}
+            right_status = job.state == (state or job.state) and job.stage == (stage or job.stage)
+            if job.type == "annotation" and right_task and right_project and right_status:
+                found[job.id] = job
+    return tuple(sorted(found.values(), key=lambda job: (job.task_id, job.start_frame, job.id)))
+
+
+def get_job(session: CvatSession, job_id: int) -> JobInfo:
+    """Read one job.
+
+    Raises:
+        NotFoundError: there is none of that id for this account.
+    """
+    try:
+        item = session.get(f"/api/jobs/{job_id}", f"read job {job_id}")
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"Job {job_id} not found", "It may have been deleted with its task.", status=404
+        ) from error
+    return _job(item)
+
+
+def set_job(
+    session: CvatSession, job_id: int, *, state: str | None = None, stage: str | None = None
+) -> JobInfo:
+    """Move a job; what is not given keeps its value (the server resets the state when only a stage is sent).
+
+    Raises:
+        NotFoundError: there is none of that id for this account.
+    """
+    now = get_job(session, job_id)
+    content = {"state": state or now.state, "stage": stage or now.stage}
+    session.send_json("PATCH", f"/api/jobs/{job_id}", f"change job {job_id}", content)
+    return get_job(session, job_id)
+
+
+def split_status(required_status: str | None) -> tuple[str | None, str | None]:
+    """Return the state and the stage of a job that `required_status` asks for.
+
+    Raises:
+        ConfigError: an unknown status.
+    """
+    if required_status is None:
+        return None, None
+    word = required_status.strip().lower().replace("_", " ")
+    if word in STATES:
+        return word, None
+    if word in STAGES:
+        return None, word
+    known = STATES + STAGES
+    raise ConfigError(
+        f"required_status '{required_status}' is unknown",
+        f"{did_you_mean(word, known)} Use one of {', '.join(known)}, or null for any.".strip(),
+    )
+
+
+def _jobs(session: CvatSession, query: Mapping[str, object]) -> Iterator[JobInfo]:
+    about = ", ".join(f"{name} {value}" for name, value in query.items())
+    return (_job(item) for item in session.pages("/api/jobs", f"list jobs ({about})", query))
+
+
+def _job(item: Mapping[str, Any]) -> JobInfo:
+    assignee = item.get("assignee")
+    return JobInfo(
+        id=int(item["id"]),
+        task_id=int(item.get("task_id") or 0),
+        state=str(item.get("state") or "new"),
+        stage=str(item.get("stage") or "annotation"),
+        type=str(item.get("type") or "annotation"),
+        start_frame=int(item.get("start_frame") or 0),
+        stop_frame=int(item.get("stop_frame") or 0),
+        updated_date=str(item.get("updated_date") or ""),
+        assignee=assignee.get("username") if isinstance(assignee, dict) else None,
+        project_id=item.get("project_id"),
+    )

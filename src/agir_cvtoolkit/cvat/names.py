@@ -1,0 +1,24 @@
+"""Names of pictures on a server."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+
+
+def upload_name(stem: str, suffix: str) -> str:
+    """Return the file name under which a record's picture is sent.
+
+    The server resolves HTML entities in file names (``a&lt.jpg`` would arrive as ``a<.jpg``) and strips spaces at
+    the ends; such names are changed and get eight hex digits of their SHA-256, so that two never meet. All others
+    stay.
+
+    Args:
+        stem: the record's `file_stem`.
+        suffix: with its dot.
+    """
+    name = f"{stem}{suffix}"
+    if html.unescape(name) == name and name.strip() == name:
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{stem.replace('&', '_').strip()}-{digest}{suffix}"

@@ -1,0 +1,133 @@
+"""Projects and the organizations that they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agir_cvtoolkit.errors import NotFoundError, RemoteError, ServerFaultError
+
+from .failures import UNCERTAIN
+from .labels import NewLabel
+from .session import CvatSession
+
+
+@dataclass(frozen=True)
+class ProjectInfo:
+    """A project.
+
+    Attributes:
+        organization: slug of the organization, None for the personal workspace.
+    """
+
+    id: int
+    name: str
+    organization: str | None
+
+
+def find_project(session: CvatSession, project_id: int) -> ProjectInfo:
+    """Read a project and the slug of its organization.
+
+    Raises:
+        NotFoundError: it does not exist or is hidden from this account in the session's organization.
+    """
+    try:
+        item = session.get(f"/api/projects/{project_id}", f"read project {project_id}")
+    except NotFoundError as error:
+        if error.problem.startswith("Organization "):
+            raise
+        raise NotFoundError(
+            f"Project {project_id} not found",
+            "Check project_id, and that the account and its organization_slug can see it "
+            f"(open {session.url}/projects/{project_id}).",
+            status=404,
+        ) from error
+    return _project(session, item)
+
+
+def find_project_by_name(session: CvatSession, name: str) -> ProjectInfo | None:
+    """Return the oldest project with exactly that name, or None."""
+    subject = f"look for project '{name}'"
+    found = [
+        item for item in session.pages("/api/projects", subject, {"name": name}) if item.get("name") == name
+    ]
+    return _project(session, min(found, key=lambda item: int(item["id"]))) if found else None
+
+
+def create_project(session: CvatSession, name: str, labels: Sequence[NewLabel]) -> ProjectInfo:
+    """Create a project; where the answer is lost, a project of that name that came into being is taken.
+
+    Raises:
+        RefusedError: the server does not like the name or a label.
+    """
+    subject = f"create project '{name}'"
+    before = {_id(item) for item in session.pages("/api/projects", subject, {"name": name})}
+    content = {"name": name, "labels": [label.as_request() for label in labels]}
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return _project(session, session.send_json("POST", "/api/projects", subject, content))
+        except UNCERTAIN:
+            items = session.pages("/api/projects", subject, {"name": name})
+            new = [item for item in items if item.get("name") == name and _id(item) not in before]
+            if new:
+                return _project(session, new[0])
+            if attempt >= session.policy.attempts:
+                raise
+            session.clock.sleep(session.policy.wait(attempt))
+
+
+def delete_project(session: CvatSession, project_id: int) -> None:
+    """Delete a project with all its tasks; one that is gone already is fine."""
+    session.request(
+        "DELETE",
+        f"/api/projects/{project_id}",
+        f"delete project {project_id}",
+        accept_status=frozenset({404}),
+    )
+
+
+def organization_slug(session: CvatSession, organization_id: int) -> str:
+    """Return the slug of an organization.
+
+    Raises:
+        NotFoundError: this account does not see it.
+    """
+    subject = f"read organization {organization_id}"
+    try:
+        item = session.get(f"/api/organizations/{organization_id}", subject)
+    except RemoteError as error:
+        if error.status not in {403, 404}:
+            raise
+        found = (
+            item for item in session.pages("/api/organizations", subject) if item.get("id") == organization_id
+        )
+        item = next(found, {})
+    slug = item.get("slug") if isinstance(item, dict) else None
+    if not isinstance(slug, str):
+        raise NotFoundError(
+            f"Organization {organization_id} not found",
+            "Set organization_slug to its short name.",
+            status=404,
+        )
+    return slug
+
+
+def _project(session: CvatSession, item: Mapping[str, Any]) -> ProjectInfo:
+    organization = item.get("organization") or item.get("organization_id")
+    if isinstance(organization, dict):
+        organization = organization.get("slug") or organization.get("id")
+    if isinstance(organization, int):
+        organization = organization_slug(session, organization)
+    return ProjectInfo(
+        _id(item), str(item.get("name", "")), organization if isinstance(organization, str) else None
+    )
+
+
+def _id(item: Mapping[str, Any]) -> int:
+    found = item.get("id") if isinstance(item, dict) else None
+    if not isinstance(found, int):
+        raise ServerFaultError("The server named no id for a project", "Check that cvat.url is CVAT itself.")
+    return found

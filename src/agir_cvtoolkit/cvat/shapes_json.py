@@ -1,0 +1,271 @@
+"""Shapes as the server's JSON, exact both ways, read tolerantly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from agir_cvtoolkit.shapes import Mask, Point, Points, Polygon, Polyline, Rectangle, Shape, Skeleton
+
+from .capabilities import Capabilities
+from .labels import AttributeSpec, LabelSet, LabelSpec
+from .shape_check import validate
+
+ELLIPSE_CORNERS = 72
+"""An ellipse is read as a polygon of so many corners: the words have no ellipse, and no work may be lost."""
+
+CONFIDENCE_NAMES = ("confidence", "score")
+
+__all__ = ["ReadShape", "ellipse_polygon", "in_label_order", "shape_from_json", "shape_to_json", "validate"]
+
+
+@dataclass(frozen=True)
+class ReadShape:
+    """What was made of one shape of the server: the shape, or why it was left out."""
+
+    frame: int
+    shape: Shape | None
+    skipped: str | None = None
+    kind: str = "?"
+
+
+def shape_to_json(shape: Shape, frame: int, label: LabelSpec, capabilities: Capabilities) -> bytes:
+    """Serialize a checked shape for ``PUT`` and ``PATCH ?action=create``.
+
+    Args:
+        shape: as `validate` returned it.
+        frame: number of the frame in the task.
+        label: the server's label of that name.
+        capabilities: where the server has a score, the confidence goes there; else into an attribute named
+            ``confidence`` or ``score``, if the label has one.
+    """
+    content: dict[str, Any] = {
+        "type": shape.kind,
+        "frame": frame,
+        "label_id": label.id,
+        "source": shape.source,
+        "occluded": shape.occluded,
+        "z_order": shape.z_order,
+        "attributes": _attributes_to_json(shape.attributes, shape.confidence, label, capabilities),
+    }
+    if shape.confidence is not None and capabilities.score:
+        content["score"] = min(1.0, max(0.0, float(shape.confidence)))
+    if isinstance(shape, Mask):
+        content["points"] = np.concatenate([shape.runs, np.asarray(shape.box, dtype=shape.runs.dtype)])
+    elif isinstance(shape, Skeleton):
+        by_name = {sublabel.name: sublabel for sublabel in label.sublabels}
+        content["elements"] = [
+            _element_to_json(element, frame, by_name[element.label], capabilities)
+            for element in shape.elements
+        ]
+    else:
+        content["points"] = _flat(shape.points)
+        content["outside"] = shape.outside
+        if isinstance(shape, Rectangle) and shape.rotation:
+            content["rotation"] = shape.rotation
+    return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def shape_from_json(item: Mapping[str, Any], labels: LabelSet) -> ReadShape:
+    """Read one shape; whatever cannot be understood is named, and never fails the rest."""
+    kind = str(item.get("type") or "?")
+    frame = item.get("frame")
+    if not isinstance(frame, int):
+        return ReadShape(-1, None, "it names no frame", kind)
+    label = labels.by_id(item.get("label_id"))
+    if label is None:
+        return ReadShape(frame, None, f"its label {item.get('label_id')} is unknown", kind)
+    try:
+        shape = _read(kind, item, label)
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        return ReadShape(frame, None, f"it cannot be understood: {error}", kind)
+    if shape is None:
+        return ReadShape(frame, None, f"shapes of type {kind} are not taken", kind)
+    return ReadShape(frame, shape, None, kind)
+
+
+def mask_from_numbers(numbers: NDArray[np.float64]) -> tuple[NDArray[np.int32], tuple[int, int, int, int]]:
+    """Split the server's list of a mask into runs (int32) and box; ``1.0`` is as good as ``1``.
+
+    Raises:
+        ValueError: a number is not whole, too large, or there are too few.
+    """
+    if numbers.ndim != 1 or len(numbers) < 5:
+        raise ValueError(f"a mask of {numbers.size} numbers")
+    # NaN fails the comparison too.
+    if not bool(np.all(np.abs(numbers) <= np.iinfo(np.int32).max)):
+        raise ValueError("a number of the mask is too large")
+    whole = numbers.astype(np.int32)
+    if not np.array_equal(whole, numbers):
+        raise ValueError("a number of the mask is not whole")
+    left, top, right, bottom = (int(value) for value in whole[-4:])
+    return whole[:-4].copy(), (left, top, right, bottom)
+
+
+def in_label_order(elements: Sequence[Points], order: Sequence[str]) -> tuple[Points, ...]:
+    """Return the elements in the order of their label, unknown ones last; the server returns them in any."""
+    rank = {name: position for position, name in enumerate(order)}
+    return tuple(sorted(elements, key=lambda element: rank.get(element.label, len(rank))))
+
+
+def ellipse_polygon(centre: Point, radii: Point, rotation: float) -> tuple[Point, ...]:
+    """Return the corners of an ellipse given by centre, radii and its turn clockwise in degrees."""
+    turn = math.radians(rotation)
+    corners = []
+    for step in range(ELLIPSE_CORNERS):
+        angle = 2.0 * math.pi * step / ELLIPSE_CORNERS
+        x, y = radii[0] * math.cos(angle), radii[1] * math.sin(angle)
+        corners.append(
+            (
+                centre[0] + x * math.cos(turn) - y * math.sin(turn),
+                centre[1] + x * math.sin(turn) + y * math.cos(turn),
+            )
+        )
+    return tuple(corners)
+
+
+def _read(kind: str, item: Mapping[str, Any], label: LabelSpec) -> Shape | None:
+    attributes = _attributes_from_json(item.get("attributes"), label)
+    source = str(item.get("source") or "manual")
+    shared: dict[str, Any] = {
+        "label": label.name,
+        "source": source,
+        "occluded": bool(item.get("occluded")),
+        "z_order": int(item.get("z_order") or 0),
+        "attributes": attributes,
+        "confidence": _confidence(item, source, attributes),
+    }
+    if kind == "skeleton":
+        return Skeleton(**shared, elements=_elements(item, label))
+    if kind == "mask":
+        runs, box = mask_from_numbers(np.asarray(item["points"], dtype=np.float64))
+        return Mask(**shared, runs=runs, box=box)
+    rotation = float(item.get("rotation") or 0.0)
+    shared["outside"] = bool(item.get("outside"))
+    if kind == "ellipse":
+        (cx, cy), (right, top) = _pairs(item["points"], 2)
+        return Polygon(**shared, points=ellipse_polygon((cx, cy), (right - cx, cy - top), rotation))
+    if kind == "rectangle":
+        return Rectangle(**shared, points=_pairs(item["points"], 2), rotation=rotation)
+    if kind == "polygon":
+        return Polygon(**shared, points=_pairs(item["points"]))
+    if kind == "polyline":
+        return Polyline(**shared, points=_pairs(item["points"]))
+    if kind == "points":
+        return Points(**shared, points=_pairs(item["points"]))
+    return None
+
+
+def _elements(item: Mapping[str, Any], label: LabelSpec) -> tuple[Points, ...]:
+    by_id = {sublabel.id: sublabel for sublabel in label.sublabels}
+    found = []
+    for element in item.get("elements") or ():
+        sublabel = by_id.get(element.get("label_id"))
+        if sublabel is None:
+            raise ValueError(f"element with the foreign label {element.get('label_id')}")
+        found.append(
+            Points(
+                label=sublabel.name,
+                points=_pairs(element["points"]),
+                source=str(element.get("source") or "manual"),
+                occluded=bool(element.get("occluded")),
+                outside=bool(element.get("outside")),
+                attributes=_attributes_from_json(element.get("attributes"), sublabel),
+            )
+        )
+    return in_label_order(found, [sublabel.name for sublabel in label.sublabels])
+
+
+def _element_to_json(
+    element: Points, frame: int, label: LabelSpec, capabilities: Capabilities
+) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "type": "points",
+        "frame": frame,
+        "label_id": label.id,
+        "points": _flat(element.points),
+        "occluded": element.occluded,
+        "outside": element.outside,
+        "source": element.source,
+        "attributes": _attributes_to_json(element.attributes, element.confidence, label, capabilities),
+    }
+    if element.confidence is not None and capabilities.score:
+        content["score"] = min(1.0, max(0.0, float(element.confidence)))
+    return content
+
+
+def _attributes_to_json(
+    values: Mapping[str, str], confidence: float | None, label: LabelSpec, capabilities: Capabilities
+) -> list[dict[str, Any]]:
+    wanted = {}
+    for name, value in values.items():
+        spec = label.attribute(name)
+        if spec is not None:
+            wanted[spec.id] = value
+    if confidence is not None and not capabilities.score:
+        for name in CONFIDENCE_NAMES:
+            spec = label.attribute(name)
+            if spec is not None and spec.id not in wanted:
+                text = _confidence_text(confidence, spec)
+                if text is not None:
+                    wanted[spec.id] = text
+                break
+    return [{"spec_id": spec_id, "value": str(value)} for spec_id, value in wanted.items()]
+
+
+def _confidence_text(confidence: float, spec: AttributeSpec) -> str | None:
+    if spec.input_type == "text":
+        return f"{confidence:.4f}"
+    if spec.input_type != "number" or len(spec.values) < 3:
+        return None
+    try:
+        low, high, step = (float(value) for value in spec.values[:3])
+    except ValueError:
+        return None
+    # An attribute from 0 to 100 takes percent; the server's interface knows whole numbers only.
+    value = low + min(1.0, max(0.0, confidence)) * (high - low)
+    if step > 0:
+        value = low + round((value - low) / step) * step
+    return f"{value:g}"
+
+
+def _attributes_from_json(items: object, label: LabelSpec) -> dict[str, str]:
+    by_id = {spec.id: spec.name for spec in label.attributes}
+    found = {}
+    for item in items if isinstance(items, list) else ():
+        if isinstance(item, dict) and item.get("spec_id") in by_id:
+            found[by_id[item["spec_id"]]] = str(item.get("value", ""))
+    return found
+
+
+def _confidence(item: Mapping[str, Any], source: str, attributes: Mapping[str, str]) -> float | None:
+    if source == "manual":
+        return None
+    score = item.get("score")
+    if isinstance(score, int | float):
+        return float(score)
+    for name in CONFIDENCE_NAMES:
+        try:
+            value = float(attributes.get(name, ""))
+        except ValueError:
+            continue
+        if 0.0 <= value <= 1.0:
+            return value
+    return None
+
+
+def _flat(points: Sequence[Point]) -> list[float]:
+    return [float(value) for point in points for value in point]
+
+
+def _pairs(numbers: Sequence[Any], count: int | None = None) -> tuple[Point, ...]:
+    flat = [float(value) for value in numbers]
+    if len(flat) % 2 or not flat or (count is not None and len(flat) != 2 * count):
+        raise ValueError(f"{len(flat)} coordinates")
+    return tuple(zip(flat[0::2], flat[1::2], strict=True))

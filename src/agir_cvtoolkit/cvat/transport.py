@@ -1,0 +1,257 @@
+"""One request over HTTP: the only place that knows the HTTP library."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import ssl
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+from urllib.parse import urlsplit
+
+import urllib3
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    LocationParseError,
+    MaxRetryError,
+    NameResolutionError,
+    NewConnectionError,
+    ProxyError,
+    SSLError,
+)
+from urllib3.exceptions import (
+    TimeoutError as Urllib3Timeout,
+)
+
+from agir_cvtoolkit.errors import DataError
+
+PIECE_BYTES = 1024 * 1024
+CONNECT_SECONDS = 15.0
+
+FailureKind = Literal["refused", "name", "timeout", "certificate", "cut", "proxy"]
+
+
+class StreamBody(Protocol):
+    """A request body of known length that can be sent again from its beginning."""
+
+    @property
+    def length(self) -> int:
+        """Number of bytes."""
+        ...
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+
+Body = bytes | StreamBody
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer.
+
+    Attributes:
+        status: the HTTP status.
+        headers: by lower-case name; of a repeated header the last value.
+        body: all of it; empty where it was written to a file.
+        cookies: those that the answer sets.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    cookies: Mapping[str, str] = field(default_factory=dict)
+
+
+class TransportFailure(Exception):  # noqa: N818 - no answer at all is not yet anybody's error
+    """No answer came.
+
+    Attributes:
+        kind: what happened.
+        sent: whether the server may have received the request.
+        detail: in the library's words.
+    """
+
+    def __init__(self, kind: FailureKind, detail: str, *, sent: bool) -> None:
+        super().__init__(kind, detail)
+        self.kind: FailureKind = kind
+        self.detail = detail
+        self.sent = sent
+
+
+class Transport(Protocol):
+    """Something that sends a request and brings the answer; callable from several threads."""
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: Body | None = None,
+        timeout: float = 60.0,
+        to_file: Path | None = None,
+    ) -> Response:
+        """Send one request.
+
+        Args:
+            method: upper case.
+            url: absolute.
+            headers: all of them but ``Content-Length``.
+            body: bytes, or a body streamed in pieces.
+            timeout: seconds that the server may stay silent.
+            to_file: where the body of a 200 answer is written piece by piece.
+
+        Raises:
+            TransportFailure: no answer came.
+            DataError: `to_file` cannot be written.
+        """
+        ...
+
+
+class Urllib3Transport:
+    """Requests through urllib3: pooled connections, verified certificates, always a time limit.
+
+    Args:
+        connections: how many connections to one server are kept open.
+        ca_file: a file of further certificate authorities, for servers with an own one.
+    """
+
+    def __init__(self, connections: int = 8, ca_file: Path | None = None) -> None:
+        self._connections = connections
+        self._context = _tls_context(ca_file)
+        self._pools: dict[str, urllib3.PoolManager] = {}
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: Body | None = None,
+        timeout: float = 60.0,
+        to_file: Path | None = None,
+    ) -> Response:
+        """Send one request; only GET and HEAD follow redirects, without credentials to another host."""
+        all_headers = dict(headers)
+        if body is not None:
+            all_headers["Content-Length"] = str(len(body) if isinstance(body, bytes) else body.length)
+        follows = method in {"GET", "HEAD"}
+        retries = urllib3.Retry(
+            total=5,
+            connect=0,
+            read=0,
+            status=0,
+            other=0,
+            redirect=5 if follows else 0,
+            raise_on_redirect=False,
+        )
+        try:
+            answer = self._pool(url).request(
+                method,
+                url,
+                headers=all_headers,
+                body=body,
+                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=timeout),
+                retries=retries,
+                redirect=follows,
+                preload_content=False,
+            )
+            try:
+                if to_file is not None and answer.status == 200:
+                    _save(answer, to_file)
+                    content = b""
+                else:
+                    content = answer.read(decode_content=True) or b""
+            except BaseException:
+                answer.close()
+                raise
+            answer.release_conn()
+        except (HTTPError, OSError) as error:
+            raise _failure(error) from error
+        named = {name.lower(): value for name, value in answer.headers.items()}
+        return Response(answer.status, named, content, _cookies(answer.headers.getlist("set-cookie")))
+
+    def _pool(self, url: str) -> urllib3.PoolManager:
+        proxy = _proxy_for(url)
+        if proxy not in self._pools:
+            options = {"maxsize": self._connections, "ssl_context": self._context}
+            if proxy:
+                self._pools[proxy] = urllib3.ProxyManager(proxy, **options)  # type: ignore[arg-type]
+            else:
+                self._pools[proxy] = urllib3.PoolManager(**options)  # type: ignore[arg-type]
+        return self._pools[proxy]
+
+
+def _save(answer: urllib3.BaseHTTPResponse, path: Path) -> None:
+    pieces = answer.stream(PIECE_BYTES, decode_content=True)
+    try:
+        stream = path.open("wb")
+    except OSError as error:
+        raise _not_written(path, error) from error
+    with stream:
+        for piece in pieces:
+            try:
+                stream.write(piece)
+            except OSError as error:
+                raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: OSError) -> DataError:
+    return DataError(
+        f"{path} cannot be written: {error.strerror or error}", "Make room or check the folder's rights."
+    )
+
+
+def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    with contextlib.suppress(ImportError):
+        # Pythons that find no system store (python.org on macOS) would trust nobody without it.
+        import certifi
+
+        context.load_verify_locations(certifi.where())
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    return context
+
+
+def _proxy_for(url: str) -> str:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if host in {"localhost", "127.0.0.1", "::1"} or not any("proxy" in name.lower() for name in os.environ):
+        return ""
+    if urllib.request.proxy_bypass(host):
+        return ""
+    return urllib.request.getproxies().get(parts.scheme, "")
+
+
+def _cookies(lines: list[str]) -> dict[str, str]:
+    found = {}
+    for line in lines:
+        name, equals, value = line.partition(";")[0].partition("=")
+        if equals:
+            found[name.strip()] = value.strip()
+    return found
+
+
+def _failure(error: Exception) -> TransportFailure:
+    reason = error.reason if isinstance(error, MaxRetryError) and error.reason is not None else error
+    detail = str(reason.args[-1] if reason.args else reason) or type(reason).__name__
+    kinds: list[tuple[type[BaseException], FailureKind, bool]] = [
+        (NameResolutionError, "name", False),
+        (ConnectTimeoutError, "timeout", False),
+        (NewConnectionError, "refused", False),
+        (SSLError, "certificate", False),
+        (ssl.SSLError, "certificate", False),
+        (ProxyError, "proxy", False),
+        (LocationParseError, "name", False),
+        (Urllib3Timeout, "timeout", True),
+        (TimeoutError, "timeout", True),
+    ]
+    for kind_of_error, kind, sent in kinds:
+        if isinstance(reason, kind_of_error):
+            return TransportFailure(kind, detail, sent=sent)
+    return TransportFailure("cut", detail, sent=True)

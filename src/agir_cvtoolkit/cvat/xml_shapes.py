@@ -1,0 +1,269 @@
+"""The export "CVAT for images 1.1", read as a stream and without trust.
+
+Coordinates in it are rounded to 1/100 pixel; masks are exact. The order of a skeleton's elements is any.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+from xml.parsers import expat
+
+import numpy as np
+
+from agir_cvtoolkit.errors import DataError
+from agir_cvtoolkit.shapes import Mask, Point, Points, Polygon, Polyline, Rectangle, Shape, Skeleton
+
+from .shapes_json import ellipse_polygon, in_label_order
+
+PIECE_BYTES = 1024 * 1024
+LARGEST_XML = 16 * 1024**3
+_DEEPEST = 32
+_LONGEST_TEXT = 1024 * 1024
+_SHAPES = frozenset({"polygon", "polyline", "points", "box", "mask", "ellipse", "skeleton", "cuboid", "tag"})
+_NEXT_STEP = "Export it again from CVAT as 'CVAT for images 1.1'."
+
+
+@dataclass(frozen=True)
+class ExportedImage:
+    """One ``<image>`` of an export.
+
+    Attributes:
+        frame: its ``id``; a frame of the task in an export of a task or job.
+        name: of the frame's file.
+        width, height: in pixels.
+        task: name or id of the task, in an export of a project.
+        skipped: type of, and reason for, every shape that was left out.
+    """
+
+    frame: int
+    name: str
+    width: int
+    height: int
+    task: str | None
+    shapes: tuple[Shape, ...]
+    tags: tuple[str, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
+def read_images_xml(path: Path) -> Iterator[ExportedImage]:
+    """Yield the images of an export, one after the other; memory holds no more than a few.
+
+    Args:
+        path: ``annotations.xml``, or the ZIP archive that holds it; nothing is extracted to disk.
+
+    Raises:
+        DataError: not such an export, damaged, too large, or with a document type or entities declared in it.
+    """
+    with _opened(path) as stream:
+        reader = _Reader(path)
+        total = 0
+        try:
+            while piece := stream.read(PIECE_BYTES):
+                total += len(piece)
+                if total > LARGEST_XML:
+                    raise DataError(
+                        f"{path} is larger than {LARGEST_XML:,} bytes when unpacked", "Is it a ZIP bomb?"
+                    )
+                reader.feed(piece, last=False)
+                yield from reader.take()
+            reader.feed(b"", last=True)
+        except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError) as error:
+            raise DataError(f"{path} is damaged: {error}", _NEXT_STEP) from error
+        yield from reader.take()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    try:
+        if not zipfile.is_zipfile(path):
+            with path.open("rb") as stream:
+                yield stream
+            return
+        with zipfile.ZipFile(path) as archive:
+            names = [n for n in archive.namelist() if n.rpartition("/")[2] == "annotations.xml"]
+            if not names:
+                raise DataError(f"{path} holds no annotations.xml", _NEXT_STEP)
+            with archive.open(names[0]) as member:
+                yield member
+    except (zipfile.BadZipFile, OSError, RuntimeError) as error:
+        raise DataError(f"{path} cannot be opened: {error}", _NEXT_STEP) from error
+
+
+@dataclass
+class _Open:
+    """A shape whose end tag has not come yet."""
+
+    kind: str
+    given: Mapping[str, str]
+    attributes: dict[str, str] = field(default_factory=dict)
+    elements: list[Points] = field(default_factory=list)
+
+
+class _Reader:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._parser = expat.ParserCreate()
+        self._parser.buffer_text = True
+        self._parser.StartDoctypeDeclHandler = self._refuse
+        self._parser.EntityDeclHandler = self._refuse
+        self._parser.ExternalEntityRefHandler = self._refuse
+        self._parser.StartElementHandler = self._start
+        self._parser.EndElementHandler = self._end
+        self._parser.CharacterDataHandler = self._text
+        self._stack: list[str] = []
+        self._text_now: list[str] = []
+        self._text_length = 0
+        self._done: list[ExportedImage] = []
+        self._image: dict[str, str] | None = None
+        self._shapes: list[Shape] = []
+        self._tags: list[str] = []
+        self._skipped: list[tuple[str, str]] = []
+        self._open: list[_Open] = []
+        self._attribute = ""
+        self._label: dict[str, str] = {}
+        self._order: dict[str, list[str]] = {}
+
+    def feed(self, piece: bytes, *, last: bool) -> None:
+        try:
+            self._parser.Parse(piece, last)
+        except expat.ExpatError as error:
+            raise DataError(f"{self._path} is no sound XML: {error}", _NEXT_STEP) from error
+
+    def take(self) -> Iterator[ExportedImage]:
+        done, self._done = self._done, []
+        return iter(done)
+
+    def _refuse(self, *_: object) -> int:
+        raise DataError(
+            f"{self._path} declares a document type or entities", "CVAT writes none; do not trust this file."
+        )
+
+    def _start(self, name: str, given: dict[str, str]) -> None:
+        if not self._stack and name != "annotations":
+            raise DataError(f"{self._path} is no CVAT export: it starts with <{name}>", _NEXT_STEP)
+        if len(self._stack) >= _DEEPEST:
+            raise DataError(f"{self._path} is nested deeper than {_DEEPEST} levels", _NEXT_STEP)
+        self._stack.append(name)
+        self._text_now, self._text_length = [], 0
+        if name == "image":
+            self._image = given
+        elif name == "label" and self._image is None:
+            self._label = {}
+        elif self._image is not None:
+            if name in _SHAPES:
+                self._open.append(_Open(name, given))
+            elif name == "attribute":
+                self._attribute = given.get("name", "")
+
+    def _text(self, text: str) -> None:
+        self._text_length += len(text)
+        if self._text_length > _LONGEST_TEXT:
+            raise DataError(f"{self._path} has a text of more than {_LONGEST_TEXT:,} characters", _NEXT_STEP)
+        self._text_now.append(text)
+
+    def _end(self, name: str) -> None:
+        self._stack.pop()
+        text = "".join(self._text_now).strip()
+        self._text_now, self._text_length = [], 0
+        if self._image is None:
+            self._end_of_meta(name, text)
+        elif name == "image":
+            self._end_of_image()
+        elif name == "attribute" and self._open:
+            self._open[-1].attributes[self._attribute] = text
+        elif name in _SHAPES and self._open:
+            self._end_of_shape(self._open.pop())
+
+    def _end_of_meta(self, name: str, text: str) -> None:
+        if self._stack and self._stack[-1] == "label" and name in {"name", "parent"}:
+            self._label[name] = text
+        elif name == "label" and "parent" in self._label:
+            self._order.setdefault(self._label["parent"], []).append(self._label.get("name", ""))
+
+    def _end_of_image(self) -> None:
+        given = self._image or {}
+        try:
+            image = ExportedImage(
+                frame=int(given["id"]),
+                name=given["name"],
+                width=int(given["width"]),
+                height=int(given["height"]),
+                task=given.get("task_id"),
+                shapes=tuple(self._shapes),
+                tags=tuple(self._tags),
+                skipped=tuple(self._skipped),
+            )
+        except (KeyError, ValueError) as error:
+            raise DataError(
+                f"{self._path} has an image without id, name or size ({error})", _NEXT_STEP
+            ) from error
+        self._done.append(image)
+        self._image = None
+        self._shapes, self._tags, self._skipped = [], [], []
+
+    def _end_of_shape(self, found: _Open) -> None:
+        if found.kind == "tag":
+            self._tags.append(found.given.get("label", ""))
+            return
+        try:
+            shape = _shape(found, self._order.get(found.given.get("label", ""), []))
+        except (KeyError, ValueError, OverflowError) as error:
+            self._skipped.append((found.kind, f"it cannot be understood: {error}"))
+            return
+        if shape is None:
+            self._skipped.append((found.kind, f"shapes of type {found.kind} are not taken"))
+        elif self._open and isinstance(shape, Points):
+            self._open[-1].elements.append(shape)
+        else:
+            self._shapes.append(shape)
+
+
+def _shape(found: _Open, order: list[str]) -> Shape | None:
+    given = found.given
+    shared: dict[str, Any] = {
+        "label": given["label"],
+        "source": given.get("source", "manual"),
+        "occluded": given.get("occluded", "0") == "1",
+        "z_order": int(given.get("z_order", "0")),
+        "attributes": found.attributes,
+    }
+    if found.kind == "skeleton":
+        return Skeleton(**shared, elements=in_label_order(found.elements, order))
+    if found.kind == "mask":
+        return _mask(given, shared)
+    shared["outside"] = given.get("outside", "0") == "1"
+    rotation = float(given.get("rotation", "0"))
+    if found.kind == "box":
+        corners = ((float(given["xtl"]), float(given["ytl"])), (float(given["xbr"]), float(given["ybr"])))
+        return Rectangle(**shared, points=corners, rotation=rotation)
+    if found.kind == "ellipse":
+        centre, radii = (float(given["cx"]), float(given["cy"])), (float(given["rx"]), float(given["ry"]))
+        return Polygon(**shared, points=ellipse_polygon(centre, radii, rotation))
+    kinds: dict[str, type[Polygon | Polyline | Points]] = {
+        "polygon": Polygon,
+        "polyline": Polyline,
+        "points": Points,
+    }
+    kind = kinds.get(found.kind)
+    return kind(**shared, points=_points(given["points"])) if kind is not None else None
+
+
+def _mask(given: Mapping[str, str], shared: dict[str, Any]) -> Mask:
+    runs = np.fromstring(given["rle"], dtype=np.int64, sep=",")
+    left, top, width, height = (int(float(given[name])) for name in ("left", "top", "width", "height"))
+    if not len(runs) or runs.min() < 0 or int(runs.sum()) != width * height:
+        raise ValueError(f"its runs do not fill its box of {width}x{height}")
+    box = (left, top, left + width - 1, top + height - 1)
+    return Mask(**shared, runs=runs.astype(np.int32), box=box)
+
+
+def _points(text: str) -> tuple[Point, ...]:
+    pairs = [pair.split(",") for pair in text.split(";") if pair]
+    if not pairs:
+        raise ValueError("no points")
+    return tuple((float(x), float(y)) for x, y in pairs)
