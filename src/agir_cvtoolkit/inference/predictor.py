@@ -64,6 +64,10 @@ class TilePredictor(Named, Protocol):
         """True."""
         ...
 
+    def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return width and height at which to predict a picture of `size`; `size` itself for no scaling."""
+        ...
+
     def predict_tiles(self, batch: RGB) -> Probabilities:
         """Predict a batch.
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from .postprocess import ClassIndex, classify, edge_occupancy, fill_holes, remove_specks
 from .predictor import RGB, Band, Predictor
-from .tiling import Tiling, blended_bands
+from .scaling import scaled_bands
+from .tiling import Tiling
 from .uncertainty import UncertaintySum
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Segmented:
 def probability_bands(predictor: Predictor, rgb: RGB, tiling: Tiling) -> Iterator[Band]:
     """Yield the probabilities of a picture in bands from top to bottom, tiled where that is needed."""
     if predictor.needs_tiles:
-        return blended_bands(predictor, rgb, tiling)
+        return scaled_bands(predictor, rgb, tiling)
     return predictor.predict_bands(rgb)
 
 

@@ -1,0 +1,1 @@
+"""The main job end to end on embedded parts, and the scenes that it runs on."""

@@ -1,0 +1,63 @@
+"""Prediction at the scale that a network was trained at, and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .predictor import RGB, Band, Probabilities, TilePredictor
+from .tiling import Tiling, blended_bands
+
+_ROWS = 256
+_FULL = np.float32(65535)
+
+
+def scaled_bands(predictor: TilePredictor, rgb: RGB, tiling: Tiling) -> Iterator[Band]:
+    """Predict a picture at its working size and yield bands at its own size.
+
+    Pictures are reduced by averaging over areas; probabilities are enlarged linearly, pixel centre to pixel
+    centre. In between, foreground probabilities are held as 16-bit numbers at the working size.
+
+    Args:
+        predictor: names the working size.
+        rgb: uint8 of shape (height, width, 3).
+        tiling: in pixels of the working size.
+    """
+    size = rgb.shape[1], rgb.shape[0]
+    working = predictor.working_size(size)
+    if working == size:
+        yield from blended_bands(predictor, rgb, tiling)
+        return
+    way = cv2.INTER_AREA if working[0] < size[0] else cv2.INTER_LINEAR
+    resized: RGB = np.asarray(cv2.resize(rgb, working, interpolation=way), dtype=np.uint8)
+    planes = np.empty((len(predictor.classes) - 1, working[1], working[0]), dtype=np.uint16)
+    for band in blended_bands(predictor, resized, tiling):
+        rows = slice(band.top, band.top + band.probabilities.shape[1])
+        planes[:, rows] = np.rint(np.clip(band.probabilities[1:], 0, 1) * _FULL)
+    yield from _enlarged(planes, size)
+
+
+def _enlarged(planes: NDArray[np.uint16], size: tuple[int, int]) -> Iterator[Band]:
+    height, width = planes.shape[1:]
+    step_x, step_y = width / size[0], height / size[1]
+    for top in range(0, size[1], _ROWS):
+        rows = min(_ROWS, size[1] - top)
+        first = max(0, math.floor((top + 0.5) * step_y - 0.5) - 1)
+        last = min(height, math.ceil((top + rows + 0.5) * step_y - 0.5) + 2)
+        offset = (top + 0.5) * step_y - 0.5 - first
+        matrix = np.array([[step_x, 0, 0.5 * step_x - 0.5], [0, step_y, offset]], dtype=np.float64)
+        band: Probabilities = np.empty((len(planes) + 1, rows, size[0]), dtype=np.float32)
+        for plane, out in zip(planes, band[1:], strict=True):
+            out[:] = cv2.warpAffine(
+                plane[first:last].astype(np.float32) / _FULL,
+                matrix,
+                (size[0], rows),
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+        band[0] = 1 - band[1:].sum(axis=0)
+        yield Band(top, band)
