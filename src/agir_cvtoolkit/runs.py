@@ -18,12 +18,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import yaml
 
 from ._version import __version__
-from .errors import ConfigError, DataError, NoRunError
+from .errors import ConfigError, DataError, NoRunError, UsageError
 from .records import ManifestEntry, file_stem
 
 CURRENT = "current"
@@ -185,6 +185,26 @@ class Run:
         """Whether the newest pass of a stage is complete."""
         return self._state(stage).get("finished") is not None
 
+    def mark_done(self, stage: str, fingerprint: str) -> None:
+        """Say that a stage whose passes are told apart elsewhere (by the ledger) has been completed."""
+        number = int(self._state(stage).get("number", 0)) or 1
+        state = {"fingerprint": fingerprint, "number": number, "started": _now(), "finished": _now()}
+        write_json(self._state_path(stage), state)
+
+    @contextmanager
+    def lock(self, stage: str) -> Iterator[None]:
+        """Hold a stage of this run, so that no second process works on it; a killed process lets go by itself.
+
+        Raises:
+            UsageError: another process holds it.
+        """
+        path = self.path(_STATE_DIR, f"{stage}.lock")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as stream:
+            if not _try_lock(stream):
+                raise UsageError(f"{stage} is already running on run {self.run_id}", "Wait until it has ended.")
+            yield
+
     def has_begun(self, stage: str) -> bool:
         """Whether a pass of a stage was ever begun."""
         return bool(self._state(stage))
@@ -330,6 +350,18 @@ def discard(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _try_lock(stream: IO[str]) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # Windows has no advisory locks of this kind; the ledger's transactions remain
+        return True
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _ends_with_newline(path: Path) -> bool:

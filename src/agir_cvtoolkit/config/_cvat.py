@@ -32,7 +32,7 @@ class CvatUpload(Group):
     per_component: bool = False
     source: UploadSource = UploadSource()
     label_map: dict[str, str | dict[int, str]] = Field(default_factory=lambda: {"_default": "weed"})
-    images_per_task: int = Field(default=500, ge=1)
+    images_per_task: int = Field(default=200, ge=1)
     segment_size: int | None = Field(default=None, ge=1)
     chunk_size: int | None = Field(default=None, ge=1)
     image_quality: int = Field(default=95, ge=1, le=100)

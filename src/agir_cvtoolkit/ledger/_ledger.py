@@ -16,7 +16,6 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from ..errors import ConfigError, LedgerError
 from ..records import ManifestEntry
-from ..runs import fingerprint
 from . import _tables as t
 from ._migrations import migrate
 from ._rows import Event, ModelRow, Pull, PushedFrame, PushedShape, PushedTask, PushKey
@@ -126,7 +125,7 @@ class Ledger:
 
     def open_push(self, key: PushKey, run_id: str) -> str:
         """Return the id of a push, recording it when it is new."""
-        push_id = fingerprint("push", key.server, key.project_id, key.organization, key.name, key.kind)[:8]
+        push_id = key.push_id
         with self._begin() as connection:
             known = connection.execute(select(t.pushes.c.push_id).where(t.pushes.c.push_id == push_id)).first()
             if known is None:
@@ -145,6 +144,14 @@ class Ledger:
         """Return the tasks of a push in their order."""
         table = t.push_tasks
         return self._tasks(select(table).where(table.c.push_id == push_id).order_by(table.c.ordinal))
+
+    def done_ordinals(self, push_id: str) -> frozenset[int]:
+        """Return the ordinals of the finished tasks of a push."""
+        return frozenset(task.ordinal for task in self.tasks_of_push(push_id) if task.state == "done")
+
+    def has_open_tasks(self, push_id: str) -> bool:
+        """Whether an earlier call left a task of this push unfinished."""
+        return any(task.state != "done" for task in self.tasks_of_push(push_id))
 
     def tasks_of_run(self, run_id: str, server: str) -> list[PushedTask]:
         """Return the finished tasks that a run pushed to a server, oldest first."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ..runs import fingerprint
+
 TaskState = Literal["planned", "created", "filled", "done"]
 
 
@@ -18,6 +20,12 @@ class PushKey:
     organization: str | None
     name: str
     kind: str
+
+    @property
+    def push_id(self) -> str:
+        """Eight hex digits, the same for the same push wherever it is computed."""
+        parts = ("push", self.server, self.project_id, self.organization, self.name, self.kind)
+        return fingerprint(*parts)[:8]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,40 @@
+"""``agir-cvtoolkit download-cvat``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ._shell import Shell, common, echo_items
+
+if TYPE_CHECKING:
+    from ..stages.download_cvat import DownloadResult
+
+
+@click.command("download-cvat")
+@common
+def command(shell: Shell) -> None:
+    """Bring finished jobs back as shapes and masks.
+
+    \b
+    agir-cvtoolkit download-cvat
+    agir-cvtoolkit download-cvat -o cvat_download.project_id=12345 -o cvat_download.required_status=completed
+    """
+    from ..stages.download_cvat import download_cvat
+
+    shell.run(download_cvat, _show)
+
+
+def _show(result: DownloadResult) -> None:
+    verb = "would be read" if result.dry_run else "finished"
+    click.echo(f"{result.jobs} jobs {verb} in {result.tasks_found} tasks, {result.waiting} not yet", nl=False)
+    click.echo("" if result.dry_run else f"; {result.jobs_read} read, {result.jobs - result.jobs_read} unchanged")
+    for task in result.tasks:
+        click.echo(
+            f"  {task.url}: {task.frames} frames, {task.shapes} shapes, {task.negatives} empty -> {task.directory}"
+        )
+    echo_items(result.items)
+    if not result.jobs:
+        status = result.required_status or "any"
+        click.echo(f"No job is '{status}' yet. Complete the jobs in CVAT, or set cvat_download.required_status=null.")

@@ -1,0 +1,50 @@
+"""A conversation with the configured CVAT server, in the right organization, with the right labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..config import Settings, load_credentials
+from ..cvat import UNSET, Credentials, CvatSession, LabelSet, ProjectInfo, find_project, read_labels
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a stage works.
+
+    Attributes:
+        project: the configured project; None outside a project.
+        labels: of the project; None outside a project.
+    """
+
+    session: CvatSession
+    project: ProjectInfo | None
+    labels: LabelSet | None
+
+
+def connect(settings: Settings, group: str, project_id: int | None) -> Target:
+    """Log in, find the project and its organization, and read its labels.
+
+    An organization that is not set is the project's own; an explicit null is the personal workspace.
+
+    Args:
+        settings: with ``io.keys_file``.
+        group: the settings group whose ``organization_slug`` counts.
+        project_id: of the project; None for none.
+
+    Raises:
+        ConfigError: no credentials.
+        NotFoundError: the project or organization does not exist or is hidden from this account.
+        RemoteError: the server cannot be reached or does not let this account in.
+    """
+    known = load_credentials(settings.io.keys_file)
+    credentials = Credentials(known.url, known.username, known.password, known.access_token)
+    slug = getattr(settings, group).organization_slug
+    given = slug is not None or settings.is_explicit(f"{group}.organization_slug")
+    session = CvatSession.open(credentials, slug if given else UNSET)
+    if project_id is None:
+        return Target(session, None, None)
+    project = find_project(session, project_id)
+    if not given:
+        session = session.in_organization(project.organization)
+    return Target(session, project, read_labels(session, project_id=project_id))

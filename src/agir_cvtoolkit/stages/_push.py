@@ -1,0 +1,212 @@
+"""One push: candidates into tasks, each step known to the ledger before it is taken.
+
+A task goes through ``planned`` (its unique name is reserved), ``created`` (it has an id, its pictures are under way),
+``filled`` (its frames were read back and fit) and ``done`` (its shapes were read back and counted). A push that was
+killed goes on from there: what is half-made is removed and made anew, what is filled gets its missing shapes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from ..config import CvatUpload
+from ..cvat import (
+    CvatSession,
+    FrameMap,
+    JobInfo,
+    LabelSet,
+    NewLabel,
+    PictureToSend,
+    TaskRequest,
+    UploadOptions,
+    create_task_with_pictures,
+    delete_task,
+    find_jobs,
+    find_tasks,
+    read_frame_map,
+    read_job,
+    read_labels,
+    write_new,
+)
+from ..errors import NotFoundError, ServerFaultError
+from ..ledger import Ledger, PushedFrame, PushedShape, PushedTask
+from ..progress import Progress
+from ..shapes import Shape
+from ._candidates import Candidate
+from ._connect import Target
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Push:
+    """One push under way.
+
+    Attributes:
+        name: of the push; its tasks are called ``<name> [<push id>-<n>]``.
+    """
+
+    push_id: str
+    name: str
+    run_id: str
+    target: Target
+    ledger: Ledger
+    upload: CvatUpload
+    progress: Progress
+
+    @property
+    def session(self) -> CvatSession:
+        """The conversation with the server."""
+        return self.target.session
+
+
+def tidy_up(push: Push, candidates: Sequence[Candidate]) -> None:
+    """Bring unfinished tasks of an earlier call to an end, or remove them."""
+    current = {c.record_id: c for c in candidates}
+    for task in push.ledger.tasks_of_push(push.push_id):
+        if task.state == "done":
+            continue
+        frames = push.ledger.frames_of_task(task)
+        same = bool(frames) and all(
+            f.record_id in current and current[f.record_id].prediction_hash == f.prediction_hash for f in frames
+        )
+        if task.state == "filled" and task.task_id is not None and same and _is_there(push, task):
+            _log.info("going on with task %d, which has its pictures but not all shapes", task.task_id)
+            _annotate(push, task, [current[f.record_id] for f in frames])
+            continue
+        _remove(push, task)
+
+
+def push_tasks(push: Push, candidates: Sequence[Candidate]) -> None:
+    """Make as many tasks as the candidates need, each with at most ``images_per_task`` pictures."""
+    size = push.upload.images_per_task
+    known = push.ledger.tasks_of_push(push.push_id)
+    ordinal = max((task.ordinal for task in known), default=0)
+    for start in range(0, len(candidates), size):
+        ordinal += 1
+        _push_task(push, ordinal, candidates[start : start + size])
+
+
+def _push_task(push: Push, ordinal: int, candidates: Sequence[Candidate]) -> None:
+    name = f"{push.name} [{push.push_id}-{ordinal}]"
+    task = PushedTask(push.push_id, ordinal, name, push.run_id, "planned", None, None)
+    push.ledger.plan_task(task)
+    upload = push.upload
+    project = push.target.project
+    request = TaskRequest(
+        name=name,
+        project_id=project.id if project else None,
+        labels=() if project else tuple(NewLabel(label) for label in upload.labels),
+        segment_size=upload.segment_size,
+    )
+    pictures = [PictureToSend(c.file_name, c.image, c.width, c.height) for c in candidates]
+    options = UploadOptions(
+        image_quality=upload.image_quality,
+        chunk_size=upload.chunk_size,
+        in_flight=upload.parallel_requests,
+        deadline_s=upload.deadline_s,
+    )
+    created = create_task_with_pictures(
+        push.session,
+        request,
+        pictures,
+        on_created=lambda task_id: push.ledger.task_created(task, task_id, push.session.task_url(task_id)),
+        on_deleted=lambda _: push.ledger.plan_task(task),
+        progress=push.progress,
+        options=options,
+    )
+    task = replace(task, state="filled", task_id=created.task_id, url=created.url)
+    push.ledger.task_filled(task, _frames(push, task, candidates, created.frame_map))
+    _annotate(push, task, candidates, created.frame_map)
+
+
+def _frames(
+    push: Push, task: PushedTask, candidates: Sequence[Candidate], frame_map: FrameMap
+) -> list[PushedFrame]:
+    return [
+        PushedFrame(
+            push_id=push.push_id,
+            ordinal=task.ordinal,
+            frame=frame_map.frame_of(c.file_name),
+            record_id=c.record_id,
+            file_name=c.file_name,
+            sha256=c.sha256,
+            width=c.width,
+            height=c.height,
+            prediction_hash=c.prediction_hash,
+            units=c.units,
+        )
+        for c in candidates
+    ]
+
+
+def _annotate(
+    push: Push, task: PushedTask, candidates: Sequence[Candidate], frame_map: FrameMap | None = None
+) -> None:
+    if task.task_id is None:
+        raise ServerFaultError(f"task '{task.name}' has no id", "Run upload-cvat again.")
+    frames = frame_map or read_frame_map(push.session, task.task_id)
+    labels = push.target.labels or read_labels(push.session, task_id=task.task_id)
+    by_frame = {frames.frame_of(c.file_name): c for c in candidates}
+    counts: dict[int, int] = {}
+    written: list[PushedShape] = []
+    claimed: set[int] = set()
+    with push.progress.bar("Writing annotations", len(by_frame)) as bar:
+        for job in find_jobs(push.session, task_ids=[task.task_id], required_status=None):
+            own = [frame for frame in sorted(by_frame) if frame in job.frames and frame not in claimed]
+            claimed.update(own)
+            if not own:
+                continue
+
+            def drawn(own: list[int] = own, labels: LabelSet = labels) -> Iterator[tuple[int, Sequence[Shape]]]:
+                for frame in own:
+                    shapes = by_frame[frame].draw(lambda name: labels.find(name).name)
+                    counts[frame] = len(shapes)
+                    written.extend(
+                        PushedShape(frame, position, s.label, s.kind, s.geometry_hash())
+                        for position, s in enumerate(shapes)
+                    )
+                    yield frame, shapes
+                    bar.advance()
+
+            _write(push, job, labels, frames, drawn())
+    push.ledger.task_done(task, counts, written)
+
+
+def _write(
+    push: Push, job: JobInfo, labels: LabelSet, frames: FrameMap, drawn: Iterator[tuple[int, Sequence[Shape]]]
+) -> None:
+    write_new(push.session, job, drawn, labels=labels, frame_map=frames)
+
+
+def _is_there(push: Push, task: PushedTask) -> bool:
+    return any(found.id == task.task_id for found in find_tasks(push.session, name=task.name))
+
+
+def _remove(push: Push, task: PushedTask) -> None:
+    """Remove an unfinished task, found by its unique name, unless a person has begun to work in it."""
+    for found in find_tasks(push.session, name=task.name):
+        if task.state == "filled" and _has_shapes_of_others(push, task, found.id):
+            raise ServerFaultError(
+                f"Task {found.id} '{found.name}' was left unfinished and holds shapes that this tool did not write",
+                f"Look at {push.session.task_url(found.id)}; delete it there, or push under another task_name.",
+            )
+        _log.info("removing half-made task %d", found.id)
+        delete_task(push.session, found.id)
+    push.ledger.forget_task(task)
+
+
+def _has_shapes_of_others(push: Push, task: PushedTask, task_id: int) -> bool:
+    try:
+        jobs = find_jobs(push.session, task_ids=[task_id], required_status=None)
+    except NotFoundError:
+        return False
+    started = any(job.state != "new" or job.stage != "annotation" for job in jobs)
+    return started or any(
+        shape.source == "manual"
+        for job in jobs
+        for shapes in read_job(push.session, job.id).shapes.values()
+        for shape in shapes
+    )

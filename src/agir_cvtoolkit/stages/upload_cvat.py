@@ -1,0 +1,250 @@
+"""``upload-cvat``: make CVAT tasks with pre-annotations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+
+from ..config import Settings
+from ..cvat import LabelSet, LabelSpec
+from ..errors import LabelError, UsageError
+from ..ledger import Ledger, PushedFrame, PushKey
+from ..records import Item
+from ..runs import Run
+from ._call import Call
+from ._candidates import Batch, Candidate, detection_batch, segmentation_batch
+from ._connect import Target, connect
+from ._push import Push, push_tasks, tidy_up
+
+STAGE = "upload-cvat"
+
+
+@dataclass(frozen=True)
+class TaskPushed:
+    """One task of the push: its id, page, and the units of this run's records in it."""
+
+    task_id: int
+    task_url: str
+    records: int
+
+
+@dataclass(frozen=True)
+class UploadResult:
+    """What ``upload-cvat`` did, or in a dry run would do.
+
+    All counts are records; for detections they are boxes. ``total_records = uploaded_annotations + skipped + failed``.
+
+    Attributes:
+        uploaded_annotations: records whose picture is on the server and whose shapes were read back and counted.
+        already_there: of these, how many an earlier call had brought there.
+        shapes: on the server for these records.
+        negatives: of these, records without any shape.
+        items: one entry for each skipped and failed record.
+    """
+
+    run_id: str
+    total_records: int
+    uploaded_annotations: int
+    skipped: int
+    failed: int
+    task_id: int | None
+    task_url: str | None
+    shapes: int
+    negatives: int
+    already_there: int
+    tasks: tuple[TaskPushed, ...]
+    items: tuple[Item, ...]
+    push_id: str | None
+    project_id: int | None
+    organization_slug: str | None
+    dry_run: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 1 where records were skipped or failed."""
+        return 1 if self.items else 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What a call would do.
+
+    Attributes:
+        fresh: candidates that are not on the server.
+        known: frames of candidates that are there with the same prediction.
+    """
+
+    key: PushKey
+    fresh: tuple[Candidate, ...]
+    known: tuple[PushedFrame, ...]
+    items: tuple[Item, ...]
+    batch: Batch
+    skipped: int
+    failed: int
+
+
+@dataclass
+class _Tally:
+    items: list[Item] = field(default_factory=list)
+    skipped: int = 0
+    failed: int = 0
+
+
+def upload_cvat(call: Call = Call()) -> UploadResult:
+    """Make CVAT tasks of the run's records, with their masks or boxes as pre-annotations.
+
+    Called again with the same batch it changes nothing on the server. Records that are new join in a further task;
+    records that are there with an earlier prediction are left alone and listed, unless another
+    ``cvat_upload.task_name`` makes it another push.
+
+    Raises:
+        NoRunError: nothing was predicted, or for detections there is no query.
+        UsageError: there is nothing to push.
+        NotFoundError: the project or organization does not exist.
+        LabelError: no record's label is in the project.
+        RemoteError: the server fails or refuses; a half-made task is removed.
+    """
+    settings = call.settings()
+    run = call.open_run(settings)
+    upload = settings.cvat_upload
+    with run.lock(STAGE):
+        batch = _batch(run, settings)
+        if not batch.total:
+            raise UsageError(f"run {run.run_id} has no records to upload", "Widen the query, then run infer-seg.")
+        target = connect(settings, "cvat_upload", upload.project_id)
+        with Ledger.open(settings.io.ledger_url, settings.io.out_root) as ledger:
+            plan = _plan(run, settings, batch, target, ledger)
+            if call.dry_run:
+                return _planned(run, plan, target)
+            call.record_config(run, STAGE, settings, settings.dump("cvat_upload", "io"))
+            push_id = ledger.open_push(plan.key, run.run_id)
+            push = Push(push_id, plan.key.name, run.run_id, target, ledger, upload, call.progress)
+            if plan.fresh or ledger.has_open_tasks(push_id):
+                tidy_up(push, [c for c in batch.candidates if c.record_id not in {i.record_id for i in plan.items}])
+                done = _frames_by_record(ledger.frames_of_push(push_id))
+                push_tasks(push, [c for c in plan.fresh if c.record_id not in done])
+            result = _result(run, plan, target, ledger, push_id)
+        _write_metrics(run, result)
+    return result
+
+
+def _batch(run: Run, settings: Settings) -> Batch:
+    if settings.cvat_upload.source.type == "detections":
+        return detection_batch(run, settings)
+    return segmentation_batch(run, settings)
+
+
+def _plan(run: Run, settings: Settings, batch: Batch, target: Target, ledger: Ledger) -> _Plan:
+    upload = settings.cvat_upload
+    name = upload.task_name or run.run_id.replace("/", "_")
+    kind = upload.source.type
+    project = target.project
+    key = PushKey(
+        server=target.session.url,
+        project_id=project.id if project else None,
+        organization=project.organization if project else upload.organization_slug,
+        name=name,
+        kind=kind,
+    )
+    there = _frames_by_record(ledger.frames_of_push(key.push_id), ledger.done_ordinals(key.push_id))
+    labels = target.labels or LabelSet(tuple(LabelSpec(i, name) for i, name in enumerate(upload.labels)))
+    tally = _Tally(list(batch.items), batch.skipped, batch.failed)
+    fresh, known = [], []
+    for candidate in batch.candidates:
+        frame = there.get(candidate.record_id)
+        if frame is not None and frame.prediction_hash == candidate.prediction_hash:
+            known.append(frame)
+        elif frame is not None:
+            reason = f"is in task '{name}' with an earlier prediction; push it again with another cvat_upload.task_name"
+            tally.items.append(Item(candidate.record_id, "skipped", reason))
+            tally.skipped += candidate.units
+        elif (problem := _label_problem(candidate, labels, _shape_kind(settings))) is not None:
+            tally.items.append(Item(candidate.record_id, "failed", problem))
+            tally.failed += candidate.units
+        else:
+            fresh.append(candidate)
+    return _Plan(key, tuple(fresh), tuple(known), tuple(tally.items), batch, tally.skipped, tally.failed)
+
+
+def _shape_kind(settings: Settings) -> str:
+    if settings.cvat_upload.source.type == "detections":
+        return "rectangle"
+    return settings.cvat_upload.mask_strategy
+
+
+def _label_problem(candidate: Candidate, labels: LabelSet, kind: str) -> str | None:
+    for name in candidate.labels:
+        try:
+            label = labels.find(name)
+        except LabelError as error:
+            return str(error)
+        if not label.takes(kind):
+            return f"label '{label.name}' takes {label.type}s, not {kind}s; change its type in CVAT or the label map"
+    return None
+
+
+def _frames_by_record(
+    frames: Sequence[PushedFrame], ordinals: frozenset[int] | None = None
+) -> Mapping[str, PushedFrame]:
+    return {f.record_id: f for f in frames if ordinals is None or f.ordinal in ordinals}
+
+
+def _result(run: Run, plan: _Plan, target: Target, ledger: Ledger, push_id: str) -> UploadResult:
+    wanted = {c.record_id: c for c in plan.fresh} | {f.record_id: None for f in plan.known}
+    tasks = {t.ordinal: t for t in ledger.tasks_of_push(push_id) if t.state == "done"}
+    frames = [f for f in ledger.frames_of_push(push_id) if f.record_id in wanted and f.ordinal in tasks]
+    pushed = tuple(
+        TaskPushed(task.task_id, task.url or "", sum(f.units for f in frames if f.ordinal == ordinal))
+        for ordinal, task in tasks.items()
+        if task.task_id is not None and any(f.ordinal == ordinal for f in frames)
+    )
+    return UploadResult(
+        run_id=run.run_id,
+        total_records=plan.batch.total,
+        uploaded_annotations=sum(f.units for f in frames),
+        skipped=plan.skipped,
+        failed=plan.failed,
+        task_id=pushed[0].task_id if pushed else None,
+        task_url=pushed[0].task_url if pushed else None,
+        shapes=sum(f.shapes or 0 for f in frames),
+        negatives=sum(1 for f in frames if not f.shapes),
+        already_there=sum(f.units for f in plan.known),
+        tasks=pushed,
+        items=plan.items,
+        push_id=push_id,
+        project_id=plan.key.project_id,
+        organization_slug=plan.key.organization,
+    )
+
+
+def _planned(run: Run, plan: _Plan, target: Target) -> UploadResult:
+    return UploadResult(
+        run_id=run.run_id,
+        total_records=plan.batch.total,
+        uploaded_annotations=sum(c.units for c in plan.fresh) + sum(f.units for f in plan.known),
+        skipped=plan.skipped,
+        failed=plan.failed,
+        task_id=None,
+        task_url=None,
+        shapes=0,
+        negatives=0,
+        already_there=sum(f.units for f in plan.known),
+        tasks=(),
+        items=plan.items,
+        push_id=None,
+        project_id=plan.key.project_id,
+        organization_slug=plan.key.organization,
+        dry_run=True,
+    )
+
+
+def _write_metrics(run: Run, result: UploadResult) -> None:
+    content = asdict(result)
+    for name in ("run_id", "dry_run"):
+        content.pop(name)
+    number = int(run.read_metrics(STAGE).get("pass", 0))
+    if run.read_metrics(STAGE).get("push_id") != result.push_id:
+        number += 1
+    run.write_metrics(STAGE, content, number=max(1, number))
+    run.mark_done(STAGE, result.push_id or "")
+
