@@ -1,0 +1,201 @@
+"""What the server checks of annotations, and, as important, what it does not.
+
+Checked: fields present, shape type, number of points, rotation, labels and attributes known. Not checked:
+whether a mask's runs fit its box, whether anything lies inside the picture, whether the label's type is the
+shape's, whether a skeleton is complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .answers import Refusal
+from .labels import labels_of, owner_of
+from .store import Json, Store
+
+_EXACT = {"rectangle": 4, "ellipse": 4, "cuboid": 16}
+_LEAST = {"polygon": 6, "polyline": 4, "points": 2}
+_LEAST_MASK = 5
+_TYPES = frozenset({*_EXACT, *_LEAST, "mask", "skeleton"})
+
+
+class KnownLabels:
+    """The labels that annotations of a task may use, with their attributes."""
+
+    def __init__(self, store: Store, task: Json) -> None:
+        self._labels = {label["id"]: label for label in labels_of(store, owner_of(task))}
+
+    def check(self, item: Json) -> None:
+        """Refuse an annotation with a label or attribute that the task does not have.
+
+        Raises:
+            Refusal: 400.
+        """
+        label = self._labels.get(item["label_id"])
+        if label is None:
+            raise Refusal(400, [f"label_id `{item['label_id']}` is invalid"])
+        known = {attribute["id"] for attribute in label["attributes"]}
+        for value in item["attributes"]:
+            if value["spec_id"] not in known:
+                raise Refusal(400, [f"spec_id `{value['spec_id']}` is invalid"])
+
+    def completed(self, item: Json) -> list[Json]:
+        """Return an annotation's attribute values, defaults where it has none."""
+        given = {value["spec_id"] for value in item["attributes"]}
+        missing = [a for a in self._labels[item["label_id"]]["attributes"] if a["id"] not in given]
+        return [*item["attributes"], *({"spec_id": a["id"], "value": a["default_value"]} for a in missing)]
+
+
+def read_all(content: Json) -> dict[str, list[Json]]:
+    """Read the tags, shapes and tracks of a request; missing lists are empty.
+
+    Raises:
+        Refusal: 400 in the nested form of the server's serializers.
+    """
+    readers: dict[str, Callable[[Json], Json]] = {"tags": _tag, "shapes": _shape, "tracks": _track}
+    found = {}
+    for key, reader in readers.items():
+        raw = content.get(key)
+        if raw is None:
+            raw = []
+        if not isinstance(raw, list):
+            raise Refusal(400, {key: [f'Expected a list of items but got type "{type(raw).__name__}".']})
+        found[key] = [_read(key, index, item, reader) for index, item in enumerate(raw)]
+    return found
+
+
+def _read(key: str, index: int, item: object, reader: Callable[[Json], Json]) -> Json:
+    try:
+        if not isinstance(item, dict):
+            raise _Wrong(
+                "non_field_errors", f"Invalid data. Expected a dictionary, but got {type(item).__name__}."
+            )
+        return reader(item)
+    except _Wrong as wrong:
+        errors: list[Json] = [{} for _ in range(index)]
+        raise Refusal(400, {key: [*errors, {wrong.field: [wrong.text]}]}) from wrong
+
+
+class _Wrong(Exception):  # noqa: N818 - becomes a Refusal
+    def __init__(self, field: str, text: str) -> None:
+        super().__init__(field, text)
+        self.field = field
+        self.text = text
+
+
+def _tag(raw: Json) -> Json:
+    return {
+        "id": _integer(raw, "id", None),
+        "label_id": _integer(raw, "label_id"),
+        "frame": _integer(raw, "frame"),
+        "group": _integer(raw, "group", None),
+        "source": str(raw.get("source", "manual")),
+        "attributes": _attributes(raw),
+    }
+
+
+def _shape(raw: Json) -> Json:
+    shape = _plain_shape(raw)
+    elements = raw.get("elements") or []
+    if shape["type"] == "skeleton":
+        if shape["points"]:
+            raise _Wrong("non_field_errors", "Skeletons cannot have points themselves")
+        if not isinstance(elements, list) or not elements:
+            raise _Wrong("elements", "Skeletons must have elements")
+    elif elements:
+        raise _Wrong("elements", "Only skeletons can have elements")
+    shape["elements"] = [_plain_shape(element) for element in elements]
+    return shape
+
+
+def _plain_shape(raw: Json) -> Json:
+    kind = raw.get("type")
+    if kind is None:
+        raise _Wrong("type", "This field is required.")
+    if kind not in _TYPES:
+        raise _Wrong("type", f'"{kind}" is not a valid choice.')
+    rotation = _float(raw.get("rotation", 0.0), "rotation")
+    if rotation < 0:
+        raise _Wrong("rotation", "Ensure this value is greater than or equal to 0.")
+    if rotation > 360:
+        raise _Wrong("rotation", "Ensure this value is less than or equal to 360.")
+    points = raw.get("points") or []
+    if not isinstance(points, list):
+        raise _Wrong("points", f'Expected a list of items but got type "{type(points).__name__}".')
+    try:
+        numbers = list(map(float, points))
+    except (TypeError, ValueError) as error:
+        raise _Wrong("points", "A valid number is required.") from error
+    _count_points(kind, len(numbers))
+    return {
+        "id": _integer(raw, "id", None),
+        "label_id": _integer(raw, "label_id"),
+        "type": kind,
+        "frame": _integer(raw, "frame"),
+        "group": _integer(raw, "group", None),
+        "source": str(raw.get("source", "manual")),
+        "occluded": bool(raw.get("occluded", False)),
+        "outside": bool(raw.get("outside", False)),
+        "z_order": _integer(raw, "z_order", 0, least=None),
+        "rotation": rotation,
+        "points": numbers,
+        "attributes": _attributes(raw),
+    }
+
+
+def _count_points(kind: str, count: int) -> None:
+    if kind in _EXACT and count != _EXACT[kind]:
+        raise _Wrong("points", f"{kind} must have {_EXACT[kind]} coordinates, got {count}")
+    if kind in _LEAST and (count < _LEAST[kind] or count % 2):
+        raise _Wrong(
+            "points", f"{kind} must have an even number of at least {_LEAST[kind]} coordinates, got {count}"
+        )
+    if kind == "mask" and count < _LEAST_MASK:
+        raise _Wrong("points", f"mask must have at least {_LEAST_MASK} numbers, got {count}")
+
+
+def _track(raw: Json) -> Json:
+    shapes = raw.get("shapes")
+    if not isinstance(shapes, list):
+        raise _Wrong("shapes", "This field is required.")
+    keys = ("type", "occluded", "outside", "z_order", "rotation", "points", "id", "frame", "attributes")
+    base = {"label_id": raw.get("label_id")}
+    read = [_plain_shape(base | shape) for shape in shapes]
+    return _tag(raw) | {
+        "shapes": [{key: shape[key] for key in keys} for shape in read],
+        "elements": list(raw.get("elements") or []),
+    }
+
+
+def _attributes(raw: Json) -> list[Json]:
+    values = raw.get("attributes") or []
+    if not isinstance(values, list) or not all(isinstance(v, dict) and "spec_id" in v for v in values):
+        raise _Wrong("attributes", "This field is required.")
+    return [{"spec_id": _integer(value, "spec_id"), "value": str(value.get("value", ""))} for value in values]
+
+
+_MISSING: Any = object()
+
+
+def _integer(raw: Json, key: str, default: Any = _MISSING, *, least: int | None = 0) -> Any:
+    value = raw.get(key, default)
+    if value is _MISSING:
+        raise _Wrong(key, "This field is required.")
+    if value is None:
+        if default is _MISSING:
+            raise _Wrong(key, "This field may not be null.")
+        return default
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _Wrong(key, "A valid integer is required.")
+    if least is not None and value < least:
+        raise _Wrong(key, f"Ensure this value is greater than or equal to {least}.")
+    return value
+
+
+def _float(value: object, key: str) -> float:
+    if not isinstance(value, int | float):
+        raise _Wrong(key, "A valid number is required.")
+    return float(value)

@@ -1,0 +1,138 @@
+"""The creation of a task from its files: which frames, in which order, in which jobs."""
+
+from __future__ import annotations
+
+import mimetypes
+import random
+import re
+import time
+
+from agir_cvtoolkit.errors import PictureError
+from agir_cvtoolkit.pictures import glance
+
+from .store import Json, Store, now
+from .workers import Work, WorkError
+
+_DIGITS = re.compile(r"(\d+)")
+_STEP = re.compile(r"step\s*=\s*([1-9]\d*)")
+
+
+def task_creator(store: Store, simulated_work: float) -> Work:
+    """Return the work of a creation request."""
+
+    def create(request: Json) -> None:
+        if simulated_work > 0:
+            time.sleep(simulated_work)
+        task_id = int(request["operation"]["task_id"])
+        settings: Json = request["work"]
+        names = _ordered(_pictures(store, task_id), settings)
+        start = int(settings["start_frame"])
+        stop = (
+            len(names) - 1
+            if settings["stop_frame"] is None
+            else min(int(settings["stop_frame"]), len(names) - 1)
+        )
+        names = names[start : stop + 1 : int(settings["step"])]
+        if not names:
+            raise WorkError("No media data found")
+        frames = [_frame(store, task_id, name) for name in names]
+        _finish(store, task_id, frames, settings | {"start_frame": start, "stop_frame": stop})
+
+    return create
+
+
+def frame_step(frame_filter: object) -> int:
+    """Return the step of a ``frame_filter`` such as ``step=2``; 1 without one."""
+    found = _STEP.fullmatch(str(frame_filter).strip()) if frame_filter else None
+    return int(found[1]) if found else 1
+
+
+def natural_key(name: str) -> list[tuple[int, int, str]]:
+    """Return the key by which ``natural`` sorts: digits by value, letters without case."""
+    parts = _DIGITS.split(name.lower())
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts if part]
+
+
+def _pictures(store: Store, task_id: int) -> list[str]:
+    if any(not upload["done"] for upload in store.all("tus", parent=f"task:{task_id}")):
+        raise WorkError("An uploaded file is not complete")
+    names = [
+        name for name in store.uploads(task_id) if (mimetypes.guess_type(name)[0] or "").startswith("image/")
+    ]
+    if not names:
+        raise WorkError("No media data found")
+    return names
+
+
+def _ordered(names: list[str], settings: Json) -> list[str]:
+    method = settings["sorting_method"]
+    if method == "natural":
+        return sorted(names, key=natural_key)
+    if method == "random":
+        return random.sample(names, len(names))
+    if method == "predefined":
+        order: list[str] | None = settings["upload_file_order"]
+        return names if order is None else [name for name in order if name in set(names)]
+    return sorted(names, key=lambda name: name.encode("utf-8", "surrogatepass"))
+
+
+def _frame(store: Store, task_id: int, name: str) -> Json:
+    try:
+        info = glance(store.folder(task_id) / name)
+    except PictureError as error:
+        raise WorkError(f"PIL.UnidentifiedImageError: cannot identify image file '{name}'") from error
+    return {"name": name, "width": info.width, "height": info.height, "turned": info.orientation != 1}
+
+
+def _finish(store: Store, task_id: int, frames: list[Json], settings: Json) -> None:
+    with store.transaction():
+        task = store.get("task", task_id)
+        if task is None:
+            raise WorkError("The task was deleted")
+        size = len(frames)
+        length = min(task["segment_size"] or size, size)
+        asked = task["overlap"] or 0
+        overlap = min(asked, length // 2) if length < size else 0
+        at = now()
+        pixels = max(1, frames[0]["width"] * frames[0]["height"])
+        task |= {
+            "segment_size": length if task["segment_size"] else 0,
+            "overlap": overlap,
+            "updated_date": at,
+            "data": {
+                "size": size,
+                "chunk_size": settings["chunk_size"] or max(2, min(72, 36 * 1920 * 1080 // pixels)),
+                "image_quality": settings["image_quality"],
+                "start_frame": settings["start_frame"],
+                "stop_frame": settings["stop_frame"],
+                "frame_filter": f"step={settings['step']}" if settings["step"] > 1 else "",
+                "step": settings["step"],
+                "deleted_frames": [],
+                "chunks_updated_date": at,
+            },
+        }
+        store.put("task", task_id, task)
+        store.put("frames", task_id, {"frames": frames})
+        first = 0
+        while True:
+            last = min(first + length, size) - 1
+            _add_job(store, task_id, first, last, at)
+            if last == size - 1:
+                break
+            first = last + 1 - overlap
+
+
+def _add_job(store: Store, task_id: int, first: int, last: int, at: str) -> None:
+    job: Json = {
+        "id": store.next_id("job"),
+        "task_id": task_id,
+        "start_frame": first,
+        "stop_frame": last,
+        "stage": "annotation",
+        "state": "new",
+        "assignee_id": None,
+        "assignee_updated_date": None,
+        "created_date": at,
+        "updated_date": at,
+    }
+    store.put("job", job["id"], job, parent=f"task:{task_id}")

@@ -1,0 +1,222 @@
+"""Labels of projects and tasks, with attributes and skeletons."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from starlette.responses import Response
+
+from .answers import Refusal, not_found, reply
+from .calls import Call
+from .lists import page_answer
+from .store import Json, Store
+
+_TYPES = frozenset(
+    {"any", "cuboid", "ellipse", "mask", "points", "polygon", "polyline", "rectangle", "skeleton", "tag"}
+)
+_INPUTS = frozenset({"checkbox", "radio", "number", "text", "select"})
+_NODE_NAME = re.compile(r'data-label-name="([^"]*)"')
+
+
+def owner_of(task: Json) -> str:
+    """Return the owner of a task's labels: its project, or itself."""
+    return f"project:{task['project_id']}" if task["project_id"] is not None else f"task:{task['id']}"
+
+
+def labels_of(store: Store, owner: str) -> list[Json]:
+    """Return all labels of an owner, each skeleton followed by its sublabels."""
+    found = store.all("label", parent=owner)
+    return [label for top in found if top["parent_id"] is None for label in _family(found, top)]
+
+
+def check_specs(specs: object) -> list[Json]:
+    """Check the labels of a new project or task.
+
+    Raises:
+        Refusal: 400.
+    """
+    if specs is None:
+        return []
+    if not isinstance(specs, list) or not all(isinstance(spec, dict) for spec in specs):
+        raise Refusal(400, {"labels": ['Expected a list of items but got type "str".']})
+    for spec in specs:
+        _check(spec)
+    names = [spec["name"] for spec in specs if "name" in spec and not spec.get("deleted")]
+    if len(set(names)) != len(names):
+        raise Refusal(400, {"labels": ["All label names must be unique."]})
+    return specs
+
+
+def add_labels(store: Store, owner: str, specs: list[Json]) -> None:
+    """Write new labels.
+
+    Raises:
+        Refusal: 400, a name is taken or missing.
+    """
+    taken = {label["name"] for label in store.all("label", parent=owner) if label["parent_id"] is None}
+    for spec in specs:
+        if not spec.get("name"):
+            raise Refusal(400, {"labels": [{"name": ["This field is required."]}]})
+        if spec["name"] in taken:
+            raise Refusal(400, [f"Label '{spec['name']}' already exists"])
+        _add(store, owner, spec, None)
+
+
+def patch_labels(store: Store, owner: str, specs: list[Json]) -> None:
+    """Add labels without an id, change or delete those with one.
+
+    Raises:
+        Refusal: 400 for a wrong label, 404 for an unknown id.
+    """
+    add_labels(store, owner, [spec for spec in specs if spec.get("id") is None])
+    for spec in specs:
+        if spec.get("id") is None:
+            continue
+        label = store.get("label", int(spec["id"]))
+        if label is None or label["owner"] != owner:
+            raise Refusal(404, {"detail": f"Not found label with id #{spec['id']} to change"})
+        if spec.get("deleted"):
+            delete_label(store, label)
+        else:
+            _change(store, label, spec)
+
+
+def delete_label(store: Store, label: Json) -> None:
+    """Remove a label with its sublabels and all annotations that use it."""
+    for member in _family(store.all("label", parent=label["owner"]), label):
+        store.remove("label", member["id"])
+        store.remove_items_of_label(member["id"])
+
+
+def label_view(store: Store, label: Json) -> Json:
+    """Return a label as the interface shows it."""
+    kind, _, number = str(label["owner"]).partition(":")
+    view = {key: label[key] for key in ("id", "name", "color", "attributes", "type")}
+    if label["type"] == "skeleton":
+        view["svg"] = label["svg"]
+    children = [c for c in store.all("label", parent=label["owner"]) if c["parent_id"] == label["id"]]
+    view["sublabels"] = [
+        {key: child[key] for key in ("id", "name", "color", "attributes", "type")} | {"has_parent": True}
+        for child in children
+    ]
+    view[f"{kind}_id"] = int(number)
+    return view | {"parent_id": label["parent_id"], "has_parent": label["parent_id"] is not None}
+
+
+def list_labels(call: Call) -> Response:
+    """Answer ``GET /api/labels``."""
+    store = call.store
+    owners: set[str] | None = None
+    for name, kind in (("project_id", "project"), ("task_id", "task"), ("job_id", "job")):
+        text = call.query.get(name)
+        if text is None:
+            continue
+        if not text.isdigit():
+            raise Refusal(400, {name: ["Enter a number."]})
+        found = store.get(kind, int(text))
+        if found is None:
+            raise not_found(kind.capitalize())
+        task = store.get("task", found["task_id"]) if kind == "job" else found
+        owners = {f"project:{text}" if kind == "project" or task is None else owner_of(task)}
+    labels = [
+        label
+        for label in store.all("label")
+        if label["parent_id"] is None and (owners is None or label["owner"] in owners)
+    ]
+    wanted = call.query.get("name")
+    if wanted:
+        labels = [label for label in labels if label["name"] == wanted]
+    return page_answer(call, labels, lambda label: label_view(store, label))
+
+
+def show_label(call: Call) -> Response:
+    """Answer ``GET /api/labels/ID``."""
+    return reply(label_view(call.store, call.load("label")))
+
+
+def patch_label(call: Call) -> Response:
+    """Answer ``PATCH /api/labels/ID``."""
+    label = call.load("label")
+    spec = call.json_object()
+    _check(spec)
+    with call.store.transaction():
+        _change(call.store, label, spec)
+    return reply(label_view(call.store, call.load("label")))
+
+
+def remove_label(call: Call) -> Response:
+    """Answer ``DELETE /api/labels/ID``."""
+    with call.store.transaction():
+        delete_label(call.store, call.load("label"))
+    return Response(status_code=204)
+
+
+def _check(spec: Json) -> None:
+    if "name" in spec and not (isinstance(spec["name"], str) and spec["name"].strip()):
+        raise Refusal(400, {"labels": [{"name": ["This field may not be blank."]}]})
+    if spec.get("type", "any") not in _TYPES:
+        raise Refusal(400, {"labels": [{"type": [f'"{spec["type"]}" is not a valid choice.']}]})
+    for attribute in spec.get("attributes") or []:
+        for key in ("name", "mutable", "input_type", "values"):
+            if key not in attribute:
+                raise Refusal(400, {"labels": [{"attributes": [{key: ["This field is required."]}]}]})
+        if attribute["input_type"] not in _INPUTS:
+            text = f'"{attribute["input_type"]}" is not a valid choice.'
+            raise Refusal(400, {"labels": [{"attributes": [{"input_type": [text]}]}]})
+    for sublabel in spec.get("sublabels") or []:
+        _check(sublabel)
+
+
+def _add(store: Store, owner: str, spec: Json, parent: Json | None) -> int:
+    label: Json = {
+        "id": store.next_id("label"),
+        "owner": owner,
+        "name": spec["name"],
+        "color": spec.get("color") or _color(spec["name"]),
+        "type": spec.get("type") or ("any" if parent is None else "points"),
+        "attributes": [_attribute(store, attribute) for attribute in spec.get("attributes") or []],
+        "svg": spec.get("svg") or "",
+        "parent_id": None if parent is None else parent["id"],
+    }
+    children = {sub["name"]: _add(store, owner, sub, label) for sub in spec.get("sublabels") or []}
+    label["svg"] = _NODE_NAME.sub(
+        lambda found: f'data-label-id="{children.get(found[1], "")}"' if found[1] in children else found[0],
+        label["svg"],
+    )
+    store.put("label", label["id"], label, parent=owner)
+    return int(label["id"])
+
+
+def _change(store: Store, label: Json, spec: Json) -> None:
+    for key in ("name", "color", "type"):
+        if spec.get(key):
+            label[key] = spec[key]
+    known = {attribute["id"]: attribute for attribute in label["attributes"]}
+    for attribute in spec.get("attributes") or []:
+        if attribute.get("id") in known:
+            known[attribute["id"]].update({k: v for k, v in attribute.items() if k != "id"})
+        else:
+            label["attributes"].append(_attribute(store, attribute))
+    store.put("label", label["id"], label)
+
+
+def _attribute(store: Store, spec: Json) -> Json:
+    values = [str(value) for value in spec["values"]]
+    default = spec.get("default_value")
+    return {
+        "id": store.next_id("attribute"),
+        "name": spec["name"],
+        "mutable": bool(spec["mutable"]),
+        "input_type": spec["input_type"],
+        "default_value": str(default) if default is not None else (values[0] if values else ""),
+        "values": values,
+    }
+
+
+def _color(name: str) -> str:
+    return "#" + hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:6]
+
+
+def _family(labels: list[Json], top: Json) -> list[Json]:
+    return [top, *(label for label in labels if label["parent_id"] == top["id"])]

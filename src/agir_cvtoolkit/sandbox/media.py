@@ -1,0 +1,192 @@
+"""Frames as they are read back: what they are, their pixels, previews and chunks."""
+
+from __future__ import annotations
+
+import io
+import mimetypes
+import zipfile
+from pathlib import Path
+
+from PIL import Image
+from starlette.responses import FileResponse, Response
+
+from agir_cvtoolkit.pictures import load_rgb
+
+from .answers import PageRefusal, Refusal, not_found, reply
+from .calls import Call
+from .store import Json, Store, now
+
+_PREVIEW = (256, 256)
+
+
+def frames_of(store: Store, task_id: int) -> list[Json]:
+    """Return the frames of a task in order; empty before it has any."""
+    found = store.get("frames", task_id)
+    return [] if found is None else list(found["frames"])
+
+
+def show_task_meta(call: Call) -> Response:
+    """Answer ``GET /api/tasks/ID/data/meta``; before there are data it fails as the server does."""
+    return reply(_meta(call.store, _task_with_data(call.load("task"))))
+
+
+def show_job_meta(call: Call) -> Response:
+    """Answer ``GET /api/jobs/ID/data/meta``."""
+    job = call.load("job")
+    return reply(_meta(call.store, _task_of(call.store, job), job))
+
+
+def patch_meta(call: Call) -> Response:
+    """Answer ``PATCH /api/tasks/ID/data/meta`` and the same of jobs: which frames count as deleted."""
+    job = call.load("job") if call.path.startswith("/api/jobs/") else None
+    deleted = call.json_object().get("deleted_frames", [])
+    store = call.store
+    with store.transaction():
+        task = _task_with_data(call.load("task")) if job is None else _task_of(store, job)
+        first, last = _range(task, job)
+        if not isinstance(deleted, list) or not all(
+            isinstance(n, int) and first <= n <= last for n in deleted
+        ):
+            raise Refusal(400, {"deleted_frames": ["Unexpected frame number."]})
+        kept = [n for n in task["data"]["deleted_frames"] if not first <= n <= last]
+        task["data"]["deleted_frames"] = sorted(set(kept) | set(deleted))
+        store.put("task", task["id"], task | {"updated_date": now()})
+    return reply(_meta(store, task, job))
+
+
+def show_data(call: Call) -> Response:
+    """Answer ``GET /api/tasks/ID/data`` and the same of jobs."""
+    job = call.load("job") if call.path.startswith("/api/jobs/") else None
+    task = _task_with_data(call.load("task")) if job is None else _task_of(call.store, job)
+    kind = call.query.get("type")
+    if kind not in {"frame", "chunk", "preview"}:
+        raise Refusal(400, ["Data type not specified or not supported"])
+    if kind == "preview":
+        return _preview(call.store, task, job)
+    quality = call.query.get("quality", "compressed")
+    if quality not in {"original", "compressed"}:
+        raise Refusal(400, ["Wrong quality value"])
+    text = call.query.get("number") or call.query.get("index") or ""
+    if not text.isdigit():
+        raise Refusal(400, ["Number should be specified"])
+    first, last = _range(task, job)
+    number = int(text)
+    if kind == "frame":
+        if not first <= number <= last:
+            raise Refusal(400, [f"Incorrect requested frame number: {number}"])
+        return _frame(call.store, task, number, quality)
+    if "number" not in call.query:
+        number += first // int(task["data"]["chunk_size"])
+    return _chunk(call.store, task, number, quality)
+
+
+def show_preview(call: Call) -> Response:
+    """Answer ``GET .../preview`` of tasks, jobs and projects."""
+    if call.path.startswith("/api/projects/"):
+        project = call.load("project")
+        for task in call.store.all("task", parent=f"project:{project['id']}"):
+            if task["data"] is not None:
+                return _preview(call.store, task, None)
+        raise not_found("Task")
+    job = call.load("job") if call.path.startswith("/api/jobs/") else None
+    task = _task_with_data(call.load("task")) if job is None else _task_of(call.store, job)
+    return _preview(call.store, task, job)
+
+
+def original_bytes(store: Store, task_id: int, frame: Json) -> bytes:
+    """Return a frame as its original: the file itself, or a new JPEG where it had to be turned."""
+    path = store.folder(task_id) / str(frame["name"])
+    return _jpeg(path, 100) if frame["turned"] else path.read_bytes()
+
+
+def _meta(store: Store, task: Json, job: Json | None = None) -> Json:
+    data = task["data"]
+    first, last = _range(task, job)
+    step = int(data["step"])
+    shown = [
+        {
+            "width": frame["width"],
+            "height": frame["height"],
+            "name": frame["name"],
+            "related_files": 0,
+            "has_related_context": False,
+        }
+        for frame in frames_of(store, task["id"])[first : last + 1]
+    ]
+    # The numbers of a task count its source files, and so do those of a job here, but not in /api/jobs.
+    start = data["start_frame"] + first * step
+    stop = data["stop_frame"] if job is None else data["start_frame"] + last * step
+    return {
+        "chunks_updated_date": data["chunks_updated_date"],
+        "chunk_size": data["chunk_size"],
+        "size": len(shown),
+        "image_quality": data["image_quality"],
+        "start_frame": start,
+        "stop_frame": stop,
+        "frame_filter": data["frame_filter"],
+        "frames": shown,
+        "deleted_frames": [n for n in data["deleted_frames"] if first <= n <= last],
+        "included_frames": None,
+    }
+
+
+def _task_with_data(task: Json) -> Json:
+    if task["data"] is None:
+        raise PageRefusal(500)
+    return task
+
+
+def _task_of(store: Store, job: Json) -> Json:
+    task = store.get("task", job["task_id"])
+    if task is None:
+        raise not_found("Job")
+    return _task_with_data(task)
+
+
+def _range(task: Json, job: Json | None) -> tuple[int, int]:
+    if job is None:
+        return 0, int(task["data"]["size"]) - 1
+    return int(job["start_frame"]), int(job["stop_frame"])
+
+
+def _frame(store: Store, task: Json, number: int, quality: str) -> Response:
+    frame = frames_of(store, task["id"])[number]
+    path = store.folder(task["id"]) / frame["name"]
+    if quality == "compressed":
+        return Response(_jpeg(path, task["data"]["image_quality"]), media_type="image/jpeg")
+    if frame["turned"]:
+        return Response(original_bytes(store, task["id"], frame), media_type="image/jpeg")
+    return FileResponse(path, media_type=mimetypes.guess_type(frame["name"])[0] or "image/jpeg")
+
+
+def _chunk(store: Store, task: Json, number: int, quality: str) -> Response:
+    size = int(task["data"]["chunk_size"])
+    frames = frames_of(store, task["id"])[number * size : (number + 1) * size]
+    if not frames:
+        raise Refusal(400, [f"Incorrect requested chunk number: {number}"])
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for index, frame in enumerate(frames):
+            path = store.folder(task["id"]) / frame["name"]
+            if quality == "compressed":
+                archive.writestr(f"{index:06d}.jpeg", _jpeg(path, task["data"]["image_quality"]))
+            else:
+                suffix = ".jpeg" if frame["turned"] else Path(frame["name"]).suffix
+                archive.writestr(f"{index:06d}{suffix}", original_bytes(store, task["id"], frame))
+    return Response(buffer.getvalue(), media_type="application/zip")
+
+
+def _preview(store: Store, task: Json, job: Json | None) -> Response:
+    first, _ = _range(task, job)
+    frame = frames_of(store, task["id"])[first]
+    image = Image.fromarray(load_rgb(store.folder(task["id"]) / frame["name"]))
+    image.thumbnail(_PREVIEW)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=80)
+    return Response(buffer.getvalue(), media_type="image/jpeg")
+
+
+def _jpeg(path: Path, quality: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(load_rgb(path)).save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()

@@ -1,0 +1,133 @@
+"""Which path is answered by what."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+from starlette.responses import Response
+
+from . import (
+    access,
+    exports,
+    jobs,
+    labels,
+    media,
+    organizations,
+    projects,
+    tasks,
+    uploads,
+    workers,
+)
+from .annotations import delete_annotations, patch_annotations, put_annotations, show_annotations
+from .answers import reply
+from .calls import Call
+
+Handler = Callable[[Call], Response]
+Taker = Callable[[Call, AsyncIterator[bytes]], Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class Route:
+    """One path.
+
+    Attributes:
+        handlers: what answers, by method, with the body read.
+        takers: what answers and reads the body itself, piece by piece.
+        anonymous: needs no account.
+    """
+
+    pattern: re.Pattern[str]
+    handlers: dict[str, Handler]
+    takers: dict[str, Taker]
+    anonymous: bool = False
+
+
+def show_about(call: Call) -> Response:
+    """Answer ``GET /api/server/about``."""
+    return reply(
+        {
+            "name": "Computer Vision Annotation Tool",
+            "description": "An embedded server that answers like CVAT.",
+            "version": call.world.options.version,
+            "logo_url": f"{call.origin}/static/logo.svg",
+            "subtitle": "Sandbox",
+        }
+    )
+
+
+def show_plugins(call: Call) -> Response:
+    """Answer ``GET /api/server/plugins``."""
+    del call
+    return reply({"GIT_INTEGRATION": False, "ANALYTICS": False, "MODELS": False, "PREDICT": False})
+
+
+def _route(
+    pattern: str, *, anonymous: bool = False, takers: dict[str, Taker] | None = None, **handlers: Handler
+) -> Route:
+    regex = re.compile(pattern.replace("ID", r"(\d+)") + r"\Z")
+    return Route(regex, handlers, takers or {}, anonymous)
+
+
+ROUTES = (
+    _route("/api/server/about", anonymous=True, GET=show_about),
+    _route("/api/server/plugins", GET=show_plugins),
+    _route("/api/server/annotation/formats", GET=exports.show_formats),
+    _route("/api/auth/login", anonymous=True, POST=access.log_in),
+    _route("/api/auth/logout", anonymous=True, POST=access.log_out),
+    _route("/api/users/self", GET=organizations.show_self),
+    _route("/api/users", GET=organizations.list_users),
+    _route("/api/users/ID", GET=organizations.show_user),
+    _route(
+        "/api/organizations", GET=organizations.list_organizations, POST=organizations.create_organization
+    ),
+    _route(
+        "/api/organizations/ID", GET=organizations.show_organization, DELETE=organizations.remove_organization
+    ),
+    _route("/api/memberships", GET=organizations.list_memberships),
+    _route("/api/memberships/ID", GET=organizations.show_membership),
+    _route("/api/invitations", GET=organizations.list_nothing),
+    _route("/api/issues", GET=organizations.list_nothing),
+    _route("/api/comments", GET=organizations.list_nothing),
+    _route("/api/webhooks", GET=organizations.list_nothing),
+    _route("/api/cloudstorages", GET=organizations.list_nothing),
+    _route("/api/projects", GET=projects.list_projects, POST=projects.create_project),
+    _route(
+        "/api/projects/ID",
+        GET=projects.show_project,
+        PATCH=projects.patch_project,
+        DELETE=projects.remove_project,
+    ),
+    _route("/api/projects/ID/preview", GET=media.show_preview),
+    _route("/api/labels", GET=labels.list_labels),
+    _route("/api/labels/ID", GET=labels.show_label, PATCH=labels.patch_label, DELETE=labels.remove_label),
+    _route("/api/tasks", GET=tasks.list_tasks, POST=tasks.create_task),
+    _route("/api/tasks/ID", GET=tasks.show_task, PATCH=tasks.patch_task, DELETE=tasks.remove_task),
+    _route("/api/tasks/ID/data/?", takers={"POST": uploads.post_data}, GET=media.show_data),
+    _route("/api/tasks/ID/data/meta", GET=media.show_task_meta, PATCH=media.patch_meta),
+    _route(
+        "/api/tasks/ID/data/([0-9a-f]{32})/?",
+        takers={"PATCH": uploads.patch_upload},
+        HEAD=uploads.show_upload,
+    ),
+    _route("/api/tasks/ID/preview", GET=media.show_preview),
+    _route("/api/jobs", GET=jobs.list_jobs, POST=jobs.create_job),
+    _route("/api/jobs/ID", GET=jobs.show_job, PATCH=jobs.patch_job),
+    _route("/api/jobs/ID/data/?", GET=media.show_data),
+    _route("/api/jobs/ID/data/meta", GET=media.show_job_meta, PATCH=media.patch_meta),
+    _route("/api/jobs/ID/preview", GET=media.show_preview),
+    _route(
+        "/api/(?:tasks|jobs)/ID/annotations/?",
+        GET=show_annotations,
+        PUT=put_annotations,
+        PATCH=patch_annotations,
+        DELETE=delete_annotations,
+    ),
+    _route("/api/(?:projects|tasks|jobs)/ID/dataset/export", POST=exports.start_export),
+    _route("/api/(?:projects|tasks|jobs)/ID/dataset/download", GET=workers.download),
+    _route("/api/(?:projects|tasks|jobs)/ID/(?:dataset|backup)/?", GET=exports.gone),
+    _route("/api/projects/ID/annotations/?", GET=exports.gone),
+    _route("/api/requests", GET=workers.list_requests),
+    _route("/api/requests/([^/]+)", GET=workers.show_request),
+)

@@ -1,0 +1,224 @@
+"""Tasks."""
+
+from __future__ import annotations
+
+import shutil
+
+from starlette.responses import Response
+
+from .access import account, basic_user
+from .answers import Refusal, reply, required
+from .calls import Call
+from .labels import add_labels, check_specs, delete_label, labels_of, owner_of, patch_labels
+from .lists import list_answer
+from .store import Json, Store, now
+
+_STATUSES = ("annotation", "validation", "completed")
+
+
+def storages(document: Json) -> Json:
+    """Return where exports and imports of an object lie: always this server."""
+    number = 2 * int(document["id"])
+    return {
+        "target_storage": {"id": number - 1, "location": "local", "cloud_storage_id": None},
+        "source_storage": {"id": number, "location": "local", "cloud_storage_id": None},
+    }
+
+
+def jobs_of(store: Store, task_id: int) -> list[Json]:
+    """Return a task's jobs, first segment first."""
+    return store.all("job", parent=f"task:{task_id}")
+
+
+def task_status(jobs: list[Json]) -> str:
+    """Return a task's status, which follows the stages of its jobs and not their states."""
+    if jobs and all(_finished(job) for job in jobs):
+        return "completed"
+    if jobs and all(job["stage"] != "annotation" for job in jobs):
+        return "validation"
+    return "annotation"
+
+
+def list_tasks(call: Call) -> Response:
+    """Answer ``GET /api/tasks``."""
+    store = call.store
+    users = {user["id"]: user["username"] for user in store.all("user")}
+    projects = {project["id"]: project["name"] for project in store.all("project")}
+    return list_answer(
+        call,
+        store.all("task"),
+        lambda t: {
+            "id": t["id"],
+            "name": t["name"],
+            "project_id": t["project_id"],
+            "project_name": projects.get(t["project_id"]),
+            "owner": users.get(t["owner_id"]),
+            "assignee": users.get(t["assignee_id"]),
+            "status": task_status(jobs_of(store, t["id"])),
+            "subset": t["subset"],
+            "mode": "annotation",
+            "dimension": "2d",
+            "tracker_link": t["bug_tracker"],
+            "validation_mode": None,
+            "updated_date": t["updated_date"],
+        },
+        lambda t: task_view(call, t),
+        choices={"status": _STATUSES, "dimension": ("2d", "3d")},
+    )
+
+
+def create_task(call: Call) -> Response:
+    """Answer ``POST /api/tasks``."""
+    spec = call.json_object()
+    name = spec.get("name")
+    if not isinstance(name, str) or not name.strip():
+        raise required("name")
+    project_id = spec.get("project_id")
+    specs = check_specs(spec.get("labels"))
+    if project_id is None and not specs:
+        raise Refusal(400, ["Label set or project_id must be present"])
+    if project_id is not None and specs:
+        raise Refusal(400, ["Project must have only one of Label set or project_id"])
+    store = call.store
+    with store.transaction():
+        project = _project(call, project_id)
+        at = now()
+        task: Json = {
+            "id": store.next_id("task"),
+            "name": name,
+            "project_id": project_id,
+            "owner_id": account(call, spec, "owner_id") or call.user["id"],
+            "assignee_id": account(call, spec, "assignee_id"),
+            "assignee_updated_date": None,
+            "bug_tracker": spec.get("bug_tracker") or "",
+            "subset": spec.get("subset") or "",
+            "segment_size": _count(spec, "segment_size"),
+            "overlap": spec.get("overlap"),
+            "created_date": at,
+            "updated_date": at,
+            "organization": call.context.organization,
+            "data": None,
+        }
+        parent = None if project is None else f"project:{project_id}"
+        store.put("task", task["id"], task, parent=parent)
+        add_labels(store, owner_of(task), specs)
+    return reply(task_view(call, task), 201)
+
+
+def show_task(call: Call) -> Response:
+    """Answer ``GET /api/tasks/ID``."""
+    return reply(task_view(call, call.load("task")))
+
+
+def patch_task(call: Call) -> Response:
+    """Answer ``PATCH /api/tasks/ID``."""
+    spec = call.json_object()
+    specs = check_specs(spec.get("labels"))
+    store = call.store
+    with store.transaction():
+        task = call.load("task")
+        if specs and task["project_id"] is not None:
+            raise Refusal(400, ["Changing labels is not allowed for a task inside a project."])
+        for key in ("name", "bug_tracker", "subset"):
+            if isinstance(spec.get(key), str):
+                task[key] = spec[key]
+        for key in ("owner_id", "assignee_id"):
+            if key in spec:
+                task[key] = account(call, spec, key)
+        if "assignee_id" in spec:
+            task["assignee_updated_date"] = now()
+        if specs:
+            patch_labels(store, owner_of(task), specs)
+        task["updated_date"] = now()
+        store.put("task", task["id"], task)
+    return reply(task_view(call, task))
+
+
+def remove_task(call: Call) -> Response:
+    """Answer ``DELETE /api/tasks/ID``."""
+    with call.store.transaction():
+        delete_task(call.store, call.load("task"))
+    return Response(status_code=204)
+
+
+def delete_task(store: Store, task: Json) -> None:
+    """Remove a task with its jobs, annotations, labels and pictures."""
+    for job in jobs_of(store, task["id"]):
+        store.remove_items([job["id"]])
+        store.remove("job", job["id"])
+    if task["project_id"] is None:
+        for label in labels_of(store, owner_of(task)):
+            delete_label(store, label)
+    store.remove("task", task["id"])
+    store.remove("frames", task["id"])
+    store.forget_uploads(task["id"])
+    shutil.rmtree(store.folder(task["id"]), ignore_errors=True)
+
+
+def task_view(call: Call, task: Json) -> Json:
+    """Return a task as the interface shows it; one without data has no size, mode or chunk fields."""
+    jobs = jobs_of(call.store, task["id"])
+    data = task["data"]
+    number = task["id"]
+    view: Json = {
+        "url": f"{call.origin}/api/tasks/{number}",
+        "id": number,
+        "name": task["name"],
+        "project_id": task["project_id"],
+        "mode": "annotation" if data else "",
+        "owner": basic_user(call, task["owner_id"]),
+        "assignee": basic_user(call, task["assignee_id"]),
+        "bug_tracker": task["bug_tracker"],
+        "created_date": task["created_date"],
+        "updated_date": task["updated_date"],
+        "overlap": task["overlap"],
+        "segment_size": task["segment_size"],
+        "status": task_status(jobs),
+        "dimension": "2d",
+        "subset": task["subset"],
+        "organization": task["organization"],
+        **storages(task),
+        "jobs": {
+            "count": len(jobs),
+            "completed": sum(_finished(job) for job in jobs),
+            "validation": sum(job["stage"] == "validation" for job in jobs),
+            "url": f"{call.origin}/api/jobs?task_id={number}",
+        },
+        "labels": {"url": f"{call.origin}/api/labels?task_id={number}"},
+        "guide_id": None,
+        "assignee_updated_date": task["assignee_updated_date"],
+        "validation_mode": None,
+        "consensus_enabled": False,
+    }
+    if data:
+        view |= {
+            "data_chunk_size": data["chunk_size"],
+            "data_compressed_chunk_type": "imageset",
+            "data_original_chunk_type": "imageset",
+            "size": data["size"],
+            "image_quality": data["image_quality"],
+            "data": number,
+        }
+    return view
+
+
+def _finished(job: Json) -> bool:
+    return bool(job["stage"] == "acceptance" and job["state"] == "completed")
+
+
+def _project(call: Call, project_id: object) -> Json | None:
+    if project_id is None:
+        return None
+    project = call.store.get("project", project_id) if isinstance(project_id, int) else None
+    if project is None:
+        raise Refusal(400, ["Project matching query does not exist."])
+    if project["organization"] != call.context.organization:
+        raise Refusal(400, ["The task and its project should be in the same organization."])
+    return project
+
+
+def _count(spec: Json, key: str) -> int:
+    value = spec.get(key) or 0
+    if not isinstance(value, int) or value < 0:
+        raise Refusal(400, {key: ["Ensure this value is greater than or equal to 0."]})
+    return value

@@ -1,0 +1,281 @@
+"""Files for a task: groups of them by multipart, large ones in pieces (TUS 1.0), streamed to the disk."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import BinaryIO
+
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.responses import Response
+
+from .answers import PageRefusal, Refusal, empty, reply, required
+from .calls import Call
+from .creation import frame_step
+from .store import Json
+
+_SORTINGS = ("lexicographical", "natural", "predefined", "random")
+_TUS_MAX = 26843545600
+_TUS_HEADERS = {
+    "Tus-Resumable": "1.0.0",
+    "Tus-Version": "1.0.0",
+    "Tus-Extension": "",
+    "Tus-Max-Size": str(_TUS_MAX),
+}
+_INDEXED = "client_files["
+
+
+async def post_data(call: Call, stream: AsyncIterator[bytes]) -> Response:
+    """Answer ``POST /api/tasks/ID/data/``: start, take files, create a file for pieces, or finish."""
+    task = call.load("task")
+    if task["data"] is not None:
+        raise Refusal(400, ["Adding more data is not supported"])
+    headers = call.headers
+    if "upload-length" in headers:
+        return _tus_create(call)
+    if "upload-start" in headers:
+        return empty(202)
+    kind = headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        fields = await _take_files(call, stream)
+    else:
+        body = b"".join([piece async for piece in stream])
+        fields = Call(**{**vars(call), "body": body}).json_object()
+    if "image_quality" not in fields:
+        raise required("image_quality")
+    if "upload-multiple" in headers:
+        return empty(200)
+    return _begin(call, fields)
+
+
+async def patch_upload(call: Call, stream: AsyncIterator[bytes]) -> Response:
+    """Answer ``PATCH /api/tasks/ID/data/FILE_ID``: one piece of a large file."""
+    upload = _upload(call)
+    sent = call.headers.get("upload-offset", "")
+    if not sent.isdigit() or int(sent) != upload["offset"] or upload["done"]:
+        return empty(409, _TUS_HEADERS)
+    path = call.store.folder(call.key) / upload["name"]
+    offset = int(upload["offset"])
+    with path.open("r+b") as file:
+        file.seek(offset)
+        async for piece in stream:
+            file.write(piece[: upload["length"] - offset])
+            offset = min(offset + len(piece), upload["length"])
+    upload |= {"offset": offset, "done": offset == upload["length"]}
+    call.store.put("tus", upload["id"], upload)
+    return empty(204, _TUS_HEADERS | {"Upload-Offset": str(offset), "Upload-Filename": upload["id"]})
+
+
+def show_upload(call: Call) -> Response:
+    """Answer ``HEAD /api/tasks/ID/data/FILE_ID``: how far a large file is; a complete one is a 500."""
+    upload = _upload(call)
+    if upload["done"]:
+        raise PageRefusal(500)
+    sizes = {"Upload-Offset": str(upload["offset"]), "Upload-Length": str(upload["length"])}
+    return empty(200, _TUS_HEADERS | sizes)
+
+
+def _begin(call: Call, fields: Json) -> Response:
+    for key in ("server_files", "remote_files", "cloud_storage_id", "job_file_mapping", "validation_params"):
+        if fields.get(key):
+            raise Refusal(400, {key: ["This server takes uploaded pictures only."]})
+    method = fields.get("sorting_method") or "lexicographical"
+    if method not in _SORTINGS:
+        raise Refusal(400, {"sorting_method": [f'"{method}" is not a valid choice.']})
+    order = fields.get("upload_file_order") or None
+    if order is not None and method == "predefined":
+        _check_order(order, call.store.uploads(call.key))
+    settings = {
+        "image_quality": _number(fields, "image_quality", 70, 100),
+        "chunk_size": _number(fields, "chunk_size", None),
+        "start_frame": _number(fields, "start_frame", 0),
+        "stop_frame": _number(fields, "stop_frame", None),
+        "step": frame_step(fields.get("frame_filter")),
+        "sorting_method": method,
+        "upload_file_order": order if method == "predefined" else None,
+    }
+    rq_id = f"action=create&target=task&target_id={call.key}"
+    operation = {"type": "create", "target": "task", "task_id": call.key}
+    call.world.workers.start(rq_id, operation, call.user, settings)
+    return reply({"rq_id": rq_id}, 202)
+
+
+def _check_order(order: object, uploaded: list[str]) -> None:
+    if not isinstance(order, list) or not all(isinstance(name, str) for name in order):
+        raise Refusal(400, {"upload_file_order": ["Not a valid string."]})
+    wrong = [f"{name} (missing)" for name in order if name not in set(uploaded)]
+    wrong += [f"{name} (extra)" for name in uploaded if name not in set(order)]
+    if wrong or len(set(order)) != len(order):
+        text = (
+            "Uploaded files do not match the 'upload_file_order' field contents. Please check these files: "
+        )
+        raise Refusal(400, [text + ", ".join(wrong[:5])])
+
+
+def _number(fields: Json, key: str, default: int | None, largest: int | None = None) -> int | None:
+    value = fields.get(key)
+    if value in {None, ""}:
+        return default
+    try:
+        number = int(str(value))
+    except ValueError as error:
+        raise Refusal(400, {key: ["A valid integer is required."]}) from error
+    if number < 0 or (largest is not None and number > largest):
+        bound = "less than or equal to 100" if number >= 0 else "greater than or equal to 0"
+        raise Refusal(400, {key: [f"Ensure this value is {bound}."]})
+    return number
+
+
+def base_name(name: str) -> str:
+    """Return what the server keeps of a sent file name: its last part."""
+    return name.replace("\\", "/").rpartition("/")[2]
+
+
+async def _take_files(call: Call, stream: AsyncIterator[bytes]) -> Json:
+    content_type, options = parse_options_header(call.headers["content-type"])
+    boundary = options.get(b"boundary")
+    if content_type != b"multipart/form-data" or not boundary:
+        raise Refusal(400, {"detail": "Multipart form parse error - Invalid boundary in multipart: None"})
+    parts = _Parts(call)
+    parser = MultipartParser(boundary, parts.callbacks())  # type: ignore[arg-type]
+    try:
+        async for piece in stream:
+            parser.write(piece)
+        parser.finalize()
+    finally:
+        parts.close()
+    return parts.fields
+
+
+class _Parts:
+    """Writes the files of a multipart body to the task's folder as they come, and keeps the small fields."""
+
+    def __init__(self, call: Call) -> None:
+        self.fields: Json = {}
+        self._call = call
+        self._header: list[bytes] = [b"", b""]
+        self._headers: dict[str, bytes] = {}
+        self._name = ""
+        self._value: bytearray | None = None
+        self._path: Path | None = None
+        self._file = _Sink()
+
+    def callbacks(self) -> dict[str, object]:
+        return {
+            "on_part_begin": self._begin,
+            "on_header_field": lambda data, start, end: self._collect(0, data[start:end]),
+            "on_header_value": lambda data, start, end: self._collect(1, data[start:end]),
+            "on_header_end": self._header_end,
+            "on_headers_finished": self._open,
+            "on_part_data": lambda data, start, end: self._data(data[start:end]),
+            "on_part_end": self._end,
+        }
+
+    def close(self) -> None:
+        """Drop a file that did not come whole: its name is free again."""
+        self._file.close()
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+    def _begin(self) -> None:
+        self._headers, self._value = {}, None
+
+    def _collect(self, which: int, data: bytes) -> None:
+        self._header[which] += data
+
+    def _header_end(self) -> None:
+        self._headers[self._header[0].decode("latin-1").lower()] = self._header[1]
+        self._header = [b"", b""]
+
+    def _open(self) -> None:
+        _, options = parse_options_header(self._headers.get("content-disposition", b""))
+        self._name = options.get(b"name", b"").decode("utf-8", "replace")
+        file_name = options.get(b"filename")
+        if file_name is None:
+            self._value = bytearray()
+            return
+        name = base_name(file_name.decode("utf-8", "surrogateescape"))
+        if not self._name.startswith(_INDEXED) or not name:
+            return
+        folder = self._call.store.folder(self._call.key)
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / name).exists():
+            raise PageRefusal(500)
+        self._path = folder / f".{uuid.uuid4().hex}.part"
+        self._target = folder / name
+        self._file.open(self._path)
+
+    def _data(self, data: bytes) -> None:
+        if self._value is not None:
+            self._value += data
+        else:
+            self._file.write(data)
+
+    def _end(self) -> None:
+        if self._value is not None:
+            self.fields[self._name] = self._value.decode("utf-8", "replace")
+        elif self._path is not None:
+            self._file.close()
+            if not self._call.store.claim_upload(self._call.key, self._target.name):
+                raise PageRefusal(500)
+            self._path.replace(self._target)
+            self._path = None
+
+
+class _Sink:
+    """A file that may be closed."""
+
+    def __init__(self) -> None:
+        self._stream: BinaryIO | None = None
+
+    def open(self, path: Path) -> None:
+        self._stream = path.open("wb")
+
+    def write(self, data: bytes) -> None:
+        if self._stream is not None:
+            self._stream.write(data)
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+        self._stream = None
+
+
+def _tus_create(call: Call) -> Response:
+    headers = call.headers
+    if "origin" not in headers:
+        raise PageRefusal(500)
+    metadata = {}
+    for pair in headers.get("upload-metadata", "").split(","):
+        key, _, value = pair.strip().partition(" ")
+        try:
+            metadata[key] = base64.b64decode(value, validate=True).decode("utf-8", "surrogateescape")
+        except binascii.Error as error:
+            raise Refusal(400, {"detail": "Upload-Metadata cannot be read."}) from error
+    name = metadata.get("filename", "")
+    length = headers["upload-length"]
+    if not length.isdigit() or not name or base_name(name) != name or name in {".", ".."}:
+        return Response("Invalid filename", 400, media_type="text/html")
+    if int(length) > _TUS_MAX:
+        return empty(413, _TUS_HEADERS)
+    store = call.store
+    folder = store.folder(call.key)
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / name).exists() or not store.claim_upload(call.key, name):
+        return Response("File with same name already exists", 409, media_type="text/html")
+    (folder / name).touch()
+    number = uuid.uuid4().hex
+    upload: Json = {"id": number, "name": name, "length": int(length), "offset": 0, "done": length == "0"}
+    store.put("tus", number, upload, parent=f"task:{call.key}")
+    location = f"{call.origin}/api/tasks/{call.key}/data/{number}"
+    return empty(201, _TUS_HEADERS | {"Location": location, "Upload-Filename": number, "Upload-Offset": "0"})
+
+
+def _upload(call: Call) -> Json:
+    upload = call.store.get("tus", call.ids[1])
+    if upload is None:
+        raise Refusal(404, {"detail": "Not found."})
+    return upload

@@ -1,0 +1,171 @@
+"""Work in the background and the requests that tell how far it is."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from starlette.responses import FileResponse, Response
+
+from agir_cvtoolkit.errors import DataError
+
+from .answers import Refusal, reply
+from .calls import Call
+from .lists import page_answer
+from .store import Json, Store, now
+
+_LOG = logging.getLogger(__name__)
+
+_KEPT = {"create": timedelta(seconds=500), "import": timedelta(hours=1), "export": timedelta(hours=24)}
+
+
+class WorkError(DataError):
+    """Work in the background failed; the problem is what the request's message says."""
+
+
+Work = Callable[[Json], str | None]
+"""Does the work of a request and returns where its result lies, under the sandbox's root."""
+
+
+class Workers:
+    """Two threads that work requests off, as the real server's two import workers do."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="sandbox-worker")
+        self._kinds: dict[str, Work] = {}
+
+    def learn(self, kind: str, work: Work) -> None:
+        """Say how requests of a kind are worked off."""
+        self._kinds[kind] = work
+
+    def resume(self) -> None:
+        """Take up again what a stopped server left unfinished."""
+        for request in self._store.all("request"):
+            if request["status"] in {"queued", "started"}:
+                self._pool.submit(self._run, request["id"])
+
+    def start(self, rq_id: str, operation: Json, owner: Json, work: Json) -> None:
+        """Queue a request.
+
+        Raises:
+            Refusal: 409, the same one is under way.
+        """
+        with self._store.transaction():
+            known = self._store.get("request", rq_id)
+            if known is not None and known["status"] in {"queued", "started"}:
+                raise Refusal(409, {"rq_id": rq_id})
+            request: Json = {
+                "id": rq_id,
+                "status": "queued",
+                "message": "",
+                "operation": operation,
+                "owner": {"id": owner["id"], "username": owner["username"]},
+                "created_date": now(),
+                "started_date": None,
+                "finished_date": None,
+                "result": None,
+                "work": work,
+            }
+            self._store.put("request", rq_id, request)
+        self._pool.submit(self._run, rq_id)
+
+    def stop(self) -> None:
+        """Wait for the work under way; what is queued stays for the next start."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _run(self, rq_id: str) -> None:
+        request = self._store.get("request", rq_id)
+        if request is None:
+            return
+        request |= {"status": "started", "started_date": now()}
+        self._store.put("request", rq_id, request)
+        kind = str(request["operation"]["type"]).partition(":")[0]
+        try:
+            outcome = {"status": "finished", "result": self._kinds[kind](request)}
+        except WorkError as error:
+            outcome = {"status": "failed", "message": error.problem}
+        except Exception as error:  # noqa: BLE001 - whatever it is, the poller must learn of it
+            _LOG.exception("request %s failed", rq_id)
+            outcome = {"status": "failed", "message": f"{type(error).__name__}: {error}"}
+        self._store.put("request", rq_id, request | outcome | {"finished_date": now()})
+
+
+def show_request(call: Call) -> Response:
+    """Answer ``GET /api/requests/RQ_ID``; what ended long ago is forgotten."""
+    request = call.store.get("request", call.ids[0])
+    if request is None or _forgotten(request):
+        return Response("There is no request with specified id", 404, media_type="text/html")
+    return reply(_view(call, request))
+
+
+def list_requests(call: Call) -> Response:
+    """Answer ``GET /api/requests``."""
+    requests = [r for r in call.store.all("request") if not _forgotten(r)]
+    for name, value in (("status", None), ("action", "type"), ("target", "target"), ("task_id", "task_id")):
+        wanted = call.query.get(name)
+        if wanted:
+            requests = [
+                r for r in requests if str(r["operation"].get(value) if value else r["status"]) == wanted
+            ]
+    requests.sort(key=lambda r: str(r["created_date"]), reverse=True)
+    return page_answer(call, requests, lambda r: _view(call, r))
+
+
+def download(call: Call) -> Response:
+    """Answer ``GET .../dataset/download?rq_id=``."""
+    request = call.store.get("request", call.query.get("rq_id", ""))
+    if request is None or _forgotten(request):
+        return Response("There is no request with specified id", 404, media_type="text/html")
+    if request["status"] != "finished" or request["result"] is None:
+        raise Refusal(400, ["Export process is not finished"])
+    path = call.store.root / str(request["result"])
+    if not path.is_file():
+        raise Refusal(404, {"detail": "The exported file has expired, please retry exporting."})
+    return FileResponse(
+        path, media_type="application/zip", filename=path.name.partition("__")[2] or path.name
+    )
+
+
+def make_room(folder: Path) -> None:
+    """Empty a folder and make it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _forgotten(request: Json) -> bool:
+    if request["finished_date"] is None:
+        return False
+    return _expiry(request) < datetime.now(UTC)
+
+
+def _expiry(request: Json) -> datetime:
+    kept = _KEPT[str(request["operation"]["type"]).partition(":")[0]]
+    return datetime.fromisoformat(request["finished_date"]) + kept
+
+
+def _view(call: Call, request: Json) -> Json:
+    operation = request["operation"]
+    view = {
+        key: request[key] for key in ("id", "status", "message", "operation", "created_date", "started_date")
+    }
+    done = request["status"] == "finished"
+    view |= {
+        "progress": 1.0 if done else 0.0,
+        "finished_date": request["finished_date"],
+        "expiry_date": _expiry(request).isoformat().replace("+00:00", "Z")
+        if request["finished_date"]
+        else None,
+        "owner": request["owner"],
+    }
+    if done and request["result"] is not None:
+        target = f"{operation['target']}s/{operation[operation['target'] + '_id']}"
+        quoted = str(request["id"]).replace("&", "%26").replace("=", "%3D")
+        view["result_url"] = f"{call.origin}/api/{target}/dataset/download?rq_id={quoted}"
+    if operation["type"] == "create":
+        view["result_id"] = operation["task_id"]
+    return view
