@@ -86,10 +86,11 @@ def build_db(
 ) -> BuildResult:
     """Make a database that ``query`` can read from a folder of pictures.
 
-    With a CSV every line becomes a row. Its picture is the first file that exists of those that its path columns
-    name, else the one picture whose name without suffix is the image id; the path is stored relative to the
-    folder. What is missing is added: image and cutout ids, and the full-resolution size, to which boxes refer,
-    from the picture itself. Without a CSV every picture becomes a row; folders of masks and labels are passed over.
+    With a CSV every line becomes a row. Its picture is the first file that exists of those that its path
+    columns name, else the one picture whose name without suffix is the image id; the path is stored relative to
+    the folder. What is missing is added: image and cutout ids, and from the picture itself the full-resolution
+    size, to which boxes refer. Without a CSV every picture becomes a row, but not those in folders of masks or
+    labels.
 
     Args:
         folder: holds the pictures.
@@ -155,12 +156,7 @@ class _Builder:
     def rows_of_pictures(self) -> tuple[list[_Row], list[str]]:
         if not self.all_pictures:
             raise DataError(f"there are no pictures in {self.folder}", "Name another folder, or give a CSV.")
-        empty: _USUAL = frozenset(
-    {*_PATH_COLUMNS, *_MASK_COLUMNS, *_NO_CSV_COLUMNS, "id", "cutout_id", "image_id", "source_image_path"}
-    | {"fullres_width", "fullres_height"}
-)
-
-_Row = dict.fromkeys(_NO_CSV_COLUMNS)
+        empty: _Row = dict.fromkeys(_NO_CSV_COLUMNS)
         rows = [empty | {self.path_column: path} for path in sorted(self.all_pictures)]
         for row, image_id in zip(rows, _ids([str(row[self.path_column]) for row in rows]), strict=True):
             row["image_id"] = image_id
@@ -228,7 +224,7 @@ _Row = dict.fromkeys(_NO_CSV_COLUMNS)
         return self.sizes[found]
 
     def number_rows(self, rows: Sequence[_Row]) -> None:
-        """Give rows without a key one: the image id and a running number, or in a Field table the number alone."""
+        """Give rows without a key one: the image id and a number, or in a Field table the number alone."""
         seen: Counter[str] = Counter()
         taken = {row.get(self.key) for row in rows}
         for number, row in enumerate(rows, start=1):
