@@ -30,8 +30,8 @@ class Fault:
     Attributes:
         path: regular expression, searched in the path with its query.
         action: ``status`` answers `status` and does nothing; ``cut_before`` closes the connection before the
-            work, ``cut_after`` after it (the effect happens, the answer is lost), ``cut_within`` in the middle
-            of the answer; ``delay`` answers rightly, `delay` seconds late.
+            work, ``cut_after`` after it (the effect happens, the answer is lost), ``cut_within`` within the
+            answer; ``delay`` answers rightly, `delay` seconds late.
         method: an HTTP method, or ``*``.
         nth: the first matching request that is hit, counted from 1.
         times: how many matching requests are hit from there on; 0 means all.
