@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agir_cvtoolkit.config import SegInference
+from agir_cvtoolkit.errors import ConfigError, UsageError
+from agir_cvtoolkit.inference.registry import checkpoint_of, open_predictor
+
+
+def chosen(**model: str | None) -> SegInference:
+    return SegInference.model_validate({"model": model})
+
+
+def test_without_anything_it_is_excess_green() -> None:
+    assert open_predictor(SegInference()).name == "excess_green"
+    assert open_predictor(chosen(predictor="excess_green")).name == "excess_green"
+
+
+def test_a_checkpoint_means_torch(tmp_path: Path) -> None:
+    path = tmp_path / "best.pth"
+    path.write_bytes(b"x")
+    assert checkpoint_of(chosen(ckpt_path=str(path))) == path
+    assert checkpoint_of(chosen(predictor="torch", ckpt_path=str(path))) == path
+    assert checkpoint_of(chosen(predictor="champion"), path) == path
+
+
+def test_torch_needs_a_checkpoint() -> None:
+    with pytest.raises(ConfigError, match="needs seg_inference.model.ckpt_path"):
+        open_predictor(chosen(predictor="torch"))
+
+
+def test_no_champion_yet() -> None:
+    with pytest.raises(UsageError, match="agir-cvtoolkit promote"):
+        open_predictor(chosen(predictor="champion"))
+
+
+def test_a_missing_checkpoint_is_named() -> None:
+    with pytest.raises(ConfigError, match="nowhere.pth does not exist"):
+        open_predictor(chosen(ckpt_path="nowhere.pth"))
+
+
+@pytest.mark.parametrize("predictor", ["excess_green", "champion"])
+def test_contradictions(predictor: str) -> None:
+    with pytest.raises(ConfigError, match="takes no ckpt_path"):
+        open_predictor(chosen(predictor=predictor, ckpt_path="a.pth"), Path("b.pth"))
