@@ -67,7 +67,7 @@ def extend_classes(run: Run, labels: Iterable[str], known_ids: Mapping[str, set[
     listing = [{"id": 0, "name": BACKGROUND}] + [
         {"id": value, "name": name} for name, value in sorted(table.items(), key=lambda pair: pair[1])
     ]
-    write_json(path, {"classes": listing})
+    write_json(path, read_json_object(path) | {"classes": listing})
     return table
 
 

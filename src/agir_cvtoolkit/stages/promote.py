@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import NoRunError
 from ..ledger import Ledger
-from ..models.card import ModelCard, read_card
+from ..models.checkpoint import load_checkpoint
 from ._call import Call
 
 
@@ -40,10 +40,10 @@ def promote(checkpoint: Path | None = None, call: Call = Call()) -> PromoteResul
         if not checkpoint.is_file():
             raise NoRunError(f"run {run.run_id} has no model/best.pth", "Train first: agir-cvtoolkit train")
     path = checkpoint.resolve()
-    card: ModelCard = read_card(path)
+    _, card = load_checkpoint(path)
     with Ledger.open(settings.io.ledger_url, settings.io.out_root) as ledger:
         before = ledger.champion()
         if not call.dry_run:
-            ledger.record_model(card.version, str(path), card.name, run_id, card.to_dict())
+            ledger.record_model(card.version, str(path), card.name, run_id, card.to_json_object())
             ledger.promote(card.version)
     return PromoteResult(card.version, card.name, path, before.version if before else None, call.dry_run)

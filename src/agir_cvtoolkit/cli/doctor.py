@@ -1,0 +1,26 @@
+"""``agir-cvtoolkit doctor``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ._shell import Shell, common
+
+if TYPE_CHECKING:
+    from ..stages.doctor import Diagnosis
+
+
+@click.command("doctor")
+@common
+def command(shell: Shell) -> None:
+    """Check configuration, credentials, server, databases, optional parts and GPU."""
+    from ..stages.doctor import doctor
+
+    shell.run(doctor, _show)
+
+
+def _show(result: Diagnosis) -> None:
+    for check in result.checks:
+        click.echo(f"{check.state:8} {check.name}: {check.text}")

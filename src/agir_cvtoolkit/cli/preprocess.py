@@ -1,0 +1,39 @@
+"""``agir-cvtoolkit preprocess``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ._shell import Shell, common, echo_items
+
+if TYPE_CHECKING:
+    from ..stages.preprocess import PreprocessResult
+
+
+@click.command("preprocess")
+@common
+def command(shell: Shell) -> None:
+    """Make the training data set from originals and corrections.
+
+    \b
+    agir-cvtoolkit preprocess
+    agir-cvtoolkit preprocess -o preprocess.size.height=1024 -o preprocess.size.width=1024
+    """
+    from ..stages.preprocess import preprocess
+
+    shell.run(preprocess, _show)
+
+
+def _show(result: PreprocessResult) -> None:
+    if result.dry_run:
+        click.echo(f"Would make a data set of {result.pairs} pictures with masks in {result.dataset_dir}")
+    else:
+        click.echo(
+            f"{result.pairs} pictures -> {result.train_samples} train, {result.val_samples} val,"
+            f" {result.test_samples} test tiles in {result.dataset_dir}"
+        )
+    if result.warning:
+        click.echo(f"Note: {result.warning}", err=True)
+    echo_items(result.items)

@@ -1,0 +1,42 @@
+"""``agir-cvtoolkit train``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ._shell import Shell, common, echo_items
+
+if TYPE_CHECKING:
+    from ..stages.train import TrainStageResult
+
+
+@click.command("train")
+@common
+def command(shell: Shell) -> None:
+    """Train a model on the corrections; preprocesses by itself.
+
+    \b
+    agir-cvtoolkit train
+    agir-cvtoolkit train -o train.max_epochs=20 -o train.batch_size=4
+    """
+    from ..stages.train import train
+
+    shell.run(train, _show)
+
+
+def _show(result: TrainStageResult) -> None:
+    if result.dry_run:
+        click.echo(f"Would train {result.model} -> {result.best_checkpoint}")
+        return
+    click.echo(
+        f"{result.model} {result.state}: {result.epochs_completed} epochs on {result.train_samples} tiles;"
+        f" best epoch {result.best_epoch}: IoU {result.best_val_iou:.3f}, Dice {result.best_val_dice:.3f}"
+        f" on {result.val_samples} tiles for validation"
+    )
+    if result.warning:
+        click.echo(f"Note: {result.warning}", err=True)
+    echo_items(result.items)
+    click.echo(f"Model: {result.best_checkpoint}")
+    click.echo(f"Next: agir-cvtoolkit infer-seg -o seg_inference.model.ckpt_path={result.best_checkpoint}")

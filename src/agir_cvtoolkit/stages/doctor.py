@@ -1,0 +1,146 @@
+"""``doctor``: check configuration, credentials, server, databases, parts and GPU."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+from .._version import __version__
+from ..config import Settings, load_credentials
+from ..errors import AgirError, RemoteError
+from ._call import Call
+
+_PARTS = (("torch", "train"), ("lightning", "train"), ("efficientnet-lite-pytorch", "train"), ("pyarrow", "parquet"))
+_IDS = ("cutout_id", "id", "image_id")
+_LOW_DISK = 5 * 2**30
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: ``ok``, ``warning`` or ``failed``, with what to do."""
+
+    name: str
+    state: Literal["ok", "warning", "failed"]
+    text: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All checks."""
+
+    checks: tuple[Check, ...]
+    server_failed: bool
+
+    @property
+    def exit_code(self) -> int:
+        """0 where nothing failed, 3 where the server did, else 2."""
+        if not any(check.state == "failed" for check in self.checks):
+            return 0
+        return 3 if self.server_failed else 2
+
+
+def doctor(call: Call = Call()) -> Diagnosis:
+    """Check everything that the loop stands on; nothing is changed.
+
+    Raises:
+        ConfigError: the configuration is wrong.
+    """
+    settings = call.settings()
+    checks = [Check("agir-cvtoolkit", "ok", f"{__version__} on Python {platform.python_version()}, {sys.platform}")]
+    checks += _disk(settings)
+    checks += _databases(settings)
+    checks += _optional_parts()
+    checks += _gpu()
+    checks.append(_ledger(settings))
+    server, server_failed = _server(settings)
+    return Diagnosis((*checks, *server), server_failed)
+
+
+def _disk(settings: Settings) -> Iterator[Check]:
+    folder = settings.io.out_root
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    state: Literal["ok", "warning"] = "ok" if free > _LOW_DISK else "warning"
+    yield Check("disk", state, f"{free / 2**30:.0f} GiB free for {settings.io.out_root}")
+
+
+def _databases(settings: Settings) -> Iterator[Check]:
+    from ..sources.database import Database
+
+    for name, database in (("semif", settings.db.semif), ("field", settings.db.field)):
+        if not database.db_path:
+            yield Check(f"database {name}", "warning", f"not configured; set db.{name}.db_path")
+            continue
+
+        def count(path: str = database.db_path, table: str = database.table, name: str = name) -> str:
+            with Database(Path(path), f"db.{name}.db_path") as opened:
+                return f"{path}, table {table} with {len(opened.source(table, _IDS).columns)} columns"
+
+        yield _tried(f"database {name}", count)
+
+
+def _optional_parts() -> Iterator[Check]:
+    for package, extra in _PARTS:
+        try:
+            yield Check(package, "ok", version(package))
+        except PackageNotFoundError:
+            hint = f"not installed; pip install 'agir-cvtoolkit[{extra}]'"
+            yield Check(package, "warning", hint)
+
+
+def _gpu() -> Iterator[Check]:
+    try:
+        version("torch")
+    except PackageNotFoundError:
+        return
+    from ..models.devices import describe_devices
+
+    found = describe_devices()
+    yield Check("GPU", "ok" if found else "warning", ", ".join(found) or "none; models run on the CPU")
+
+
+def _ledger(settings: Settings) -> Check:
+    from ..ledger import Ledger
+
+    if settings.io.ledger_url is None and not (settings.io.out_root.parent / "ledger.db").is_file():
+        return Check("ledger", "ok", "will be made by the first stage that needs it")
+
+    def count() -> str:
+        with Ledger.open(settings.io.ledger_url, settings.io.out_root) as ledger:
+            return f"{len(ledger.pushes())} pushes, {len(ledger.models())} models"
+
+    return _tried("ledger", count)
+
+
+def _server(settings: Settings) -> tuple[list[Check], bool]:
+    try:
+        credentials = load_credentials(settings.io.keys_file)
+    except AgirError as error:
+        return [Check("credentials", "failed", str(error))], False
+    checks = [Check("credentials", "ok", f"for {credentials.url}, from {credentials.origin}")]
+    from ._connect import connect
+
+    try:
+        target = connect(settings, "cvat_upload", settings.cvat_upload.project_id)
+    except AgirError as error:
+        return [*checks, Check("server", "failed", str(error))], isinstance(error, RemoteError)
+    session = target.session
+    checks.append(Check("server", "ok", f"CVAT {session.capabilities.version_text} at {session.url}"))
+    if target.project is not None and target.labels is not None:
+        labels = ", ".join(target.labels.names) or "none"
+        checks.append(Check("project", "ok", f"{target.project.id} '{target.project.name}', labels: {labels}"))
+    return checks, False
+
+
+def _tried(name: str, work: Callable[[], str]) -> Check:
+    try:
+        return Check(name, "ok", work())
+    except AgirError as error:
+        return Check(name, "failed", str(error))
