@@ -8,7 +8,7 @@ from agir_cvtoolkit.errors import QueryError
 
 from .table import Source
 
-_DIRECTIONS = {"": False, "asc": False, "desc": True}
+_DIRECTIONS = {"asc": False, "desc": True}
 
 
 @dataclass(frozen=True)
@@ -35,18 +35,20 @@ def parse_sort(text: str | None, source: Source) -> tuple[SortKey, ...]:
     """
     keys: list[SortKey] = []
     for part in text.split(",") if text is not None else []:
-        name, _, direction = (
-            part.strip().partition(":") if part.strip() not in source.kinds else (part.strip(), "", "")
-        )
-        word = direction.strip().lower()
-        if word not in _DIRECTIONS:
-            raise QueryError(f"--sort '{text}': '{direction}' is no direction", "Write asc or desc.")
+        whole = part.strip()
+        # A column's own name may hold a colon.
+        name, colon, word = (whole, "", "") if whole in source.kinds else whole.rpartition(":")
+        if not colon:
+            name = whole
+        direction = word.strip().lower() if colon else "asc"
+        if direction not in _DIRECTIONS:
+            raise QueryError(f"--sort '{text}': '{word}' is no direction", "Write asc or desc.")
         if not name.strip():
             raise QueryError(f"--sort '{text}' lacks a column", "Write for example --sort season:desc,state")
         column = source.resolve(name.strip(), "--sort")
         if column in {key.column for key in keys}:
             raise QueryError(f"--sort '{text}' names '{column}' twice", "Name each column once.")
-        keys.append(SortKey(column, _DIRECTIONS[word]))
+        keys.append(SortKey(column, _DIRECTIONS[direction]))
     if source.id_column not in {key.column for key in keys}:
         keys.append(SortKey(source.id_column))
     return tuple(keys)

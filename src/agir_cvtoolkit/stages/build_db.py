@@ -87,10 +87,10 @@ def build_db(
     """Make a database that ``query`` can read from a folder of pictures.
 
     With a CSV every line becomes a row. Its picture is the first file that exists of those that its path
-    columns name, else the one picture whose name without suffix is the image id; the path is stored relative to
-    the folder. What is missing is added: image and cutout ids, and from the picture itself the full-resolution
-    size, to which boxes refer. Without a CSV every picture becomes a row, but not those in folders of masks or
-    labels.
+    columns name, else the one picture whose name without suffix is the image id; the path is stored
+    relative to the folder. What is missing is added: image and cutout ids, and from the picture itself
+    the full-resolution size, to which boxes refer. Without a CSV every picture becomes a row, but not
+    those in folders of masks or labels.
 
     Args:
         folder: holds the pictures.

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from agir_cvtoolkit.errors import QueryError
+from agir_cvtoolkit.sources.database import Database
+from agir_cvtoolkit.sources.sampling import draw_key, parse_sample
+
+from .tables import ids, make_database, plan_for
+
+COLUMNS = "cutout_id TEXT, state TEXT, season INTEGER, size REAL"
+ROWS = [(f"r{n:04}", ["NC", "MD", "TX"][n % 3], 2020 + n % 4, float(n % 7)) for n in range(400)]
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Database:
+    return Database(make_database(tmp_path / "many.db", columns=COLUMNS, rows=ROWS))
+
+
+@pytest.fixture
+def shuffled(tmp_path: Path) -> Database:
+    rows = list(ROWS)
+    random.Random(5).shuffle(rows)
+    return Database(make_database(tmp_path / "shuffled.db", columns=COLUMNS, rows=rows))
+
+
+def test_sort_limit_offset(database: Database, shuffled: Database) -> None:
+    assert ids(shuffled)[:3] == ["r0000", "r0001", "r0002"], "by id without --sort"
+    assert ids(shuffled, sort="size:desc,season", limit=3) == ["r0020", "r0048", "r0076"]
+    assert ids(shuffled, offset=398) == ["r0398", "r0399"]
+    assert ids(shuffled, limit=2, offset=1) == ["r0001", "r0002"]
+    assert ids(database, sort="area") == ["c_0", "a_0", "a_1", "b_0", "d_0"]
+    assert ids(database, sort=" cutout_id : DESC ", limit=1) == ["d_0"]
+
+
+@pytest.mark.parametrize("sort", ["state:up", "state:", "", ",", "state,,area", "nothing", "state,state"])
+def test_bad_sort(database: Database, sort: str) -> None:
+    with pytest.raises(QueryError):
+        plan_for(database, sort=sort)
+
+
+def test_projection(database: Database) -> None:
+    assert plan_for(database, projection="state,area").columns == ("cutout_id", "state", "area")
+    assert plan_for(database, projection="area, cutout_id,area").columns == ("cutout_id", "area")
+    plan = plan_for(database, projection="state", sort="area:desc", limit=2)
+    assert list(plan.rows(database)) == [("d_0", None), ("b_0", "MD")]
+    for bad in ("", "state,", "nothing"):
+        with pytest.raises(QueryError):
+            plan_for(database, projection=bad)
+
+
+@pytest.mark.parametrize(("limit", "offset"), [(-1, None), (None, -1), (2**63, None)])
+def test_bad_limits(database: Database, limit: int | None, offset: int | None) -> None:
+    with pytest.raises(QueryError, match="impossible"):
+        plan_for(database, limit=limit, offset=offset)
+
+
+def test_seeded_depends_on_seed_and_not_on_row_order(many: Database, shuffled: Database) -> None:
+    drawn = {seed: ids(many, sample=f"seeded:n=50,seed={seed}") for seed in (1, 2, 42, 2024, 10**6, -3)}
+    assert all(len(records) == 50 for records in drawn.values())
+    assert len({tuple(records) for records in drawn.values()}) == 6
+    assert ids(shuffled, sample="seeded:n=50,seed=2") == drawn[2]
+    assert ids(many, sample="seeded:n=50") == drawn[42], "the default seed is 42"
+    first, second = set(drawn[1]), set(drawn[2])
+    assert len(first & second) < 20, "draws of different seeds are unrelated"
+
+
+def test_the_draw_is_fixed_for_all_times() -> None:
+    assert draw_key(42, "NC_1661519848_1") == -8235403870337899101
+
+
+def test_random_draws_anew_and_can_be_repeated(many: Database) -> None:
+    plan = plan_for(many, sample="random:n=30")
+    again = plan_for(many, sample="random:n=30")
+    assert plan.sample is not None
+    assert plan.sample != again.sample
+    drawn = [row[0] for row in plan.rows(many)]
+    assert len(drawn) == 30
+    assert ids(many, sample=f"seeded:n=30,seed={plan.sample.seed}") == drawn
+    assert len(ids(many, sample="random", limit=7)) == 7
+    assert len(ids(many, sample="random")) == 100
+
+
+def test_stratified(many: Database, shuffled: Database) -> None:
+    sample = "stratified:by=state|season,per_group=5,seed=9"
+    plan = plan_for(many, sample=sample)
+    rows = list(plan.rows(many))
+    assert plan.columns == ("cutout_id", "state", "season", "size")
+    assert len(rows) == 12 * 5
+    assert {(state, season) for _, state, season, _ in rows} == {
+        (s, y) for s in ("NC", "MD", "TX") for y in range(2020, 2024)
+    }
+    assert ids(shuffled, sample=sample) == [row[0] for row in rows]
+    assert ids(many, sample=sample.replace("seed=9", "seed=10")) != [row[0] for row in rows]
+    assert len(ids(many, sample="stratified:by=state")) == 30
+    assert len(ids(many, "state!=TX", sample="stratified:by=state,per_group=1000")) == 267
+
+
+def test_sort_limit_and_offset_follow_the_draw(many: Database) -> None:
+    drawn = ids(many, sample="seeded:n=20,seed=4")
+    assert ids(many, sample="seeded:n=20,seed=4", sort="cutout_id:desc") == drawn[::-1]
+    assert ids(many, sample="seeded:n=20,seed=4", limit=5, offset=2) == drawn[2:7]
+    plan = plan_for(many, sample="seeded:n=20,seed=4", limit=5)
+    assert plan.count(many) == 5
+    assert plan.count(many, whole=True) == 20
+    narrow = plan_for(many, sample="stratified:by=season,per_group=2,seed=1", projection="size", sort="state")
+    assert narrow.columns == ("cutout_id", "size")
+    assert len(list(narrow.rows(many))) == 8
+
+
+@pytest.mark.parametrize(
+    ("sample", "message"),
+    [
+        ("all", "no strategy 'all'"),
+        ("strat:by=state", "no strategy"),
+        ("random:m=5", "no argument 'm'"),
+        ("random:seed=5", "no argument 'seed'"),
+        ("random:n=five", "not a whole number"),
+        ("random:n=-1", "not a whole number"),
+        ("random:n", "needs one value"),
+        ("random:n=1,n=2", "needs one value"),
+        ("seeded:n=1,seed=1e99", "not a whole number"),
+        ("stratified:per_group=5", "by=column"),
+        ("stratified:by=state,per_group=0", "not a whole number"),
+        ("stratified:by=state+season", r"vertical bar, not by \+.*by=state\|season"),
+        ("stratified:by=state|state", "twice"),
+        ("stratified:by=area_bin", "does not have"),
+        ("", "no strategy"),
+    ],
+)
+def test_bad_samples(many: Database, sample: str, message: str) -> None:
+    with pytest.raises(QueryError, match=message):
+        plan_for(many, sample=sample)
+
+
+def test_a_sample_without_text_is_none() -> None:
+    assert parse_sample(None) is None
