@@ -114,9 +114,8 @@ class Run:
         """Append one line durably; a torn line of a killed process is dropped by the next reader."""
         self.root.mkdir(parents=True, exist_ok=True)
         line = (entry.to_json() + "\n").encode("utf-8", "surrogatepass")
+        _mend_tail(self.manifest_path)
         with self.manifest_path.open("ab") as stream:
-            if stream.tell() and not _ends_with_newline(self.manifest_path):
-                stream.write(b"\n")
             stream.write(line)
             stream.flush()
             os.fsync(stream.fileno())
@@ -135,12 +134,12 @@ class Run:
                 "Predict first: agir-cvtoolkit infer-seg -o seg_inference.output.save_images=true",
             )
         entries: dict[str, ManifestEntry] = {}
-        lines = path.read_bytes().decode("utf-8", "surrogatepass").split("\n")
+        lines = path.read_bytes().split(b"\n")
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             try:
-                entry = ManifestEntry.from_json(line)
+                entry = ManifestEntry.from_json(line.decode("utf-8", "surrogatepass"))
             except ValueError as error:
                 if number == len(lines):
                     continue
@@ -364,10 +363,21 @@ def _try_lock(stream: IO[str]) -> bool:
     return True
 
 
-def _ends_with_newline(path: Path) -> bool:
-    with path.open("rb") as stream:
+def _mend_tail(path: Path) -> None:
+    if not path.is_file() or path.stat().st_size == 0:
+        return
+    with path.open("rb+") as stream:
         stream.seek(-1, os.SEEK_END)
-        return stream.read(1) == b"\n"
+        if stream.read(1) == b"\n":
+            return
+        stream.seek(0)
+        content = stream.read()
+        start = content.rfind(b"\n") + 1
+        try:
+            ManifestEntry.from_json(content[start:].decode("utf-8", "surrogatepass"))
+            stream.write(b"\n")
+        except ValueError:
+            stream.truncate(start)
 
 
 def _folder_name(part: str) -> str:

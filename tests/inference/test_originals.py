@@ -47,8 +47,17 @@ def test_a_turned_picture_is_rendered_once(orientation: int, run: Run, tmp_path:
     assert np.array_equal(load_rgb(run.inside(original.image_path)), original.rgb)
 
 
-@pytest.mark.parametrize(("name", "mode"), [("a.tif", "RGB"), ("a.jpg", "CMYK"), ("a.png", "P"), ("a.png", "I;16"),
-                                           ("a.jpg", "L"), ("a.png", "RGBA")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [
+        ("a.tif", "RGB"),
+        ("a.jpg", "CMYK"),
+        ("a.png", "P"),
+        ("a.png", "I;16"),
+        ("a.jpg", "L"),
+        ("a.png", "RGBA"),
+    ],
+)
 def test_other_files_are_rendered_once(name: str, mode: str, run: Run, tmp_path: Path) -> None:
     source = tmp_path / name
     if mode == "I;16":
@@ -73,9 +82,13 @@ def test_a_cutout_is_scaled_to_the_real_picture(run: Run, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("box", "part"),
-    [(Box(-5, -5, 10, 10), (0, 0, 5, 5)), (Box(35, 25, 100, 100), (35, 25, 40, 30)), (Box(39.9, 29.9, 0.05, 0.05), (39, 29, 40, 30)),
-     (Box(0, 0, 40, 30), (0, 0, 40, 30))],
-)  # fmt: skip
+    [
+        (Box(-5, -5, 10, 10), (0, 0, 5, 5)),
+        (Box(35, 25, 100, 100), (35, 25, 40, 30)),
+        (Box(39.9, 29.9, 0.05, 0.05), (39, 29, 40, 30)),
+        (Box(0, 0, 40, 30), (0, 0, 40, 30)),
+    ],
+)
 def test_crops_end_at_the_picture(box: Box, part: tuple[int, int, int, int]) -> None:
     assert crop_of(Record("a", None, crop=box), (40, 30)) == part
 

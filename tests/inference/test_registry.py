@@ -27,7 +27,7 @@ def test_a_checkpoint_means_torch(tmp_path: Path) -> None:
 
 
 def test_torch_needs_a_checkpoint() -> None:
-    with pytest.raises(ConfigError, match="needs seg_inference.model.ckpt_path"):
+    with pytest.raises(ConfigError, match=r"needs seg_inference.model.ckpt_path"):
         open_predictor(chosen(predictor="torch"))
 
 
@@ -37,7 +37,7 @@ def test_no_champion_yet() -> None:
 
 
 def test_a_missing_checkpoint_is_named() -> None:
-    with pytest.raises(ConfigError, match="nowhere.pth does not exist"):
+    with pytest.raises(ConfigError, match=r"nowhere.pth does not exist"):
         open_predictor(chosen(ckpt_path="nowhere.pth"))
 
 

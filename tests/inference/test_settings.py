@@ -22,11 +22,7 @@ def test_the_packaged_file_says_what_the_model_says() -> None:
 
 
 def test_every_key_is_explained() -> None:
-    keys = [
-        line
-        for line in packaged().splitlines()
-        if line.startswith("  ") or line.startswith(("device", "batch"))
-    ]
+    keys = [line for line in packaged().splitlines() if line.startswith(("  ", "device", "batch"))]
     assert all("#" in line for line in keys)
 
 

@@ -55,5 +55,18 @@ class Call:
         return open_run(Path(settings.io.out_root), self.run)
 
     def record_config(self, run: Run, stage: str, settings: Settings, groups: Mapping[str, object]) -> None:
-        """Write ``cfg.<stage>.yaml`` for the groups that a stage used."""
-        run.write_config(stage, dict(groups), self.command_line)
+        """Write ``cfg.<stage>.yaml`` for the groups that a stage used, without secrets."""
+        plain = {name: _without_secrets(group) for name, group in groups.items()}
+        run.write_config(stage, plain, tuple(str(_without_secrets(word)) for word in self.command_line))
+
+
+def _without_secrets(value: object) -> object:
+    from ..config import redacted
+
+    if isinstance(value, str):
+        return redacted(value)
+    if isinstance(value, Mapping):
+        return {key: _without_secrets(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_secrets(inner) for inner in value]
+    return value

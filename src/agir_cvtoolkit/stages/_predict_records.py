@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agir_cvtoolkit.errors import AgirError, PictureError
+from agir_cvtoolkit.errors import AgirError, PictureError, UsageError
 from agir_cvtoolkit.progress import Progress, Silent
 from agir_cvtoolkit.records import Item, ManifestEntry, Record
 from agir_cvtoolkit.runs import Run, StagePass, atomic_path, discard, fingerprint
@@ -119,7 +119,7 @@ def predict_records(
         bar.advance(kept)
         items += _predict(run, pending, predictor, settings, entries, bar.advance)
     result = _result(run, records, entries, items, kept, predictor)
-    _write_metrics(run, result, entries, stage_pass)
+    _write_metrics(run, result, entries, predictor, stage_pass)
     run.finish(stage_pass)
     return result
 
@@ -190,6 +190,8 @@ def _predict_one(
         if settings.output.save_viz:
             entry = replace(entry, viz_path=_plot(run, record, original, found, settings))
         run.append_manifest(entry)
+    except UsageError:
+        raise
     except (AgirError, OSError, ValueError, ArithmeticError, MemoryError, RuntimeError) as error:
         return _failure(record, error)
     return entry
@@ -270,7 +272,11 @@ def _result(
 
 
 def _write_metrics(
-    run: Run, result: InferResult, entries: Mapping[str, ManifestEntry], stage_pass: StagePass
+    run: Run,
+    result: InferResult,
+    entries: Mapping[str, ManifestEntry],
+    predictor: Predictor,
+    stage_pass: StagePass,
 ) -> None:
     total_ms = sum(entry.inference_time_ms for entry in entries.values())
     metrics = {
@@ -282,6 +288,14 @@ def _write_metrics(
         "avg_inference_time_ms": round(total_ms / len(entries), 3) if entries else 0.0,
         "mean_uncertainty": result.mean_uncertainty,
         "model": result.model,
+        "classes": _named_values(predictor),
         "items": [asdict(item) for item in result.items],
     }
     run.write_metrics(STAGE, metrics, number=stage_pass.number)
+
+
+def _named_values(predictor: Predictor) -> dict[str, str]:
+    from agir_cvtoolkit.inference.predictor import RECORD_CLASS
+
+    named = zip(predictor.class_ids, predictor.classes, strict=True)
+    return {str(value): name for value, name in named if value not in {0, RECORD_CLASS}}

@@ -43,9 +43,9 @@ def infer_seg(call: Call | None = None) -> InferResult:
     predictor = open_predictor(settings.seg_inference, _champion(settings))
     if call.dry_run:
         return plan(run, records, predictor)
-    call.record_config(run, STAGE, settings, settings.dump("seg_inference", "io", "db", "project"))
-    result = predict_records(run, records, predictor, settings.seg_inference, call.progress)
-    if not result.already_done:
+    with run.lock(STAGE):
+        call.record_config(run, STAGE, settings, settings.dump("seg_inference", "io", "db", "project"))
+        result = predict_records(run, records, predictor, settings.seg_inference, call.progress)
         _tell_ledger(run, settings)
     return result
 

@@ -1,0 +1,336 @@
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from agir_cvtoolkit.config import SegInference
+from agir_cvtoolkit.errors import NoRunError, UsageError
+from agir_cvtoolkit.inference.predictor import RGB, Band
+from agir_cvtoolkit.ledger import Ledger
+from agir_cvtoolkit.pictures import load_mask, load_rgb
+from agir_cvtoolkit.records import Box, Record
+from agir_cvtoolkit.runs import Run, start_run
+from agir_cvtoolkit.stages import Call
+from agir_cvtoolkit.stages.build_db import build_db
+from agir_cvtoolkit.stages.infer_seg import infer_seg, plan, predict_records
+from agir_cvtoolkit.stages.query import query
+
+
+@dataclass
+class Bright:
+    """Foreground is where red is above half; counts its calls and fails on demand."""
+
+    name: str = "bright"
+    classes: tuple[str, ...] = ("background", "plant")
+    class_ids: tuple[int, ...] = (0, 255)
+    needs_tiles: Literal[False] = False
+    calls: int = 0
+    fail_at: int = -1
+    error: BaseException = field(default_factory=lambda: RuntimeError("the network broke"))
+
+    def predict_bands(self, rgb: RGB) -> Iterator[Band]:
+        self.calls += 1
+        if self.calls == self.fail_at:
+            raise self.error
+        red = np.where(rgb[..., 0] > 127, np.float32(0.9), np.float32(0.1))
+        yield Band(0, np.stack([1 - red, red]))
+
+
+def drawn(path: Path, plant: tuple[int, int, int, int] | None = (10, 10, 30, 30)) -> Path:
+    rgb = np.full((48, 64, 3), 40, dtype=np.uint8)
+    if plant is not None:
+        left, top, right, bottom = plant
+        rgb[top:bottom, left:right] = 220
+    Image.fromarray(rgb).save(path)
+    return path
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return start_run(tmp_path / "outputs" / "runs", "r")
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> list[Record]:
+    names = ["a", "b b", "ü&%#", "../up"]
+    return [
+        Record(name, drawn(tmp_path / f"{number}.png"), class_id=number + 1, values={"state": "NC"})
+        for number, name in enumerate(names)
+    ]
+
+
+def wanted(**output: object) -> SegInference:
+    return SegInference.model_validate({"output": output})
+
+
+def test_each_record_gets_a_picture_a_mask_and_a_line(run: Run, records: list[Record]) -> None:
+    result = predict_records(run, records, Bright(), SegInference())
+    assert (result.total, result.predicted, result.skipped, result.failed) == (4, 4, 0, 0)
+    assert result.exit_code == 0
+    for entry, record in zip(run.read_manifest(), records, strict=True):
+        assert entry.record_id == record.record_id
+        assert entry.image_path is not None
+        assert entry.mask_path is not None
+        mask = load_mask(run.inside(entry.mask_path), (64, 48))
+        assert mask.sum() == 400 * record.class_id
+        assert entry.foreground_share == pytest.approx(400 / (64 * 48), abs=1e-6)
+        assert entry.label_values == {"state": "NC"}
+        with Image.open(run.inside(entry.mask_path)) as image:
+            assert image.mode == "L"
+    assert len(list(run.path("masks").iterdir())) == 4
+    assert not list(run.root.rglob("*.tmp"))
+    metrics = json.loads(run.path("metrics.json").read_text(encoding="utf-8"))
+    assert metrics["total_records"] == metrics["processed"] == 4
+    assert metrics["infer-seg"]["model"] == "bright"
+    assert metrics["avg_inference_time_ms"] == pytest.approx(metrics["total_inference_time_ms"] / 4, abs=0.01)
+
+
+def test_the_same_call_again_does_nothing(run: Run, records: list[Record]) -> None:
+    predict_records(run, records, Bright(), SegInference())
+    before = {path: path.stat().st_mtime_ns for path in run.root.rglob("*") if path.is_file()}
+    predictor = Bright()
+    again = predict_records(run, records, predictor, SegInference())
+    assert again.already_done
+    assert again.predicted == again.kept == 4
+    assert predictor.calls == 0
+    assert {path: path.stat().st_mtime_ns for path in run.root.rglob("*") if path.is_file()} == before
+
+
+def test_a_killed_pass_goes_on_where_it_stopped(run: Run, records: list[Record]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        predict_records(run, records, Bright(fail_at=3, error=KeyboardInterrupt()), SegInference())
+    assert [e.record_id for e in run.read_manifest()] == ["a", "b b"]
+    with run.manifest_path.open("ab") as stream:
+        stream.write(b'{"record_id": "torn')
+    predictor = Bright()
+    result = predict_records(run, records, predictor, SegInference())
+    assert predictor.calls == 2
+    assert (result.predicted, result.kept) == (4, 2)
+    assert [e.record_id for e in run.read_manifest()] == [r.record_id for r in records]
+
+
+def test_a_lost_mask_is_made_again(run: Run, records: list[Record]) -> None:
+    predict_records(run, records, Bright(), SegInference())
+    run.path("masks", "a.png").unlink()
+    predictor = Bright()
+    result = predict_records(run, records, predictor, SegInference())
+    assert predictor.calls == 1
+    assert not result.already_done
+    assert run.path("masks", "a.png").is_file()
+
+
+def test_another_predictor_is_a_new_pass(run: Run, records: list[Record]) -> None:
+    predict_records(run, records, Bright(), SegInference())
+    result = predict_records(run, records[:2], Bright(name="brighter"), SegInference())
+    assert result.predicted == 2
+    assert {e.model for e in run.read_manifest()} == {"brighter"}
+    assert len(list(run.path("history", "infer-seg", "1", "masks").iterdir())) == 4
+    metrics = json.loads(run.path("metrics.json").read_text(encoding="utf-8"))
+    assert [m["model"] for m in metrics["history"]["infer-seg"]] == ["bright"]
+
+
+def test_device_and_batch_size_are_no_new_pass(run: Run, records: list[Record]) -> None:
+    predict_records(run, records, Bright(), SegInference())
+    other = SegInference.model_validate({"batch_size": 9, "device": "cpu"})
+    assert predict_records(run, records, Bright(), other).already_done
+
+
+def test_what_fails_is_listed_and_the_rest_goes_on(
+    run: Run, records: list[Record], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mislabelled = tmp_path / "text.jpg"
+    mislabelled.write_text("no picture")
+    truncated = tmp_path / "short.png"
+    truncated.write_bytes(drawn(tmp_path / "whole.png").read_bytes()[:-30])
+    bad = [
+        Record("lost", tmp_path / "nowhere.jpg"),
+        Record("text", mislabelled),
+        Record("short", truncated),
+        Record("unnamed", None),
+        replace(records[0], record_id="outside", crop=Box(500, 500, 5, 5)),
+        records[1],
+    ]
+    with caplog.at_level(logging.WARNING):
+        result = predict_records(run, [*bad[:3], *records, *bad[3:]], Bright(fail_at=2), SegInference())
+    assert (result.total, result.predicted, result.skipped, result.failed) == (10, 3, 4, 3)
+    assert result.exit_code == 1
+    outcomes = {item.record_id: item.outcome for item in result.items}
+    assert outcomes == {
+        "lost": "skipped", "text": "skipped", "short": "skipped", "unnamed": "skipped",
+        "outside": "failed", "b b": "failed",
+    }  # fmt: skip
+    assert "Could not load image for record lost: picture" in caplog.text
+    assert "the network broke" in caplog.text
+    assert [e.record_id for e in run.read_manifest()] == ["a", "ü&%#", "../up"]
+
+
+def test_repaired_pictures_are_predicted_by_the_same_call(
+    run: Run, records: list[Record], tmp_path: Path
+) -> None:
+    late = Record("late", tmp_path / "late.png")
+    assert predict_records(run, [*records, late], Bright(), SegInference()).skipped == 1
+    drawn(tmp_path / "late.png")
+    predictor = Bright()
+    result = predict_records(run, [*records, late], predictor, SegInference())
+    assert predictor.calls == 1
+    assert (result.predicted, result.skipped) == (5, 0)
+
+
+def test_a_doubled_record_fails_once(run: Run, records: list[Record]) -> None:
+    result = predict_records(run, [records[0], records[0]], Bright(), SegInference())
+    assert (result.total, result.predicted, result.failed) == (2, 1, 1)
+
+
+@pytest.mark.parametrize("class_id", [0, -1, 256, 70_000])
+def test_class_ids_that_no_mask_can_hold(
+    class_id: int, run: Run, records: list[Record], caplog: pytest.LogCaptureFixture
+) -> None:
+    predict_records(run, [replace(records[0], class_id=class_id)], Bright(), SegInference())
+    assert set(np.unique(load_mask(run.path("masks", "a.png")))) == {0, 255}
+    assert f"Class id {class_id} of record a" in caplog.text
+
+
+def test_a_network_with_classes_of_its_own(run: Run, records: list[Record]) -> None:
+    predict_records(
+        run, records[:1], Bright(classes=("background", "weed"), class_ids=(0, 7)), SegInference()
+    )
+    assert set(np.unique(load_mask(run.path("masks", "a.png")))) == {0, 7}
+    assert run.read_metrics("infer-seg")["classes"] == {"7": "weed"}
+
+
+def test_all_outputs_on_request(run: Run, records: list[Record]) -> None:
+    record = replace(records[0], values={"category_rgb": "[10, 20, 30]"})
+    settings = wanted(
+        save_cutouts=True,
+        cutout_use_rgba=True,
+        save_colorized_masks=True,
+        colorize_brightness=2,
+        save_viz=True,
+    )
+    predict_records(run, [record], Bright(), settings)
+    (entry,) = run.read_manifest()
+    assert entry.cutout_path is not None
+    assert entry.colorized_mask_path is not None
+    assert entry.viz_path is not None
+    with Image.open(run.inside(entry.cutout_path)) as cutout:
+        assert cutout.mode == "RGBA"
+    assert load_rgb(run.inside(entry.colorized_mask_path))[20, 20].tolist() == [20, 40, 60]
+    assert load_rgb(run.inside(entry.viz_path)).shape == (48, 64, 3)
+
+
+def test_nothing_but_the_manifest(run: Run, records: list[Record]) -> None:
+    predict_records(run, records, Bright(), wanted(save_masks=False, save_images=False))
+    assert {path.name for path in run.root.iterdir()} == {".state", "manifest.jsonl", "metrics.json"}
+    assert {(e.image_path, e.mask_path, e.sha256) for e in run.read_manifest()} == {(None, None, None)}
+
+
+def test_pictures_that_plants_leave_are_skipped_on_request(run: Run, tmp_path: Path) -> None:
+    inside = Record("inside", drawn(tmp_path / "in.png"))
+    cut = Record("cut", drawn(tmp_path / "cut.png", (0, 0, 64, 10)))
+    settings = SegInference.model_validate({"post_process": {"edge_occupancy_threshold": 0.2}})
+    result = predict_records(run, [inside, cut], Bright(), settings)
+    assert [item.record_id for item in result.items] == ["cut"]
+    assert [path.name for path in run.path("images").iterdir()] == ["inside.png"]
+
+
+def test_a_wrong_call_ends_the_stage(run: Run, records: list[Record]) -> None:
+    with pytest.raises(UsageError):
+        predict_records(
+            run, records, Bright(fail_at=1, error=UsageError("no memory", "Lower it.")), SegInference()
+        )
+
+
+def test_a_plan_changes_nothing(run: Run, records: list[Record], tmp_path: Path) -> None:
+    result = plan(run, [*records, Record("lost", tmp_path / "no.png")], Bright())
+    assert result.dry_run
+    assert (result.predicted, result.skipped) == (4, 1)
+    assert list(run.root.iterdir()) == []
+
+
+# --- the command ---
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "data"
+    (folder / "images").mkdir(parents=True)
+    rows = [
+        "cutout_id,image_id,category_common_name,category_class_id,bbox_xywh,fullres_width,fullres_height,image_path"
+    ]
+    for name in ("one", "two"):
+        drawn(folder / "images" / f"{name}.png")
+        for index, box in enumerate(("[20, 20, 40, 40]", "[0, 0, 20, 20]")):
+            rows.append(f'{name}_{index},{name},barley,7,"{box}",128,96,images/{name}.png')
+    (folder / "records.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    build_db(folder, folder / "records.csv", tmp_path / "semif.db")
+    return tmp_path
+
+
+DB = "db.semif.db_path=semif.db"
+
+
+def test_query_then_predict(workspace: Path) -> None:
+    query(call=Call(overrides=(DB,)))
+    result = infer_seg(Call(overrides=("io.ledger_url=null",), command_line=("agir-cvtoolkit", "infer-seg")))
+    assert result.total == result.predicted == 2
+    assert result.model == "excess_green"
+    run = Run(result.run_id, result.run_root)
+    assert {e.record_id: e.class_id for e in run.read_manifest()} == {"one": 7, "two": 7}
+    content = yaml.safe_load(run.path("cfg.infer-seg.yaml").read_text(encoding="utf-8"))
+    assert content["seg_inference"]["source"]["image_mode"] == "full_image"
+    with Ledger.open(None, workspace / "outputs" / "runs") as ledger:
+        assert [event.kind for event in ledger.events_of_record("one")] == ["predicted"]
+    assert infer_seg().already_done
+
+
+def test_cutouts_have_the_size_of_their_scaled_boxes(workspace: Path) -> None:
+    query(call=Call(overrides=(DB,)))
+    result = infer_seg(Call(overrides=("seg_inference.source.image_mode=cutout",)))
+    entries = {e.record_id: e for e in Run(result.run_id, result.run_root).read_manifest()}
+    assert {i: (e.width, e.height) for i, e in entries.items()} == {
+        "one_0": (20, 20), "one_1": (10, 10), "two_0": (20, 20), "two_1": (10, 10),
+    }  # fmt: skip
+
+
+def test_a_dry_run_writes_nothing(workspace: Path) -> None:
+    root = query(call=Call(overrides=(DB,))).run_root
+    assert root is not None
+    before = sorted(root.rglob("*"))
+    result = infer_seg(Call(dry_run=True))
+    assert result.dry_run
+    assert result.predicted == 2
+    assert sorted(root.rglob("*")) == before
+
+
+def test_without_a_query_the_line_to_type_is_named(workspace: Path) -> None:
+    with pytest.raises(NoRunError, match="agir-cvtoolkit query"):
+        infer_seg()
+    start_run(workspace / "outputs" / "runs", "bare")
+    with pytest.raises(NoRunError, match=r"run bare has no query result.*agir-cvtoolkit query --db semif"):
+        infer_seg()
+
+
+def test_an_empty_query_is_a_wrong_call(workspace: Path) -> None:
+    query(filters=["category_common_name=rye"], call=Call(overrides=(DB,)))
+    with pytest.raises(UsageError, match="holds no records"):
+        infer_seg()
+
+
+def test_no_secret_reaches_the_recorded_configuration(workspace: Path) -> None:
+    query(call=Call(overrides=(DB,)))
+    url = "postgresql://me:hunter2@host/db"
+    call = Call(command_line=("agir-cvtoolkit", "infer-seg", "-o", f"io.ledger_url={url}"))
+    settings = call.settings()
+    run = call.open_run(settings)
+    call.record_config(run, "infer-seg", settings, {"io": {"ledger_url": url}, "db": [{"url": url}]})
+    assert "hunter2" not in run.path("cfg.infer-seg.yaml").read_text(encoding="utf-8")
