@@ -163,7 +163,7 @@ def test_errors_start_no_run(call: Call) -> None:
         {"sample": "all"},
     ):
         with pytest.raises(QueryError):
-            query(call=call, **wrong)  # type: ignore[arg-type]
+            query(call=call, **wrong)
     with pytest.raises(ConfigError, match=r"db\.semif\.db_path"):
         query()
     with pytest.raises(DatabaseError, match="does not exist"):

@@ -81,12 +81,13 @@ def _write_csv(path: Path, kinds: Mapping[str, Kind], rows: Iterable[Sequence[Fi
 
 def _write_json(path: Path, kinds: Mapping[str, Kind], rows: Iterable[Sequence[FieldValue]]) -> int:
     names = list(kinds)
+    encode = json.JSONEncoder(ensure_ascii=False).encode
     count = 0
     with path.open("w", encoding="utf-8", errors="surrogatepass", newline="") as stream:
         stream.write("[")
         for row in rows:
             stream.write(",\n" if count else "\n")
-            stream.write(json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False))
+            stream.write(encode(dict(zip(names, row, strict=True))))
             count += 1
         stream.write("\n]\n")
     return count
