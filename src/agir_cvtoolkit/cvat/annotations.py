@@ -142,9 +142,9 @@ def write_new(
 ) -> WrittenCount:
     """Bring shapes into a job, once each, whatever happens on the way, and count what is there after.
 
-    What the job holds already is not sent again, nothing in it is changed or removed, so a write that broke off
-    is simply repeated. Into an empty job the first body goes by PUT, which may be repeated; the others by PATCH,
-    and after a lost answer the job is read before the rest is sent.
+    What the job holds already is not sent again, nothing in it is changed or removed, so a write that broke
+    off is simply repeated. Into an empty job the first body goes by PUT, which may be repeated; the others by
+    PATCH, and after a lost answer the job is read before the rest is sent.
 
     Args:
         session: where the job is.

@@ -48,7 +48,7 @@ def export_dataset(
 
     Raises:
         NotFoundError: there is no such thing.
-        RefusedError: an unknown format, a server older than 2.22, or the export failed (with the server's text).
+        RefusedError: an unknown format, a server older than 2.22, or the export failed (the server says why).
         DeadlineError: it was not ready in time.
     """
     subject = f"export {of.removesuffix('s')} {resource_id} as '{dataset_format}'"

@@ -9,9 +9,9 @@ import html
 def upload_name(stem: str, suffix: str) -> str:
     """Return the file name under which a record's picture is sent.
 
-    The server resolves HTML entities in file names (``a&lt.jpg`` would arrive as ``a<.jpg``) and strips spaces at
-    the ends; such names are changed and get eight hex digits of their SHA-256, so that two never meet. All others
-    stay.
+    The server resolves HTML entities in file names (``a&lt.jpg`` would arrive as ``a<.jpg``) and strips
+    spaces at the ends. Such names are changed and get eight hex digits of their SHA-256, so that two never
+    meet.
 
     Args:
         stem: the record's `file_stem`.

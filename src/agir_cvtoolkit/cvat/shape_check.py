@@ -29,8 +29,9 @@ def validate(shape: Shape, frame: int, size: tuple[int, int], label: LabelSpec) 
         label: the server's label for it.
 
     Raises:
-        ShapeError: the label takes no such shape, run lengths do not fit the box, the box lies outside the picture,
-            the mask is empty, points are too few, not finite, or all outside, or a skeleton lacks an element.
+        ShapeError: the label takes no such shape, run lengths do not fit the box, the box lies outside the
+            picture, the mask is empty, points are too few, not finite, or all outside, or a skeleton lacks an
+            element.
     """
     where = f"{shape.kind} '{label.name}' on frame {frame}"
     if not label.takes(shape.kind):

@@ -70,6 +70,8 @@ def create_task(session: CvatSession, request: TaskRequest) -> TaskInfo:
                 raise NotFoundError(
                     f"Project {request.project_id} not found", "Check project_id.", status=404
                 ) from error
+            if "same organization" in error.problem:
+                error.next_step = "Leave organization_slug unset: it is found from the project."
             raise
         except UNCERTAIN:
             found = _empty_ones(session, request)

@@ -242,8 +242,8 @@ def _failure(error: Exception) -> TransportFailure:
     detail = str(reason.args[-1] if reason.args else reason) or type(reason).__name__
     kinds: list[tuple[type[BaseException], FailureKind, bool]] = [
         (NameResolutionError, "name", False),
-        (ConnectTimeoutError, "timeout", False),
         (NewConnectionError, "refused", False),
+        (ConnectTimeoutError, "timeout", False),
         (SSLError, "certificate", False),
         (ssl.SSLError, "certificate", False),
         (ProxyError, "proxy", False),

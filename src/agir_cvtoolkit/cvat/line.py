@@ -1,0 +1,201 @@
+"""The wire under all sessions of one account: who one is, and how often one tries."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from agir_cvtoolkit.errors import ServerFaultError, ServerUnreachableError
+
+from .capabilities import Capabilities, capabilities_of
+from .clock import Clock
+from .credentials import Credentials
+from .failures import error_text, is_page, refusal, unreachable
+from .login import NOBODY, Identity, identities_of, login_bodies, token_refused
+from .retry import RetryPolicy, retry_after
+from .transport import Body, Response, Transport, TransportFailure
+
+ACCEPT = "application/vnd.cvat+json, application/json;q=0.9, */*;q=0.1"
+
+
+class Line:
+    """Sends requests for one account; usable from several threads."""
+
+    def __init__(
+        self, credentials: Credentials, transport: Transport, clock: Clock, policy: RetryPolicy
+    ) -> None:
+        self.credentials = credentials
+        self.clock = clock
+        self.policy = policy
+        self._transport = transport
+        self._identity = NOBODY
+        self._spare: tuple[Identity, ...] = ()
+        self._lock = threading.Lock()
+
+    def log_in(self, capabilities: Capabilities) -> None:
+        """Prove the account once; what proves it stays for all requests.
+
+        Raises:
+            ConfigError: no account is given.
+            AuthenticationError: it is not accepted.
+        """
+        base = self.credentials.base_url
+        if self.credentials.access_token:
+            self._identity = Identity(bearer=self.credentials.access_token)
+            response = self._self_check()
+            if response.status == 401:
+                raise token_refused(
+                    self.credentials, error_text(response), known_here=capabilities.access_tokens
+                )
+            return
+        self._ask_for_identity()
+        response = self._self_check()
+        while response.status in {401, 403} and self._spare:
+            self._identity, self._spare = self._spare[0], self._spare[1:]
+            response = self._self_check()
+        if response.status == 401:
+            raise refusal(response, f"log in at {base}")
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        subject: str,
+        headers: Mapping[str, str],
+        body: Body | None,
+        timeout: float,
+        to_file: Path | None = None,
+        *,
+        as_nobody: bool = False,
+        attempts: int | None = None,
+    ) -> Response:
+        """Send a request, again where that is safe, and return the last answer, whatever its status.
+
+        Raises:
+            ServerUnreachableError: no answer came.
+        """
+        waited, attempt, renewed = 0.0, 0, False
+        while True:
+            attempt += 1
+            identity = NOBODY if as_nobody else self._identity
+            own = identity.headers(method, self.credentials.base_url)
+            try:
+                response = self._transport.send(
+                    method, url, headers={**headers, **own}, body=body, timeout=timeout, to_file=to_file
+                )
+            except TransportFailure as failure:
+                few = attempts is not None and attempt >= attempts
+                if few or not self.policy.again_after_failure(method, failure, attempt):
+                    raise unreachable(failure, self.credentials.base_url, subject) from failure
+                self.clock.sleep(self.policy.wait(attempt))
+                continue
+            if response.status == 429:
+                pause = retry_after(response)
+                pause = self.policy.wait(attempt) if pause is None else pause
+                if waited + pause > self.policy.throttle_patience:
+                    return response
+                waited += pause
+                self.clock.sleep(pause)
+                continue
+            if response.status == 401 and identity is not NOBODY and not identity.bearer and not renewed:
+                # Somebody's logout destroys the key of all clients of that user; a 401 did nothing, so any
+                # method may be sent again.
+                renewed = True
+                self._renew(identity)
+                continue
+            few = attempts is not None and attempt >= attempts
+            if few or not self.policy.again_after_answer(method, response, attempt):
+                return response
+            self.clock.sleep(max(retry_after(response) or 0.0, self.policy.wait(attempt)))
+
+    def _renew(self, refused: Identity) -> None:
+        with self._lock:
+            if self._identity is refused:
+                self._ask_for_identity()
+
+    def _ask_for_identity(self) -> None:
+        for body in login_bodies(self.credentials):
+            response = self._try_login(body)
+            if response.status != 400:
+                break
+        if response.status >= 300 and response.status not in {400, 401, 403}:
+            raise refusal(response, f"log in as '{self.credentials.username}'")
+        found = identities_of(response, self.credentials)
+        self._identity, self._spare = found[0], found[1:]
+
+    def _try_login(self, body: bytes) -> Response:
+        url = f"{self.credentials.base_url}/api/auth/login"
+        subject = f"log in as '{self.credentials.username}'"
+        headers = {"Content-Type": "application/json", "Accept": ACCEPT}
+        attempt = 0
+        while True:
+            attempt += 1
+            # A login changes nothing that a second one would double: unlike other POSTs it may be repeated.
+            last = attempt >= self.policy.attempts
+            try:
+                response = self.send("POST", url, subject, headers, body, 60.0, as_nobody=True)
+            except ServerUnreachableError as error:
+                if last or "certificate" in error.problem:
+                    raise
+            else:
+                if response.status < 500 or last:
+                    return response
+            self.clock.sleep(self.policy.wait(attempt))
+
+    def _self_check(self) -> Response:
+        base = self.credentials.base_url
+        own = self._identity.headers("GET", base)
+        response = self.send(
+            "GET",
+            f"{base}/api/users/self",
+            "read the own account",
+            {"Accept": ACCEPT, **own},
+            None,
+            60.0,
+            as_nobody=True,
+        )
+        if response.status >= 500 or response.status == 429:
+            raise refusal(response, "read the own account")
+        return response
+
+    def about(self) -> Capabilities:
+        """Ask what the server is, before any login.
+
+        Raises:
+            ServerUnreachableError: nobody answers.
+            ServerFaultError: it is not CVAT, or too old.
+        """
+        base = self.credentials.base_url
+        subject = "ask the server for its version"
+        url = f"{base}/api/server/about"
+        response = self.send(
+            "GET",
+            url,
+            subject,
+            {"Accept": ACCEPT},
+            None,
+            30.0,
+            as_nobody=True,
+            attempts=3,
+        )
+        not_cvat = ServerFaultError(
+            f"What answers at {base} is not CVAT",
+            "Check cvat.url: the address that opens CVAT's web interface (https or http, and the port).",
+            status=response.status,
+        )
+        if response.status == 404 or (response.status < 300 and is_page(response)):
+            raise not_cvat
+        if response.status >= 300:
+            raise refusal(response, subject)
+        try:
+            answer: Any = orjson.loads(response.body)
+        except orjson.JSONDecodeError as error:
+            raise not_cvat from error
+        if not isinstance(answer, dict) or not ({"version", "name"} & set(answer)):
+            raise not_cvat
+        version = answer.get("version")
+        return capabilities_of(version if isinstance(version, str) else None, base)
