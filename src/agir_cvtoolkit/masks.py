@@ -1,7 +1,7 @@
 """Bit masks as run lengths, exact both ways.
 
-A mask is a bool or uint8 array of shape (height, width); any value other than 0 is foreground. Run lengths are those of
-CVAT: row-major inside a box whose right and bottom are inclusive, background first.
+A mask is a bool or uint8 array of shape (height, width); any value other than 0 is foreground. Run lengths are
+those of CVAT: row-major inside a box whose right and bottom are inclusive, background first.
 """
 
 from __future__ import annotations
@@ -64,17 +64,15 @@ def decode(runs: Runs, size: tuple[int, int]) -> NDArray[np.bool_]:
     """Decode runs into a mask of `size` (width, height).
 
     Raises:
-        MaskError: the runs are negative or do not sum to the area of the box, or the box lies outside the picture.
+        MaskError: the runs are negative or do not sum to the area of the box, or the box lies outside the
+            picture.
     """
     width, height = size
     left, top, right, bottom = runs.box
     check_runs(runs, size)
-    ends = np.cumsum(runs.lengths, dtype=np.int64)
-    values = np.arange(len(runs.lengths), dtype=np.int64) & 1
-    if len(runs.lengths) * 8 < int(ends[-1]):
-        flat = _filled(ends)
-    else:
-        flat = np.repeat(values.astype(np.bool_), runs.lengths)
+    foreground = np.zeros(len(runs.lengths), dtype=np.bool_)
+    foreground[1::2] = True
+    flat = np.repeat(foreground, runs.lengths)
     mask = np.zeros((height, width), dtype=np.bool_)
     mask[top : bottom + 1, left : right + 1] = flat.reshape(bottom - top + 1, right - left + 1)
     return mask
@@ -84,7 +82,8 @@ def check_runs(runs: Runs, size: tuple[int, int]) -> None:
     """Check runs against their box and a picture of `size` (width, height), as the server does not.
 
     Raises:
-        MaskError: the runs are negative or do not sum to the area of the box, or the box lies outside the picture.
+        MaskError: the runs are negative or do not sum to the area of the box, or the box lies outside the
+            picture.
     """
     left, top, right, bottom = runs.box
     if not (0 <= left <= right < size[0] and 0 <= top <= bottom < size[1]):
@@ -110,10 +109,3 @@ def _as_uint8(mask: Bitmap) -> NDArray[np.uint8]:
     if mask.dtype == np.bool_:
         return mask.view(np.uint8)
     return (mask != 0).view(np.uint8)
-
-
-def _filled(ends: NDArray[np.int64]) -> NDArray[np.bool_]:
-    flat = np.zeros(int(ends[-1]), dtype=np.bool_)
-    for start, stop in zip(ends[0::2].tolist(), ends[1::2].tolist(), strict=False):
-        flat[start:stop] = True
-    return flat
