@@ -207,8 +207,8 @@ def test_what_is_no_shape_is_kept_apart_or_named() -> None:
 def test_shapes_that_the_server_drops_are_missed() -> None:
     transport = FakeTransport(
         {
-            "GET /api/jobs/5/annotations": ok({"shapes": []}),
-            "PUT /api/jobs/5/annotations": ok({"shapes": []}),
+            "GET /api/jobs/5/annotations/": ok({"shapes": []}),
+            "PUT /api/jobs/5/annotations/": ok({"shapes": []}),
             "GET /api/tasks/2/data/meta": ok({"frames": [{"name": "a.png", "width": 40, "height": 30}]}),
             "GET /api/labels": ok({"next": None, "results": [{"id": 1, "name": "weed", "type": "mask"}]}),
         }

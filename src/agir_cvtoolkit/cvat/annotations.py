@@ -94,7 +94,7 @@ def read_job(session: CvatSession, job_id: int, labels: LabelSet | None = None) 
     """
     known = labels if labels is not None else read_labels(session, job_id=job_id)
     subject = f"read the annotations of job {job_id}"
-    answer: Any = session.get(f"/api/jobs/{job_id}/annotations", subject)
+    answer: Any = session.get(f"/api/jobs/{job_id}/annotations/", subject)
     if not isinstance(answer, dict):
         raise ServerFaultError(f"The server's answer cannot be understood, could not {subject}", "Try again.")
     return annotations_from_json(job_id, answer, known)
@@ -232,7 +232,7 @@ class _Writer:
         self._empty = not (before.count or before.tags or before.skipped)
 
     def write(self, parts: list[tuple[_Key, bytes]]) -> None:
-        path = f"/api/jobs/{self._job.id}/annotations"
+        path = f"/api/jobs/{self._job.id}/annotations/"
         subject = f"write annotations into job {self._job.id}"
         self.sent += len(parts)
         whole = [key for key, _ in parts]

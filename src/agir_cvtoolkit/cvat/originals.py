@@ -29,7 +29,7 @@ def download_original(session: CvatSession, task_id: int, frame: int, path: Path
     try:
         response = session.request(
             "GET",
-            f"/api/tasks/{task_id}/data",
+            f"/api/tasks/{task_id}/data/",
             subject,
             params=params,
             to_file=part,
