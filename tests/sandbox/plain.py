@@ -1,4 +1,4 @@
-"""Plain HTTP for the tests of the sandbox: no client code of the package, so that errors cannot cancel out."""
+"""Plain HTTP for the tests of the sandbox: no client code of the package, so errors cannot cancel out."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ class Plain:
         response = self._pool.request(method, self.url + path, body=body, headers=sent, redirect=False)
         return Got(response.status, response.headers, response.data)
 
-    def multipart(self, path: str, fields: Mapping[str, object], headers: Mapping[str, str] | None = None) -> Got:
+    def multipart(
+        self, path: str, fields: Mapping[str, object], headers: Mapping[str, str] | None = None
+    ) -> Got:
         body, kind = urllib3.encode_multipart_formdata(fields)  # type: ignore[arg-type]
         return self("POST", path, body=body, headers={"Content-Type": kind, **(headers or {})})
 
@@ -75,7 +77,9 @@ class Plain:
         path = f"/api/tasks/{task_id}/data/"
         assert self("POST", path, headers={"Upload-Start": ""}).status == 202
         fields: dict[str, object] = {"image_quality": "70"}
-        fields |= {f"client_files[{i}]": (name, data, "image/png") for i, (name, data) in enumerate(files.items())}
+        fields |= {
+            f"client_files[{i}]": (name, data, "image/png") for i, (name, data) in enumerate(files.items())
+        }
         assert self.multipart(path, fields, {"Upload-Multiple": ""}).status == 200
         return self("POST", path, {"image_quality": 70, **settings}, headers={"Upload-Finish": ""})
 
@@ -125,7 +129,9 @@ def pictures(count: int, size: tuple[int, int] = (24, 16)) -> dict[str, bytes]:
     return {f"f{i:02d}.png": picture(i, size) for i in range(count)}
 
 
-def rectangle(label_id: int, frame: int = 0, points: Sequence[float] = (1, 2, 10, 12), **more: Any) -> dict[str, Any]:
+def rectangle(
+    label_id: int, frame: int = 0, points: Sequence[float] = (1, 2, 10, 12), **more: Any
+) -> dict[str, Any]:
     return {"type": "rectangle", "frame": frame, "label_id": label_id, "points": list(points), **more}
 
 

@@ -131,7 +131,9 @@ def test_unknown_paths_and_crashes_are_html(plain: Plain) -> None:
 
 def test_wrong_method_and_wrong_bodies(plain: Plain) -> None:
     assert plain("DELETE", "/api/projects").status == 405
-    assert plain("POST", "/api/projects", body=b"{", headers={"Content-Type": "application/json"}).status == 400
+    assert (
+        plain("POST", "/api/projects", body=b"{", headers={"Content-Type": "application/json"}).status == 400
+    )
     assert plain("POST", "/api/projects", body=b"x", headers={"Content-Type": "text/plain"}).status == 415
 
 

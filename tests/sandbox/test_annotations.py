@@ -12,8 +12,12 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def task(plain: Plain) -> dict[str, Any]:
     attribute = {"name": "score", "mutable": False, "input_type": "number", "values": ["0", "100", "1"]}
-    dog = {"name": "dog", "type": "skeleton", "sublabels": [{"name": "a"}, {"name": "b"}, {"name": "c"}]}
-    labels = [{"name": "plant"}, {"name": "scored", "attributes": [attribute]}, dog]
+    dog: dict[str, Any] = {
+        "name": "dog",
+        "type": "skeleton",
+        "sublabels": [{"name": "a"}, {"name": "b"}, {"name": "c"}],
+    }
+    labels: list[dict[str, Any]] = [{"name": "plant"}, {"name": "scored", "attributes": [attribute]}, dog]
     project = plain.project(labels)
     found = plain.task(pictures(6), project_id=project["id"], spec={"segment_size": 3})
     return found | {"labels": plain.labels(project["id"]), "path": f"/api/tasks/{found['id']}/annotations/"}
@@ -142,7 +146,9 @@ def test_jobs_use_task_frame_numbers(plain: Plain, task: dict[str, Any]) -> None
     assert frames == [4]
     plain("PUT", f"/api/jobs/{first['id']}/annotations/", {})
     assert [s["frame"] for s in plain("GET", task["path"]).json["shapes"]] == [4]
-    stored = plain("PATCH", f"/api/jobs/{first['id']}/annotations/?action=create", shapes(rectangle(plant, 5)))
+    stored = plain(
+        "PATCH", f"/api/jobs/{first['id']}/annotations/?action=create", shapes(rectangle(plant, 5))
+    )
     assert len(stored.json["shapes"]) == 1
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,8 @@ def _tus(plain: Plain, task_id: int, name: str, length: int, **headers: str) -> 
 )
 def test_sorting(plain: Plain, method: str | None, order: list[str]) -> None:
     files = {name: picture(i) for i, name in enumerate(_ORDER)}
-    task = plain.task(files, **({} if method is None else {"sorting_method": method}))
+    settings: dict[str, Any] = {} if method is None else {"sorting_method": method}
+    task = plain.task(files, **settings)
     assert plain.names(task["id"]) == order
 
 
@@ -57,7 +59,9 @@ def test_upload_file_order(plain: Plain) -> None:
 
 
 def test_upload_file_order_that_does_not_match(plain: Plain) -> None:
-    got = plain.send(_bare(plain), pictures(2), sorting_method="predefined", upload_file_order=["f00.png", "x.png"])
+    got = plain.send(
+        _bare(plain), pictures(2), sorting_method="predefined", upload_file_order=["f00.png", "x.png"]
+    )
     assert got.status == 400
     assert "f01.png (extra)" in got.data.decode()
     assert "x.png (missing)" in got.data.decode()
@@ -113,7 +117,9 @@ def test_files_without_an_index_are_not_taken(plain: Plain) -> None:
 
 def test_image_quality_is_required(plain: Plain) -> None:
     path = f"/api/tasks/{_bare(plain)}/data/"
-    got = plain.multipart(path, {"client_files[0]": ("i.png", picture(), "image/png")}, {"Upload-Multiple": ""})
+    got = plain.multipart(
+        path, {"client_files[0]": ("i.png", picture(), "image/png")}, {"Upload-Multiple": ""}
+    )
     assert (got.status, got.json) == (400, {"image_quality": ["This field is required."]})
 
 

@@ -7,7 +7,7 @@ import json
 import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -18,6 +18,8 @@ from agir_cvtoolkit.errors import ConfigError, did_you_mean
 from .answers import html_page, reply
 
 Action = Literal["status", "cut_before", "cut_after", "cut_within", "delay"]
+
+_REMEMBERED = 20_000
 
 TRANSPORT = "agir.transport"
 """Key of the ASGI scope under which the connection's transport lies."""
@@ -165,13 +167,14 @@ class FaultMiddleware:
     def __init__(self, app: ASGIApp, plan: FaultPlan) -> None:
         self._app = app
         self._plan = plan
-        self._seen: list[Seen] = []
+        self._seen: dict[int, Seen] = {}
+        self._number = 0
         self._lock = threading.Lock()
 
     def seen(self) -> Sequence[Seen]:
         """Return the requests that came, oldest first."""
         with self._lock:
-            return tuple(self._seen)
+            return tuple(self._seen.values())
 
     def forget(self) -> None:
         """Start the list of requests anew."""
@@ -188,20 +191,22 @@ class FaultMiddleware:
             return
         query = scope["query_string"].decode("latin-1")
         target = scope["path"] + (f"?{query}" if query else "")
-        status: list[int | None] = [None]
+        seen = Seen(scope["method"], target, None)
+        with self._lock:
+            self._number += 1
+            number = self._number
+            self._seen[number] = seen
+            self._seen.pop(number - _REMEMBERED, None)
 
         async def remembering(message: Message) -> None:
             if message["type"] == "http.response.start":
-                status[0] = message["status"]
+                with self._lock:
+                    if number in self._seen:
+                        self._seen[number] = replace(seen, status=message["status"])
             await send(message)
 
         fault = self._plan.hit(scope["method"], target)
-        try:
-            await self._handle(fault, scope, receive, remembering)
-        finally:
-            with self._lock:
-                self._seen.append(Seen(scope["method"], target, status[0]))
-                del self._seen[:-20_000]
+        await self._handle(fault, scope, receive, remembering)
 
     async def _handle(self, fault: Fault | None, scope: Scope, receive: Receive, send: Send) -> None:
         if fault is None:
