@@ -1,7 +1,7 @@
 """Bit masks as run lengths, exact both ways.
 
-A mask is a bool or uint8 array of shape (height, width); any value other than 0 is foreground. Run lengths are
-those of CVAT: row-major inside a box whose right and bottom are inclusive, background first.
+A mask is a bool or uint8 array of shape (height, width); any value other than 0 is foreground. Run lengths
+are those of CVAT: row-major inside a box whose right and bottom are inclusive, background first.
 """
 
 from __future__ import annotations
