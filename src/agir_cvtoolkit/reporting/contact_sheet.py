@@ -146,7 +146,8 @@ def _paste(sheet: Image.Image, rgb: RGB, at: tuple[int, int], size: tuple[int, i
 def _fitted_mask(mask: Mask | None, like: RGB) -> Mask | None:
     if mask is None:
         return None
-    return shrunk(np.ascontiguousarray(mask).view(np.uint8), max(like.shape[:2])) != 0
+    fitted: Mask = shrunk(np.ascontiguousarray(mask).view(np.uint8), max(like.shape[:2])) != 0
+    return fitted
 
 
 def _shortened(pen: ImageDraw.ImageDraw, text: str, width: int, fonts: _Fonts) -> str:
