@@ -12,7 +12,15 @@ from .plain import Plain
 
 @pytest.fixture
 def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
-    with Sandbox(SandboxOptions(tmp_path / "box", access_token="pat-123", anonymous_limit=100)) as running:
+    with Sandbox(SandboxOptions(tmp_path / "box", access_token="pat-123")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """One server for all tests of a module that look only at what they made."""
+    options = SandboxOptions(tmp_path_factory.mktemp("box"), anonymous_limit=1000)
+    with Sandbox(options) as running:
         yield running
 
 

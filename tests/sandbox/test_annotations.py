@@ -4,9 +4,16 @@ from typing import Any
 
 import pytest
 
+from agir_cvtoolkit.sandbox import Sandbox
+
 from .plain import Plain, pictures, rectangle, shapes
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def sandbox(shared_sandbox: Sandbox) -> Sandbox:
+    return shared_sandbox
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ pytestmark = pytest.mark.integration
 _EXPORT = "dataset/export?format=CVAT%20for%20images%201.1"
 
 # Two pictures in the very form of a genuine export: every element kind, formatting and order.
-_GENUINE = """  <image id="0" name="frame_0000.jpg" width="2048" height="1536">
-    <polygon label="plant" source="manual" occluded="0" points="100.50,0.00;300.00,120.00;2.00,4.25" z_order="0">
+_GENUINE = """  <image id="0" name="f0.jpg" width="48" height="36">
+    <polygon label="plant" source="manual" occluded="0" points="0.50,0.00;30.00,1.00;2.00,4.25" z_order="0">
       <attribute name="score">55</attribute>
     </polygon>
     <skeleton label="stem" source="manual" z_order="0">
@@ -33,10 +33,10 @@ _GENUINE = """  <image id="0" name="frame_0000.jpg" width="2048" height="1536">
     <box label="plant" source="manual" occluded="1" xtl="1.00" ytl="2.00" xbr="20.50" ybr="32.50" z_order="0">
       <attribute name="score">0</attribute>
     </box>
-    <mask label="weedmask" source="auto" occluded="0" rle="1, 2" left="601" top="56" width="3" height="1" z_order="1">
+    <mask label="ear" source="file" occluded="0" rle="1, 2" left="6" top="5" width="3" height="1" z_order="1">
     </mask>
   </image>
-  <image id="1" name="frame_0001.jpg" width="2048" height="1536">
+  <image id="1" name="f1.jpg" width="48" height="36">
   </image>
 """
 
@@ -159,7 +159,7 @@ def test_elements_are_written_as_the_real_server_writes_them(plain: Plain) -> No
     text = (
         "<annotations><meta><task><name>t</name><labels>"
         f"<label><name>plant</name><color>#22aa22</color><type>any</type><attributes>{score}</attributes></label>"
-        "<label><name>weedmask</name><color>#328274</color><type>mask</type><attributes/></label>"
+        "<label><name>ear</name><color>#328274</color><type>mask</type><attributes/></label>"
         "<label><name>stem</name><color>#5e7934</color><type>skeleton</type><attributes/><svg>"
         "&lt;circle data-label-name=&quot;1&quot;&gt;&lt;/circle&gt;</svg></label>"
         f"{sub.format(1)}{sub.format(2)}</labels></task></meta>\n{_GENUINE}</annotations>"

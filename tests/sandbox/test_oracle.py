@@ -24,6 +24,11 @@ _SIZE = (64, 48)
 _WHO = ("admin", "admin123")
 
 
+@pytest.fixture
+def sandbox(shared_sandbox: Sandbox) -> Sandbox:
+    return shared_sandbox
+
+
 def _mask(*boxes: tuple[int, int, int, int]) -> NDArray[np.bool_]:
     mask = np.zeros((_SIZE[1], _SIZE[0]), dtype=np.bool_)
     for left, top, right, bottom in boxes:

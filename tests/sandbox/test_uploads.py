@@ -18,6 +18,11 @@ pytestmark = pytest.mark.integration
 _ORDER = ["b10.png", "b2.png", "a1.png", "Z.png", "B1.png", "b1.png"]
 
 
+@pytest.fixture
+def sandbox(shared_sandbox: Sandbox) -> Sandbox:
+    return shared_sandbox
+
+
 def _bare(plain: Plain) -> int:
     return int(plain("POST", "/api/tasks", {"name": "t", "labels": [{"name": "a"}]}).json["id"])
 

@@ -201,7 +201,7 @@ def find_context(store: Store, headers: Mapping[str, str], query: Mapping[str, s
         raise Refusal(400, {"detail": text})
     name = slug if slug is not None else header
     if number is not None:
-        found = store.get("organization", int(number)) if number.isdigit() else None
+        found = store.get("organization", int(number)) if number.isdigit() and len(number) < 19 else None
         if found is None:
             raise Refusal(404, {"detail": f"{number} organization does not exist."})
         return Context(given=True, organization=int(found["id"]))

@@ -113,7 +113,7 @@ def _plain_shape(raw: Json) -> Json:
     kind = raw.get("type")
     if kind is None:
         raise _Wrong("type", "This field is required.")
-    if kind not in _TYPES:
+    if not isinstance(kind, str) or kind not in _TYPES:
         raise _Wrong("type", f'"{kind}" is not a valid choice.')
     rotation = _float(raw.get("rotation", 0.0), "rotation")
     if rotation < 0:

@@ -112,7 +112,7 @@ def list_labels(call: Call) -> Response:
         text = call.query.get(name)
         if text is None:
             continue
-        if not text.isdigit():
+        if not text.isdigit() or len(text) > 18:
             raise Refusal(400, {name: ["Enter a number."]})
         found = store.get(kind, int(text))
         if found is None:

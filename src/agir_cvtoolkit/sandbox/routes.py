@@ -66,7 +66,7 @@ def show_plugins(call: Call) -> Response:
 def _route(
     pattern: str, *, anonymous: bool = False, takers: dict[str, Taker] | None = None, **handlers: Handler
 ) -> Route:
-    regex = re.compile(pattern.replace("ID", r"(\d+)") + r"\Z")
+    regex = re.compile(pattern.replace("ID", r"(\d{1,18})") + r"\Z")
     return Route(regex, handlers, takers or {}, anonymous)
 
 
