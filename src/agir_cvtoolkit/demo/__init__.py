@@ -1,1 +1,1 @@
-"""The main job end to end on embedded parts, and the scenes that it runs on."""
+"""The main job end to end on embedded parts: drawn or real pictures, sandbox, oracle, training, judgement."""

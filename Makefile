@@ -1,0 +1,50 @@
+# Every target sets up .venv by itself when it is missing.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+
+.PHONY: demo test lint format bench clean help
+
+help:
+	@echo "make demo [DATA=folder] [SEED=n]  run the whole loop on embedded parts"
+	@echo "make test                         run all tests"
+	@echo "make lint                         format, lint, types, import contracts"
+	@echo "make bench [DATA=folder]          measure speed and memory against their baselines"
+	@echo "make clean                        remove what was built"
+
+demo: $(VENV)/.user
+	$(BIN)/agir-cvtoolkit demo --seed $(or $(SEED),0) $(if $(DATA),--data "$(DATA)")
+
+test: $(VENV)/.developer
+	$(BIN)/python -m pytest -n auto --dist worksteal
+
+lint: $(VENV)/.developer
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.developer
+	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks
+
+bench: $(VENV)/.developer
+	$(BIN)/python -m benchmarks $(if $(DATA),--data "$(DATA)")
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo_output
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# A stamp says that an installation was completed; one that was cut off is taken up again.
+$(VENV)/.user: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[train]'
+	@touch $@
+
+$(VENV)/.developer: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[train,parquet,dev]'
+	@touch $@ $(VENV)/.user

@@ -1,0 +1,214 @@
+"""The loop, once: query, predict, upload, correct, download, train, predict again, judge."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from ..cvat import Credentials, CvatSession, NewLabel, create_project
+from ..errors import UsageError
+from ..progress import Progress, Silent
+from ..runs import discard, open_run, write_text
+from ..sandbox import Sandbox, SandboxOptions
+from ..sandbox.oracle import OracleReport, correct_task
+from ..stages import Call
+from ..stages._pulled import read_frame_maps
+from ..stages.build_db import build_db
+from ..stages.download_cvat import download_cvat
+from ..stages.infer_seg import infer_seg
+from ..stages.query import query
+from ..stages.train import TrainStageResult, train
+from ..stages.upload_cvat import upload_cvat
+from .judging import Judgement, Masks, draw_sheet, judge, predicted_masks
+from .pictures import HELD_OUT, POOL, SEVERAL, SPLIT, DemoPictures, drawn_pictures, real_pictures
+
+_MARKER = ".agir-demo"
+_ACCOUNT = ("admin", "admin123")
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demonstration showed.
+
+    Attributes:
+        folder: a workspace in which every command can be tried.
+        judgement: IoU on pictures that were neither uploaded nor trained on.
+        oracle: what the simulated annotator did.
+        sheet: picture, proposal, correction, new prediction.
+        seconds: of the whole demonstration.
+    """
+
+    folder: Path
+    pictures: int
+    held_out: int
+    task_url: str
+    oracle: OracleReport
+    training: TrainStageResult
+    judgement: Judgement
+    sheet: Path
+    seconds: float
+
+
+def demo(
+    folder: Path = Path("demo_output"),
+    data: Path | None = None,
+    *,
+    count: int = 36,
+    seed: int = 0,
+    epochs: int | None = None,
+    progress: Progress | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> DemoResult:
+    """Run the main job on drawn scenes or on real pictures, with a simulated annotator.
+
+    Args:
+        folder: where everything goes; that of an earlier demonstration is replaced.
+        data: pictures in the layout of `agir_cvtoolkit.demo.pictures.real_pictures`; None draws scenes.
+        count: how many scenes are drawn.
+        seed: of the scenes and of the training.
+        epochs: of the training; None is what suits the pictures.
+        progress: where long work reports.
+        tell: is given one line per step.
+
+    Raises:
+        UsageError: `folder` holds something else.
+        AgirError: whatever a stage raises.
+    """
+    started = time.monotonic()
+    _clear(folder)
+    folder = folder.resolve()
+    if data is None:
+        tell(f"Drawing {count} field scenes")
+        pictures = drawn_pictures(folder / "pictures", count, seed)
+    else:
+        pictures = real_pictures(data, folder)
+    with Sandbox(SandboxOptions(root=folder / "sandbox")) as sandbox:
+        tell(f"Sandbox: {sandbox.url}")
+        project_id = _project(sandbox.url, pictures)
+        _configure(folder, sandbox.url, project_id, pictures, epochs, seed, real=data is not None)
+        call = _Calls(folder, progress or Silent(), tell)
+        build_db(pictures.folder, pictures.records_csv, folder / "semif.db", call=call())
+        query(filters=[f"{SPLIT}={POOL}"], call=call("project.name=round1"))
+        predicted = infer_seg(call())
+        tell(f"Predicted {predicted.predicted} pictures with {predicted.model}")
+        pushed = upload_cvat(call())
+        tell(f"Uploaded {pushed.uploaded_annotations} of {pushed.total_records}: {pushed.task_url}")
+        oracle = _correct(sandbox.url, [task.task_id for task in pushed.tasks], pictures)
+        tell(f"Oracle: {oracle.edited} edited, {oracle.accepted} accepted, {oracle.added} added, {oracle.deleted} deleted")
+        pulled = download_cvat(call())
+        tell(f"Downloaded {pulled.frames} corrected pictures")
+        trained = train(call())
+        tell(f"Trained {trained.epochs_completed} epochs, IoU {trained.best_val_iou:.3f} on the validation split")
+        out_root = folder / "outputs" / "runs"
+        pool = open_run(out_root, "round1")
+        corrections = {
+            frame.record_id: task.folder / frame.mask
+            for task in read_frame_maps(pool)
+            for frame in task.frames
+            if frame.mask is not None
+        }
+        checkpoint = f"seg_inference.model.ckpt_path='{trained.best_checkpoint}'"
+        before = _held_out_masks(call, out_root, "before", ())
+        after = _held_out_masks(call, out_root, "after", (checkpoint,))
+        pool_before: Masks = predicted_masks(pool)
+        infer_seg(call(checkpoint, run="round1"))
+        pool_after: Masks = predicted_masks(pool)
+    judgement = judge(pictures, before, after)
+    sheet = draw_sheet(
+        pictures,
+        pool,
+        corrections,
+        {**pool_before, **before},
+        {**pool_after, **after},
+        folder / "contact_sheet.png",
+    )
+    return DemoResult(
+        folder=folder,
+        pictures=len(pictures.species),
+        held_out=len(pictures.held_out),
+        task_url=pushed.task_url or "",
+        oracle=oracle,
+        training=trained,
+        judgement=judgement,
+        sheet=sheet,
+        seconds=time.monotonic() - started,
+    )
+
+
+class _Calls:
+    """Calls of stages in the demonstration's workspace."""
+
+    def __init__(self, folder: Path, progress: Progress, tell: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._progress = progress
+        self._tell = tell
+
+    def __call__(self, *overrides: str, run: str | None = None) -> Call:
+        conf = str(self._folder / "conf")
+        return Call(overrides=overrides, config=conf, run=run, progress=self._progress, command_line=("demo",))
+
+
+def _clear(folder: Path) -> None:
+    if folder.exists() and any(folder.iterdir()) and not (folder / _MARKER).is_file():
+        raise UsageError(f"{folder} holds something that is no demonstration", "Give another folder with --out.")
+    discard(folder)
+    write_text(folder / _MARKER, "made by: agir-cvtoolkit demo\n")
+
+
+def _project(url: str, pictures: DemoPictures) -> int:
+    session = CvatSession.open(Credentials(url, *_ACCOUNT))
+    labels = [NewLabel(name, type="mask") for name in sorted(set(pictures.species.values()))]
+    return create_project(session, "Field scenes", labels).id
+
+
+def _configure(
+    folder: Path, url: str, project_id: int, pictures: DemoPictures, epochs: int | None, seed: int, *, real: bool
+) -> None:
+    """Write the workspace's ``conf/`` and keys, so that every command works in it afterwards."""
+    content: dict[str, dict[str, object]] = {
+        "io": {
+            "out_root": str(folder / "outputs" / "runs"),
+            "keys_file": str(folder / ".keys" / "default.yaml"),
+            "semif_storage_dir": str(pictures.folder),
+        },
+        "db": {"semif": {"db_path": str(folder / "semif.db")}},
+        "cvat_upload": {"project_id": project_id, "label_map": {"category_common_name": "{value}", "_default": SEVERAL}},
+        "preprocess": {
+            "max_side": 1024 if real else None,
+            "size": {"height": 256, "width": 256},
+            "split": {"train": 0.85, "val": 0.15, "test": 0.0},
+        },
+        "train": {"max_epochs": epochs or 15, "seed": seed, "batch_size": 8},
+        "seg_inference": {"tile": {"height": 512, "width": 512}},
+    }
+    for group, values in content.items():
+        write_text(folder / "conf" / group / "default.yaml", yaml.safe_dump(values, sort_keys=False))
+    keys = folder / ".keys" / "default.yaml"
+    keys.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_text(keys, yaml.safe_dump({"cvat": {"url": url, "username": _ACCOUNT[0], "password": _ACCOUNT[1]}}))
+    keys.chmod(0o600)
+
+
+def _correct(url: str, task_ids: list[int], pictures: DemoPictures) -> OracleReport:
+    reports = [
+        correct_task(
+            url,
+            _ACCOUNT,
+            task_id,
+            lambda name: pictures.true_mask(Path(name).stem),
+            lambda name: pictures.species.get(Path(name).stem),
+        )
+        for task_id in task_ids
+    ]
+    names = ("frames", "accepted", "edited", "added", "deleted", "pixels_changed")
+    return OracleReport(**{name: sum(getattr(report, name) for report in reports) for name in names})
+
+
+def _held_out_masks(call: _Calls, out_root: Path, name: str, overrides: tuple[str, ...]) -> Masks:
+    query(filters=[f"{SPLIT}={HELD_OUT}"], call=call(f"project.name={name}"))
+    infer_seg(call(*overrides))
+    return predicted_masks(open_run(out_root, name))
