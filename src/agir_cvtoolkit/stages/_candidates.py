@@ -6,7 +6,7 @@ Shapes are made when they are sent, one record at a time, so memory does not gro
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,8 @@ class Candidate:
         labels: names that its shapes will carry, as the label map spells them.
         prediction_hash: of what will be sent.
         draw: makes the shapes; the label names pass through the function given.
+        without: the same without the shapes of some labels, None where none are left; where it is not given, the
+            record goes whole or not at all.
     """
 
     record_id: str
@@ -48,6 +50,7 @@ class Candidate:
     labels: tuple[str, ...]
     prediction_hash: str
     draw: Callable[[Callable[[str], str]], tuple[Shape, ...]]
+    without: Callable[[Collection[str]], Candidate | None] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,6 +236,10 @@ def _detection(record: Record, image: Path, size: tuple[int, int], boxes: list[t
             for b, label in boxes
         )
 
+    def without(labels: Collection[str]) -> Candidate | None:
+        kept = [(box, label) for box, label in boxes if label not in labels]
+        return _detection(record, image, size, kept) if kept else None
+
     described = [[b.x, b.y, b.width, b.height, label] for b, label in boxes]
     return Candidate(
         record_id=record.record_id,
@@ -245,6 +252,7 @@ def _detection(record: Record, image: Path, size: tuple[int, int], boxes: list[t
         labels=tuple(sorted({label for _, label in boxes})),
         prediction_hash=fingerprint("boxes", described),
         draw=draw,
+        without=without,
     )
 
 

@@ -8,7 +8,8 @@ killed goes on from there: what is half-made is removed and made anew, what is f
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..config import CvatUpload
@@ -25,12 +26,13 @@ from ..cvat import (
     delete_task,
     find_jobs,
     find_tasks,
+    get_task,
     read_frame_map,
     read_job,
     read_labels,
     write_new,
 )
-from ..errors import NotFoundError, ServerFaultError
+from ..errors import AgirError, FrameMapError, NotFoundError, ServerFaultError
 from ..ledger import Ledger, PushedFrame, PushedShape, PushedTask
 from ..progress import Progress
 from ..shapes import Shape
@@ -72,11 +74,24 @@ def tidy_up(push: Push, candidates: Sequence[Candidate]) -> None:
         same = bool(frames) and all(
             f.record_id in current and current[f.record_id].prediction_hash == f.prediction_hash for f in frames
         )
-        if task.state == "filled" and task.task_id is not None and same and _is_there(push, task):
-            _log.info("going on with task %d, which has its pictures but not all shapes", task.task_id)
-            _annotate(push, task, [current[f.record_id] for f in frames])
+        if task.state == "filled" and same and is_there(push.session, task, frames):
+            _log.info("going on with task %s, which has its pictures but not all shapes", task.task_id)
+            _finish(push, task, [current[f.record_id] for f in frames])
             continue
         _remove(push, task)
+
+
+def is_there(session: CvatSession, task: PushedTask, frames: Sequence[PushedFrame]) -> bool:
+    """Whether a task is still on the server, under its name or, renamed, with its frames."""
+    if task.task_id is None:
+        return False
+    try:
+        if get_task(session, task.task_id).name == task.name:
+            return True
+        names = read_frame_map(session, task.task_id).by_name
+    except (NotFoundError, FrameMapError):
+        return False
+    return bool(frames) and all(frame.file_name in names for frame in frames)
 
 
 def push_tasks(push: Push, candidates: Sequence[Candidate]) -> None:
@@ -119,7 +134,25 @@ def _push_task(push: Push, ordinal: int, candidates: Sequence[Candidate]) -> Non
     )
     task = replace(task, state="filled", task_id=created.task_id, url=created.url)
     push.ledger.task_filled(task, _frames(push, task, candidates, created.frame_map))
-    _annotate(push, task, candidates, created.frame_map)
+    _finish(push, task, candidates, created.frame_map)
+
+
+def _finish(
+    push: Push, task: PushedTask, candidates: Sequence[Candidate], frame_map: FrameMap | None = None
+) -> None:
+    """Annotate a task that has its pictures; one that cannot be annotated is removed."""
+    try:
+        _annotate(push, task, candidates, frame_map)
+    except BaseException as error:
+        try:
+            _remove(push, task)
+        except AgirError as second:
+            note = f"Task {task.task_id} is left unfinished: {second}"
+            _log.error("%s", note)
+            if isinstance(error, AgirError):
+                error.next_step = f"{error.next_step} {note}".strip()
+            error.add_note(note)
+        raise
 
 
 def _frames(
@@ -159,6 +192,10 @@ def _annotate(
             claimed.update(own)
             if not own:
                 continue
+            if frame_map is None and (held := _held(push, job, {f: by_frame[f] for f in own}, labels)) is not None:
+                counts.update(held)
+                bar.advance(len(own))
+                continue
 
             def drawn(own: list[int] = own, labels: LabelSet = labels) -> Iterator[tuple[int, Sequence[Shape]]]:
                 for frame in own:
@@ -171,26 +208,31 @@ def _annotate(
                     yield frame, shapes
                     bar.advance()
 
-            _write(push, job, labels, frames, drawn())
+            write_new(push.session, job, drawn(), labels=labels, frame_map=frames)
     push.ledger.task_done(task, counts, written)
 
 
-def _write(
-    push: Push, job: JobInfo, labels: LabelSet, frames: FrameMap, drawn: Iterator[tuple[int, Sequence[Shape]]]
-) -> None:
-    write_new(push.session, job, drawn, labels=labels, frame_map=frames)
-
-
-def _is_there(push: Push, task: PushedTask) -> bool:
-    return any(found.id == task.task_id for found in find_tasks(push.session, name=task.name))
+def _held(push: Push, job: JobInfo, own: Mapping[int, Candidate], labels: LabelSet) -> dict[int, int] | None:
+    """Return the shapes by frame of a job that a person has begun to work in; None where nobody has."""
+    there = read_job(push.session, job.id, labels)
+    ours = Counter(
+        (frame, shape.geometry_hash())
+        for frame, candidate in own.items()
+        for shape in candidate.draw(lambda name: labels.find(name).name)
+    )
+    if job.state == "new" and job.stage == "annotation" and not there.keys() - ours:
+        return None
+    page = f"{push.session.task_url(job.task_id)}/jobs/{job.id}"
+    _log.warning("job %d was left without all its proposals and is in work: it is left as it is: %s", job.id, page)
+    return {frame: len(there.shapes.get(frame, ())) for frame in own}
 
 
 def _remove(push: Push, task: PushedTask) -> None:
     """Remove an unfinished task, found by its unique name, unless a person has begun to work in it."""
     for found in find_tasks(push.session, name=task.name):
-        if task.state == "filled" and _has_shapes_of_others(push, task, found.id):
+        if found.size and _is_in_work(push, found.id):
             raise ServerFaultError(
-                f"Task {found.id} '{found.name}' was left unfinished and holds shapes that this tool did not write",
+                f"Task {found.id} '{found.name}' was left unfinished and somebody works in it",
                 f"Look at {push.session.task_url(found.id)}; delete it there, or push under another task_name.",
             )
         _log.info("removing half-made task %d", found.id)
@@ -198,11 +240,8 @@ def _remove(push: Push, task: PushedTask) -> None:
     push.ledger.forget_task(task)
 
 
-def _has_shapes_of_others(push: Push, task: PushedTask, task_id: int) -> bool:
-    try:
-        jobs = find_jobs(push.session, task_ids=[task_id], required_status=None)
-    except NotFoundError:
-        return False
+def _is_in_work(push: Push, task_id: int) -> bool:
+    jobs = find_jobs(push.session, task_ids=[task_id], required_status=None)
     started = any(job.state != "new" or job.stage != "annotation" for job in jobs)
     return started or any(
         shape.source == "manual"

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from ..config import Settings
 from ..cvat import LabelSet, LabelSpec
-from ..errors import LabelError, UsageError
-from ..ledger import Ledger, PushedFrame, PushKey
+from ..errors import DataError, LabelError, UsageError
+from ..ledger import Ledger, PushedFrame, PushedTask, PushKey
 from ..records import Item
 from ..runs import Run
 from ._call import Call
 from ._candidates import Batch, Candidate, detection_batch, segmentation_batch
 from ._connect import Target, connect
-from ._push import Push, push_tasks, tidy_up
+from ._push import Push, is_there, push_tasks, tidy_up
 
+_log = logging.getLogger(__name__)
 STAGE = "upload-cvat"
 
 
@@ -39,6 +43,7 @@ class UploadResult:
         already_there: of these, how many an earlier call had brought there.
         shapes: on the server for these records.
         negatives: of these, records without any shape.
+        left_alone: of the skipped, those that are there with an earlier prediction.
         items: one entry for each skipped and failed record.
     """
 
@@ -52,6 +57,7 @@ class UploadResult:
     shapes: int
     negatives: int
     already_there: int
+    left_alone: int
     tasks: tuple[TaskPushed, ...]
     items: tuple[Item, ...]
     push_id: str | None
@@ -61,8 +67,10 @@ class UploadResult:
 
     @property
     def exit_code(self) -> int:
-        """0, or 1 where records were skipped or failed."""
-        return 1 if self.items else 0
+        """0, 1 where records were skipped or failed, 4 where no record passed the checks."""
+        if not self.items:
+            return 0
+        return 1 if self.uploaded_annotations or self.left_alone else DataError.exit_code
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,15 +80,15 @@ class _Plan:
     Attributes:
         fresh: candidates that are not on the server.
         known: frames of candidates that are there with the same prediction.
+        vanished: tasks of earlier calls that somebody has deleted on the server.
     """
 
     key: PushKey
     fresh: tuple[Candidate, ...]
     known: tuple[PushedFrame, ...]
-    items: tuple[Item, ...]
-    batch: Batch
-    skipped: int
-    failed: int
+    vanished: tuple[PushedTask, ...]
+    total: int
+    tally: _Tally
 
 
 @dataclass
@@ -88,6 +96,7 @@ class _Tally:
     items: list[Item] = field(default_factory=list)
     skipped: int = 0
     failed: int = 0
+    left_alone: int = 0
 
 
 def upload_cvat(call: Call = Call()) -> UploadResult:
@@ -101,7 +110,6 @@ def upload_cvat(call: Call = Call()) -> UploadResult:
         NoRunError: nothing was predicted, or for detections there is no query.
         UsageError: there is nothing to push.
         NotFoundError: the project or organization does not exist.
-        LabelError: no record's label is in the project.
         RemoteError: the server fails or refuses; a half-made task is removed.
     """
     settings = call.settings()
@@ -112,20 +120,38 @@ def upload_cvat(call: Call = Call()) -> UploadResult:
         if not batch.total:
             raise UsageError(f"run {run.run_id} has no records to upload", "Widen the query, then run infer-seg.")
         target = connect(settings, "cvat_upload", upload.project_id)
-        with Ledger.open(settings.io.ledger_url, settings.io.out_root) as ledger:
-            plan = _plan(run, settings, batch, target, ledger)
+        key = _key(run, settings, target)
+        with Ledger.open(settings.io.ledger_url, settings.io.out_root) as ledger, _alone(settings, key):
+            plan = _plan(key, settings, batch, target, ledger)
             if call.dry_run:
-                return _planned(run, plan, target)
+                return _planned(run, plan)
             call.record_config(run, STAGE, settings, settings.dump("cvat_upload", "io"))
-            push_id = ledger.open_push(plan.key, run.run_id)
-            push = Push(push_id, plan.key.name, run.run_id, target, ledger, upload, call.progress)
+            push_id = ledger.open_push(key, run.run_id)
+            for task in plan.vanished:
+                _log.warning("task %s was deleted on the server; its records are pushed anew", task.task_id)
+                ledger.forget_task(task)
+            push = Push(push_id, key.name, run.run_id, target, ledger, upload, call.progress)
             if plan.fresh or ledger.has_open_tasks(push_id):
-                tidy_up(push, [c for c in batch.candidates if c.record_id not in {i.record_id for i in plan.items}])
+                tidy_up(push, plan.fresh)
                 done = _frames_by_record(ledger.frames_of_push(push_id))
                 push_tasks(push, [c for c in plan.fresh if c.record_id not in done])
-            result = _result(run, plan, target, ledger, push_id)
+            result = _result(run, plan, ledger, push_id)
         _write_metrics(run, result)
     return result
+
+
+@contextmanager
+def _alone(settings: Settings, key: PushKey) -> Iterator[None]:
+    """Hold a push, which two runs may share by its name."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(Run(key.name, Path(settings.io.out_root)).lock(f"push-{key.push_id}"))
+        except UsageError as error:
+            raise UsageError(
+                f"another upload-cvat is pushing '{key.name}'",
+                "Wait until it has ended, or set another cvat_upload.task_name.",
+            ) from error
+        yield
 
 
 def _batch(run: Run, settings: Settings) -> Batch:
@@ -134,36 +160,60 @@ def _batch(run: Run, settings: Settings) -> Batch:
     return segmentation_batch(run, settings)
 
 
-def _plan(run: Run, settings: Settings, batch: Batch, target: Target, ledger: Ledger) -> _Plan:
+def _key(run: Run, settings: Settings, target: Target) -> PushKey:
     upload = settings.cvat_upload
-    name = upload.task_name or run.run_id.replace("/", "_")
-    kind = upload.source.type
     project = target.project
-    key = PushKey(
+    return PushKey(
         server=target.session.url,
         project_id=project.id if project else None,
         organization=project.organization if project else upload.organization_slug,
-        name=name,
-        kind=kind,
+        name=upload.task_name or run.run_id.replace("/", "_"),
+        kind=upload.source.type,
     )
-    there = _frames_by_record(ledger.frames_of_push(key.push_id), ledger.done_ordinals(key.push_id))
-    labels = target.labels or LabelSet(tuple(LabelSpec(i, name) for i, name in enumerate(upload.labels)))
+
+
+def _plan(key: PushKey, settings: Settings, batch: Batch, target: Target, ledger: Ledger) -> _Plan:
+    done = [task for task in ledger.tasks_of_push(key.push_id) if task.state == "done"]
+    vanished = [task for task in done if not is_there(target.session, task, ledger.frames_of_task(task))]
+    ordinals = frozenset(task.ordinal for task in done if task not in vanished)
+    there = _frames_by_record(ledger.frames_of_push(key.push_id), ordinals)
+    own = tuple(LabelSpec(i, name) for i, name in enumerate(settings.cvat_upload.labels))
+    labels = target.labels or LabelSet(own)
     tally = _Tally(list(batch.items), batch.skipped, batch.failed)
-    fresh, known = [], []
+    fresh: list[Candidate] = []
+    known: list[PushedFrame] = []
     for candidate in batch.candidates:
         frame = there.get(candidate.record_id)
         if frame is not None and frame.prediction_hash == candidate.prediction_hash:
             known.append(frame)
-        elif frame is not None:
-            reason = f"is in task '{name}' with an earlier prediction; push it again with another cvat_upload.task_name"
-            tally.items.append(Item(candidate.record_id, "skipped", reason))
-            tally.skipped += candidate.units
-        elif (problem := _label_problem(candidate, labels, _shape_kind(settings))) is not None:
-            tally.items.append(Item(candidate.record_id, "failed", problem))
-            tally.failed += candidate.units
+            continue
+        fit = _fitting(candidate, labels, _shape_kind(settings), tally)
+        if fit is None:
+            continue
+        if frame is None:
+            fresh.append(fit)
+        elif frame.prediction_hash == fit.prediction_hash:
+            known.append(frame)
         else:
-            fresh.append(candidate)
-    return _Plan(key, tuple(fresh), tuple(known), tuple(tally.items), batch, tally.skipped, tally.failed)
+            reason = (
+                f"is in task '{key.name}' with an earlier prediction; push it again with another cvat_upload.task_name"
+            )
+            tally.items.append(Item(candidate.record_id, "skipped", reason))
+            tally.skipped += fit.units
+            tally.left_alone += fit.units
+    return _Plan(key, tuple(fresh), tuple(known), tuple(vanished), batch.total, tally)
+
+
+def _fitting(candidate: Candidate, labels: LabelSet, kind: str, tally: _Tally) -> Candidate | None:
+    """Return what of a candidate has labels that the server takes."""
+    problems = _label_problems(candidate, labels, kind)
+    if not problems:
+        return candidate
+    fit = candidate.without(problems) if candidate.without else None
+    for problem in problems.values():
+        tally.items.append(Item(candidate.record_id, "failed", problem))
+    tally.failed += candidate.units - (fit.units if fit else 0)
+    return fit
 
 
 def _shape_kind(settings: Settings) -> str:
@@ -172,15 +222,19 @@ def _shape_kind(settings: Settings) -> str:
     return settings.cvat_upload.mask_strategy
 
 
-def _label_problem(candidate: Candidate, labels: LabelSet, kind: str) -> str | None:
+def _label_problems(candidate: Candidate, labels: LabelSet, kind: str) -> dict[str, str]:
+    problems = {}
     for name in candidate.labels:
         try:
             label = labels.find(name)
         except LabelError as error:
-            return str(error)
+            problems[name] = str(error)
+            continue
         if not label.takes(kind):
-            return f"label '{label.name}' takes {label.type}s, not {kind}s; change its type in CVAT or the label map"
-    return None
+            problems[name] = (
+                f"label '{label.name}' takes {label.type}s, not {kind}s; change its type in CVAT or the label map"
+            )
+    return problems
 
 
 def _frames_by_record(
@@ -189,8 +243,8 @@ def _frames_by_record(
     return {f.record_id: f for f in frames if ordinals is None or f.ordinal in ordinals}
 
 
-def _result(run: Run, plan: _Plan, target: Target, ledger: Ledger, push_id: str) -> UploadResult:
-    wanted = {c.record_id: c for c in plan.fresh} | {f.record_id: None for f in plan.known}
+def _result(run: Run, plan: _Plan, ledger: Ledger, push_id: str) -> UploadResult:
+    wanted = {c.record_id for c in plan.fresh} | {f.record_id for f in plan.known}
     tasks = {t.ordinal: t for t in ledger.tasks_of_push(push_id) if t.state == "done"}
     frames = [f for f in ledger.frames_of_push(push_id) if f.record_id in wanted and f.ordinal in tasks]
     pushed = tuple(
@@ -200,37 +254,39 @@ def _result(run: Run, plan: _Plan, target: Target, ledger: Ledger, push_id: str)
     )
     return UploadResult(
         run_id=run.run_id,
-        total_records=plan.batch.total,
+        total_records=plan.total,
         uploaded_annotations=sum(f.units for f in frames),
-        skipped=plan.skipped,
-        failed=plan.failed,
+        skipped=plan.tally.skipped,
+        failed=plan.tally.failed,
         task_id=pushed[0].task_id if pushed else None,
         task_url=pushed[0].task_url if pushed else None,
         shapes=sum(f.shapes or 0 for f in frames),
         negatives=sum(1 for f in frames if not f.shapes),
         already_there=sum(f.units for f in plan.known),
+        left_alone=plan.tally.left_alone,
         tasks=pushed,
-        items=plan.items,
+        items=tuple(plan.tally.items),
         push_id=push_id,
         project_id=plan.key.project_id,
         organization_slug=plan.key.organization,
     )
 
 
-def _planned(run: Run, plan: _Plan, target: Target) -> UploadResult:
+def _planned(run: Run, plan: _Plan) -> UploadResult:
     return UploadResult(
         run_id=run.run_id,
-        total_records=plan.batch.total,
+        total_records=plan.total,
         uploaded_annotations=sum(c.units for c in plan.fresh) + sum(f.units for f in plan.known),
-        skipped=plan.skipped,
-        failed=plan.failed,
+        skipped=plan.tally.skipped,
+        failed=plan.tally.failed,
         task_id=None,
         task_url=None,
         shapes=0,
         negatives=0,
         already_there=sum(f.units for f in plan.known),
+        left_alone=plan.tally.left_alone,
         tasks=(),
-        items=plan.items,
+        items=tuple(plan.tally.items),
         push_id=None,
         project_id=plan.key.project_id,
         organization_slug=plan.key.organization,

@@ -1,0 +1,91 @@
+"""One sandbox for all tests of a session, and a user's folder for each."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import agir_cvtoolkit.cvat.session
+from agir_cvtoolkit.sandbox import Sandbox, SandboxOptions
+
+from ..sandbox.plain import Plain
+from .workspace import Workspace
+
+
+class FastClock:
+    """The real time, in which all waiting is short."""
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(min(seconds / 50, 0.01))
+
+
+@pytest.fixture(scope="session")
+def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    root = tmp_path_factory.mktemp("sandbox")
+    with Sandbox(SandboxOptions(root, anonymous_limit=1_000_000)) as running:
+        yield running
+
+
+@pytest.fixture
+def sandbox(_server: Sandbox) -> Iterator[Sandbox]:
+    """The server, with nothing on it and no faults."""
+    client = Plain(_server.url)
+    client.log_in()
+    for kind in ("tasks", "projects", "organizations"):
+        for item in client("GET", f"/api/{kind}?page_size=500").json["results"]:
+            assert client("DELETE", f"/api/{kind}/{item['id']}").status == 204
+    client.close()
+    _server.faults.replace(())
+    _server.forget_requests()
+    yield _server
+    _server.faults.replace(())
+
+
+@pytest.fixture
+def empty(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    """A user's folder without pictures."""
+    for name in list(os.environ):
+        if name.startswith("CVAT_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(agir_cvtoolkit.cvat.session, "SystemClock", FastClock)
+    plain = Plain(sandbox.url)
+    plain.log_in()
+    workspace = Workspace(tmp_path, sandbox, plain)
+    workspace.keys()
+    workspace.conf("train", TRAIN)
+    workspace.conf("preprocess", PREPROCESS)
+    yield workspace
+    plain.close()
+
+
+@pytest.fixture
+def workspace(empty: Workspace) -> Workspace:
+    """A user's folder with three pictures of two plants each, in a SemiF database."""
+    empty.fill()
+    return empty
+
+
+@pytest.fixture
+def predicted(workspace: Workspace) -> Workspace:
+    """The same, queried and predicted."""
+    workspace.predicted()
+    return workspace
+
+
+TRAIN = {
+    "max_epochs": 1,
+    "batch_size": 4,
+    "device": "cpu",
+    "num_workers": 0,
+    "use_data_augmentation": False,
+    "model": {"encoder_weights": None},
+}
+PREPROCESS = {"size": {"height": 64, "width": 64}}
