@@ -6,6 +6,7 @@ are those of CVAT: row-major inside a box whose right and bottom are inclusive, 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -96,11 +97,15 @@ def check_runs(runs: Runs, size: tuple[int, int]) -> None:
         raise MaskError(f"mask runs sum to {total}, its box {runs.box} holds {area} pixels")
 
 
-def components(mask: Bitmap) -> list[NDArray[np.bool_]]:
-    """Split a mask into its 8-connected parts, each of the mask's own shape, largest first."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(_as_uint8(mask), connectivity=8)
-    order = sorted(range(1, count), key=lambda i: (-int(stats[i, cv2.CC_STAT_AREA]), i))
-    return [labels == i for i in order]
+def encode_parts(mask: Bitmap) -> Iterator[Runs]:
+    """Encode the 8-connected parts of a mask one by one, largest first."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(_as_uint8(mask), connectivity=8)
+    boxes = [tuple(int(v) for v in row[:4]) for row in stats]
+    for part in sorted(range(1, len(boxes)), key=lambda i: (-int(stats[i, cv2.CC_STAT_AREA]), i)):
+        left, top, width, height = boxes[part]
+        runs = encode(labels[top : top + height, left : left + width] == part)
+        if runs is not None:
+            yield Runs(runs.lengths, (left, top, left + width - 1, top + height - 1))
 
 
 def _as_uint8(mask: Bitmap) -> NDArray[np.uint8]:
@@ -108,4 +113,4 @@ def _as_uint8(mask: Bitmap) -> NDArray[np.uint8]:
         raise MaskError(f"a mask has two dimensions, this one has {mask.ndim}")
     if mask.dtype == np.bool_:
         return mask.view(np.uint8)
-    return (mask != 0).view(np.uint8)
+    return np.not_equal(mask, 0).view(np.uint8)

@@ -51,7 +51,7 @@ def regions(mask: Bitmap, tolerance: float = 0.0) -> list[Region]:
     outers: dict[int, Ring] = {}
     holes: dict[int, list[Ring]] = {}
     for corners, part in _traced(binary, np.asarray(labels)):
-        ring = _simplified(corners, tolerance) + (left, upper)
+        ring = _simplified(corners, tolerance) + np.array([left, upper], dtype=np.float64)
         if _signed_area(corners) > 0:
             outers[part] = ring
         else:
@@ -168,9 +168,10 @@ def _signed_area(ring: Ring) -> float:
 def _simplified(ring: Ring, tolerance: float) -> Ring:
     if tolerance <= 0 or len(ring) <= 4:
         return ring
-    kept = np.asarray(cv2.approxPolyDP(ring.astype(np.float32).reshape(-1, 1, 2), tolerance, True))
-    kept = kept.reshape(-1, 2).astype(np.float64)
-    return kept if len(kept) >= 3 else ring
+    kept: Ring = np.asarray(
+        cv2.approxPolyDP(ring.astype(np.float32).reshape(-1, 1, 2), tolerance, True), dtype=np.float64
+    )
+    return kept.reshape(-1, 2) if len(kept) >= 3 else ring
 
 
 def _nearest(ring: Ring, hole: Ring) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
@@ -18,17 +18,9 @@ class Bar(Protocol):
 class Progress(Protocol):
     """Where stages report how far they are."""
 
-    def bar(self, description: str, total: int) -> BarContext:
+    def bar(self, description: str, total: int) -> AbstractContextManager[Bar]:
         """Open a bar of `total` steps, closed at the end of the ``with`` block."""
         ...
-
-
-class BarContext(Protocol):
-    """The ``with`` block of one bar."""
-
-    def __enter__(self) -> Bar: ...
-
-    def __exit__(self, *exc: object) -> bool | None: ...
 
 
 class _SilentBar:
@@ -39,7 +31,7 @@ class _SilentBar:
 class Silent:
     """A `Progress` that shows nothing; the default of every Python function."""
 
-    def bar(self, description: str, total: int) -> BarContext:
+    def bar(self, description: str, total: int) -> AbstractContextManager[Bar]:
         """Open a bar that nobody sees."""
         return _silent()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,7 +34,7 @@ from agir_cvtoolkit.errors import (
     RemoteError,
     ServerFaultError,
 )
-from agir_cvtoolkit.progress import BarContext, Silent
+from agir_cvtoolkit.progress import Bar, Silent
 from agir_cvtoolkit.sandbox import Fault, Sandbox
 
 pytestmark = pytest.mark.integration
@@ -218,7 +219,7 @@ def test_too_large_for_the_server_is_said_and_leaves_no_task(
 
 def test_ctrl_c_leaves_no_task(session: CvatSession, project_id: int, pictures: Pictures) -> None:
     class Interrupting(Silent):
-        def bar(self, description: str, total: int) -> BarContext:
+        def bar(self, description: str, total: int) -> AbstractContextManager[Bar]:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

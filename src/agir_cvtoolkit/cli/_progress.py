@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TextIO
 
-from ..progress import Bar, BarContext, Progress, Silent
+from ..progress import Bar, Progress, Silent
 
 
 def progress_on(stream: TextIO, *, hidden: bool) -> Progress:
@@ -16,7 +16,7 @@ def progress_on(stream: TextIO, *, hidden: bool) -> Progress:
 
 
 class _Terminal:
-    def bar(self, description: str, total: int) -> BarContext:
+    def bar(self, description: str, total: int) -> AbstractContextManager[Bar]:
         return _bar(description, total)
 
 

@@ -31,7 +31,7 @@ class CvatUpload(Group):
     polygon_tolerance: float = Field(default=1.0, ge=0)
     per_component: bool = False
     source: UploadSource = UploadSource()
-    label_map: dict[str, str | dict[int, str]] = Field(default_factory=lambda: {"_default": "weed"})
+    label_map: dict[str, str | dict[int, str]] = {"_default": "weed"}
     images_per_task: int = Field(default=200, ge=1)
     segment_size: int | None = Field(default=None, ge=1)
     chunk_size: int | None = Field(default=None, ge=1)

@@ -41,7 +41,7 @@ class DemoPictures:
 
     def true_mask(self, image_id: str) -> NDArray[np.bool_]:
         """Return the ground truth of a picture, bool of shape (height, width)."""
-        return load_mask(self.truth[image_id]) != 0
+        return np.not_equal(load_mask(self.truth[image_id]), 0)
 
 
 def drawn_pictures(folder: Path, count: int, seed: int) -> DemoPictures:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agir_cvtoolkit.agreement import iou
-from agir_cvtoolkit.masks import components
+from agir_cvtoolkit.masks import decode, encode_parts
 
 BoolMask = NDArray[np.bool_]
 BoxCorners = tuple[float, float, float, float]
@@ -73,7 +73,8 @@ def correct_masks(proposals: Sequence[BoolMask], truth: BoolMask, tolerance: int
         return MaskCorrection((), tuple(parts), _difference(before, wanted))
     shares = [np.zeros_like(truth) for _ in proposals]
     added = []
-    for part in components(wanted):
+    for runs in encode_parts(wanted):
+        part = decode(runs, (wanted.shape[1], wanted.shape[0]))
         touching = [i for i, proposal in enumerate(proposals) if (proposal & part).any()]
         if not touching:
             added.append(part)

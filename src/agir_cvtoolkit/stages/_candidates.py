@@ -166,10 +166,8 @@ def mask_shapes(
                 ring = outlines.bridged(region)
                 shapes.append(Polygon(label=label, points=tuple((float(x), float(y)) for x, y in ring)))
             continue
-        for piece in masks.components(part) if upload.per_component else [part]:
-            runs = masks.encode(piece)
-            if runs is not None:
-                shapes.append(Mask(label=label, runs=runs.lengths, box=runs.box))
+        pieces = masks.encode_parts(part) if upload.per_component else iter([masks.encode(part)])
+        shapes.extend(Mask(label=label, runs=p.lengths, box=p.box) for p in pieces if p is not None)
     return tuple(shapes)
 
 

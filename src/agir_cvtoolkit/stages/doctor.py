@@ -81,7 +81,7 @@ def _databases(settings: Settings) -> Iterator[Check]:
 
         def count(path: str = database.db_path, table: str = database.table, name: str = name) -> str:
             with Database(Path(path), f"db.{name}.db_path") as opened:
-                return f"{path}, table {table} with {len(opened.source(table, _IDS).columns)} columns"
+                return f"{path}, table {table} with {len(opened.source(table, _IDS).kinds)} columns"
 
         yield _tried(f"database {name}", count)
 
@@ -132,7 +132,7 @@ def _server(settings: Settings) -> tuple[list[Check], bool]:
     except AgirError as error:
         return [*checks, Check("server", "failed", str(error))], isinstance(error, RemoteError)
     session = target.session
-    checks.append(Check("server", "ok", f"CVAT {session.capabilities.version_text} at {session.url}"))
+    checks.append(Check("server", "ok", f"CVAT {session.capabilities.text} at {session.url}"))
     if target.project is not None and target.labels is not None:
         labels = ", ".join(target.labels.names) or "none"
         checks.append(Check("project", "ok", f"{target.project.id} '{target.project.name}', labels: {labels}"))

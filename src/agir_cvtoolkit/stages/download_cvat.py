@@ -105,9 +105,14 @@ def download_cvat(call: Call = Call()) -> DownloadResult:
         session = target.session
         with Ledger.open(settings.io.ledger_url, settings.io.out_root) as ledger:
             task_ids = _asked_tasks(run, settings, ledger, session)
-            query = {"project_id": download.project_id} if task_ids is None else {"task_ids": task_ids}
-            all_jobs = find_jobs(session, required_status=None, **query)  # type: ignore[arg-type]
-            jobs = _far_enough(all_jobs, session, settings, query)
+            project_id = download.project_id if task_ids is None else None
+            all_jobs = find_jobs(session, project_id=project_id, task_ids=task_ids, required_status=None)
+            status = download.required_status
+            jobs = (
+                find_jobs(session, project_id=project_id, task_ids=task_ids, required_status=status)
+                if status is not None
+                else all_jobs
+            )
             by_task: dict[int, list[JobInfo]] = defaultdict(list)
             for job in jobs:
                 by_task[job.task_id].append(job)
@@ -152,16 +157,6 @@ def _asked_tasks(run: Run, settings: Settings, ledger: Ledger, session: CvatSess
     if not there:
         raise NotFoundError(f"all tasks that run {run.run_id} pushed were deleted on {session.url}", "Push again under another cvat_upload.task_name.")
     return there
-
-
-def _far_enough(
-    jobs: Sequence[JobInfo], session: CvatSession, settings: Settings, query: Mapping[str, object]
-) -> list[JobInfo]:
-    status = settings.cvat_download.required_status
-    if status is None:
-        return list(jobs)
-    wanted = find_jobs(session, required_status=status, **query)  # type: ignore[arg-type]
-    return list(wanted)
 
 
 def _pull_task(
