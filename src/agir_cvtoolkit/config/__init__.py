@@ -2,7 +2,7 @@
 
 from ._base import Group
 from ._compose import load_settings, settings_keys
-from ._credentials import Credentials, describe_credentials, load_credentials
+from ._credentials import describe_credentials, load_credentials
 from ._cvat import CvatDownload, CvatUpload, UploadSource
 from ._inference import SegInference
 from ._query import Data, Db
@@ -15,7 +15,6 @@ __all__ = [
     "COMMAND_LINE",
     "PACKAGED",
     "RETIRED",
-    "Credentials",
     "CvatDownload",
     "CvatUpload",
     "Data",

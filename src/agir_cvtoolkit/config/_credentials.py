@@ -6,12 +6,12 @@ import logging
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from ..credentials import Credentials
 from ..errors import ConfigError, did_you_mean
 
 _log = logging.getLogger(__name__)
@@ -23,22 +23,6 @@ _VARIABLES = {
     "password": ("CVAT_PASSWORD",),
 }
 _SAMPLE = "cvat: {url: https://app.cvat.ai, username: ..., password: ...}"
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """How to reach a CVAT server: an access token, or user name and password. Secrets do not show in its repr.
-
-    Attributes:
-        url: of the server, without a slash at the end.
-        origin: where the credentials come from, for messages.
-    """
-
-    url: str
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    access_token: str | None = field(default=None, repr=False)
-    origin: str = ""
 
 
 def load_credentials(keys_file: Path, environment: Mapping[str, str] | None = None) -> Credentials:
@@ -66,13 +50,10 @@ def load_credentials(keys_file: Path, environment: Mapping[str, str] | None = No
     next_step = f"Write {keys_file} with: {_SAMPLE} - or set CVAT_URL and CVAT_ACCESS_TOKEN."
     if not url:
         raise ConfigError("no CVAT server is configured", next_step)
-    if not url.startswith(("http://", "https://")):
-        raise ConfigError(f"CVAT url '{url}' must start with http:// or https://", f"Correct it in {keys_file}.")
     if not token and not (username and password):
         raise ConfigError(f"no credentials for {url}", next_step)
-    if token:
-        return Credentials(url.rstrip("/"), access_token=token, origin=origin)
-    return Credentials(url.rstrip("/"), username=username, password=password, origin=origin)
+    secret = {"access_token": token} if token else {"username": username, "password": password}
+    return Credentials(Credentials(url).base_url, **secret, origin=origin)
 
 
 def describe_credentials(keys_file: Path, environment: Mapping[str, str] | None = None) -> list[tuple[str, str, str]]:

@@ -18,7 +18,7 @@ from .annotations import (
 from .background import wait_for_request
 from .capabilities import Capabilities
 from .clock import Clock, SystemClock
-from .credentials import Credentials
+from agir_cvtoolkit.credentials import Credentials
 from .export import IMAGES_FORMAT, export_dataset, read_job_by_export
 from .frames import FrameEntry, FrameMap, check_frames, read_frame_map
 from .jobs import STAGES, STATES, JobInfo, find_jobs, get_job, set_job, split_status

@@ -11,7 +11,7 @@ import orjson
 
 from agir_cvtoolkit.errors import AuthenticationError, ConfigError, ServerFaultError
 
-from .credentials import Credentials
+from agir_cvtoolkit.credentials import Credentials
 from .failures import error_text, is_page
 from .transport import Response
 

@@ -14,7 +14,7 @@ from agir_cvtoolkit.errors import RemoteError, ServerFaultError
 
 from .capabilities import Capabilities
 from .clock import Clock, SystemClock
-from .credentials import Credentials
+from agir_cvtoolkit.credentials import Credentials
 from .failures import error_text, is_page, refusal
 from .line import ACCEPT, Line
 from .retry import RetryPolicy

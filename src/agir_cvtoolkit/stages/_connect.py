@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..config import Settings, load_credentials
-from ..cvat import UNSET, Credentials, CvatSession, LabelSet, ProjectInfo, find_project, read_labels
+from ..cvat import UNSET, CvatSession, LabelSet, ProjectInfo, find_project, read_labels
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,7 @@ def connect(settings: Settings, group: str, project_id: int | None) -> Target:
         NotFoundError: the project or organization does not exist or is hidden from this account.
         RemoteError: the server cannot be reached or does not let this account in.
     """
-    known = load_credentials(settings.io.keys_file)
-    credentials = Credentials(known.url, known.username, known.password, known.access_token)
+    credentials = load_credentials(settings.io.keys_file)
     slug = getattr(settings, group).organization_slug
     given = slug is not None or settings.is_explicit(f"{group}.organization_slug")
     session = CvatSession.open(credentials, slug if given else UNSET)

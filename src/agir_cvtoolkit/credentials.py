@@ -16,12 +16,14 @@ class Credentials:
         url: such as ``https://app.cvat.ai``; ``host`` alone is read as ``https://host``.
         username, password: for servers without personal access tokens.
         access_token: a personal access token (CVAT 2.48 or newer); wins over the password.
+        origin: where they come from, for messages.
     """
 
     url: str
     username: str | None = None
     password: str | None = None
     access_token: str | None = None
+    origin: str = ""
 
     def __repr__(self) -> str:
         shown = [f"url={self.base_url!r}", f"username={self.username!r}"]
