@@ -1,0 +1,81 @@
+"""All benchmarks, one after the other, with one summary."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from . import mask_encoding, memory, startup, task_creation
+from ._table import Benchmark, Row, parser, show
+
+QUICK = {
+    "startup": ["--rounds", "3"],
+    "mask_encoding": ["--count", "4", "--rounds", "1"],
+    "task_creation": ["--rounds", "3"],
+    "memory": ["--counts", "20", "60", "--no-torch"],
+}
+"""Options of a short run: the same gates on less work, so noise weighs more."""
+
+
+def run(data: Path | None = None, *, quick: bool = False) -> dict[str, list[Row]]:
+    """Run all benchmarks and print each table as soon as it is there.
+
+    Args:
+        data: folder with field masks in ``masks/``; None draws them.
+        quick: do less, for a first look.
+    """
+    found: dict[str, list[Row]] = {}
+    for name, title, options, measure in _all(data, quick=quick):
+        started = time.perf_counter()
+        found[name] = list(measure(options))
+        show(f"{title}  [{time.perf_counter() - started:.0f} s]", found[name])
+    return found
+
+
+def _all(data: Path | None, *, quick: bool) -> list[tuple[str, str, argparse.Namespace, Benchmark]]:
+    masks = ["--masks", str(data)] if data is not None else []
+    less = QUICK if quick else {name: [] for name in QUICK}
+    return [
+        ("startup", startup.TITLE, startup.options_of(less["startup"]), startup.measure),
+        (
+            "mask_encoding",
+            mask_encoding.TITLE,
+            mask_encoding.options_of([*masks, *less["mask_encoding"]]),
+            mask_encoding.measure,
+        ),
+        (
+            "task_creation",
+            task_creation.TITLE,
+            task_creation.options_of(less["task_creation"]),
+            task_creation.measure,
+        ),
+        ("memory", memory.TITLE, memory.options_of(less["memory"]), memory.measure),
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run all, print the summary, and return 1 when a gate is missed."""
+    made = parser(__doc__ or "")
+    made.add_argument(
+        "--data", type=Path, default=None, metavar="DIR", help="folder with masks/ of real pictures"
+    )
+    made.add_argument("--quick", action="store_true", help="less work, more noise")
+    options = made.parse_args(arguments)
+    found = run(options.data, quick=options.quick)
+    gates = [row for rows in found.values() for row in rows if row.ok is not None]
+    show("Summary", gates)
+    missed = [row for row in gates if not row.ok]
+    print(f"\n{len(gates) - len(missed)} of {len(gates)} gates hold")
+    if options.json_file is not None:
+        content = {name: [asdict(row) for row in rows] for name, rows in found.items()}
+        options.json_file.write_text(json.dumps(content, indent=2) + "\n")
+    return int(bool(missed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
