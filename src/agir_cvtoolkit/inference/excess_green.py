@@ -26,7 +26,6 @@ _SHADE = 30.0  # added to r + g + b: colour of near-black pixels is sensor noise
 _FLOOR = 0.07  # below this even a clear second mode is no plant but soil of another tint
 _CEILING = 0.25  # above this Otsu splits one plant from another, in pictures that are full of leaves
 _STEEPEST = 80.0
-_WEIGHTS = np.array([[-1.0, 2.0, -1.0], [1.0, 1.0, 1.0]], dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -71,11 +70,17 @@ def excess_green(rgb: RGB, sigma: float) -> NDArray[np.float32]:
         rgb: uint8 of shape (height, width, 3).
         sigma: of the Gaussian blur, in pixels; 0 for none.
     """
-    sums = cv2.transform(rgb.astype(np.float32), _WEIGHTS)
+    red, green, blue = cv2.split(rgb)
+    # Sums of bytes are exact in 32-bit floats, and planes are blurred faster than interleaved channels.
+    total = cv2.add(cv2.add(red, green, dtype=cv2.CV_16S), blue, dtype=cv2.CV_32F)
+    excess: NDArray[np.float32] = green.astype(np.float32) * np.float32(3) - total
     if sigma > 0:
-        sums = cv2.GaussianBlur(sums, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
-    ratio: NDArray[np.float32] = sums[..., 0] / (sums[..., 1] + np.float32(_SHADE))
-    return ratio
+        total = cv2.GaussianBlur(total, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
+        excess = np.asarray(
+            cv2.GaussianBlur(excess, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101), dtype=np.float32
+        )
+    excess /= total + np.float32(_SHADE)
+    return excess
 
 
 def split_histogram(counts: NDArray[np.float64]) -> Split:
