@@ -108,6 +108,12 @@ def encode_parts(mask: Bitmap) -> Iterator[Runs]:
             yield Runs(runs.lengths, (left, top, left + width - 1, top + height - 1))
 
 
+def values_in(mask: NDArray[np.uint8]) -> tuple[int, ...]:
+    """Return the values other than 0 that occur in a mask of class ids, ascending."""
+    counts = cv2.calcHist([np.ascontiguousarray(mask)], [0], None, [256], [0, 256])
+    return tuple(int(value) for value in np.flatnonzero(counts) if value)
+
+
 def _as_uint8(mask: Bitmap) -> NDArray[np.uint8]:
     if mask.ndim != 2:
         raise MaskError(f"a mask has two dimensions, this one has {mask.ndim}")

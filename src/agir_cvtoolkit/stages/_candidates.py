@@ -118,7 +118,7 @@ def _segmentation(
         raise MaskError(f"mask {entry.mask_path} is missing", "Run infer-seg again.")
     size = (entry.width, entry.height)
     mask = load_mask(mask_path, size)
-    present = [value for value in np.flatnonzero(np.bincount(mask.reshape(-1), minlength=256)).tolist() if value]
+    present = masks.values_in(mask)
     if rules.is_multiclass(present) and present:
         labels = {value: rules.classes[value] for value in present}
     else:
