@@ -34,16 +34,20 @@ class Shell:
     verbose: bool
     quiet: bool
 
-    def run(self, stage: Callable[[Call], R], show: Callable[[R], None]) -> None:
+    def run(self, stage: Callable[[Call], R], show: Callable[[R], None], *, configured: bool = True) -> None:
         """Call a stage, print what it returns and leave with its exit code.
 
         Args:
-            stage: takes the `Call`; returns a dataclass.
+            stage: imports and calls the stage with the `Call`; returns a dataclass.
             show: prints the result for people; not called under ``--json``.
+            configured: the configuration is checked before the stage, and with it all that is heavy, is imported.
         """
         self._log_to_stderr()
         try:
-            result = stage(self._call())
+            call = self._call()
+            if configured:
+                call.settings()
+            result = stage(call)
         except AgirError as error:
             self._fail(error, error.exit_code)
         except KeyboardInterrupt:

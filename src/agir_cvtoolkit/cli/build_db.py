@@ -10,6 +10,7 @@ import click
 from ._shell import Shell, common, echo_items
 
 if TYPE_CHECKING:
+    from ..stages import Call
     from ..stages.build_db import BuildResult
 
 
@@ -29,9 +30,12 @@ def command(
     agir-cvtoolkit build-db pictures/ semif.db --csv pictures/records.csv
     agir-cvtoolkit query -o db.semif.db_path=semif.db --limit 10
     """
-    from ..stages.build_db import build_db
+    def stage(call: Call) -> BuildResult:
+        from ..stages.build_db import build_db
 
-    shell.run(lambda call: build_db(folder, csv_path, db_path, table, force=force, call=call), _show)
+        return build_db(folder, csv_path, db_path, table, force=force, call=call)
+
+    shell.run(stage, _show)
 
 
 def _show(result: BuildResult) -> None:

@@ -54,7 +54,7 @@ def command(
             tell=lambda line: click.echo(line, err=True) if not shell.quiet else None,
         )
 
-    shell.run(run, _show)
+    shell.run(run, _show, configured=False)
 
 
 def _show(result: DemoResult | _Plan) -> None:

@@ -9,6 +9,7 @@ import click
 from ._shell import Shell, common
 
 if TYPE_CHECKING:
+    from ..stages import Call
     from ..stages.doctor import Diagnosis
 
 
@@ -16,9 +17,12 @@ if TYPE_CHECKING:
 @common
 def command(shell: Shell) -> None:
     """Check configuration, credentials, server, databases, optional parts and GPU."""
-    from ..stages.doctor import doctor
+    def stage(call: Call) -> Diagnosis:
+        from ..stages.doctor import doctor
 
-    shell.run(doctor, _show)
+        return doctor(call)
+
+    shell.run(stage, _show)
 
 
 def _show(result: Diagnosis) -> None:

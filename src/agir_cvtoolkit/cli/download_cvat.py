@@ -9,6 +9,7 @@ import click
 from ._shell import Shell, common, echo_items
 
 if TYPE_CHECKING:
+    from ..stages import Call
     from ..stages.download_cvat import DownloadResult
 
 
@@ -21,9 +22,12 @@ def command(shell: Shell) -> None:
     agir-cvtoolkit download-cvat
     agir-cvtoolkit download-cvat -o cvat_download.project_id=12345 -o cvat_download.required_status=completed
     """
-    from ..stages.download_cvat import download_cvat
+    def stage(call: Call) -> DownloadResult:
+        from ..stages.download_cvat import download_cvat
 
-    shell.run(download_cvat, _show)
+        return download_cvat(call)
+
+    shell.run(stage, _show)
 
 
 def _show(result: DownloadResult) -> None:

@@ -9,6 +9,7 @@ import click
 from ._shell import Shell, common, echo_items
 
 if TYPE_CHECKING:
+    from ..stages import Call
     from ..stages.infer_seg import InferResult
 
 
@@ -21,9 +22,12 @@ def command(shell: Shell) -> None:
     agir-cvtoolkit infer-seg
     agir-cvtoolkit infer-seg -o seg_inference.model.ckpt_path=outputs/runs/current/model/best.pth
     """
-    from ..stages.infer_seg import infer_seg
+    def stage(call: Call) -> InferResult:
+        from ..stages.infer_seg import infer_seg
 
-    shell.run(infer_seg, _show)
+        return infer_seg(call)
+
+    shell.run(stage, _show)
 
 
 def _show(result: InferResult) -> None:

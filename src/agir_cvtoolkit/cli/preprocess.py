@@ -9,6 +9,7 @@ import click
 from ._shell import Shell, common, echo_items
 
 if TYPE_CHECKING:
+    from ..stages import Call
     from ..stages.preprocess import PreprocessResult
 
 
@@ -21,9 +22,12 @@ def command(shell: Shell) -> None:
     agir-cvtoolkit preprocess
     agir-cvtoolkit preprocess -o preprocess.size.height=1024 -o preprocess.size.width=1024
     """
-    from ..stages.preprocess import preprocess
+    def stage(call: Call) -> PreprocessResult:
+        from ..stages.preprocess import preprocess
 
-    shell.run(preprocess, _show)
+        return preprocess(call)
+
+    shell.run(stage, _show)
 
 
 def _show(result: PreprocessResult) -> None:

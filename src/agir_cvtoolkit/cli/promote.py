@@ -10,6 +10,7 @@ import click
 from ._shell import Shell, common
 
 if TYPE_CHECKING:
+    from ..stages import Call
     from ..stages.promote import PromoteResult
 
 
@@ -23,9 +24,12 @@ def command(shell: Shell, *, checkpoint: Path | None) -> None:
     agir-cvtoolkit promote
     agir-cvtoolkit infer-seg -o seg_inference.model.predictor=champion
     """
-    from ..stages.promote import promote
+    def stage(call: Call) -> PromoteResult:
+        from ..stages.promote import promote
 
-    shell.run(lambda call: promote(checkpoint, call), _show)
+        return promote(checkpoint, call)
+
+    shell.run(stage, _show)
 
 
 def _show(result: PromoteResult) -> None:

@@ -9,6 +9,7 @@ import click
 from ._shell import Shell, common
 
 if TYPE_CHECKING:
+    from ..stages import Call
     from ..stages.query import QueryResult
 
 
@@ -47,10 +48,10 @@ def command(  # noqa: D103 - click shows the docstring of the body
     agir-cvtoolkit query --db semif --filters "state=NC" --limit 100
     agir-cvtoolkit query --sample "stratified:by=category_common_name,per_group=50"
     """
-    from ..stages.query import query
+    def stage(call: Call) -> QueryResult:
+        from ..stages.query import query
 
-    shell.run(
-        lambda call: query(
+        return query(
             db=db.lower(),
             filters=filters,
             projection=projection,
@@ -61,9 +62,9 @@ def command(  # noqa: D103 - click shows the docstring of the body
             preview=preview,
             sample=sample,
             call=call,
-        ),
-        _show,
-    )
+        )
+
+    shell.run(stage, _show)
 
 
 def _show(result: QueryResult) -> None:

@@ -33,4 +33,4 @@ def command(shell: Shell, *, root: Path, host: str, port: int, username: str, pa
             serve(options, lambda url: click.echo(f"{url}  (user {username}; Ctrl-C stops)"))
         return options
 
-    shell.run(run, lambda _: None)
+    shell.run(run, lambda _: None, configured=False)

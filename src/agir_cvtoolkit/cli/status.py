@@ -9,6 +9,7 @@ import click
 from ._shell import Shell, common
 
 if TYPE_CHECKING:
+    from ..stages import Call
     from ..stages.status import Status
 
 
@@ -16,9 +17,12 @@ if TYPE_CHECKING:
 @common
 def command(shell: Shell) -> None:
     """Show where the current run, the pushed tasks and the models stand, and what comes next."""
-    from ..stages.status import status
+    def stage(call: Call) -> Status:
+        from ..stages.status import status
 
-    shell.run(status, _show)
+        return status(call)
+
+    shell.run(stage, _show)
 
 
 def _show(result: Status) -> None:

@@ -9,6 +9,7 @@ import click
 from ._shell import Shell, common, echo_items
 
 if TYPE_CHECKING:
+    from ..stages import Call
     from ..stages.train import TrainStageResult
 
 
@@ -21,9 +22,12 @@ def command(shell: Shell) -> None:
     agir-cvtoolkit train
     agir-cvtoolkit train -o train.max_epochs=20 -o train.batch_size=4
     """
-    from ..stages.train import train
+    def stage(call: Call) -> TrainStageResult:
+        from ..stages.train import train
 
-    shell.run(train, _show)
+        return train(call)
+
+    shell.run(stage, _show)
 
 
 def _show(result: TrainStageResult) -> None:

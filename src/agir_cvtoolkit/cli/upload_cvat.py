@@ -9,6 +9,7 @@ import click
 from ._shell import Shell, common, echo_items
 
 if TYPE_CHECKING:
+    from ..stages import Call
     from ..stages.upload_cvat import UploadResult
 
 
@@ -22,9 +23,12 @@ def command(shell: Shell) -> None:
     agir-cvtoolkit upload-cvat -o cvat_upload.task_name="Round1_Barley"
     agir-cvtoolkit upload-cvat -o cvat_upload.source.type=detections
     """
-    from ..stages.upload_cvat import upload_cvat
+    def stage(call: Call) -> UploadResult:
+        from ..stages.upload_cvat import upload_cvat
 
-    shell.run(upload_cvat, _show)
+        return upload_cvat(call)
+
+    shell.run(stage, _show)
 
 
 def _show(result: UploadResult) -> None:

@@ -9,6 +9,7 @@ import click
 from ._shell import Shell, common
 
 if TYPE_CHECKING:
+    from ..stages import Call
     from ..stages.why import Life
 
 
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
 @common
 def command(shell: Shell, *, record: str) -> None:
     """Tell the whole life of RECORD: predicted, pushed, pulled."""
-    from ..stages.why import why
+    def stage(call: Call) -> Life:
+        from ..stages.why import why
 
-    shell.run(lambda call: why(record, call), _show)
+        return why(record, call)
+
+    shell.run(stage, _show)
 
 
 def _show(result: Life) -> None:

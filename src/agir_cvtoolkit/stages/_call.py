@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,16 +34,19 @@ class Call:
     dry_run: bool = False
     command_line: tuple[str, ...] = ()
     progress: Progress = field(default_factory=Silent, compare=False)
+    _composed: list[Settings] = field(default_factory=list, init=False, compare=False, repr=False)
 
     def settings(self) -> Settings:
-        """Compose and validate the configuration.
+        """Compose and validate the configuration, once per call.
 
         Raises:
             ConfigError: an unknown key, a wrong type or an impossible value.
         """
-        from ..config import load_settings
+        if not self._composed:
+            from ..config import load_settings
 
-        return load_settings(self.overrides, self.config)
+            self._composed.append(load_settings(self.overrides, self.config))
+        return self._composed[0]
 
     def open_run(self, settings: Settings) -> Run:
         """Open the run that this call works on.
@@ -53,6 +57,21 @@ class Call:
         from ..runs import open_run
 
         return open_run(Path(settings.io.out_root), self.run)
+
+    @contextmanager
+    def work(self, run: Run, stage: str) -> Iterator[None]:
+        """Hold a stage of a run and write its log; a dry run does neither.
+
+        Raises:
+            UsageError: another process is at it.
+        """
+        if self.dry_run:
+            yield
+            return
+        from ._log import stage_log
+
+        with run.lock(stage), stage_log(run, stage):
+            yield
 
     def record_config(self, run: Run, stage: str, settings: Settings, groups: Mapping[str, object]) -> None:
         """Write ``cfg.<stage>.yaml`` for the groups that a stage used, without secrets."""

@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,11 @@ class PulledFrame:
     job_id: int
     shapes: int
     mask: str | None
+
+    @property
+    def picture_name(self) -> str:
+        """Name of its picture where that is fetched; a server's own name may hold folders."""
+        return file_stem(self.record_id) + PurePosixPath(self.file_name).suffix
 
 
 @dataclass(frozen=True)

@@ -41,12 +41,13 @@ class ConfigWritten:
     dry_run: bool
 
 
-def show_config(call: Call = Call()) -> ConfigShown:
+def show_config(call: Call | None = None) -> ConfigShown:
     """Return every setting with its origin.
 
     Raises:
         ConfigError: the configuration is wrong.
     """
+    call = call or Call()
     settings = call.settings()
     shown = tuple(
         SettingShown(key, redacted(_text(value)), settings.origins.get(key, PACKAGED))
@@ -56,8 +57,9 @@ def show_config(call: Call = Call()) -> ConfigShown:
     return ConfigShown(shown, credentials)
 
 
-def init_config(folder: Path = Path("conf"), call: Call = Call()) -> ConfigWritten:
+def init_config(folder: Path = Path("conf"), call: Call | None = None) -> ConfigWritten:
     """Copy the packaged YAML files to a folder to edit; files that are there stay as they are."""
+    call = call or Call()
     written, kept = [], []
     for relative, source in _packaged():
         target = folder / relative

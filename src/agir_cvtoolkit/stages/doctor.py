@@ -45,12 +45,13 @@ class Diagnosis:
         return 3 if self.server_failed else 2
 
 
-def doctor(call: Call = Call()) -> Diagnosis:
+def doctor(call: Call | None = None) -> Diagnosis:
     """Check everything that the loop stands on; nothing is changed.
 
     Raises:
         ConfigError: the configuration is wrong.
     """
+    call = call or Call()
     settings = call.settings()
     checks = [Check("agir-cvtoolkit", "ok", f"{__version__} on Python {platform.python_version()}, {sys.platform}")]
     checks += _disk(settings)

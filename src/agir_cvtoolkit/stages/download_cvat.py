@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -18,6 +18,7 @@ from ..cvat import (
     download_originals,
     find_jobs,
     get_task,
+    normal_name,
     read_frame_map,
     read_job,
     read_labels,
@@ -87,7 +88,7 @@ class DownloadResult:
         return 1 if self.items else 0
 
 
-def download_cvat(call: Call = Call()) -> DownloadResult:
+def download_cvat(call: Call | None = None) -> DownloadResult:
     """Read finished jobs and decode their masks into ``cvat_downloads/`` of the run.
 
     Without ids the tasks that the run pushed are taken. A job that has not changed since it was read is left alone.
@@ -97,10 +98,11 @@ def download_cvat(call: Call = Call()) -> DownloadResult:
         NotFoundError: a project or task does not exist.
         RemoteError: the server fails; what was stored until then is kept and not read again.
     """
+    call = call or Call()
     settings = call.settings()
     run = call.open_run(settings)
     download = settings.cvat_download
-    with run.lock(STAGE):
+    with call.work(run, STAGE):
         target = connect(settings, "cvat_download", download.project_id)
         session = target.session
         with Ledger.open(settings.io.ledger_url, settings.io.out_root) as ledger:
@@ -168,6 +170,7 @@ def _pull_task(
     kept = {frame.frame: frame for frame in old.frames} if old else {}
     frame_map = read_frame_map(session, task_id)
     pushed = _pushed_frames(ledger, session, task_id)
+    named = _named_values(run, settings)
     labels = read_labels(session, task_id=task_id)
     items: list[Item] = []
     frames: dict[int, PulledFrame] = {}
@@ -182,7 +185,7 @@ def _pull_task(
             continue
         annotations = read_job(session, job.id, labels)
         read += 1
-        own = _store_job(run, folder, job, annotations, frame_map, pushed, items)
+        own = _store_job(run, folder, job, annotations, frame_map, pushed, named, items)
         frames |= own
         pull = Pull(
             server=session.url,
@@ -222,19 +225,21 @@ def _store_job(
     annotations: JobAnnotations,
     frame_map: FrameMap,
     pushed: Mapping[str, PushedFrame],
+    named: Mapping[str, int],
     items: list[Item],
 ) -> dict[int, PulledFrame]:
+    record_ids = _record_ids(frame_map, pushed)
     for skipped in annotations.skipped:
-        name = _record_id(frame_map, pushed, skipped.frame)
+        name = record_ids.get(skipped.frame, f"frame {skipped.frame}")
         items.append(Item(name, "skipped", f"{skipped.kind} on frame {skipped.frame} of job {job.id}: {skipped.reason}"))
     write_shapes(folder, job.id, annotations.shapes)
-    class_ids = extend_classes(run, _area_labels(annotations), _known_ids(run, annotations, frame_map, pushed))
+    class_ids = extend_classes(run, _area_labels(annotations), _known_ids(run, annotations, record_ids, named))
     frames: dict[int, PulledFrame] = {}
     for entry in frame_map.entries:
         if entry.frame not in job.frames or entry.frame in frame_map.deleted_frames:
             continue
         shapes = annotations.shapes.get(entry.frame, ())
-        record_id = _record_id(frame_map, pushed, entry.frame)
+        record_id = record_ids[entry.frame]
         sent = pushed.get(entry.name)
         try:
             mask = write_mask(folder, file_stem(record_id), shapes, (entry.width, entry.height), class_ids)
@@ -255,11 +260,15 @@ def _store_job(
     return frames
 
 
-def _record_id(frame_map: FrameMap, pushed: Mapping[str, PushedFrame], frame: int) -> str:
-    entry = frame_map.by_frame.get(frame)
-    if entry is None:
-        return f"frame {frame}"
-    return pushed[entry.name].record_id if entry.name in pushed else PurePosixPath(entry.name).stem
+def _record_ids(frame_map: FrameMap, pushed: Mapping[str, PushedFrame]) -> dict[int, str]:
+    """Return the record of each frame; in a task of others it is the file's name, as short as it is unique."""
+    stems = Counter(PurePosixPath(entry.name).stem for entry in frame_map.entries)
+    found = {}
+    for entry in frame_map.entries:
+        stem = PurePosixPath(entry.name).stem
+        own = stem if stems[stem] == 1 else entry.name
+        found[entry.frame] = pushed[entry.name].record_id if entry.name in pushed else own
+    return found
 
 
 def _area_labels(annotations: JobAnnotations) -> set[str]:
@@ -267,7 +276,7 @@ def _area_labels(annotations: JobAnnotations) -> set[str]:
 
 
 def _known_ids(
-    run: Run, annotations: JobAnnotations, frame_map: FrameMap, pushed: Mapping[str, PushedFrame]
+    run: Run, annotations: JobAnnotations, record_ids: Mapping[int, str], named: Mapping[str, int]
 ) -> dict[str, set[int]]:
     entries: dict[str, ManifestEntry] = {}
     with suppress(NoRunError):
@@ -275,12 +284,22 @@ def _known_ids(
 
     def pairs() -> Iterable[tuple[str, int]]:
         for frame, shapes in annotations.shapes.items():
-            entry = entries.get(_record_id(frame_map, pushed, frame))
-            for label in {shape.label for shape in shapes}:
-                if entry is not None:
+            entry = entries.get(record_ids.get(frame, ""))
+            labels = {shape.label for shape in shapes}
+            for label in labels:
+                if normal_name(label) in named:
+                    yield label, named[normal_name(label)]
+                elif entry is not None and len(labels) == 1:
                     yield label, entry.class_id
 
     return ids_by_label(pairs())
+
+
+def _named_values(run: Run, settings: Settings) -> dict[str, int]:
+    """Return the mask values that the label map names, else the model that predicted."""
+    configured = settings.cvat_upload.label_map.get("_class")
+    names = configured if isinstance(configured, dict) else run.read_metrics("infer-seg").get("classes", {})
+    return {normal_name(str(name)): int(value) for value, name in names.items()}
 
 
 def _fetch_originals(run: Run, settings: Settings, session: CvatSession, task: PulledTask) -> list[Item]:
@@ -288,8 +307,10 @@ def _fetch_originals(run: Run, settings: Settings, session: CvatSession, task: P
     always = settings.cvat_download.include_images
     wanted = []
     for frame in task.frames:
-        path = task.folder / "images" / frame.file_name
-        if not path.is_file() and (always or find_original(run, frame.record_id, frame.sha256) is None):
+        path = task.folder / "images" / frame.picture_name
+        if not path.is_file() and (
+            always or find_original(run, frame.record_id, frame.sha256, task.folder) is None
+        ):
             wanted.append((frame.frame, path))
     failed = download_originals(session, task.task_id, wanted)
     names = {frame.frame: frame.record_id for frame in task.frames}

@@ -43,7 +43,7 @@ def infer_seg(call: Call | None = None) -> InferResult:
     predictor = open_predictor(settings.seg_inference, _champion(settings))
     if call.dry_run:
         return plan(run, records, predictor)
-    with run.lock(STAGE):
+    with call.work(run, STAGE):
         call.record_config(run, STAGE, settings, settings.dump("seg_inference", "io", "db", "project"))
         result = predict_records(run, records, predictor, settings.seg_inference, call.progress)
         _tell_ledger(run, settings)

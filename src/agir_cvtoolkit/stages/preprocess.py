@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..config import Settings
 from ..errors import NoRunError
+from ..pictures import sha256_of
 from ..records import Item, ManifestEntry
 from ..runs import Run
 from ..training.pairs import DatasetClass, Pair, pairs_from_folders
@@ -52,7 +53,7 @@ class PreprocessResult:
         return 1 if self.items else 0
 
 
-def preprocess(call: Call = Call()) -> PreprocessResult:
+def preprocess(call: Call | None = None) -> PreprocessResult:
     """Make the data set of a run from originals and pulled masks; what is there already is kept.
 
     Of a record that came back in several tasks the newest task counts.
@@ -61,6 +62,7 @@ def preprocess(call: Call = Call()) -> PreprocessResult:
         NoRunError: nothing was downloaded.
         DataError: no usable pair.
     """
+    call = call or Call()
     settings = call.settings()
     run = call.open_run(settings)
     pairs, items, tasks = _pairs(run, settings)
@@ -71,7 +73,7 @@ def preprocess(call: Call = Call()) -> PreprocessResult:
         return PreprocessResult(
             run.run_id, dataset_dir, len(pairs), tasks, 0, 0, 0, names, (), (), "", "", tuple(items), dry_run=True
         )
-    with run.lock(STAGE):
+    with call.work(run, STAGE):
         call.record_config(run, STAGE, settings, settings.dump("preprocess", "io"))
         prepared = prepare(
             pairs,
@@ -133,23 +135,27 @@ def _pulled_pairs(
     items: dict[str, Item] = {}
     for task in tasks:
         for frame in task.frames:
-            if frame.mask is None:
-                items[frame.record_id] = Item(frame.record_id, "skipped", "came back without masks or polygons")
-                continue
-            image = find_original(run, frame.record_id, frame.sha256)
-            if image is None:
-                items[frame.record_id] = Item(frame.record_id, "failed", f"its original is not in run {run.run_id}")
-                continue
+            image = find_original(run, frame.record_id, frame.sha256, task.folder)
             entry = entries.get(frame.record_id)
-            pairs[frame.record_id] = Pair(
-                record_id=frame.record_id,
+            sha256 = frame.sha256 or (sha256_of(image) if image else "")
+            # A picture of somebody else's task may share no more than its name with a record.
+            own = frame.sha256 is not None or (entry is not None and entry.sha256 == sha256)
+            record_id = frame.record_id if own else f"{task.task_id}_{frame.record_id}"
+            if frame.mask is None:
+                items[record_id] = Item(record_id, "skipped", "came back without masks or polygons")
+                continue
+            if image is None:
+                items[record_id] = Item(record_id, "failed", f"its original is not in run {run.run_id}")
+                continue
+            pairs[record_id] = Pair(
+                record_id=record_id,
                 image_path=image,
                 mask_path=task.folder / frame.mask,
-                group=_group_of(frame.record_id, entry),
-                common_name=entry.common_name if entry else None,
-                sha256=frame.sha256 or "",
+                group=_group_of(record_id, entry) if own else sha256,
+                common_name=entry.common_name if own and entry else None,
+                sha256=sha256,
             )
-            items.pop(frame.record_id, None)
+            items.pop(record_id, None)
     return list(pairs.values()), [item for record_id, item in items.items() if record_id not in pairs]
 
 

@@ -22,7 +22,7 @@ class PromoteResult:
     dry_run: bool
 
 
-def promote(checkpoint: Path | None = None, call: Call = Call()) -> PromoteResult:
+def promote(checkpoint: Path | None = None, call: Call | None = None) -> PromoteResult:
     """Make a checkpoint the champion: ``seg_inference.model.predictor=champion`` then uses it.
 
     Args:
@@ -32,6 +32,7 @@ def promote(checkpoint: Path | None = None, call: Call = Call()) -> PromoteResul
         NoRunError: the run has no trained model.
         CheckpointError: the file is no checkpoint of ours.
     """
+    call = call or Call()
     settings = call.settings()
     run_id = None
     if checkpoint is None:

@@ -65,8 +65,9 @@ _COMMANDS = {
 }
 
 
-def status(call: Call = Call()) -> Status:
+def status(call: Call | None = None) -> Status:
     """Read where the runs, the pushes and the models stand; nothing is changed and no server is asked."""
+    call = call or Call()
     settings = call.settings()
     out_root = settings.io.out_root
     known = list_runs(out_root)

@@ -53,7 +53,7 @@ class TrainStageResult:
         return 1 if self.items else 0
 
 
-def train(call: Call = Call()) -> TrainStageResult:
+def train(call: Call | None = None) -> TrainStageResult:
     """Train a model on the run's data set, preprocessing first.
 
     The same data set and settings are not trained twice; a training that was killed is continued.
@@ -63,13 +63,14 @@ def train(call: Call = Call()) -> TrainStageResult:
         MissingExtraError: torch or Lightning is not installed.
         DataError: the data set cannot be trained on.
     """
+    call = call or Call()
     settings = call.settings()
     run = call.open_run(settings)
     items = _preprocessed(run, settings, call)
     if call.dry_run:
         return _planned(run, settings, items)
     dataset = open_dataset(run.path("dataset"))
-    with run.lock(STAGE):
+    with call.work(run, STAGE):
         configured = settings.train.model_dump(mode="json", exclude={"num_workers"})
         stage_pass = run.begin(STAGE, fingerprint(dataset.fingerprint, configured), OUTPUTS)
         call.record_config(run, STAGE, settings, settings.dump("train", "preprocess", "io"))

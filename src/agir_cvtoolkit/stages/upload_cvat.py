@@ -99,7 +99,7 @@ class _Tally:
     left_alone: int = 0
 
 
-def upload_cvat(call: Call = Call()) -> UploadResult:
+def upload_cvat(call: Call | None = None) -> UploadResult:
     """Make CVAT tasks of the run's records, with their masks or boxes as pre-annotations.
 
     Called again with the same batch it changes nothing on the server. Records that are new join in a further task;
@@ -112,16 +112,17 @@ def upload_cvat(call: Call = Call()) -> UploadResult:
         NotFoundError: the project or organization does not exist.
         RemoteError: the server fails or refuses; a half-made task is removed.
     """
+    call = call or Call()
     settings = call.settings()
     run = call.open_run(settings)
     upload = settings.cvat_upload
-    with run.lock(STAGE):
+    with call.work(run, STAGE):
         batch = _batch(run, settings)
         if not batch.total:
             raise UsageError(f"run {run.run_id} has no records to upload", "Widen the query, then run infer-seg.")
         target = connect(settings, "cvat_upload", upload.project_id)
         key = _key(run, settings, target)
-        with Ledger.open(settings.io.ledger_url, settings.io.out_root) as ledger, _alone(settings, key):
+        with Ledger.open(settings.io.ledger_url, settings.io.out_root) as ledger, _alone(call, settings, key):
             plan = _plan(key, settings, batch, target, ledger)
             if call.dry_run:
                 return _planned(run, plan)
@@ -141,11 +142,13 @@ def upload_cvat(call: Call = Call()) -> UploadResult:
 
 
 @contextmanager
-def _alone(settings: Settings, key: PushKey) -> Iterator[None]:
+def _alone(call: Call, settings: Settings, key: PushKey) -> Iterator[None]:
     """Hold a push, which two runs may share by its name."""
     with ExitStack() as stack:
         try:
-            stack.enter_context(Run(key.name, Path(settings.io.out_root)).lock(f"push-{key.push_id}"))
+            if not call.dry_run:
+                named = Run(key.name, Path(settings.io.out_root))
+                stack.enter_context(named.lock(f"push-{key.push_id}"))
         except UsageError as error:
             raise UsageError(
                 f"another upload-cvat is pushing '{key.name}'",

@@ -17,12 +17,13 @@ class Life:
     events: tuple[Event, ...]
 
 
-def why(record_id: str, call: Call = Call()) -> Life:
+def why(record_id: str, call: Call | None = None) -> Life:
     """Read the life of a record out of the ledger.
 
     Raises:
         UsageError: nothing is known of it.
     """
+    call = call or Call()
     settings = call.settings()
     with Ledger.open(settings.io.ledger_url, settings.io.out_root) as ledger:
         events = ledger.events_of_record(record_id)
