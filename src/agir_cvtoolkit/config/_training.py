@@ -81,6 +81,7 @@ class Preprocess(Group):
     """Settings of ``preprocess``; every key is described in ``conf/preprocess/default.yaml``."""
 
     source: PreprocessSource = PreprocessSource()
+    classes: Literal["binary", "labels"] = "binary"
     scale: float = Field(default=1.0, gt=0.0, le=1.0)
     max_side: int | None = Field(default=None, ge=32)
     size: TileSize = TileSize()

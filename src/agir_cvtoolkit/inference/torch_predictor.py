@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ..errors import ConfigError, UsageError
-from ..models.card import ModelCard
-from ..models.libraries import require_torch
+from agir_cvtoolkit.errors import ConfigError, UsageError
+from agir_cvtoolkit.models.card import ModelCard
+from agir_cvtoolkit.models.libraries import require_torch
+
 from .predictor import RGB, Probabilities
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ _GPU_PIXELS = 4 * 1024 * 1024
 class TorchPredictor:
     """Predicts tiles with a checkpoint of this package.
 
-    A tile's result does not depend, to the last bit, on the batch that it comes in: on a CPU tiles are computed one
-    by one (which is the faster way there too), on a GPU in groups of one fixed size.
+    A tile's result does not depend, to the last bit, on the batch that it comes in: on a CPU tiles are
+    computed one by one (which is the faster way there too), on a GPU in groups of one fixed size.
     """
 
     def __init__(self, network: torch.nn.Module, card: ModelCard, device: torch.device) -> None:
@@ -31,7 +32,8 @@ class TorchPredictor:
 
         self.card = card
         self._device = device
-        self._network = network.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        placed: torch.nn.Module = network.eval().to(device)
+        self._network = placed.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._mean = torch.tensor(card.normalization.mean, device=device).reshape(1, 3, 1, 1)
         self._std = torch.tensor(card.normalization.std, device=device).reshape(1, 3, 1, 1)
 
@@ -56,7 +58,7 @@ class TorchPredictor:
         return True
 
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Return width and height at which a picture of `size` should be predicted: the scale of the training."""
+        """Return width and height at which a picture of `size` should be predicted: the training's scale."""
         factor = self.card.trained_on.scale
         longest = max(size) * factor
         limit = self.card.trained_on.max_side
@@ -95,7 +97,9 @@ class TorchPredictor:
     def _probabilities(self, tiles: RGB) -> Probabilities:
         import torch
 
-        pixels = torch.from_numpy(np.ascontiguousarray(tiles)).to(self._device).permute(0, 3, 1, 2)
+        pixels = (
+            torch.from_numpy(np.require(tiles, requirements=["C", "W"])).to(self._device).permute(0, 3, 1, 2)
+        )
         values = (pixels.float() - self._mean) / self._std
         logits = self._network(values.contiguous(memory_format=torch.channels_last))
         probabilities: Probabilities = torch.softmax(logits, dim=1).cpu().numpy()
@@ -115,7 +119,7 @@ def open_torch(path: Path, device: str = "auto") -> TorchPredictor:
         MissingExtraError: torch is not installed.
     """
     require_torch("Prediction with a trained model")
-    from ..models.checkpoint import load_checkpoint
+    from agir_cvtoolkit.models.checkpoint import load_checkpoint
 
     network, card = load_checkpoint(path)
     return TorchPredictor(network, card, _device(device))

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckpointError
+from agir_cvtoolkit.errors import CheckpointError
 
 CARD_NAME = "card.json"
 

@@ -7,17 +7,18 @@ A file is what ``torch.save`` makes of ``{"format", "format_version", "card", "s
 from __future__ import annotations
 
 import hashlib
-import pickle
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import CheckpointError, ConfigError
-from ..runs import atomic_path, write_json
+from agir_cvtoolkit.errors import CheckpointError, ConfigError
+from agir_cvtoolkit.runs import atomic_path, write_json
+
 from .card import CARD_NAME, ModelCard
 from .foreign import describe_foreign
+from .plain import load_plain
 from .registry import build
 
 FORMAT = "agir-cvtoolkit/segmentation"
@@ -105,22 +106,8 @@ def _read(path: Path) -> dict[str, object]:
             "Set seg_inference.model.ckpt_path to a trained model, such as outputs/runs/<run>/model/best.pth",
         )
     try:
-        content: object = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        OSError,
-        ValueError,
-        KeyError,
-        AttributeError,
-        TypeError,
-        IndexError,
-        AssertionError,
-        ImportError,
-        OverflowError,
-        MemoryError,
-    ) as error:
+        content = load_plain(path)
+    except ValueError as error:
         raise _refused(path, None) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise _refused(path, content)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import ConfigError, MissingExtraError, did_you_mean
+from agir_cvtoolkit.errors import ConfigError, MissingExtraError, did_you_mean
 
 
 class LiteEncoder(nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import MissingExtraError
+from agir_cvtoolkit.errors import MissingExtraError
 
 
 def require_torch(feature: str) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from torch import nn
 
-from ..errors import ConfigError, did_you_mean
+from agir_cvtoolkit.errors import ConfigError, did_you_mean
+
 from .card import ArchSpec
 from .encoders import build_encoder
 from .unet import UNet

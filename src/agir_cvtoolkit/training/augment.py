@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config._training import Augmentation
+from agir_cvtoolkit.config._training import Augmentation
 
 Image = NDArray[np.uint8]
 Labels = NDArray[np.uint8]

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from ..config._training import Augmentation, Train
-from ..errors import DataError
-from ..pictures import load_mask, load_rgb
+from agir_cvtoolkit.config._training import Augmentation, Train
+from agir_cvtoolkit.errors import DataError
+from agir_cvtoolkit.pictures import load_mask, load_rgb
+
 from .augment import augment
 from .dataset import PreparedDataset
 

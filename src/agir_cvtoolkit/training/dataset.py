@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError
-from ..runs import read_json_object
+from agir_cvtoolkit.errors import DataError
+from agir_cvtoolkit.runs import read_json_object
+
 from .pairs import DatasetClass
 
 CLASSES, SPLITS, STATS = "classes.json", "splits.json", "stats.json"
+TRAINED = "dataset_classes"
+"""Key in ``classes.json`` of the classes that tiles have; ``classes`` there are the labels as pulled."""
 _AGAIN = "Make it again: agir-cvtoolkit preprocess"
 
 
@@ -82,7 +85,9 @@ def read_classes(root: Path) -> tuple[DatasetClass, ...]:
     """
     try:
         content = read_json_object(root / CLASSES)
-        return tuple(DatasetClass(int(c["id"]), str(c["name"])) for c in content["classes"])
+        return tuple(
+            DatasetClass(int(c["id"]), str(c["name"])) for c in content.get(TRAINED, content["classes"])
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{root / CLASSES} is missing or damaged", _AGAIN) from error
 
@@ -91,7 +96,9 @@ def _from_json(root: Path, classes: Any, splits: Any, stats: Any) -> PreparedDat
     return PreparedDataset(
         root=root,
         fingerprint=str(stats["fingerprint"]),
-        classes=tuple(DatasetClass(int(c["id"]), str(c["name"])) for c in classes["classes"]),
+        classes=tuple(
+            DatasetClass(int(c["id"]), str(c["name"])) for c in classes.get(TRAINED, classes["classes"])
+        ),
         splits={side: tuple(str(n) for n in splits[side]) for side in ("train", "val", "test")},
         pictures=int(stats["pictures"]),
         tile_size=(int(stats["tile_size"][0]), int(stats["tile_size"][1])),

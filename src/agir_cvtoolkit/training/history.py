@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from ..runs import write_text
+from agir_cvtoolkit.runs import write_text
 
 
 @dataclass(frozen=True)

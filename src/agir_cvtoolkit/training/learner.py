@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -13,14 +14,16 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the usual name
 
-from ..config._training import Train
-from ..errors import DataError
-from ..models.card import PixelNorm
-from ..models.encoders import LiteEncoder
+from agir_cvtoolkit.config._training import Train
+from agir_cvtoolkit.errors import DataError
+from agir_cvtoolkit.models.card import PixelNorm
+from agir_cvtoolkit.models.encoders import LiteEncoder
+
 from .history import Epoch
 from .scores import Scores, scores_of
 
 _STATE = "agir_cvtoolkit"
+_START, _END = 0.04, 1e-4
 
 
 class SegmentationLearner(LightningModule):
@@ -138,7 +141,7 @@ class SegmentationLearner(LightningModule):
         self._hold_norms()
 
     def _hold_norms(self) -> None:
-        # Statistics of a few tiles are worse than ImageNet's; only an encoder without any has to find its own.
+        # Statistics of a few tiles are worse than ImageNet's; only an encoder without any must find its own.
         encoder = self._encoder
         pretrained = self.settings.model.encoder_weights is not None
         if isinstance(encoder, LiteEncoder) and (pretrained or self.settings.model.encoder_freeze):
@@ -148,7 +151,7 @@ class SegmentationLearner(LightningModule):
     # --- optimizer and state ------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> Any:
-        """AdamW (Loshchilov & Hutter 2019) under one cycle (Smith & Topin 2018), slower for the encoder."""
+        """AdamW (Loshchilov & Hutter 2019), one cycle (Smith & Topin 2018), slower for the encoder."""
         wanted = self.settings.optimizer
         encoder = list(self._encoder.parameters())
         inside = {id(p) for p in encoder}
@@ -158,7 +161,7 @@ class SegmentationLearner(LightningModule):
             [{"params": rest, "lr": rates[0]}, {"params": encoder, "lr": rates[1]}],
             weight_decay=wanted.weight_decay,
         )
-        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=self._steps, pct_start=0.25)
+        cycle = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step, self._steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -202,6 +205,15 @@ def segmentation_loss(logits: Tensor, labels: Tensor, dice_weight: float) -> Ten
     both = probabilities.sum(dim=(0, 2, 3)) + wanted[:, 1:].sum(dim=(0, 2, 3))
     dice = (1 - (2 * hits + 1) / (both + 1)).mean()
     return (1 - dice_weight) * entropy + dice_weight * dice
+
+
+def one_cycle(step: int, steps: int) -> float:
+    """Return the factor on the highest learning rate: up for a quarter of the way, then down, by cosines."""
+    top = max(1, steps // 4)
+    if step < top:
+        return _START + (1 - _START) * (1 - math.cos(math.pi * step / top)) / 2
+    done = min(1.0, (step - top) / max(1, steps - top))
+    return max(_END, (1 + math.cos(math.pi * done)) / 2)
 
 
 class _Counts:

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import DataError
-from ..records import Item
+from agir_cvtoolkit.errors import DataError
+from agir_cvtoolkit.records import Item
 
 _PICTURES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"}
 _MASKS = {".png", ".tif", ".tiff", ".bmp"}
@@ -58,7 +58,7 @@ def pairs_from_folders(images: Path, masks: Path) -> tuple[list[Pair], list[Item
     Raises:
         DataError: a folder does not exist or the first one holds no pictures.
     """
-    from ..pictures import sha256_of
+    from agir_cvtoolkit.pictures import sha256_of
 
     for folder, key in ((images, "custom_images_dir"), (masks, "custom_masks_dir")):
         if not folder.is_dir():

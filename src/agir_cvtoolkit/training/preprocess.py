@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..config._training import Preprocess
-from ..errors import AgirError, DataError, MaskError
-from ..pictures import load_mask, load_rgb, sha256_of
-from ..progress import Progress, Silent
-from ..records import Item, file_stem
-from ..runs import atomic_path, discard, fingerprint, read_json_object, write_json
-from .dataset import CLASSES, SPLITS, STATS, PreparedDataset, open_dataset
+from agir_cvtoolkit.config._training import Preprocess
+from agir_cvtoolkit.errors import AgirError, DataError, MaskError
+from agir_cvtoolkit.pictures import load_mask, load_rgb, sha256_of
+from agir_cvtoolkit.progress import Progress, Silent
+from agir_cvtoolkit.records import Item, file_stem
+from agir_cvtoolkit.runs import atomic_path, discard, fingerprint, read_json_object, write_json
+
+from .dataset import CLASSES, SPLITS, STATS, TRAINED, PreparedDataset, open_dataset
 from .pairs import BINARY, DatasetClass, Pair
 from .splits import NAMES, split_groups
 from .tiling import cut, resized, scaled_size
@@ -249,7 +250,8 @@ def _describe(
     identity = fingerprint(sorted((r, d.fingerprint) for r, d in done.items()), content, listed)
     training = set(splits.groups["train"])
     mean, std = _statistics([done[p.record_id] for p in used if p.group in training])
-    write_json(root / CLASSES, {"classes": listed})
+    labels = read_json_object(root / CLASSES).get("classes", listed)
+    write_json(root / CLASSES, {"classes": labels, TRAINED: listed})
     write_json(root / SPLITS, content)
     stats = {
         "fingerprint": identity,

@@ -13,7 +13,8 @@ class Scores:
     """Scores of one split.
 
     Attributes:
-        iou, dice: means over the foreground classes that occur in labels or predictions; 1.0 where none occurs.
+        iou, dice: means over the foreground classes that occur in labels or predictions; 1.0 where
+            none occurs.
         iou_by_class, dice_by_class: per class, background included; None for a class that does not occur.
     """
 

@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config._training import Train
-from ..errors import CheckpointError, DataError
-from ..models.card import CARD_NAME, ArchSpec, ModelCard, read_card
-from ..models.libraries import require_lightning
-from ..progress import Progress, Silent
-from ..runs import discard, fingerprint, read_json_object, write_json
+from agir_cvtoolkit.config._training import Train
+from agir_cvtoolkit.errors import CheckpointError, DataError
+from agir_cvtoolkit.models.card import CARD_NAME, ArchSpec, ModelCard, read_card
+from agir_cvtoolkit.models.libraries import require_lightning
+from agir_cvtoolkit.progress import Progress, Silent
+from agir_cvtoolkit.runs import discard, fingerprint, read_json_object, write_json
+
 from .dataset import open_dataset
 from .history import Epoch
 
@@ -36,7 +37,7 @@ class TrainResult:
         best_val_iou, best_val_dice: means over the foreground classes, counted over all of val.
         history: epoch by epoch.
         stopped_early: ended by ``train.early_stop`` before ``train.max_epochs``.
-        state: ``trained``, ``continued`` after an earlier kill, or ``unchanged``: there was nothing left to do.
+        state: ``trained``, ``continued`` after an earlier kill, or ``unchanged``: nothing was left to do.
         warning: of the data set, or empty.
     """
 
@@ -56,7 +57,7 @@ class TrainResult:
 def fit(dataset_dir: Path, out_dir: Path, settings: Train, progress: Progress | None = None) -> TrainResult:
     """Train a network, or continue a training that was killed, or find that it is finished already.
 
-    The same data set, settings and device give the same weights, whether or not training was interrupted between.
+    The same data set, settings and device give the same weights, interrupted in between or not.
 
     Args:
         dataset_dir: made by `preprocess.prepare`.

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config._training import Preprocess
+from agir_cvtoolkit.config._training import Preprocess
 
 _WAYS = {
     "AREA": cv2.INTER_AREA,
@@ -51,7 +51,7 @@ def starts(side: int, tile: int, stride: int) -> list[int]:
 
 
 def scaled_size(size: tuple[int, int], settings: Preprocess) -> tuple[int, int]:
-    """Return width and height of a picture of `size` after ``preprocess.scale`` and ``preprocess.max_side``."""
+    """Return width and height of a picture of `size` after ``scale`` and ``max_side``."""
     factor = settings.scale
     longest = max(size) * factor
     if settings.max_side is not None and longest > settings.max_side:

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Checkpoint
 from torch.utils.data import DataLoader
 
-from .._version import __version__
-from ..config._training import Train
-from ..errors import ConfigError, InterruptedByUser, UsageError
-from ..models.card import CARD_NAME, ModelCard, PixelNorm, TrainedOn
-from ..models.checkpoint import load_checkpoint, save_checkpoint
-from ..models.registry import build
-from ..progress import Bar, Progress
-from ..runs import atomic_path, discard
+from agir_cvtoolkit._version import __version__
+from agir_cvtoolkit.config._training import Train
+from agir_cvtoolkit.errors import ConfigError, InterruptedByUser, UsageError
+from agir_cvtoolkit.models.card import CARD_NAME, ModelCard, PixelNorm, TrainedOn
+from agir_cvtoolkit.models.checkpoint import load_checkpoint, save_checkpoint
+from agir_cvtoolkit.models.plain import load_plain
+from agir_cvtoolkit.models.registry import build
+from agir_cvtoolkit.progress import Bar, Progress
+from agir_cvtoolkit.runs import atomic_path, discard
+
 from .batches import Batch, loader
 from .dataset import PreparedDataset
 from .history import Epoch, write_history
@@ -108,7 +108,8 @@ def _workers(on_gpu: bool) -> int:
 
 
 def _learner(dataset: PreparedDataset, settings: Train, batches: int, key: str) -> SegmentationLearner:
-    network = build(architecture(settings, len(dataset.classes))).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = build(architecture(settings, len(dataset.classes)))
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return SegmentationLearner(
         network, len(dataset.classes), PixelNorm(), settings, batches * settings.max_epochs, key
     )
@@ -173,8 +174,8 @@ def _continues(last: Path, key: str) -> bool:
     if not last.is_file():
         return False
     try:
-        content: Any = torch.load(last, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError):
+        content = load_plain(last)
+    except ValueError:
         return False
     return isinstance(content, dict) and fingerprint_in(content) == key
 

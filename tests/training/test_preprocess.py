@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from agir_cvtoolkit.config._training import Pad, Preprocess, Split, TileSize
+from agir_cvtoolkit.errors import DataError
+from agir_cvtoolkit.pictures import sha256_of
+from agir_cvtoolkit.training.dataset import open_dataset, read_classes
+from agir_cvtoolkit.training.pairs import DatasetClass, Pair, pairs_from_folders
+from agir_cvtoolkit.training.preprocess import prepare
+
+SETTINGS = Preprocess(size=TileSize(height=32, width=32), split=Split(train=0.5, val=0.25, test=0.25))
+
+
+def make_pair(
+    root: Path, name: str, size: tuple[int, int] = (70, 40), value: int = 7, group: str | None = None
+) -> Pair:
+    rng = np.random.default_rng(len(name) + size[0])
+    image = rng.integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
+    mask = np.zeros((size[1], size[0]), np.uint8)
+    mask[2:12, 3:20] = value
+    stem = name.replace("/", "_")
+    (root / "in").mkdir(exist_ok=True)
+    image_path, mask_path = root / "in" / f"{stem}.png", root / "in" / f"{stem}_mask.png"
+    Image.fromarray(image).save(image_path)
+    Image.fromarray(mask).save(mask_path)
+    return Pair(name, image_path, mask_path, group or name, "maize", sha256_of(image_path))
+
+
+def snapshot(root: Path) -> dict[str, tuple[bytes, int]]:
+    return {
+        str(p.relative_to(root)): (p.read_bytes(), p.stat().st_ino)
+        for p in sorted(root.rglob("*"))
+        if p.is_file() and p.name not in {"classes.json", "splits.json", "stats.json"}
+    }
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
+
+
+def test_a_data_set_is_made(tmp_path: Path) -> None:
+    pairs = [make_pair(tmp_path, f"r{i}", group=f"picture{i // 2}") for i in range(8)]
+    root = tmp_path / "dataset"
+    made = prepare(pairs, root, SETTINGS)
+    dataset = made.dataset
+    assert made.items == ()
+    assert made.written == 8
+    assert dataset.class_ids == (0, 255)
+    assert dataset.pictures == 4
+    assert read_classes(root) == (DatasetClass(0, "background"), DatasetClass(255, "plant"))
+    names = [n for side in dataset.splits.values() for n in side]
+    assert len(names) == len(set(names)) == 8 * 3 * 2
+    for name in names:
+        assert Image.open(dataset.image_path(name)).size == (32, 32)
+        mask = np.asarray(Image.open(dataset.mask_path(name)))
+        assert set(np.unique(mask).tolist()) <= {0, 255}
+    groups = json.loads((root / "splits.json").read_text())["groups"]
+    for side, found in groups.items():
+        records = {n.split("_x")[0] for n in dataset.splits[side]}
+        assert records == {p.record_id for p in pairs if p.group in found}
+
+
+def test_tiles_hold_the_pixels_of_the_picture(tmp_path: Path) -> None:
+    pair = make_pair(tmp_path, "r", (70, 40))
+    dataset = prepare([pair], tmp_path / "dataset", SETTINGS).dataset
+    image, mask = np.asarray(Image.open(pair.image_path)), np.asarray(Image.open(pair.mask_path))
+    for x, y in ((0, 0), (32, 0), (38, 8)):
+        tile = np.asarray(Image.open(dataset.image_path(f"r_x{x}_y{y}")))
+        assert (tile == image[y : y + 32, x : x + 32]).all()
+        labels = np.asarray(Image.open(dataset.mask_path(f"r_x{x}_y{y}")))
+        assert ((labels == 255) == (mask[y : y + 32, x : x + 32] > 0)).all()
+    assert "same pictures" in dataset.warning
+
+
+def test_statistics_are_those_of_the_training_pictures(tmp_path: Path) -> None:
+    pairs = [make_pair(tmp_path, f"r{i}", (50 + i, 40)) for i in range(4)]
+    made = prepare(pairs, tmp_path / "dataset", SETTINGS)
+    training = {n.split("_x")[0] for n in made.dataset.splits["train"]}
+    pixels = (
+        np.concatenate(
+            [np.asarray(Image.open(p.image_path)).reshape(-1, 3) for p in pairs if p.record_id in training]
+        )
+        / 255
+    )
+    assert made.dataset.rgb_mean == pytest.approx(pixels.mean(axis=0))
+    assert made.dataset.rgb_std == pytest.approx(pixels.std(axis=0))
+
+
+def test_a_second_call_changes_nothing(tmp_path: Path) -> None:
+    pairs = [make_pair(tmp_path, f"r{i}") for i in range(3)]
+    root = tmp_path / "dataset"
+    first = prepare(pairs, root, SETTINGS)
+    before, files = snapshot(root), contents(root)
+    again = prepare(list(reversed(pairs)), root, SETTINGS)
+    assert again.written == 0
+    assert again.dataset == first.dataset
+    assert snapshot(root) == before
+    assert contents(root) == files
+
+
+def test_a_killed_call_is_continued_to_the_same_end(tmp_path: Path) -> None:
+    pairs = [make_pair(tmp_path, f"r{i}") for i in range(4)]
+    prepare(pairs, tmp_path / "whole", SETTINGS)
+
+    class Kill:
+        def bar(self, _description: str, _total: int) -> Kill:
+            self.left = 2
+            return self
+
+        def __enter__(self) -> Kill:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            return None
+
+        def advance(self, _steps: int = 1) -> None:
+            self.left -= 1
+            if not self.left:
+                raise KeyboardInterrupt
+
+    root = tmp_path / "dataset"
+    with pytest.raises(KeyboardInterrupt):
+        prepare(pairs, root, SETTINGS, progress=Kill())
+    with pytest.raises(DataError, match="unfinished"):
+        open_dataset(root)
+    assert prepare(pairs, root, SETTINGS).written == 2
+    assert contents(root) == contents(tmp_path / "whole")
+
+
+def test_other_settings_and_fewer_records_leave_nothing_behind(tmp_path: Path) -> None:
+    pairs = [make_pair(tmp_path, f"r{i}") for i in range(4)]
+    root = tmp_path / "dataset"
+    first = prepare(pairs, root, SETTINGS)
+    larger = SETTINGS.model_copy(update={"size": TileSize(height=64, width=64)})
+    second = prepare(pairs[:3], root, larger)
+    prepare(pairs[:3], tmp_path / "fresh", larger)
+    assert contents(root) == contents(tmp_path / "fresh")
+    assert second.dataset.fingerprint != first.dataset.fingerprint
+
+
+def test_a_lost_or_changed_file_is_made_again(tmp_path: Path) -> None:
+    pairs = [make_pair(tmp_path, f"r{i}") for i in range(2)]
+    root = tmp_path / "dataset"
+    first = prepare(pairs, root, SETTINGS)
+    before = contents(root)
+    first.dataset.image_path(first.dataset.splits["train"][0]).unlink()
+    (root / ".state" / "r1.json").write_text("{")
+    assert prepare(pairs, root, SETTINGS).written == 2
+    assert contents(root) == before
+    Image.fromarray(np.full((40, 70), 1, np.uint8)).save(pairs[0].mask_path)
+    assert prepare(pairs, root, SETTINGS).dataset.fingerprint != first.dataset.fingerprint
+
+
+def test_what_fails_is_listed_and_the_rest_goes_on(tmp_path: Path) -> None:
+    good = [make_pair(tmp_path, f"r{i}") for i in range(2)]
+    lost = make_pair(tmp_path, "lost")
+    lost.mask_path.unlink()
+    other = make_pair(tmp_path, "other size")
+    Image.fromarray(np.zeros((40, 71), np.uint8)).save(other.mask_path)
+    torn = make_pair(tmp_path, "torn")
+    torn.image_path.write_bytes(torn.image_path.read_bytes()[:-900])
+    twice = replace(good[0])
+    made = prepare([*good, lost, other, torn, twice], tmp_path / "dataset", SETTINGS)
+    reasons = {item.record_id: item.reason for item in made.items}
+    assert all(item.outcome == "failed" for item in made.items)
+    assert "missing" in reasons["lost"]
+    assert "71x40" in reasons["other size"]
+    assert "damaged" in reasons["torn"]
+    assert "twice" in reasons["r0"]
+    assert made.dataset.pictures == 2
+    assert len(reasons) == 4
+
+
+def test_nothing_usable_names_the_first_reason(tmp_path: Path) -> None:
+    pair = make_pair(tmp_path, "r")
+    pair.mask_path.unlink()
+    with pytest.raises(DataError, match=r"no usable pair.*r: mask"):
+        prepare([pair], tmp_path / "dataset", SETTINGS)
+    with pytest.raises(DataError, match="no usable pair"):
+        prepare([], tmp_path / "dataset", SETTINGS)
+
+
+def test_class_ids_are_kept_and_strange_ones_refused(tmp_path: Path) -> None:
+    classes = (DatasetClass(0, "background"), DatasetClass(7, "maize"), DatasetClass(9, "barley"))
+    pairs = [make_pair(tmp_path, f"r{i}", value=v) for i, v in enumerate((7, 9, 8))]
+    made = prepare(pairs, tmp_path / "dataset", SETTINGS, classes=classes)
+    assert made.dataset.class_ids == (0, 7, 9)
+    assert [i.record_id for i in made.items] == ["r2"]
+    assert "8" in made.items[0].reason
+    values = {
+        v
+        for side in made.dataset.splits.values()
+        for n in side
+        for v in np.unique(np.asarray(Image.open(made.dataset.mask_path(n)))).tolist()
+    }
+    assert values == {0, 7, 9}
+    with pytest.raises(DataError, match="class ids"):
+        prepare(pairs, tmp_path / "dataset", SETTINGS, classes=classes[1:])
+
+
+def test_empty_data_are_left_out_when_asked(tmp_path: Path) -> None:
+    pairs = [make_pair(tmp_path, "r0"), make_pair(tmp_path, "empty", value=0)]
+    settings = SETTINGS.model_copy(update={"ignore_empty_data": True})
+    made = prepare(pairs, tmp_path / "dataset", settings)
+    assert [(i.record_id, i.outcome) for i in made.items] == [("empty", "skipped")]
+    assert set(made.dataset.splits["train"]) == {"r0_x0_y0", "r0_x0_y8"}
+
+
+def test_small_pictures_without_padding_are_listed(tmp_path: Path) -> None:
+    pairs = [make_pair(tmp_path, "r0"), make_pair(tmp_path, "small", (30, 30))]
+    made = prepare(pairs, tmp_path / "dataset", SETTINGS.model_copy(update={"pad": Pad(enabled=False)}))
+    assert [(i.record_id, i.outcome) for i in made.items] == [("small", "skipped")]
+
+
+def test_odd_ids_stay_inside_the_folder(tmp_path: Path) -> None:
+    pairs = [make_pair(tmp_path, name) for name in ("../up", "grün & %#", "a_x0_y0", "a")]
+    made = prepare(pairs, tmp_path / "dataset", SETTINGS)
+    assert made.items == ()
+    files = list((tmp_path / "dataset" / "images").iterdir())
+    assert len(files) == 4 * 6
+    assert not (tmp_path / "up_x0_y0.png").exists()
+
+
+def test_pictures_are_shrunk_with_their_masks(tmp_path: Path) -> None:
+    pair = make_pair(tmp_path, "r", (128, 64))
+    settings = SETTINGS.model_copy(update={"max_side": 64})
+    made = prepare([pair], tmp_path / "dataset", settings)
+    assert made.dataset.splits["train"] == ("r_x0_y0", "r_x32_y0")
+    assert made.dataset.max_side == 64
+    mask = np.asarray(Image.open(made.dataset.mask_path("r_x0_y0")))
+    assert 30 <= np.count_nonzero(mask) <= 55
+
+
+def test_pairs_come_from_two_folders(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    for name in ("a", "b"):
+        Image.new("RGB", (8, 8)).save(tmp_path / "images" / f"{name}.JPG", format="JPEG")
+    Image.new("L", (8, 8)).save(tmp_path / "masks" / "a.png")
+    pairs, items = pairs_from_folders(tmp_path / "images", tmp_path / "masks")
+    assert [p.record_id for p in pairs] == ["a"]
+    assert [i.record_id for i in items] == ["b"]
+    with pytest.raises(DataError, match="custom_masks_dir"):
+        pairs_from_folders(tmp_path / "images", tmp_path / "nowhere")
