@@ -44,7 +44,7 @@ def draw(seed: int, size: tuple[int, int] = SIZE, *, plants: bool = True) -> Plo
     """Draw a ring with a hole at the upper left and a leaf at the lower right, nowhere symmetric."""
     rng = np.random.default_rng(seed)
     width, height = size
-    rgb = rng.integers(70, 110, (height, width, 3)).astype(np.float64)
+    rgb = rng.integers(80, 100, (height, width, 3)).astype(np.float64)
     rgb *= (1.1, 0.9, 0.75)
     y, x = np.mgrid[:height, :width]
     truth = np.zeros((height, width), dtype=bool)

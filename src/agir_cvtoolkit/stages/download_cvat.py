@@ -15,12 +15,14 @@ from ..cvat import (
     FrameMap,
     JobAnnotations,
     JobInfo,
+    LabelSet,
     download_originals,
     find_jobs,
     get_task,
     normal_name,
     read_frame_map,
     read_job,
+    read_job_by_export,
     read_labels,
 )
 from ..errors import MaskError, NoRunError, NotFoundError, UsageError
@@ -34,6 +36,9 @@ from ._originals import find_original
 from ._pulled import FRAME_MAP, PulledFrame, PulledTask, folder_of, read_frame_map_file, write_frame_map, write_mask, write_shapes
 
 STAGE = "download-cvat"
+EXPORT_FROM_PIXELS = 12_000_000
+"""Mean size of a job's pictures from which it is read by the "CVAT for images 1.1" export."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -183,7 +188,7 @@ def _pull_task(
         if unchanged and stored and whole and not settings.cvat_download.overwrite_existing:
             frames |= stored
             continue
-        annotations = read_job(session, job.id, labels)
+        annotations = _read(session, job, labels, frame_map)
         read += 1
         own = _store_job(run, folder, job, annotations, frame_map, pushed, named, items)
         frames |= own
@@ -207,6 +212,14 @@ def _pull_task(
     write_frame_map(result)
     items += _fetch_originals(run, settings, session, result)
     return _summary(result, len(jobs), read, run), items
+
+
+def _read(session: CvatSession, job: JobInfo, labels: LabelSet, frame_map: FrameMap) -> JobAnnotations:
+    """Read a job; large masks come faster by the export, which carries the same bits."""
+    pixels = [e.width * e.height for e in frame_map.entries if e.frame in job.frames]
+    if pixels and sum(pixels) / len(pixels) >= EXPORT_FROM_PIXELS:
+        return read_job_by_export(session, job, labels=labels, frame_map=frame_map)
+    return read_job(session, job.id, labels)
 
 
 def _in_order(frames: Mapping[int, PulledFrame]) -> tuple[PulledFrame, ...]:
