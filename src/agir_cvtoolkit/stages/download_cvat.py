@@ -218,7 +218,7 @@ def _read(session: CvatSession, job: JobInfo, labels: LabelSet, frame_map: Frame
     """Read a job; large masks come faster by the export, which carries the same bits."""
     pixels = [e.width * e.height for e in frame_map.entries if e.frame in job.frames]
     if pixels and sum(pixels) / len(pixels) >= EXPORT_FROM_PIXELS:
-        return read_job_by_export(session, job, labels=labels, frame_map=frame_map)
+        return read_job_by_export(session, job, frame_map)
     return read_job(session, job.id, labels)
 
 
