@@ -1,0 +1,93 @@
+"""The documentation: every command line is parsed, every YAML block is composed, every link leads somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+
+from agir_cvtoolkit.cli import main
+from agir_cvtoolkit.cli._main import COMMANDS
+from agir_cvtoolkit.config import load_settings
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.M | re.S)
+
+
+def _blocks(kind: str) -> list[tuple[str, str]]:
+    return [
+        (page.name, content)
+        for page in PAGES
+        for found, content in _BLOCK.findall(page.read_text(encoding="utf-8"))
+        if found == kind
+    ]
+
+
+def _command_lines() -> list[tuple[str, str]]:
+    lines = []
+    for page, block in _blocks("bash"):
+        joined = block.replace("\\\n", " ")
+        lines += [(page, line) for line in joined.splitlines() if line.startswith("agir-cvtoolkit ")]
+    return lines
+
+
+def _parse(words: list[str]) -> click.Context:
+    command: click.Command = main
+    context = click.Context(main, info_name="agir-cvtoolkit")
+    while isinstance(command, click.Group):
+        name, found, words = command.resolve_command(context, words)
+        assert found is not None
+        command = found
+    return command.make_context(name, words, parent=context)
+
+
+@pytest.mark.parametrize(("page", "line"), _command_lines())
+def test_every_command_line_is_understood(page: str, line: str) -> None:
+    words = shlex.split(line, comments=True)[1:]
+    context = _parse(words)
+    load_settings(context.params.get("overrides", ()))
+
+
+def test_command_lines_are_found() -> None:
+    assert len(_command_lines()) > 40
+
+
+@pytest.mark.parametrize(("page", "block"), _blocks("yaml"))
+def test_every_yaml_block_is_a_configuration(
+    page: str, block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = re.match(r"# (\S+)", block)
+    if named and named.group(1).startswith("conf/"):
+        target = tmp_path / named.group(1)
+        target.parent.mkdir(parents=True)
+        target.write_text(block)
+        monkeypatch.chdir(tmp_path)
+        load_settings()
+    else:
+        assert set(yaml.safe_load(block)) == {"cvat"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_every_command_is_documented() -> None:
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    missing = [name for name in COMMANDS if f"agir-cvtoolkit {name}" not in text and name != "demo"]
+    assert not missing
+    assert "make demo" in text
+
+
+def test_readme_python_names_exist() -> None:
+    import agir_cvtoolkit
+
+    for _, block in _blocks("python"):
+        for name in re.findall(r"agir\.(\w+)\(", block):
+            assert name in agir_cvtoolkit.__all__
