@@ -9,7 +9,8 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from threading import Lock
+from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
 import urllib3
@@ -122,7 +123,7 @@ class Urllib3Transport:
 
     def __init__(self, connections: int = 8, ca_file: Path | None = None) -> None:
         self._connections = connections
-        self._context = _tls_context(ca_file)
+        self._ca_file = ca_file
         self._pools: dict[str, urllib3.PoolManager] = {}
 
     def send(
@@ -178,12 +179,32 @@ class Urllib3Transport:
     def _pool(self, url: str) -> urllib3.PoolManager:
         proxy = _proxy_for(url)
         if proxy not in self._pools:
-            options = {"maxsize": self._connections, "ssl_context": self._context}
             if proxy:
-                self._pools[proxy] = urllib3.ProxyManager(proxy, **options)  # type: ignore[arg-type]
+                context = _tls_context(self._ca_file)
+                made: urllib3.PoolManager = urllib3.ProxyManager(
+                    proxy, maxsize=self._connections, ssl_context=context
+                )
             else:
-                self._pools[proxy] = urllib3.PoolManager(**options)  # type: ignore[arg-type]
+                made = _LazyPools(self._connections, self._ca_file)
+            self._pools[proxy] = made
         return self._pools[proxy]
+
+
+class _LazyPools(urllib3.PoolManager):
+    """Pools that read the certificate authorities only when a connection is to be encrypted."""
+
+    def __init__(self, connections: int, ca_file: Path | None) -> None:
+        super().__init__(maxsize=connections)
+        self._ca_file = ca_file
+        self._lock = Lock()
+        self._context: ssl.SSLContext | None = None
+
+    def connection_from_context(self, request_context: dict[str, Any]) -> urllib3.HTTPConnectionPool:
+        if request_context.get("scheme") == "https":
+            with self._lock:
+                self._context = self._context or _tls_context(self._ca_file)
+            request_context = request_context | {"ssl_context": self._context}
+        return super().connection_from_context(request_context)
 
 
 def _save(answer: urllib3.BaseHTTPResponse, path: Path) -> None:
