@@ -68,6 +68,7 @@ def _show(result: DemoResult | _Plan) -> None:
     for score in (*verdict.species, verdict.all):
         name = "mean" if score is verdict.all else score.name
         click.echo(f"{name:{width}}{score.pictures:>9}{score.before:>14.3f}{score.after:>9.3f}")
+    click.echo(f"Excess green on all {result.pictures} pictures: {verdict.proposals:.3f}")
     better = verdict.all.after - verdict.all.before
     winner = "The trained model is better" if better > 0 else "Excess green is better"
     click.echo(f"{winner} by {abs(better):.3f}.")

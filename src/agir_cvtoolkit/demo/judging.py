@@ -32,10 +32,17 @@ class Score:
 
 @dataclass(frozen=True)
 class Judgement:
-    """Scores per species and of all pictures (the mean over pictures)."""
+    """What two models are worth.
+
+    Attributes:
+        species: scores per species.
+        all: mean over the pictures that were not trained on.
+        proposals: mean IoU of the first proposals over all pictures, those for training included.
+    """
 
     species: tuple[Score, ...]
     all: Score
+    proposals: float
 
 
 def predicted_masks(run: Run) -> dict[str, NDArray[np.bool_]]:
@@ -47,14 +54,21 @@ def predicted_masks(run: Run) -> dict[str, NDArray[np.bool_]]:
     }
 
 
-def judge(pictures: DemoPictures, before: Masks, after: Masks) -> Judgement:
-    """Compare two sets of masks with ground truth."""
+def judge(pictures: DemoPictures, before: Masks, after: Masks, pool_before: Masks) -> Judgement:
+    """Compare masks with ground truth.
+
+    Args:
+        pictures: with ground truth.
+        before, after: masks of both models on the pictures held out.
+        pool_before: the first proposals for the others.
+    """
     pairs: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for image_id in sorted(before):
         truth = pictures.true_mask(image_id)
         pairs[pictures.species[image_id]].append((iou(before[image_id], truth), iou(after[image_id], truth)))
     scores = tuple(_score(name, found) for name, found in sorted(pairs.items()))
-    return Judgement(scores, _score("all", [pair for found in pairs.values() for pair in found]))
+    proposals = [iou(mask, pictures.true_mask(image_id)) for image_id, mask in {**pool_before, **before}.items()]
+    return Judgement(scores, _score("all", [pair for found in pairs.values() for pair in found]), fmean(proposals))
 
 
 def _score(name: str, found: list[tuple[float, float]]) -> Score:

@@ -117,7 +117,7 @@ def demo(
         pool_before: Masks = predicted_masks(pool)
         infer_seg(call(checkpoint, run="round1"))
         pool_after: Masks = predicted_masks(pool)
-    judgement = judge(pictures, before, after)
+    judgement = judge(pictures, before, after, pool_before)
     sheet = draw_sheet(
         pictures,
         pool,
