@@ -43,13 +43,18 @@ def encode(mask: Bitmap, box: tuple[int, int, int, int] | None = None) -> Runs |
         box: encode this part instead of the bounding box.
 
     Returns:
-        The runs, or None for an empty mask (CVAT must not be given one).
+        The runs; without `box` None for an empty mask (CVAT must not be given one).
+
+    Raises:
+        MaskError: the box does not lie in the mask.
     """
     binary = _as_uint8(mask)
     found = box or bounding_box(binary)
     if found is None:
         return None
     left, top, right, bottom = found
+    if not (0 <= left <= right < mask.shape[1] and 0 <= top <= bottom < mask.shape[0]):
+        raise MaskError(f"box {found} does not lie in a mask of {mask.shape[1]}x{mask.shape[0]}")
     crop = binary[top : bottom + 1, left : right + 1]
     flat = np.ascontiguousarray(crop).reshape(-1).view(np.bool_)
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1

@@ -1,16 +1,19 @@
 """Pictures: checked, decoded, turned upright and hashed.
 
-Upright means that the EXIF orientation (tag 0x0112, EXIF 2.3 section 4.6.4) has been applied once and for all. Sizes
-are (width, height) of the upright picture; arrays have shape (height, width, 3), dtype uint8, RGB.
+Upright means that the EXIF orientation (tag 0x0112, EXIF 2.3 section 4.6.4) has been applied once and for
+all. Sizes are (width, height) of the upright picture; arrays have shape (height, width, 3), dtype uint8, RGB.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import stat
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +21,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from .errors import PictureError
+from .errors import DataError, MaskError, PictureError
 
 MAX_PIXELS = 1_000_000_000
-"""Largest picture that is decoded (a billion pixels, 3 GB as RGB): above it a file is taken for a decompression bomb."""
+"""Largest picture that is decoded (3 GB as RGB): above it a file is taken for a decompression bomb."""
 
 _EXIF_ORIENTATION = 0x0112
 _COPYABLE = {"JPEG": ".jpg", "PNG": ".png"}
+# Only these are opened: other formats that Pillow knows start programs (PostScript) or are no photographs.
+_FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000")
+# What Pillow's decoders raise for damaged files.
+_DAMAGE = (
+    OSError, SyntaxError, ValueError, EOFError, MemoryError, OverflowError, TypeError, LookupError,
+    AttributeError, AssertionError, RuntimeError, struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
 
 RGB = NDArray[np.uint8]
 
@@ -70,13 +80,16 @@ def glance(path: Path) -> PictureInfo:
 
 
 def load_rgb(path: Path) -> RGB:
-    """Decode a picture to upright 8-bit RGB; 16-bit is scaled to 8, transparency laid on black, CMYK converted.
+    """Decode a picture to upright 8-bit RGB; of an animation the first frame.
+
+    Of 16 bits the upper 8 are kept, floats up to 1 are shares of white, transparency is laid on black, CMYK
+    converted.
 
     Raises:
         PictureError: no such file, not a picture, truncated, or larger than `MAX_PIXELS`.
     """
-    with _opened(path) as image:
-        return np.asarray(_upright_rgb(image, path))
+    with _opened(path) as image, _refusing(path):
+        return np.asarray(_upright_rgb(image))
 
 
 def check(path: Path) -> PictureInfo:
@@ -87,7 +100,8 @@ def check(path: Path) -> PictureInfo:
     """
     with _opened(path) as image:
         info = _info(image)
-        _decoded(image, path)
+        with _refusing(path):
+            image.load()
         return info
 
 
@@ -107,85 +121,122 @@ def load_mask(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.uin
     """Read a mask file as class ids, shape (height, width), 0 is background.
 
     Args:
-        path: an 8-bit or 1-bit grey file; in a colour file any channel other than 0 is class 255.
+        path: a grey file of 1, 8 or 16 bits; in a colour file, and where 16-bit values exceed 255, all that is
+            not 0 is class 255. Transparency says nothing.
         size: width and height that it must have.
 
     Raises:
-        PictureError: it cannot be read, or has another size than `size`.
+        MaskError: it cannot be read, or has another size than `size`.
     """
-    with _opened(path) as image:
+    with _opened(path, MaskError) as image:
         info = _info(image)
         if size is not None and info.size != size:
-            raise PictureError(
+            raise MaskError(
                 f"mask {path} is {info.width}x{info.height}, its picture {size[0]}x{size[1]}",
                 "Make the mask again from the same picture.",
             )
-        _decoded(image, path)
-        upright = ImageOps.exif_transpose(image)
+        with _refusing(path, MaskError):
+            image.load()
+            upright = ImageOps.exif_transpose(image)
         if upright.mode == "1":
             return np.asarray(upright.convert("L"))
         if upright.mode in {"L", "P"}:
             return np.asarray(upright)
         array = np.asarray(upright)
-        foreground = array if array.ndim == 2 else array[..., :3].any(axis=2)
+        if array.ndim == 2 and array.dtype.kind in "ui" and array.max(initial=0) <= 255:
+            return array.astype(np.uint8)
+        colours = len(upright.getbands()) - ("A" in upright.getbands())
+        foreground = array if array.ndim == 2 else array[..., :colours].any(axis=2)
         return np.where(foreground, np.uint8(255), np.uint8(0))
 
 
 def _info(image: Image.Image) -> PictureInfo:
+    kind = image.format or "?"
+    # Before the orientation is asked for: Pillow decodes a PNG to answer, and forgets how it was stored.
+    wide = any("16" in str(tile[3]) for tile in getattr(image, "tile", ()) if kind == "PNG")
     orientation = _orientation(image)
     width, height = image.size
-    if orientation in {5, 6, 7, 8}:
+    if orientation in {5, 6, 7, 8} and kind not in _TURNED_BY_PILLOW:
         width, height = height, width
-    frames = getattr(image, "n_frames", 1)
-    kind = image.format or "?"
-    copyable = kind in _COPYABLE and image.mode == "RGB" and orientation == 1 and frames == 1
-    copyable = copyable and "transparency" not in image.info
+    copyable = kind in _COPYABLE and image.mode == "RGB" and orientation == 1 and not wide
+    copyable = copyable and "transparency" not in image.info and getattr(image, "n_frames", 1) == 1
     return PictureInfo(width, height, kind, image.mode, orientation, copyable, _COPYABLE.get(kind, ".png"))
+
+
+_TURNED_BY_PILLOW = {"TIFF"}
 
 
 def _orientation(image: Image.Image) -> int:
     try:
-        value = image.getexif().get(_EXIF_ORIENTATION, 1)
-    except (OSError, SyntaxError, ValueError, TypeError):  # a damaged EXIF block does not make the picture unusable
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            value = image.getexif().get(_EXIF_ORIENTATION, 1)
+    except _DAMAGE:  # a damaged EXIF block does not make the picture unusable
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    if not path.is_file():
-        raise PictureError(f"picture {path} does not exist", "Check the path columns and io.semif_storage_dir.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path)
-    except UnidentifiedImageError as error:
-        raise PictureError(f"{path} is not a picture", "Replace or remove the file.") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise PictureError(f"picture {path} cannot be opened: {error}", "Replace or remove the file.") from error
-    with image:
+def _opened(path: Path, kind: type[DataError] = PictureError) -> Iterator[Image.Image]:
+    what = f"{_NOUNS[kind]} {path}"
+    _check_file(path, kind)
+    with ExitStack() as held:
+        try:
+            # As a stream: Pillow maps files that it opens by name, and a mapped TIFF that is turned comes out
+            # scrambled.
+            stream = held.enter_context(path.open("rb"))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                image = held.enter_context(Image.open(stream, formats=_FORMATS))
+        except UnidentifiedImageError as error:
+            raise kind(f"{what} is not a picture", "Replace or remove the file.") from error
+        except _DAMAGE as error:
+            raise kind(f"{what} cannot be opened: {error}", "Replace or remove the file.") from error
         if image.width * image.height > MAX_PIXELS:
-            raise PictureError(
-                f"picture {path} claims {image.width}x{image.height} pixels, more than {MAX_PIXELS:,}",
+            raise kind(
+                f"{what} claims {image.width}x{image.height} pixels, more than {MAX_PIXELS:,}",
                 "It looks like a decompression bomb; remove the file.",
             )
         yield image
 
 
-def _decoded(image: Image.Image, path: Path) -> None:
+_NOUNS: dict[type[DataError], str] = {PictureError: "picture", MaskError: "mask"}
+
+
+def _check_file(path: Path, kind: type[DataError]) -> None:
+    what = f"{_NOUNS[kind]} {path}"
+    where = (
+        "Check the path columns and io.semif_storage_dir." if kind is PictureError else "Make the mask again."
+    )
     try:
-        image.load()
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError, Image.DecompressionBombError) as error:
-        raise PictureError(f"picture {path} is damaged: {error}", "Replace or remove the file.") from error
+        state = path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        raise kind(f"{what} does not exist", where) from error
+    except OSError as error:
+        raise kind(f"{what} cannot be opened: {error.strerror}", where) from error
+    if stat.S_ISDIR(state.st_mode):
+        raise kind(f"{what} is a folder", where)
+    if not stat.S_ISREG(state.st_mode):
+        raise kind(f"{what} is no regular file", where)
+    if state.st_size == 0:
+        raise kind(f"{what} is empty (0 bytes)", "Replace or remove the file.")
 
 
-def _upright_rgb(image: Image.Image, path: Path) -> Image.Image:
-    _decoded(image, path)
-    if image.mode.startswith(("I", "F")):
-        array = np.asarray(image).astype(np.float64)
-        top = 65535.0 if array.max(initial=0) > 255 else 255.0
-        image = Image.fromarray((array.clip(0, top) * (255.0 / top)).round().astype(np.uint8))
+@contextmanager
+def _refusing(path: Path, kind: type[DataError] = PictureError) -> Iterator[None]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except _DAMAGE as error:
+        raise kind(f"{_NOUNS[kind]} {path} is damaged: {error}", "Replace or remove the file.") from error
+
+
+def _upright_rgb(image: Image.Image) -> Image.Image:
+    image.load()
     orientation = _orientation(image)
+    if image.mode.startswith(("I", "F")):
+        image = Image.fromarray(_as_8_bit(np.asarray(image)))
     if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
         layered = image.convert("RGBA")
         flat = Image.new("RGBA", layered.size, (0, 0, 0, 255))
@@ -194,6 +245,17 @@ def _upright_rgb(image: Image.Image, path: Path) -> Image.Image:
     else:
         rgb = image.convert("RGB")
     return _turned(rgb, orientation)
+
+
+def _as_8_bit(array: NDArray[np.generic]) -> NDArray[np.uint8]:
+    if array.dtype.itemsize == 2:
+        return (array.astype(np.uint16) >> 8).astype(np.uint8)
+    values = np.nan_to_num(array.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    highest = values.max(initial=0)
+    is_share = array.dtype.kind == "f" and highest <= 1
+    top = 1.0 if is_share else 65535.0 if highest > 255 else 255.0
+    scaled: NDArray[np.uint8] = (values.clip(0, top) * (255.0 / top)).round().astype(np.uint8)
+    return scaled
 
 
 _TURNS = {

@@ -14,16 +14,17 @@ from typing import Any
 FieldValue = str | int | float | bool | None
 ImageMode = str  # "full_image" or "cutout"; validated where it is configured
 
-_UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]|^\.+|[. ]+$')
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|\ud800-\udfff]|^\.+|[. ]+$')
 _MAX_STEM_BYTES = 180
 
 
 def file_stem(record_id: str) -> str:
-    """Return a name for the files of a record: the id itself where that is safe, else a safe form with a hash.
+    """Return a name for the files of a record: its id where that is safe, else a safe form with a hash.
 
-    Spaces, umlauts and ``&%#`` stay. Path separators, control characters, what Windows forbids, leading dots, and
-    trailing dots and spaces become ``_``; a changed or shortened name gets the first eight hex digits of the id's
-    SHA-256 behind it, so two ids never share a name.
+    Spaces, umlauts and ``&%#`` stay. Path separators, control characters, lone surrogates (no file system
+    takes them), what Windows forbids, leading dots, and trailing dots and spaces become ``_``; a changed or
+    shortened name gets the first eight hex digits of the id's SHA-256 behind it, so two ids never share a
+    name.
     """
     safe = _UNSAFE.sub("_", record_id)
     encoded = safe.encode("utf-8", "surrogatepass")
@@ -64,12 +65,12 @@ class Record:
     Attributes:
         record_id: the cutout id, in full-image mode the image id; any text.
         image_path: the picture file; None where the source names none.
-        crop: the part of the picture that the record is, in pixels of `reference_size`; None for the whole picture.
+        crop: the part of the picture that the record is, in pixels of `reference_size`; None for all of it.
         boxes: the objects that the source knows in this picture, in pixels of `reference_size`.
         reference_size: width and height that boxes and crop refer to; None means the picture's own.
         common_name: species name as the source spells it, or None.
         class_id: 1..255, the mask value of the foreground; 255 where the source has none.
-        values: the row, or, where several rows were joined into one picture, the values that all of them share.
+        values: the row; where several rows were joined into one picture, the values that all of them share.
         conflicts: names of columns in which the joined rows differ.
         box_values: one row per box, in the order of `boxes`.
     """
@@ -141,14 +142,28 @@ class ManifestEntry:
         """
         data: Any = json.loads(line)
         if not isinstance(data, dict):
-            raise ValueError("not a JSON object")
+            raise ValueError("not a JSON object")  # noqa: TRY004 - one kind of error for every bad line
         known = {f.name for f in fields(cls)}
         values = {key: value for key, value in data.items() if key in known}
-        values["conflicts"] = tuple(values.get("conflicts", ()))
+        for name, kinds in _REQUIRED_KINDS.items():
+            if not isinstance(values.get(name), kinds):
+                raise ValueError(f"{name} is missing or of the wrong type")  # noqa: TRY004
         try:
+            values["conflicts"] = tuple(values.get("conflicts") or ())
             return cls(**values)
         except TypeError as error:
             raise ValueError(str(error)) from error
+
+
+_REQUIRED_KINDS: Mapping[str, type | tuple[type, ...]] = {
+    "record_id": str,
+    "model": str,
+    "width": int,
+    "height": int,
+    "uncertainty": (int, float),
+    "edge_occupancy": (int, float),
+    "inference_time_ms": (int, float),
+}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Shapes: what a model proposes and what a person corrects.
 
-Coordinates are pixels of the upright picture, x to the right, y down, origin at the top left corner of the top
-left pixel. A label is a name here; ids belong to one server and stay in the `cvat` room.
+Coordinates are pixels of the upright picture, x to the right, y down, origin at the top left corner of the
+top left pixel. A label is a name here; ids belong to one server and stay in the `cvat` room.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Mask:
 
     Attributes:
         label: name of the label.
-        runs: int32 array, lengths of alternating runs, row-major inside the box, background first (the first may
-            be 0); they sum to the area of the box.
+        runs: int32 array, lengths of alternating runs, row-major inside the box, background first (the first
+            may be 0); they sum to the area of the box.
         box: left, top, right, bottom in whole pixels, right and bottom *inclusive*.
         confidence: of the model, in [0, 1]; None for a person's shape.
         source: who made it, as CVAT keeps it (``manual``, ``auto``, ...).
@@ -66,7 +66,7 @@ class _PointShape:
 
     def geometry_hash(self) -> str:
         """Return a hash of kind, label and points rounded to 1/100 pixel, the precision that CVAT exports."""
-        points = ";".join(f"{x:.2f},{y:.2f}" for x, y in self.points)
+        points = ";".join(f"{_hundredths(x)},{_hundredths(y)}" for x, y in self.points)
         return hashlib.sha256(f"{self.kind}|{self.label}|{points}".encode()).hexdigest()[:32]
 
 
@@ -99,7 +99,7 @@ class Rectangle(_PointShape):
     def geometry_hash(self) -> str:
         """Return the hash of corners and rotation."""
         corners = super().geometry_hash()
-        return hashlib.sha256(f"{corners}|{self.rotation:.2f}".encode()).hexdigest()[:32]
+        return hashlib.sha256(f"{corners}|{_hundredths(self.rotation)}".encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +125,11 @@ class Skeleton:
         """Return a hash of all elements with their visibility."""
         parts = "|".join(f"{e.geometry_hash()}{e.outside:d}{e.occluded:d}" for e in self.elements)
         return hashlib.sha256(f"skeleton|{self.label}|{parts}".encode()).hexdigest()[:32]
+
+
+def _hundredths(value: float) -> str:
+    text = f"{value:.2f}"
+    return "0.00" if text == "-0.00" else text
 
 
 Shape = Mask | Polygon | Polyline | Points | Rectangle | Skeleton
