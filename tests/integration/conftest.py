@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+import agir_cvtoolkit.config
 import agir_cvtoolkit.cvat.session
+from agir_cvtoolkit.config import Settings, load_settings
 from agir_cvtoolkit.sandbox import Sandbox, SandboxOptions
 
 from ..sandbox.plain import Plain
@@ -24,6 +26,21 @@ class FastClock:
 
     def sleep(self, seconds: float) -> None:
         time.sleep(min(seconds / 50, 0.01))
+
+
+@pytest.fixture(scope="session")
+def _remembered() -> Callable[..., Settings]:
+    """``load_settings``, which composes the same files and overrides once: most of a short command's time."""
+    known: dict[object, Settings] = {}
+
+    def remembered(overrides: Sequence[str] = (), config: str | None = None) -> Settings:
+        files = tuple((str(p), p.read_bytes()) for p in sorted(Path("conf").rglob("*.yaml")))
+        key = (tuple(overrides), config, files)
+        if key not in known:
+            known[key] = load_settings(overrides, config)
+        return known[key]
+
+    return remembered
 
 
 @pytest.fixture(scope="session")
@@ -49,13 +66,19 @@ def sandbox(_server: Sandbox) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def empty(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+def empty(
+    sandbox: Sandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    _remembered: Callable[..., Settings],
+) -> Iterator[Workspace]:
     """A user's folder without pictures."""
     for name in list(os.environ):
         if name.startswith("CVAT_"):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(agir_cvtoolkit.cvat.session, "SystemClock", FastClock)
+    monkeypatch.setattr(agir_cvtoolkit.config, "load_settings", _remembered)
     plain = Plain(sandbox.url)
     plain.log_in()
     workspace = Workspace(tmp_path, sandbox, plain)

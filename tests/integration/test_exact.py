@@ -200,7 +200,7 @@ def test_one_file_name_in_two_folders(empty: Workspace, sdk: Any) -> None:
         empty.plots[folder] = plot
         save(plot, empty.root / "pictures" / folder / "plot.png")
     empty.cli("build-db", "pictures", "semif.db")
-    empty.conf("db", {"semif": {"db_path": str(empty.root / "semif.db")}})
+    empty.conf("db", {"semif": {"db_path": "semif.db"}})
     empty.predicted()
     entries = empty.manifest()
     assert len(entries) == 2
@@ -529,8 +529,8 @@ def test_rows_without_species_or_class_fall_back(empty: Workspace, sdk: Any) -> 
     rows = rows_of("img_0", plot, "images/img_0.png")
     for row in rows:
         del row["category_class_id"], row["category_common_name"]
-    database = write_records(empty.root / "pictures", rows)
-    empty.conf("db", {"semif": {"db_path": str(database)}})
+    write_records(empty.root / "pictures", rows)
+    empty.conf("db", {"semif": {"db_path": "semif.db"}})
     empty.predicted()
     mask = empty.predicted_mask("img_0")
     assert set(np.unique(mask)) == {0, 255}

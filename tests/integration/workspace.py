@@ -76,7 +76,8 @@ class Workspace:
         return path
 
     def database(self) -> None:
-        self.conf("db", {"semif": {"db_path": str(write_records(self.root / "pictures", self.rows))}})
+        write_records(self.root / "pictures", self.rows)
+        self.conf("db", {"semif": {"db_path": "semif.db"}})
 
     def fill(self, count: int = 3) -> None:
         for number in range(count):

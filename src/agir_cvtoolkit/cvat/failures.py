@@ -101,7 +101,7 @@ def refusal(response: Response, subject: str) -> RemoteError:
         return ServerFaultError(
             f"{failed}", "Run the same command again; if it stays, look at the server's log.", status=status
         )
-    return RefusedError(failed, status=status)
+    return RefusedError(failed, "Correct what it names, then run the same command again.", status=status)
 
 
 def unreachable(failure: TransportFailure, url: str, subject: str) -> ServerUnreachableError:

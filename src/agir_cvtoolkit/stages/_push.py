@@ -145,7 +145,8 @@ def _finish(
         _annotate(push, task, candidates, frame_map)
     except BaseException as error:
         try:
-            _remove(push, task)
+            # Nobody works yet in a task of this very call; not to ask spares requests to a server in trouble.
+            _remove(push, task, ask=frame_map is None)
         except AgirError as second:
             note = f"Task {task.task_id} is left unfinished: {second}"
             _log.error("%s", note)
@@ -227,10 +228,10 @@ def _held(push: Push, job: JobInfo, own: Mapping[int, Candidate], labels: LabelS
     return {frame: len(there.shapes.get(frame, ())) for frame in own}
 
 
-def _remove(push: Push, task: PushedTask) -> None:
+def _remove(push: Push, task: PushedTask, *, ask: bool = True) -> None:
     """Remove an unfinished task, found by its unique name, unless a person has begun to work in it."""
     for found in find_tasks(push.session, name=task.name):
-        if found.size and _is_in_work(push, found.id):
+        if ask and found.size and _is_in_work(push, found.id):
             raise ServerFaultError(
                 f"Task {found.id} '{found.name}' was left unfinished and somebody works in it",
                 f"Look at {push.session.task_url(found.id)}; delete it there, or push under another task_name.",
