@@ -234,18 +234,17 @@ class Run:
         Objects of earlier passes are kept, oldest first, in the list ``history.<stage>``.
         """
         known = read_json_object(self.path("metrics.json"))
-        stages: dict[str, Any] = dict(known.get("stages", {}))
+        stages = {name: value for name, value in known.items() if isinstance(value, dict) and "pass" in value}
         history: dict[str, Any] = dict(known.get("history", {}))
         earlier = stages.get(stage)
-        if earlier is not None and earlier.get("pass", 1) != number:
+        if earlier is not None and earlier["pass"] != number:
             history.setdefault(stage, []).append(earlier)
         stages[stage] = dict(metrics) | {"pass": number}
-        content = dict(metrics) | stages | {"stages": stages, "history": history}
-        write_json(self.path("metrics.json"), content)
+        write_json(self.path("metrics.json"), dict(metrics) | stages | {"history": history})
 
     def read_metrics(self, stage: str) -> dict[str, Any]:
         """Return the newest metrics of a stage, empty where it has not run."""
-        found = read_json_object(self.path("metrics.json")).get("stages", {}).get(stage, {})
+        found = read_json_object(self.path("metrics.json")).get(stage, {})
         return dict(found)
 
     def write_config(self, stage: str, resolved: Mapping[str, object], command_line: tuple[str, ...]) -> None:

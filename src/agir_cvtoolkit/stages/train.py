@@ -130,5 +130,5 @@ def _write_metrics(run: Run, result: TrainStageResult, found: TrainResult, numbe
     content = asdict(result)
     for name in ("run_id", "dry_run"):
         content.pop(name)
-    content["history"] = [asdict(epoch) for epoch in found.history]
+    content["epochs"] = [asdict(epoch) for epoch in found.history]
     run.write_metrics(STAGE, content, number=number)
