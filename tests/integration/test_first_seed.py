@@ -177,6 +177,10 @@ def test_full_annotation_workflow(workspace: Workspace) -> None:
     assert (workspace.run / "model" / "best.pth").is_file()
     card = json.loads((workspace.run / "model" / "card.json").read_text(encoding="utf-8"))
     assert card
+    best = (workspace.run / "model" / "best.pth").read_bytes()
+    again = json.loads(workspace.cli("train", "--json").stdout)
+    assert again["state"] == "unchanged"
+    assert (workspace.run / "model" / "best.pth").read_bytes() == best
     masks = workspace.pulled(task_id)
     for record_id, plot in workspace.plots.items():
         mask = masks[record_id]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -31,10 +31,12 @@ class RecordSet:
 
     Attributes:
         notes: in words, with the record's id in them: boxes that cannot be used, rows without an id.
+        dropped: by record what is wrong with those of its boxes that cannot be used, one text for each box.
     """
 
     records: tuple[Record, ...]
     notes: tuple[str, ...]
+    dropped: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def records_of(query_dir: Path, db: str, image_mode: str, roots: Roots | Settings) -> list[Record]:
@@ -76,7 +78,8 @@ def read_records(query_dir: Path, db: str, image_mode: str, roots: Roots | Setti
             f"{path} has no id in any of its {len(rows)} rows",
             "Keep the columns image_id and cutout_id (or id) in the projection.",
         )
-    return RecordSet(tuple(records), tuple(maker.notes))
+    dropped = {record_id: tuple(texts) for record_id, texts in maker.dropped.items()}
+    return RecordSet(tuple(records), tuple(maker.notes), dropped)
 
 
 def _bases(roots: Roots, db: str, spec: StoredSpec) -> tuple[Path, ...]:
@@ -88,6 +91,7 @@ class _Maker:
     def __init__(self, db: str, columns: Columns, finder: Finder) -> None:
         self.finder = finder
         self.notes: list[str] = []
+        self.dropped: dict[str, list[str]] = {}
         field = db == "field"
         usual = ("developed_image_path", "image_path") if field else ("image_path", "developed_image_path")
         self.path_names = (columns.path, *usual, "full_path")
@@ -147,7 +151,7 @@ class _Maker:
         boxes: list[Box] = []
         box_values: list[MappingProxyType[str, FieldValue]] = []
         for row in rows:
-            box = self.box(row, size, self.record_id(row) or image_id)
+            box = self.box(row, size, self.record_id(row) or image_id, image_id)
             if box is not None:
                 boxes.append(box)
                 box_values.append(MappingProxyType(dict(row)))
@@ -198,10 +202,13 @@ class _Maker:
             first_value(row, *self.path_names), row.get("ncsu_nfs"), self.image_id(row)
         )
 
-    def box(self, row: Row, size: tuple[int, int] | None, record_id: str) -> Box | None:
+    def box(
+        self, row: Row, size: tuple[int, int] | None, row_id: str, record_id: str | None = None
+    ) -> Box | None:
         box = box_of(row.get("bbox_xywh"), size)
         if isinstance(box, str):
-            self.notes.append(f"{record_id}: {box}; the box is dropped")
+            self.dropped.setdefault(record_id or row_id, []).append(f"{row_id}: {box}")
+            self.notes.append(f"{row_id}: {box}; the box is dropped")
             return None
         return box
 

@@ -21,7 +21,7 @@ from ..pictures import check, glance, load_mask, sha256_of
 from ..records import Box, FieldValue, Item, ManifestEntry, Record, file_stem
 from ..runs import Run, fingerprint
 from ..shapes import Mask, Polygon, Rectangle, Shape
-from ..sources import records_of
+from ..sources import read_records
 from ._label_rules import LabelRules
 
 _log = logging.getLogger(__name__)
@@ -186,8 +186,10 @@ def detection_batch(run: Run, settings: Settings) -> Batch:
         )
     rules = LabelRules.from_settings(upload.label_map, {})
     found = _Collector()
-    for record in records_of(query_dir, upload.source.db, "full_image", settings):
-        units = max(1, len(record.boxes))
+    known = read_records(query_dir, upload.source.db, "full_image", settings)
+    for record in known.records:
+        unusable = known.dropped.get(record.record_id, ())
+        units = max(1, len(record.boxes) + len(unusable))
         try:
             image, size = _original_of(run, record)
         except DataError as error:
@@ -195,9 +197,9 @@ def detection_batch(run: Run, settings: Settings) -> Batch:
             found.leave(record.record_id, "skipped", reason, units)
             continue
         boxes, problems = _labelled_boxes(record, size, rules)
-        for problem in problems:
+        for problem in (*unusable, *problems):
             found.leave(record.record_id, "failed", problem, 1)
-        if problems and not boxes:
+        if (unusable or problems) and not boxes:
             continue
         found.candidates.append(_detection(record, image, size, boxes))
     return found.batch()
