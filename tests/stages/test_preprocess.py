@@ -1,0 +1,159 @@
+"""From pulled masks, predicted masks or two folders to a data set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agir_cvtoolkit.errors import NoRunError
+from agir_cvtoolkit.pictures import load_mask, save_png, sha256_of
+from agir_cvtoolkit.records import ManifestEntry
+from agir_cvtoolkit.runs import Run, start_run, write_json
+from agir_cvtoolkit.stages import Call
+from agir_cvtoolkit.stages._pulled import PulledFrame, PulledTask, folder_of, write_frame_map
+from agir_cvtoolkit.stages.preprocess import preprocess
+from agir_cvtoolkit.stages.train import train
+
+SMALL = ("preprocess.size={height: 32, width: 32}",)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A run with three pictures, predicted, and a task with their corrections."""
+    monkeypatch.chdir(tmp_path)
+    run = start_run(Path("outputs/runs"))
+    frames = []
+    for number in range(3):
+        record_id = f"r{number}"
+        rgb = np.random.default_rng(number).integers(0, 255, (32, 32, 3), dtype=np.uint8)
+        image, mask = run.path("images", f"{record_id}.png"), run.path("masks", f"{record_id}.png")
+        for path, array in ((image, rgb), (mask, np.full((32, 32), 9, dtype=np.uint8))):
+            path.parent.mkdir(exist_ok=True)
+            save_png(array, path)
+        entry = ManifestEntry(
+            record_id=record_id,
+            common_name="barley",
+            image_path=f"images/{record_id}.png",
+            mask_path=f"masks/{record_id}.png",
+            width=32,
+            height=32,
+            sha256=sha256_of(image),
+            model="excess_green",
+            uncertainty=0.0,
+            edge_occupancy=0.0,
+            inference_time_ms=1.0,
+        )
+        run.append_manifest(entry)
+        frames.append(PulledFrame(number, record_id, f"{record_id}.png", 32, 32, entry.sha256, 1, 1, None))
+    pull(run, 5, tuple(frames), value=2)
+    write_json(
+        run.path("dataset", "classes.json"),
+        {"classes": [{"id": 0, "name": "background"}, {"id": 2, "name": "weed"}, {"id": 7, "name": "crop"}]},
+    )
+    return run
+
+
+def pull(run: Run, task_id: int, frames: tuple[PulledFrame, ...], value: int) -> None:
+    folder = folder_of(run, task_id, "t")
+    (folder / "masks").mkdir(parents=True)
+    listed = []
+    for frame in frames:
+        mask = np.zeros((32, 32), dtype=np.uint8)
+        mask[:16] = value
+        save_png(mask, folder / "masks" / f"{frame.record_id}.png")
+        listed.append(PulledFrame(**{**vars(frame), "mask": f"masks/{frame.record_id}.png"}))
+    write_frame_map(PulledTask(task_id, "t", "http://cvat.test/tasks/5", folder, tuple(listed)))
+
+
+def values(run: Run) -> list[set[int]]:
+    paths = sorted(run.path("dataset", "masks").rglob("*.png"))
+    return [set(np.unique(load_mask(path)).tolist()) for path in paths]
+
+
+def test_any_label_is_a_plant(run: Run) -> None:
+    result = preprocess(Call(overrides=SMALL))
+    assert (result.pairs, result.tasks, result.exit_code) == (3, (5,), 0)
+    assert result.classes == ("background", "plant")
+    assert result.train_samples + result.val_samples + result.test_samples >= 3
+    found = values(run)
+    assert len(found) == 3
+    assert all(len(each) == 2 and 0 in each for each in found)
+
+
+def test_labels_are_classes(run: Run) -> None:
+    result = preprocess(Call(overrides=(*SMALL, "preprocess.classes=labels")))
+    assert result.classes == ("background", "weed", "crop")
+
+
+def test_the_same_again_leaves_the_files_alone(run: Run) -> None:
+    first = preprocess(Call(overrides=SMALL))
+    stamps = {p: p.stat().st_mtime_ns for p in run.path("dataset", "images").rglob("*.png")}
+    assert stamps
+    again = preprocess(Call(overrides=SMALL))
+    assert again.fingerprint == first.fingerprint
+    assert {p: p.stat().st_mtime_ns for p in run.path("dataset", "images").rglob("*.png")} == stamps
+
+
+def test_the_newest_task_of_a_record_counts(run: Run) -> None:
+    sha = sha256_of(run.path("images", "r0.png"))
+    pull(run, 6, (PulledFrame(0, "r0", "r0.png", 32, 32, sha, 2, 0, None),), value=0)
+    assert preprocess(Call(overrides=SMALL)).pairs == 3
+    assert sorted(map(len, values(run))) == [1, 2, 2]
+    only = preprocess(Call(overrides=(*SMALL, "preprocess.source.tasks=[6]")))
+    assert (only.pairs, only.tasks) == (1, (6,))
+
+
+def test_a_picture_that_was_changed_is_not_taken(run: Run) -> None:
+    save_png(np.zeros((32, 32, 3), dtype=np.uint8), run.path("images", "r1.png"))
+    result = preprocess(Call(overrides=SMALL))
+    assert (result.pairs, result.exit_code) == (2, 1)
+    assert [(item.record_id, item.outcome) for item in result.items] == [("r1", "failed")]
+
+
+def test_predictions_themselves_can_be_the_truth(run: Run) -> None:
+    result = preprocess(Call(overrides=(*SMALL, "preprocess.source.type=inference_results")))
+    assert (result.pairs, result.tasks) == (3, ())
+    assert all(len(each) == 1 for each in values(run))
+
+
+def test_two_folders(run: Run, tmp_path: Path) -> None:
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+        for path in run.path(name).iterdir():
+            (tmp_path / name / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "masks" / "r2.png").unlink()
+    words = (
+        "type=custom",
+        f"custom_images_dir={tmp_path / 'images'}",
+        f"custom_masks_dir={tmp_path / 'masks'}",
+    )
+    result = preprocess(Call(overrides=(*SMALL, *(f"preprocess.source.{word}" for word in words))))
+    assert result.pairs == 2
+    assert [item.record_id for item in result.items] == ["r2"]
+
+
+def test_a_dry_run_counts_and_writes_nothing(run: Run) -> None:
+    before = sorted(path for path in run.root.rglob("*"))
+    result = preprocess(Call(overrides=SMALL, dry_run=True))
+    assert (result.pairs, result.dry_run) == (3, True)
+    assert train(Call(overrides=SMALL, dry_run=True)).dry_run
+    assert sorted(path for path in run.root.rglob("*")) == before
+
+
+def test_metrics_say_what_was_made(run: Run) -> None:
+    result = preprocess(Call(overrides=SMALL))
+    stage = json.loads(run.path("metrics.json").read_text(encoding="utf-8"))["preprocess"]
+    assert stage["pairs"] == 3
+    assert stage["train_samples"] == result.train_samples
+    assert run.path("cfg.preprocess.yaml").is_file()
+
+
+def test_nothing_came_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    start_run(Path("outputs/runs"))
+    for stage in (preprocess, train):
+        with pytest.raises(NoRunError, match="download-cvat"):
+            stage(Call())
