@@ -43,15 +43,23 @@ class Ledger:
         file = out_root.parent / "ledger.db" if url is None else None
         try:
             parsed = make_url(url if url is not None else f"sqlite:///{file}")
-        except ArgumentError as error:
-            raise ConfigError("io.ledger_url cannot be understood", "For example: sqlite:///outputs/ledger.db") from error
-        if parsed.get_backend_name() == "sqlite" and parsed.database:
-            file = Path(parsed.database)
-            file.parent.mkdir(parents=True, exist_ok=True)
-        where = str(file) if file else parsed.render_as_string(hide_password=True)
-        engine = create_engine(parsed)
+            if parsed.get_backend_name() == "sqlite" and parsed.database:
+                file = Path(parsed.database)
+                file.parent.mkdir(parents=True, exist_ok=True)
+            where = str(file) if file else parsed.render_as_string(hide_password=True)
+            engine = create_engine(parsed)
+        except (ArgumentError, ValueError) as error:
+            hint = "For example: sqlite:///outputs/ledger.db"
+            raise ConfigError("io.ledger_url cannot be understood", hint) from error
+        except ImportError as error:
+            hint = f"Install it with: pip install {error.name}"
+            raise ConfigError(f"io.ledger_url needs {error.name}, which is not installed", hint) from error
+        except OSError as error:
+            hint = "Correct io.ledger_url or io.out_root."
+            raise LedgerError(f"the ledger {file} cannot be made: {error.strerror}", hint) from error
         if parsed.get_backend_name() == "sqlite":
             event.listen(engine, "connect", _sqlite_pragmas)
+            event.listen(engine, "begin", _take_the_pen)
         try:
             migrate(engine, file)
         except SQLAlchemyError as error:
@@ -78,7 +86,8 @@ class Ledger:
         except SQLAlchemyError as error:
             raise _failed(self._where, error) from error
 
-    # --- predictions ----------------------------------------------------------------------------------------------
+    # --- predictions
+    # ----------------------------------------------------------------------------------------------
 
     def record_predictions(self, run_id: str, entries: Iterable[tuple[ManifestEntry, str | None]]) -> None:
         """Record predictions, each with the SHA-256 of its mask file; those already known are left alone."""
@@ -121,7 +130,8 @@ class Ledger:
                 )
             )
 
-    # --- pushes ---------------------------------------------------------------------------------------------------
+    # --- pushes
+    # ---------------------------------------------------------------------------------------------------
 
     def open_push(self, key: PushKey, run_id: str) -> str:
         """Return the id of a push, recording it when it is new."""
@@ -136,8 +146,8 @@ class Ledger:
                     "name": key.name,
                     "kind": key.kind,
                 }
-                connection.execute(insert(t.pushes).values(push_id=push_id, run_id=run_id, created=_now(), **values))
-                _event(connection, "push opened", run_id, None, {"push": push_id, **values})
+                connection.execute(insert(t.pushes).values(push_id=push_id, run_id=run_id, created=_now(),
+                **values)) _event(connection, "push opened", run_id, None, {"push": push_id, **values})
         return push_id
 
     def tasks_of_push(self, push_id: str) -> list[PushedTask]:
@@ -183,7 +193,8 @@ class Ledger:
         with self._begin() as connection:
             rows = connection.execute(select(table).where(wanted).order_by(table.c.frame, table.c.position)).mappings()
             return [
-                PushedShape(r["frame"], r["position"], r["label"], r["kind"], r["geometry_hash"]) for r in rows
+                PushedShape(r["frame"], r["position"], r["label"], r["kind"], r["geometry_hash"]) for r in
+                rows
             ]
 
     def plan_task(self, task: PushedTask) -> None:
@@ -192,7 +203,8 @@ class Ledger:
         with self._begin() as connection:
             self._forget(connection, task)
             connection.execute(
-                insert(t.push_tasks).values(push_id=task.push_id, ordinal=task.ordinal, changed=_now(), **values)
+                insert(t.push_tasks).values(push_id=task.push_id, ordinal=task.ordinal, changed=_now(),
+                **values)
             )
             _event(connection, "task planned", task.run_id, None, {"push": task.push_id, "name": task.name})
 
@@ -256,7 +268,8 @@ class Ledger:
             rows = connection.execute(select(table).where(condition).order_by(table.c.ordinal, table.c.frame))
             return [PushedFrame(**dict(row)) for row in rows.mappings()]
 
-    # --- pulls ----------------------------------------------------------------------------------------------------
+    # --- pulls
+    # ----------------------------------------------------------------------------------------------------
 
     def last_pull(self, server: str, run_id: str, job_id: int) -> Pull | None:
         """Return the newest reading of a job for a run."""
@@ -284,7 +297,8 @@ class Ledger:
                 detail = {"task": pull.task_id, "job": pull.job_id, "shapes": shapes, "state": pull.state}
                 _event(connection, "pulled", pull.run_id, record_id, detail)
 
-    # --- models ---------------------------------------------------------------------------------------------------
+    # --- models
+    # ---------------------------------------------------------------------------------------------------
 
     def record_model(self, version: str, path: str, name: str, run_id: str | None, card: Mapping[str, object]) -> None:
         """Record a trained model by the version of its weights."""
@@ -324,7 +338,8 @@ class Ledger:
             rows = connection.execute(select(table).order_by(table.c.created.desc())).mappings()
             return [ModelRow(**{n: row[n] for n in names}) for row in rows]
 
-    # --- events ---------------------------------------------------------------------------------------------------
+    # --- events
+    # ---------------------------------------------------------------------------------------------------
 
     def events_of_record(self, record_id: str) -> list[Event]:
         """Return the life of a record in order."""
@@ -348,8 +363,8 @@ class Ledger:
         table = t.pushes
         with self._begin() as connection:
             return [
-                (r["push_id"], PushKey(r["server"], r["project_id"], r["organization"], r["name"], r["kind"]), r["run_id"])
-                for r in connection.execute(select(table).order_by(table.c.created)).mappings()
+                (r["push_id"], PushKey(r["server"], r["project_id"], r["organization"], r["name"], r["kind"]),
+                r["run_id"]) for r in connection.execute(select(table).order_by(table.c.created)).mappings()
             ]
 
     def pulls_of_task(self, server: str, task_id: int) -> list[Pull]:
@@ -381,12 +396,19 @@ def _event(
 
 
 def _sqlite_pragmas(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun below, schema changes among them
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA busy_timeout=30000")
+    cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
+
+
+def _take_the_pen(connection: Connection) -> None:
+    # At once, not at the first change: what was read to decide on a change must not be overtaken by another
+    # process.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _failed(where: str, error: SQLAlchemyError) -> LedgerError:

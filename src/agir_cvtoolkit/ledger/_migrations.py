@@ -36,7 +36,8 @@ def migrate(engine: Engine, file: Path | None) -> tuple[str, ...]:
     Raises:
         LedgerError: a newer version of this package wrote it.
     """
-    applied = _applied(engine)
+    with engine.connect() as connection:
+        applied = _applied(connection)
     known = [name for name, _ in MIGRATIONS]
     newer = sorted(set(applied) - set(known))
     if newer:
@@ -50,6 +51,8 @@ def migrate(engine: Engine, file: Path | None) -> tuple[str, ...]:
         backup(file, file.with_name(f"{file.name}.before-{missing[0][0]}.bak"))
     for name, step in missing:
         with engine.begin() as connection:
+            if name in _applied(connection):  # by another process, since the first look
+                continue
             step(connection)
             now = datetime.now(UTC).isoformat()
             connection.execute(_tables.migrations.insert().values(name=name, applied=now))
@@ -62,8 +65,7 @@ def backup(file: Path, target: Path) -> None:
         source.backup(destination)
 
 
-def _applied(engine: Engine) -> list[str]:
-    with engine.connect() as connection:
-        if not inspect(connection).has_table("migrations"):
-            return []
-        return list(connection.execute(select(_tables.migrations.c.name)).scalars())
+def _applied(connection: Connection) -> list[str]:
+    if not inspect(connection).has_table("migrations"):
+        return []
+    return list(connection.execute(select(_tables.migrations.c.name)).scalars())

@@ -33,7 +33,8 @@ class PushedTask:
     """One task of a push.
 
     Attributes:
-        state: ``planned`` (its name is reserved), ``created`` (on the server, data unsure), ``filled`` (pictures
+        state: ``planned`` (its name is reserved), ``created`` (on the server, data unsure), ``filled``
+        (pictures
             verified, frame map known), ``done`` (annotations read back and counted).
     """
 

@@ -1,0 +1,406 @@
+"""The ledger: what is recorded stays, in order, once, whoever writes beside."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection
+
+from agir_cvtoolkit.errors import AgirError, ConfigError, LedgerError
+from agir_cvtoolkit.ledger import Ledger, Pull, PushedFrame, PushedShape, PushedTask, PushKey, backup
+from agir_cvtoolkit.ledger import _migrations as migrations
+from agir_cvtoolkit.records import ManifestEntry
+
+KEY = PushKey("http://s", 7, "PSA", "Round1", "segmentations")
+
+
+@pytest.fixture
+def out_root(tmp_path: Path) -> Path:
+    return tmp_path / "outputs" / "runs"
+
+
+@pytest.fixture
+def ledger(out_root: Path) -> Iterator[Ledger]:
+    with Ledger.open(None, out_root) as opened:
+        yield opened
+
+
+def entry(record_id: str = "MD_1", model: str = "excess_green") -> ManifestEntry:
+    return ManifestEntry(
+        record_id=record_id,
+        common_name=None,
+        image_path="images/MD_1.jpg",
+        mask_path="masks/MD_1.png",
+        width=8,
+        height=6,
+        sha256="ab" * 32,
+        model=model,
+        uncertainty=0.5,
+        edge_occupancy=0.0,
+        inference_time_ms=1.0,
+    )
+
+
+def task(ledger: Ledger, ordinal: int = 0, key: PushKey = KEY, run_id: str = "run") -> PushedTask:
+    push_id = ledger.open_push(key, run_id)
+    planned = PushedTask(push_id, ordinal, f"Round1 [{push_id}]", run_id, "planned", None, None)
+    ledger.plan_task(planned)
+    return planned
+
+
+def frame(of: PushedTask, number: int, record_id: str) -> PushedFrame:
+    return PushedFrame(
+        of.push_id, of.ordinal, number, record_id, f"{record_id}.jpg", "ab" * 32, 8, 6, "hash", units=1
+    )
+
+
+# --- opening -----------------------------------------------------------------------------------
+
+
+def test_it_lies_beside_the_runs(out_root: Path, ledger: Ledger) -> None:
+    assert (out_root.parent / "ledger.db").is_file()
+    assert ledger.pushes() == []
+
+
+def test_a_relative_or_absolute_url_names_another_file(tmp_path: Path, out_root: Path) -> None:
+    with Ledger.open(f"sqlite:///{tmp_path}/elsewhere/l.db", out_root):
+        assert (tmp_path / "elsewhere" / "l.db").is_file()
+    assert not (out_root.parent / "ledger.db").exists()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["nonsense", "nodialect://u:hunter2@h/d", "://", "postgresql+nodriver://u:hunter2@h/d", "sqlite//x"],
+)
+def test_an_url_that_cannot_be_understood(url: str, out_root: Path) -> None:
+    with pytest.raises(ConfigError, match=r"io\.ledger_url") as caught:
+        Ledger.open(url, out_root)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content", [b"this is no database, whatever its name says" * 50, b"SQLite format 3\x00" + b"\xff" * 4000]
+)
+def test_a_damaged_file_is_refused_and_left_alone(content: bytes, out_root: Path) -> None:
+    file = out_root.parent / "ledger.db"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(content)
+    with pytest.raises(LedgerError, match=r"ledger\.db") as caught:
+        with Ledger.open(None, out_root) as opened:
+            opened.pushes()
+    assert caught.value.next_step
+    assert file.read_bytes() == content
+
+
+def test_a_folder_in_the_way(tmp_path: Path, out_root: Path) -> None:
+    (out_root.parent / "ledger.db").mkdir(parents=True)
+    with pytest.raises(LedgerError):
+        Ledger.open(None, out_root)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LedgerError, match="cannot be made"):
+        Ledger.open(f"sqlite:///{tmp_path}/file/l.db", out_root)
+
+
+def test_a_password_does_not_show_in_an_error() -> None:
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import OperationalError
+
+    from agir_cvtoolkit.ledger._ledger import _failed
+
+    where = make_url("postgresql://me:hunter2@host/db").render_as_string(hide_password=True)
+    error = _failed(where, OperationalError("select", {}, Exception("connection refused")))
+    assert "hunter2" not in str(error)
+    assert "connection refused" in str(error)
+
+
+# --- migrations --------------------------------------------------------------------------------
+
+
+def names_of(file: Path) -> list[str]:
+    with closing(sqlite3.connect(file)) as connection:
+        return [name for (name,) in connection.execute("select name from migrations order by name")]
+
+
+def test_migrations_are_applied_once(out_root: Path) -> None:
+    file = out_root.parent / "ledger.db"
+    for _ in range(3):
+        with Ledger.open(None, out_root) as opened:
+            task(opened)
+    assert names_of(file) == [name for name, _ in migrations.MIGRATIONS]
+    assert not list(out_root.parent.glob("*.bak"))
+    with Ledger.open(None, out_root) as opened:
+        assert len(opened.pushes()) == 1
+
+
+def test_a_newer_ledger_is_refused_unchanged(out_root: Path) -> None:
+    file = out_root.parent / "ledger.db"
+    with Ledger.open(None, out_root):
+        pass
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("insert into migrations values ('999_of_tomorrow', 'now')")
+    with pytest.raises(LedgerError, match="newer version") as caught:
+        Ledger.open(None, out_root)
+    assert "999_of_tomorrow" in str(caught.value)
+    assert "Upgrade" in caught.value.next_step
+
+
+def _second(connection: Connection) -> None:
+    connection.exec_driver_sql("create table of_tomorrow (x integer)")
+
+
+def test_it_is_backed_up_before_a_migration(out_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Ledger.open(None, out_root) as opened:
+        task(opened)
+    monkeypatch.setattr(migrations, "MIGRATIONS", (*migrations.MIGRATIONS, ("002_second", _second)))
+    with Ledger.open(None, out_root) as opened:
+        assert len(opened.pushes()) == 1
+    saved = out_root.parent / "ledger.db.before-002_second.bak"
+    assert names_of(saved) == ["001_first_tables"]
+    assert names_of(out_root.parent / "ledger.db") == ["001_first_tables", "002_second"]
+    with closing(sqlite3.connect(saved)) as connection:
+        assert connection.execute("select count(*) from pushes").fetchone() == (1,)
+
+
+def _broken(connection: Connection) -> None:
+    connection.exec_driver_sql("create table half (x integer)")
+    connection.exec_driver_sql("insert into nowhere values (1)")
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(
+    out_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Ledger.open(None, out_root):
+        pass
+    monkeypatch.setattr(migrations, "MIGRATIONS", (*migrations.MIGRATIONS, ("002_broken", _broken)))
+    with pytest.raises(LedgerError):
+        Ledger.open(None, out_root)
+    with closing(sqlite3.connect(out_root.parent / "ledger.db")) as connection:
+        assert connection.execute("select count(*) from sqlite_master where name = 'half'").fetchone() == (0,)
+    monkeypatch.undo()
+    with Ledger.open(None, out_root) as opened:
+        assert opened.pushes() == []
+
+
+def test_backup_copies_a_live_file(ledger: Ledger, out_root: Path, tmp_path: Path) -> None:
+    task(ledger)
+    backup(out_root.parent / "ledger.db", tmp_path / "copy.db")
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as connection:
+        assert connection.execute("select count(*) from push_tasks").fetchone() == (1,)
+
+
+# --- predictions -------------------------------------------------------------------------------
+
+
+def test_a_prediction_is_recorded_once(ledger: Ledger) -> None:
+    for _ in range(2):
+        ledger.record_predictions("run", [(entry(), "cd" * 32), (entry("MD_2"), None)])
+    ledger.record_predictions("run", [(entry(), "ee" * 32)])
+    assert [e.kind for e in ledger.events_of_record("MD_1")] == ["predicted", "predicted"]
+    (event,) = ledger.events_of_record("MD_2")
+    assert (event.run_id, event.detail["model"]) == ("run", "excess_green")
+
+
+# --- pushes ------------------------------------------------------------------------------------
+
+
+def test_a_push_is_known_by_its_key(ledger: Ledger) -> None:
+    first = ledger.open_push(KEY, "run")
+    assert ledger.open_push(KEY, "another run") == first == KEY.push_id
+    others = [
+        PushKey("http://t", 7, "PSA", "Round1", "segmentations"),
+        PushKey("http://s", 8, "PSA", "Round1", "segmentations"),
+        PushKey("http://s", None, "PSA", "Round1", "segmentations"),
+        PushKey("http://s", 7, None, "Round1", "segmentations"),
+        PushKey("http://s", 7, "PSA", "Round2", "segmentations"),
+        PushKey("http://s", 7, "PSA", "Round1", "detections"),
+    ]
+    assert len({first, *(ledger.open_push(key, "run") for key in others)}) == 7
+    assert [key for _, key, _ in ledger.pushes()][0] == KEY
+
+
+def test_the_life_of_a_task(ledger: Ledger) -> None:
+    planned = task(ledger)
+    (found,) = ledger.tasks_of_push(planned.push_id)
+    assert (found.state, found.task_id, found.url) == ("planned", None, None)
+    assert ledger.has_open_tasks(planned.push_id)
+
+    ledger.task_created(planned, 41, "http://s/tasks/41")
+    created = ledger.task_by_id("http://s", 41)
+    assert created is not None
+    assert (created.state, created.url) == ("created", "http://s/tasks/41")
+    assert ledger.task_by_id("http://t", 41) is None
+
+    ledger.task_filled(created, [frame(created, 1, "b"), frame(created, 0, "a")])
+    assert [(f.frame, f.record_id, f.shapes) for f in ledger.frames_of_task(created)] == [
+        (0, "a", None),
+        (1, "b", None),
+    ]
+    assert ledger.tasks_of_run("run", "http://s") == []
+
+    shape = PushedShape(0, 0, "weed", "mask", "beef")
+    ledger.task_done(created, {0: 1}, [shape])
+    assert [f.shapes for f in ledger.frames_of_push(planned.push_id)] == [1, 0]
+    assert ledger.shapes_of_task(created) == [shape]
+    assert ledger.done_ordinals(planned.push_id) == {0}
+    assert not ledger.has_open_tasks(planned.push_id)
+    assert [t.task_id for t in ledger.tasks_of_run("run", "http://s")] == [41]
+    assert ledger.tasks_of_run("run", "http://t") == []
+    (event,) = ledger.events_of_record("a")
+    assert (event.kind, event.detail["task"], event.detail["shapes"]) == ("pushed", 41, 1)
+
+
+def test_done_again_replaces_its_shapes(ledger: Ledger) -> None:
+    one = task(ledger)
+    ledger.task_created(one, 41, "u")
+    ledger.task_filled(one, [frame(one, 0, "a")])
+    ledger.task_done(one, {0: 2}, [PushedShape(0, i, "weed", "mask", str(i)) for i in range(2)])
+    ledger.task_done(one, {0: 1}, [PushedShape(0, 0, "weed", "mask", "x")])
+    assert [s.geometry_hash for s in ledger.shapes_of_task(one)] == ["x"]
+    assert [f.shapes for f in ledger.frames_of_task(one)] == [1]
+
+
+def test_a_forgotten_task_leaves_no_rows_and_may_be_planned_again(ledger: Ledger) -> None:
+    one, two = task(ledger, 0), task(ledger, 1)
+    ledger.task_created(one, 41, "u")
+    ledger.task_filled(one, [frame(one, 0, "a")])
+    ledger.task_filled(two, [frame(two, 0, "b")])
+    ledger.forget_task(one)
+    assert [t.ordinal for t in ledger.tasks_of_push(one.push_id)] == [1]
+    assert [f.record_id for f in ledger.frames_of_push(one.push_id)] == ["b"]
+    task(ledger, 0)
+    assert [t.state for t in ledger.tasks_of_push(one.push_id)] == ["planned", "filled"]
+
+
+def test_a_change_and_its_event_commit_together(ledger: Ledger) -> None:
+    one = task(ledger)
+    ledger.task_filled(one, [frame(one, 0, "a")])
+    with pytest.raises(LedgerError):
+        ledger.task_filled(one, [frame(one, 1, "b"), frame(one, 0, "twice")])
+    assert [f.record_id for f in ledger.frames_of_task(one)] == ["a"]
+
+
+# --- pulls -------------------------------------------------------------------------------------
+
+
+def pull(updated: str = "2026-01-01T00:00:00Z", shapes: int = 3) -> Pull:
+    return Pull(
+        "http://s", "run", 41, 5, updated, "completed", "annotation", 2, shapes, "cvat_downloads/41_x"
+    )
+
+
+def test_pulls_are_kept_by_job_and_date(ledger: Ledger) -> None:
+    assert ledger.last_pull("http://s", "run", 5) is None
+    ledger.record_pull(pull(), {"a": 2, "b": 1})
+    ledger.record_pull(pull(shapes=4), {"a": 3})
+    ledger.record_pull(pull("2026-01-02T00:00:00Z"), {"a": 3})
+    last = ledger.last_pull("http://s", "run", 5)
+    assert last is not None
+    assert last.updated_date.startswith("2026-01-02")
+    assert [p.shapes for p in ledger.pulls_of_task("http://s", 41)] == [4, 3]
+    assert ledger.last_pull("http://s", "another", 5) is None
+    assert [e.detail["shapes"] for e in ledger.events_of_record("a")] == [2, 3, 3]
+
+
+# --- models ------------------------------------------------------------------------------------
+
+
+def test_there_is_one_champion(ledger: Ledger) -> None:
+    assert ledger.champion() is None
+    for version in ("v1", "v2"):
+        ledger.record_model(version, f"/m/{version}.pth", "unet", "run", {"iou": 0.9})
+    ledger.promote("v1")
+    ledger.promote("v2")
+    assert [m.version for m in ledger.models() if m.is_champion] == ["v2"]
+    champion = ledger.champion()
+    assert champion is not None
+    assert champion.champion_since is not None
+
+
+def test_an_unknown_model_is_not_promoted_and_the_champion_stays(ledger: Ledger) -> None:
+    ledger.record_model("v1", "/m", "unet", None, {})
+    ledger.promote("v1")
+    with pytest.raises(LedgerError, match="v9"):
+        ledger.promote("v9")
+    champion = ledger.champion()
+    assert champion is not None
+    assert champion.version == "v1"
+
+
+def test_a_model_recorded_again_moves_but_keeps_its_crown(ledger: Ledger) -> None:
+    ledger.record_model("v1", "/old", "unet", None, {})
+    ledger.promote("v1")
+    ledger.record_model("v1", "/new", "unet", None, {})
+    champion = ledger.champion()
+    assert champion is not None
+    assert champion.path == "/new"
+
+
+# --- events ------------------------------------------------------------------------------------
+
+
+def test_the_life_of_a_record_is_told_in_order(ledger: Ledger) -> None:
+    ledger.record_predictions("run", [(entry("a"), None)])
+    one = task(ledger)
+    ledger.task_created(one, 41, "u")
+    ledger.task_filled(one, [frame(one, 0, "a")])
+    ledger.task_done(one, {0: 1}, [])
+    ledger.record_pull(pull(), {"a": 2})
+    events = ledger.events_of_record("a")
+    assert [e.kind for e in events] == ["predicted", "pushed", "pulled"]
+    assert [e.at for e in events] == sorted(e.at for e in events)
+    assert ledger.events_of_record("b") == []
+
+
+def test_record_ids_are_found_by_a_part_literally(ledger: Ledger) -> None:
+    ledger.record_predictions("run", [(entry(i), None) for i in ("MD_1", "MD_12", "MDx1", "50%")])
+    assert ledger.record_ids_like("MD_1") == ["MD_1", "MD_12"]
+    assert ledger.record_ids_like("%") == ["50%"]
+
+
+# --- several at once ---------------------------------------------------------------------------
+
+_WRITER = """
+import sys
+from pathlib import Path
+from agir_cvtoolkit.ledger import Ledger, PushKey, PushedTask
+from tests.ledger.test_ledger import entry
+root, me = Path(sys.argv[1]), int(sys.argv[2])
+for n in range(15):
+    with Ledger.open(None, root) as ledger:
+        push = ledger.open_push(PushKey("s", None, None, f"shared {n}", "segmentations"), f"run {me}")
+        ledger.plan_task(PushedTask(push, me, "t", f"run {me}", "planned", None, None))
+        ledger.record_predictions("run", [(entry(f"r{n}"), None)])
+"""
+
+
+@pytest.mark.integration
+def test_processes_that_write_at_once_lose_and_double_nothing(out_root: Path) -> None:
+    root = Path(__file__).parents[2]
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", _WRITER, str(out_root), str(n)],
+            cwd=root,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for n in range(3)
+    ]
+    for worker in workers:
+        _, problem = worker.communicate(timeout=120)
+        assert worker.returncode == 0, problem
+    with Ledger.open(None, out_root) as ledger:
+        pushes = ledger.pushes()
+        assert len(pushes) == 15
+        assert all(len(ledger.tasks_of_push(push_id)) == 3 for push_id, _, _ in pushes)
+        assert all(len(ledger.events_of_record(f"r{n}")) == 1 for n in range(15))
+
+
+def test_errors_are_of_the_tree(out_root: Path) -> None:
+    with pytest.raises(AgirError):
+        Ledger.open("nonsense", out_root)
