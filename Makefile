@@ -16,8 +16,9 @@ help:
 demo: $(VENV)/.user
 	$(BIN)/agir-cvtoolkit demo --seed $(or $(SEED),0) $(if $(DATA),--data "$(DATA)")
 
+# One thread each: the workers of the test run already use every core.
 test: $(VENV)/.developer
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/.developer
 	$(BIN)/ruff format --check src tests benchmarks

@@ -25,7 +25,7 @@ class _Plan:
 @click.command("demo")
 @click.option("--data", default=None, type=click.Path(path_type=Path, file_okay=False), help="Real pictures.")
 @click.option("--out", default="demo_output", show_default=True, type=click.Path(path_type=Path, file_okay=False))
-@click.option("--count", default=36, show_default=True, type=click.IntRange(min=6), help="Scenes to draw.")
+@click.option("--count", default=27, show_default=True, type=click.IntRange(min=6), help="Scenes to draw.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
 @click.option("--epochs", default=None, type=click.IntRange(min=1), help="Of the training.")
 @common

@@ -57,7 +57,7 @@ def demo(
     folder: Path = Path("demo_output"),
     data: Path | None = None,
     *,
-    count: int = 36,
+    count: int = 27,
     seed: int = 0,
     epochs: int | None = None,
     progress: Progress | None = None,
@@ -182,7 +182,7 @@ def _configure(
             "size": {"height": 256, "width": 256},
             "split": {"train": 0.85, "val": 0.15, "test": 0.0},
         },
-        "train": {"max_epochs": epochs or 15, "seed": seed, "batch_size": 8},
+        "train": {"max_epochs": epochs or (20 if real else 8), "seed": seed, "optimizer": {"lr": 0.002}},
         "seg_inference": {"tile": {"height": 512, "width": 512}},
     }
     for group, values in content.items():
