@@ -221,7 +221,7 @@ def test_a_push_is_known_by_its_key(ledger: Ledger) -> None:
         PushKey("http://s", 7, "PSA", "Round1", "detections"),
     ]
     assert len({first, *(ledger.open_push(key, "run") for key in others)}) == 7
-    assert [key for _, key, _ in ledger.pushes()][0] == KEY
+    assert ledger.pushes()[0][1] == KEY
 
 
 def test_the_life_of_a_task(ledger: Ledger) -> None:

@@ -14,8 +14,9 @@ from sqlalchemy import Connection, Engine, and_, create_engine, delete, event, i
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
-from ..errors import ConfigError, LedgerError
-from ..records import ManifestEntry
+from agir_cvtoolkit.errors import ConfigError, LedgerError
+from agir_cvtoolkit.records import ManifestEntry
+
 from . import _tables as t
 from ._migrations import migrate
 from ._rows import Event, ModelRow, Pull, PushedFrame, PushedShape, PushedTask, PushKey
@@ -86,8 +87,7 @@ class Ledger:
         except SQLAlchemyError as error:
             raise _failed(self._where, error) from error
 
-    # --- predictions
-    # ----------------------------------------------------------------------------------------------
+    # --- predictions ------------------------------------------------------------------------------
 
     def record_predictions(self, run_id: str, entries: Iterable[tuple[ManifestEntry, str | None]]) -> None:
         """Record predictions, each with the SHA-256 of its mask file; those already known are left alone."""
@@ -102,7 +102,9 @@ class Ledger:
                     "model": entry.model,
                 }
                 table = t.predictions
-                known = and_(*(table.c[k] == v if v is not None else table.c[k].is_(None) for k, v in values.items()))
+                known = and_(
+                    *(table.c[k] == v if v is not None else table.c[k].is_(None) for k, v in values.items())
+                )
                 if connection.execute(select(table.c.id).where(known)).first() is not None:
                     continue
                 self._see_image(connection, entry, now)
@@ -111,7 +113,11 @@ class Ledger:
                         **values, uncertainty=entry.uncertainty, mask_path=entry.mask_path, created=now
                     )
                 )
-                detail = {"model": entry.model, "uncertainty": round(entry.uncertainty, 4), "mask": entry.mask_path}
+                detail = {
+                    "model": entry.model,
+                    "uncertainty": round(entry.uncertainty, 4),
+                    "mask": entry.mask_path,
+                }
                 _event(connection, "predicted", run_id, entry.record_id, detail)
 
     @staticmethod
@@ -130,14 +136,15 @@ class Ledger:
                 )
             )
 
-    # --- pushes
-    # ---------------------------------------------------------------------------------------------------
+    # --- pushes -----------------------------------------------------------------------------------
 
     def open_push(self, key: PushKey, run_id: str) -> str:
         """Return the id of a push, recording it when it is new."""
         push_id = key.push_id
         with self._begin() as connection:
-            known = connection.execute(select(t.pushes.c.push_id).where(t.pushes.c.push_id == push_id)).first()
+            known = connection.execute(
+                select(t.pushes.c.push_id).where(t.pushes.c.push_id == push_id)
+            ).first()
             if known is None:
                 values = {
                     "server": key.server,
@@ -146,8 +153,10 @@ class Ledger:
                     "name": key.name,
                     "kind": key.kind,
                 }
-                connection.execute(insert(t.pushes).values(push_id=push_id, run_id=run_id, created=_now(),
-                **values)) _event(connection, "push opened", run_id, None, {"push": push_id, **values})
+                connection.execute(
+                    insert(t.pushes).values(push_id=push_id, run_id=run_id, created=_now(), **values)
+                )
+                _event(connection, "push opened", run_id, None, {"push": push_id, **values})
         return push_id
 
     def tasks_of_push(self, push_id: str) -> list[PushedTask]:
@@ -191,10 +200,12 @@ class Ledger:
         table = t.push_shapes
         wanted = and_(table.c.push_id == task.push_id, table.c.ordinal == task.ordinal)
         with self._begin() as connection:
-            rows = connection.execute(select(table).where(wanted).order_by(table.c.frame, table.c.position)).mappings()
+            rows = connection.execute(
+                select(table).where(wanted).order_by(table.c.frame, table.c.position)
+            ).mappings()
             return [
-                PushedShape(r["frame"], r["position"], r["label"], r["kind"], r["geometry_hash"]) for r in
-                rows
+                PushedShape(r["frame"], r["position"], r["label"], r["kind"], r["geometry_hash"])
+                for r in rows
             ]
 
     def plan_task(self, task: PushedTask) -> None:
@@ -203,8 +214,9 @@ class Ledger:
         with self._begin() as connection:
             self._forget(connection, task)
             connection.execute(
-                insert(t.push_tasks).values(push_id=task.push_id, ordinal=task.ordinal, changed=_now(),
-                **values)
+                insert(t.push_tasks).values(
+                    push_id=task.push_id, ordinal=task.ordinal, changed=_now(), **values
+                )
             )
             _event(connection, "task planned", task.run_id, None, {"push": task.push_id, "name": task.name})
 
@@ -268,15 +280,18 @@ class Ledger:
             rows = connection.execute(select(table).where(condition).order_by(table.c.ordinal, table.c.frame))
             return [PushedFrame(**dict(row)) for row in rows.mappings()]
 
-    # --- pulls
-    # ----------------------------------------------------------------------------------------------------
+    # --- pulls ------------------------------------------------------------------------------------
 
     def last_pull(self, server: str, run_id: str, job_id: int) -> Pull | None:
         """Return the newest reading of a job for a run."""
         table = t.pulls
         wanted = and_(table.c.server == server, table.c.run_id == run_id, table.c.job_id == job_id)
         with self._begin() as connection:
-            row = connection.execute(select(table).where(wanted).order_by(table.c.id.desc()).limit(1)).mappings().first()
+            row = (
+                connection.execute(select(table).where(wanted).order_by(table.c.id.desc()).limit(1))
+                .mappings()
+                .first()
+            )
             if row is None:
                 return None
             return Pull(**{k: v for k, v in row.items() if k not in {"id", "created"}})
@@ -297,10 +312,11 @@ class Ledger:
                 detail = {"task": pull.task_id, "job": pull.job_id, "shapes": shapes, "state": pull.state}
                 _event(connection, "pulled", pull.run_id, record_id, detail)
 
-    # --- models
-    # ---------------------------------------------------------------------------------------------------
+    # --- models -----------------------------------------------------------------------------------
 
-    def record_model(self, version: str, path: str, name: str, run_id: str | None, card: Mapping[str, object]) -> None:
+    def record_model(
+        self, version: str, path: str, name: str, run_id: str | None, card: Mapping[str, object]
+    ) -> None:
         """Record a trained model by the version of its weights."""
         with self._begin() as connection:
             table = t.models
@@ -319,10 +335,14 @@ class Ledger:
         with self._begin() as connection:
             connection.execute(update(table).values(is_champion=False))
             changed = connection.execute(
-                update(table).where(table.c.version == version).values(is_champion=True, champion_since=_now())
+                update(table)
+                .where(table.c.version == version)
+                .values(is_champion=True, champion_since=_now())
             )
             if changed.rowcount != 1:
-                raise LedgerError(f"model {version} is not in the ledger", "Train or promote it by its path first.")
+                raise LedgerError(
+                    f"model {version} is not in the ledger", "Train or promote it by its path first."
+                )
             _event(connection, "promoted", None, None, {"version": version})
 
     def champion(self) -> ModelRow | None:
@@ -338,14 +358,15 @@ class Ledger:
             rows = connection.execute(select(table).order_by(table.c.created.desc())).mappings()
             return [ModelRow(**{n: row[n] for n in names}) for row in rows]
 
-    # --- events
-    # ---------------------------------------------------------------------------------------------------
+    # --- events -----------------------------------------------------------------------------------
 
     def events_of_record(self, record_id: str) -> list[Event]:
         """Return the life of a record in order."""
         table = t.events
         with self._begin() as connection:
-            rows = connection.execute(select(table).where(table.c.record_id == record_id).order_by(table.c.id))
+            rows = connection.execute(
+                select(table).where(table.c.record_id == record_id).order_by(table.c.id)
+            )
             return [
                 Event(r["at"], r["kind"], r["run_id"], r["record_id"], json.loads(r["detail"]))
                 for r in rows.mappings()
@@ -355,7 +376,13 @@ class Ledger:
         """Return some record ids that contain a text."""
         column = t.events.c.record_id
         with self._begin() as connection:
-            query = select(column).distinct().where(column.contains(text, autoescape=True)).order_by(column).limit(limit)
+            query = (
+                select(column)
+                .distinct()
+                .where(column.contains(text, autoescape=True))
+                .order_by(column)
+                .limit(limit)
+            )
             return [str(value) for value in connection.execute(query).scalars()]
 
     def pushes(self) -> list[tuple[str, PushKey, str]]:
@@ -363,8 +390,12 @@ class Ledger:
         table = t.pushes
         with self._begin() as connection:
             return [
-                (r["push_id"], PushKey(r["server"], r["project_id"], r["organization"], r["name"], r["kind"]),
-                r["run_id"]) for r in connection.execute(select(table).order_by(table.c.created)).mappings()
+                (
+                    r["push_id"],
+                    PushKey(r["server"], r["project_id"], r["organization"], r["name"], r["kind"]),
+                    r["run_id"],
+                )
+                for r in connection.execute(select(table).order_by(table.c.created)).mappings()
             ]
 
     def pulls_of_task(self, server: str, task_id: int) -> list[Pull]:
@@ -413,7 +444,9 @@ def _take_the_pen(connection: Connection) -> None:
 
 def _failed(where: str, error: SQLAlchemyError) -> LedgerError:
     reason = str(error.orig) if isinstance(error, DBAPIError) and error.orig else type(error).__name__
-    return LedgerError(f"the ledger {where} cannot be used: {reason}", "Restore a backup or move the file away.")
+    return LedgerError(
+        f"the ledger {where} cannot be used: {reason}", "Restore a backup or move the file away."
+    )
 
 
 def _now() -> str:

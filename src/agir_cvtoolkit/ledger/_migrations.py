@@ -10,7 +10,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, select
 
-from ..errors import LedgerError
+from agir_cvtoolkit.errors import LedgerError
+
 from . import _tables
 
 Migration = Callable[[Connection], None]

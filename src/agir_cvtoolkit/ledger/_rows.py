@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..runs import fingerprint
+from agir_cvtoolkit.runs import fingerprint
 
 TaskState = Literal["planned", "created", "filled", "done"]
 
 
 @dataclass(frozen=True)
 class PushKey:
-    """What makes a push the same push: server, project, organization and name, and what kind of shapes it carries."""
+    """What makes a push the same: server, project, organization, name, and the kind of shapes it carries."""
 
     server: str
     project_id: int | None
@@ -34,8 +34,7 @@ class PushedTask:
 
     Attributes:
         state: ``planned`` (its name is reserved), ``created`` (on the server, data unsure), ``filled``
-        (pictures
-            verified, frame map known), ``done`` (annotations read back and counted).
+            (pictures verified, frame map known), ``done`` (annotations read back and counted).
     """
 
     push_id: str
