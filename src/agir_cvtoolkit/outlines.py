@@ -1,8 +1,10 @@
 """Bit masks as outlines, exact both ways.
 
-Rings run along the edges of pixels: pixel (x, y) covers the square from (x, y) to (x + 1, y + 1), as CVAT draws it. A
-ring traced without simplification therefore encloses the centres of its pixels and of no others, and `rasterize` gives
-the mask back bit for bit. (Outlines through pixel centres, as OpenCV traces them, lose half a pixel on every side.)
+Rings run along the edges of pixels: pixel (x, y) covers the square from (x, y) to (x + 1, y + 1), as CVAT
+    draws it. A
+ring traced without simplification therefore encloses the centres of its pixels and of no others, and
+`rasterize` gives the mask back bit for bit. (Outlines through pixel centres, as OpenCV traces them, lose half
+a pixel on every side.)
 """
 
 from __future__ import annotations
@@ -36,8 +38,8 @@ def regions(mask: Bitmap, tolerance: float = 0.0) -> list[Region]:
 
     Args:
         mask: shape (height, width), any value other than 0 is foreground.
-        tolerance: largest distance in pixels by which simplification may move an outline (Douglas & Peucker 1973);
-            0 keeps every corner.
+        tolerance: largest distance in pixels by which simplification may move an outline (Douglas & Peucker
+            1973); 0 keeps every corner.
 
     Returns:
         One region per 4-connected part, in the order of their first pixels.
@@ -62,8 +64,8 @@ def regions(mask: Bitmap, tolerance: float = 0.0) -> list[Region]:
 def bridged(region: Region) -> Ring:
     """Join a region's holes to its outer ring by slits of no width, so that one ring describes it.
 
-    CVAT polygons have no holes. By the even-odd rule the ring encloses what the region does: a slit covers no pixel
-    centre, for it is passed twice.
+    CVAT polygons have no holes. By the even-odd rule the ring encloses what the region does: a slit covers no
+    pixel centre, for it is passed twice.
     """
     ring = region.outer
     for hole in sorted(region.holes, key=lambda h: float(h[:, 0].min())):
@@ -76,7 +78,8 @@ def bridged(region: Region) -> Ring:
 def rasterize(rings: list[Ring], size: tuple[int, int]) -> NDArray[np.bool_]:
     """Return the mask of `size` (width, height) of the pixels whose centres the rings enclose by the even-odd rule.
 
-    A centre exactly on an edge belongs to the right and lower side. Coordinates outside the picture are allowed.
+    A centre exactly on an edge belongs to the right and lower side. Coordinates outside the picture are
+    allowed.
     """
     width, height = size
     toggles = np.zeros((height, width + 1), dtype=np.uint8)
@@ -103,7 +106,8 @@ def _traced(binary: NDArray[np.uint8], labels: NDArray[np.int32]) -> list[tuple[
     height, width = binary.shape
     padded = np.pad(binary, 1).astype(np.bool_)
     inner = padded[1:-1, 1:-1]
-    # Directed edges by direction (0 right, 1 down, 2 left, 3 up): start x, start y, and the foreground pixel beside.
+    # Directed edges by direction (0 right, 1 down, 2 left, 3 up): start x, start y, and the foreground pixel
+    # beside.
     above = np.nonzero(inner & ~padded[:-2, 1:-1])
     right = np.nonzero(inner & ~padded[1:-1, 2:])
     below = np.nonzero(inner & ~padded[2:, 1:-1])
@@ -125,7 +129,11 @@ def _traced(binary: NDArray[np.uint8], labels: NDArray[np.int32]) -> list[tuple[
     keys = vertex * 4 + direction
     order = np.argsort(keys)
     ordered = keys[order]
-    end = (start_y + np.array([0, 1, 0, -1])[direction]) * (width + 1) + start_x + np.array([1, 0, -1, 0])[direction]
+    end = (
+        (start_y + np.array([0, 1, 0, -1])[direction]) * (width + 1)
+        + start_x
+        + np.array([1, 0, -1, 0])[direction]
+    )
     following = np.full(len(direction), -1, dtype=np.int64)
     for turn in (1, 0, -1):
         wanted = end * 4 + (direction + turn) % 4

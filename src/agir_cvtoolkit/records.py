@@ -100,7 +100,7 @@ class ManifestEntry:
         image_path: relative to the run's folder, or None where pictures were not saved.
         mask_path: relative to the run's folder, or None where masks were not saved.
         width, height: of the original that lies in the run, in pixels.
-        sha256: of the file at `image_path`.
+        sha256: of the file at `image_path`; where that is None, of the source's file if that could be uploaded as it is.
         model: name of the predictor and version of its weights.
         uncertainty: in [0, 1], larger is less sure.
         edge_occupancy: share of the picture's one-pixel border that is foreground.
@@ -142,12 +142,12 @@ class ManifestEntry:
         """
         data: Any = json.loads(line)
         if not isinstance(data, dict):
-            raise ValueError("not a JSON object")  # noqa: TRY004 - one kind of error for every bad line
+            raise ValueError("not a JSON object")
         known = {f.name for f in fields(cls)}
         values = {key: value for key, value in data.items() if key in known}
         for name, kinds in _REQUIRED_KINDS.items():
             if not isinstance(values.get(name), kinds):
-                raise ValueError(f"{name} is missing or of the wrong type")  # noqa: TRY004
+                raise ValueError(f"{name} is missing or of the wrong type")
         try:
             values["conflicts"] = tuple(values.get("conflicts") or ())
             return cls(**values)

@@ -1,7 +1,7 @@
 """Run folders: one pass over a set of records, through which the stages find each other.
 
-Every file is written under a temporary name and renamed, so a killed stage leaves whole files or none. The layout is
-that of section "What lies in a run" of the documentation.
+Every file is written under a temporary name and renamed, so a killed stage leaves whole files or none. The
+layout is that of section "What lies in a run" of the documentation.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ class StagePass:
 
     Attributes:
         state: ``new`` when nothing was there, ``continued`` after an unfinished pass with the same inputs and
-            configuration, ``done`` after a finished one, ``replaced`` when an earlier pass with others was moved to
-            ``history/<stage>/<number>/``.
+            configuration, ``done`` after a finished one, ``replaced`` when an earlier pass with others was
+            moved to ``history/<stage>/<number>/``.
         number: 1 for the first pass of this stage in the run.
     """
 
@@ -98,12 +98,12 @@ class Run:
         Raises:
             DataError: the path leads out of the run.
         """
-        path = (self.root / relative).resolve()
-        if not path.is_relative_to(self.root.resolve()):
+        path = _real(self.root / relative)
+        if path is None or not path.is_relative_to(self.root.resolve()):
             raise DataError(f"{relative} leads out of run {self.run_id}", "Run infer-seg again.")
         return path
 
-    # --- manifest -----------------------------------------------------------------------------------------------
+    # --- manifest ---------------------------------------------------------------------------------
 
     @property
     def manifest_path(self) -> Path:
@@ -143,11 +143,13 @@ class Run:
             except ValueError as error:
                 if number == len(lines):
                     continue
-                raise DataError(f"{path} line {number} is damaged: {error}", "Run infer-seg again.") from error
+                raise DataError(
+                    f"{path} line {number} is damaged: {error}", "Run infer-seg again."
+                ) from error
             entries[entry.record_id] = entry
         return list(entries.values())
 
-    # --- passes -------------------------------------------------------------------------------------------------
+    # --- passes -----------------------------------------------------------------------------------
 
     def begin(self, stage: str, fingerprint: str, outputs: tuple[str, ...]) -> StagePass:
         """Begin or continue a pass of a stage.
@@ -201,7 +203,9 @@ class Run:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as stream:
             if not _try_lock(stream):
-                raise UsageError(f"{stage} is already running on run {self.run_id}", "Wait until it has ended.")
+                raise UsageError(
+                    f"{stage} is already running on run {self.run_id}", "Wait until it has ended."
+                )
             yield
 
     def has_begun(self, stage: str) -> bool:
@@ -226,7 +230,7 @@ class Run:
     def _state(self, stage: str) -> dict[str, Any]:
         return read_json_object(self._state_path(stage))
 
-    # --- metrics and configuration --------------------------------------------------------------------------------
+    # --- metrics and configuration ----------------------------------------------------------------
 
     def write_metrics(self, stage: str, metrics: Mapping[str, object], *, number: int = 1) -> None:
         """Write ``metrics.json``: the stage's object under its name, and its fields at the top level.
@@ -269,7 +273,8 @@ def start_run(out_root: Path, name: str | None = None, subname: str | None = Non
 
     Args:
         out_root: the folder of all runs.
-        name, subname: the run's id is ``name/subname`` or ``name``; without a name it is a sortable time stamp.
+        name, subname: the run's id is ``name/subname`` or ``name``; without a name it is a sortable time
+            stamp.
     """
     run_id = "/".join(_folder_name(part) for part in (name, subname) if part) if name else ""
     if not run_id:
@@ -277,7 +282,10 @@ def start_run(out_root: Path, name: str | None = None, subname: str | None = Non
         while (out_root / run_id).exists():
             run_id = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S-%f")
     run = Run(run_id, out_root / run_id)
-    run.root.mkdir(parents=True, exist_ok=True)
+    try:
+        run.root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{run.root} cannot be made: {error.strerror}", "Correct io.out_root.") from error
     make_current(run, out_root)
     return run
 
@@ -291,7 +299,9 @@ def make_current(run: Run, out_root: Path) -> None:
         temporary.replace(link)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise ConfigError(f"{link} is in the way", "Move it away: it must be a link to the current run.") from error
+        raise ConfigError(
+            f"{link} is in the way", "Move it away: it must be a link to the current run."
+        ) from error
 
 
 def open_run(out_root: Path, run_id: str | None = None) -> Run:
@@ -301,16 +311,31 @@ def open_run(out_root: Path, run_id: str | None = None) -> Run:
         NoRunError: there is none.
     """
     if run_id is not None:
-        root = out_root / run_id
-        if not root.resolve().is_relative_to(out_root.resolve()) or not root.is_dir():
+        root = _real(out_root / run_id)
+        if root is None or not _is_below(root, out_root) or not root.is_dir():
             known = ", ".join(list_runs(out_root)[-5:]) or "none"
             raise NoRunError(f"run '{run_id}' does not exist in {out_root}", f"Known runs: {known}")
-        return Run(str(root.resolve().relative_to(out_root.resolve())), root.resolve())
+        return Run(str(root.relative_to(out_root.resolve())), root)
     link = out_root / CURRENT
     if not link.is_dir():
         raise NoRunError(f"there is no current run in {out_root}", _QUERY_HINT)
     root = link.resolve()
+    if not _is_below(root, out_root):
+        raise NoRunError(f"{link} leads to {root}, which is no run in {out_root}", _QUERY_HINT)
     return Run(str(root.relative_to(out_root.resolve())), root)
+
+
+def _real(path: Path) -> Path | None:
+    try:
+        resolved = path.resolve()
+        resolved.exists()
+    except (OSError, ValueError, RuntimeError):  # a name too long, with a null in it, links in a circle
+        return None
+    return resolved
+
+
+def _is_below(path: Path, folder: Path) -> bool:
+    return path.is_relative_to(folder.resolve()) and path != folder.resolve()
 
 
 _QUERY_HINT = 'Start one with: agir-cvtoolkit query --db semif --filters "state=NC" --limit 100'
@@ -392,9 +417,12 @@ def _now() -> str:
 
 def _git_commit() -> str | None:
     with suppress(OSError, subprocess.SubprocessError):
-        done = subprocess.run(  # noqa: S603
-            ["git", "rev-parse", "HEAD"],  # noqa: S607
-            capture_output=True, text=True, timeout=5, check=False,
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
         )
         if done.returncode == 0:
             return done.stdout.strip()

@@ -9,7 +9,7 @@ from PIL import Image
 
 from agir_cvtoolkit.errors import DataError, PictureError
 from agir_cvtoolkit.inference.originals import Original, crop_of, read_ahead, read_original
-from agir_cvtoolkit.pictures import load_rgb
+from agir_cvtoolkit.pictures import load_rgb, sha256_of
 from agir_cvtoolkit.records import Box, Record
 from agir_cvtoolkit.runs import Run
 
@@ -99,9 +99,12 @@ def test_a_crop_outside_is_an_error() -> None:
 
 
 def test_nothing_is_written_when_not_wanted(run: Run, tmp_path: Path) -> None:
-    original = read_original(Record("a", drawn(tmp_path / "a.jpg")), run, save=False)
+    source = drawn(tmp_path / "a.jpg")
+    original = read_original(Record("a", source), run, save=False)
     assert original.image_path is None
-    assert original.sha256 is None
+    assert original.sha256 == sha256_of(source)
+    part = read_original(Record("a", source, crop=Box(1, 1, 5, 5)), run, save=False)
+    assert part.sha256 is None
     assert not run.root.exists()
 
 

@@ -13,8 +13,8 @@ import agir_cvtoolkit.config
 import agir_cvtoolkit.cvat.session
 from agir_cvtoolkit.config import Settings, load_settings
 from agir_cvtoolkit.sandbox import Sandbox, SandboxOptions
+from tests.sandbox.plain import Plain
 
-from ..sandbox.plain import Plain
 from .workspace import Workspace
 
 

@@ -211,3 +211,22 @@ def test_pulled_masks_that_were_removed_are_read_again(predicted: Workspace) -> 
         assert mask is not None
         assert other is not None
         assert np.array_equal(mask, other)
+
+
+def test_pictures_that_were_not_saved_are_taken_from_their_source_if_unchanged(workspace: Workspace) -> None:
+    workspace.cli("query", "--db", "semif")
+    workspace.cli("infer-seg", "-o", "seg_inference.output.save_images=false")
+    assert not (workspace.run / "images").exists()
+    save(draw(99), workspace.root / "pictures" / "images" / "img_1.png")
+    outcome = workspace.cli("upload-cvat", code=1)
+    assert "picture img_1.png was changed after infer-seg" in outcome.stderr
+    stage = workspace.metrics()["upload-cvat"]
+    assert (stage["uploaded_annotations"], stage["failed"]) == (2, 1)
+    workspace.complete(stage["task_id"])
+    workspace.cli("download-cvat")
+    folder = next((workspace.run / "cvat_downloads").iterdir()) / "images"
+    for name in ("img_0.png", "img_2.png"):
+        source = workspace.root / "pictures" / "images" / name
+        assert (folder / name).read_bytes() == source.read_bytes()
+    workspace.cli("preprocess")
+    assert workspace.metrics()["preprocess"]["pairs"] == 2

@@ -22,8 +22,8 @@ import agir_cvtoolkit
 from agir_cvtoolkit.cli import main
 from agir_cvtoolkit.pictures import load_mask
 from agir_cvtoolkit.sandbox import Sandbox
+from tests.sandbox.plain import Plain
 
-from ..sandbox.plain import Plain
 from .plants import Plot, draw, rows_of, save, write_records
 
 Json = dict[str, Any]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from typing import Any
 
 import click
 
-from .._version import __version__
+from agir_cvtoolkit._version import __version__
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "query": ("query", "Choose records from SemiF or Field and start a run."),
@@ -30,6 +32,20 @@ COMMANDS: dict[str, tuple[str, str]] = {
 class Commands(click.Group):
     """A group whose commands are imported when they are called."""
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; an interruption, wherever it comes, ends with one line and code 130."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("Interrupted. Start the same command again to go on where it stopped.", err=True)
+            ctx.exit(130)
+        except click.UsageError as error:
+            if "--json" in sys.argv[1:]:
+                from ._shell import echo_json_error
+
+                echo_json_error("UsageError", error.format_message(), "See --help.")
+            raise
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return all names, in the order of the loop."""
         return list(COMMANDS)
@@ -47,7 +63,7 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Resolve a command, or suggest the near one."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from ..errors import did_you_mean
+            from agir_cvtoolkit.errors import did_you_mean
 
             ctx.fail(f"No such command '{args[0]}'. {did_you_mean(args[0], COMMANDS)}".strip())
         return super().resolve_command(ctx, args)

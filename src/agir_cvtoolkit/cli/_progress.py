@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TextIO
 
-from ..progress import Bar, Progress, Silent
+from agir_cvtoolkit.progress import Bar, Progress, Silent
 
 
 def progress_on(stream: TextIO, *, hidden: bool) -> Progress:

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 import logging
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ..errors import AgirError
+from agir_cvtoolkit.errors import AgirError
 
 if TYPE_CHECKING:
-    from ..stages import Call
+    from agir_cvtoolkit.stages import Call
 
 R = TypeVar("R")
 _log = logging.getLogger("agir_cvtoolkit")
@@ -48,22 +49,22 @@ class Shell:
             if configured:
                 call.settings()
             result = stage(call)
-        except AgirError as error:
-            self._fail(error, error.exit_code)
-        except KeyboardInterrupt:
-            click.echo("Interrupted. Start the same command again to go on where it stopped.", err=True)
-            sys.exit(130)
-        except Exception as error:  # noqa: BLE001 - the last line of defence: one clean line, a traceback on demand
-            self._fail(error, 1)
-        else:
             if self.as_json:
                 click.echo(json.dumps(_plain(result), indent=2, ensure_ascii=False))
             else:
                 show(result)
+        except AgirError as error:
+            self._fail(error, error.exit_code)
+        except (BrokenPipeError, click.ClickException, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            self._fail(error, 1)
+        else:
             sys.exit(getattr(result, "exit_code", 0))
 
     def _call(self) -> Call:
-        from ..stages import Call
+        from agir_cvtoolkit.stages import Call
+
         from ._progress import progress_on
 
         return Call(
@@ -79,37 +80,64 @@ class Shell:
         level = logging.DEBUG if self.verbose else logging.ERROR if self.quiet else logging.WARNING
         handler = logging.StreamHandler()
         handler.setLevel(level)
-        handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+        handler.setFormatter(_Redacting("%(levelname)s: %(message)s"))
         _log.setLevel(logging.DEBUG)
         _log.handlers = [handler]
         _log.propagate = False
 
     def _fail(self, error: Exception, code: int) -> None:
-        from ..config import redacted
+        from agir_cvtoolkit.config import redacted
 
         if self.verbose and not isinstance(error, AgirError):
             _log.error("traceback", exc_info=error)
         elif self.verbose:
             _log.debug("traceback", exc_info=error)
-        if isinstance(error, AgirError):
-            text, problem, next_step = str(error), error.problem, error.next_step
-        else:
-            problem = f"unexpected {type(error).__name__}: {error}"
-            next_step = "This is a bug; run again with --verbose and report the traceback."
-            text = f"{problem}. {next_step}"
+        problem, next_step = _explained(error)
         if self.as_json:
-            content = {"error": {"problem": problem, "next_step": next_step, "kind": type(error).__name__}}
-            click.echo(redacted(json.dumps(content, indent=2, ensure_ascii=False)))
+            echo_json_error(type(error).__name__, problem, next_step)
+        text = str(AgirError(problem, next_step))
         click.echo(redacted(f"Error: {text[:1].upper()}{text[1:]}"), err=True)
         sys.exit(code)
+
+
+def echo_json_error(kind: str, problem: str, next_step: str) -> None:
+    """Print an error as a JSON object on stdout, for programs that read the result."""
+    from agir_cvtoolkit.config import redacted
+
+    content = {"error": {"problem": redacted(problem), "next_step": redacted(next_step), "kind": kind}}
+    click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def _explained(error: Exception) -> tuple[str, str]:
+    if isinstance(error, AgirError):
+        return error.problem, error.next_step
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}", "Check the path, its permissions and the free space."
+    next_step = "This is a bug; run again with --verbose and report the traceback."
+    return f"unexpected {type(error).__name__}: {error}", next_step
+
+
+class _Redacting(logging.Formatter):
+    """Keeps secrets out of the log, tracebacks included."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        from agir_cvtoolkit.config import redacted
+
+        return redacted(super().format(record))
 
 
 def common(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that every command has; its function gets a `Shell` first."""
 
-    @click.option("-o", "--override", "overrides", multiple=True, metavar="KEY=VALUE", help="Set group.key=value.")
-    @click.option("--config", default=None, metavar="DIR|NAME", help="Folder instead of conf/, or a file in it.")
-    @click.option("--run", "run_id", default=None, metavar="ID", help="Work on this run instead of the current one.")
+    @click.option(
+        "-o", "--override", "overrides", multiple=True, metavar="KEY=VALUE", help="Set group.key=value."
+    )
+    @click.option(
+        "--config", default=None, metavar="DIR|NAME", help="Folder instead of conf/, or a file in it."
+    )
+    @click.option(
+        "--run", "run_id", default=None, metavar="ID", help="Work on this run instead of the current one."
+    )
     @click.option("--dry-run", is_flag=True, help="Say what would happen; change nothing.")
     @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
     @click.option("--verbose", is_flag=True, help="Log more; show tracebacks.")
@@ -141,6 +169,8 @@ def _plain(value: Any) -> Any:
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     if isinstance(value, str | int | float | bool) or value is None:
         return value
     return str(value)

@@ -10,8 +10,8 @@ import click
 from ._shell import Shell, common, echo_items
 
 if TYPE_CHECKING:
-    from ..stages import Call
-    from ..stages.build_db import BuildResult
+    from agir_cvtoolkit.stages import Call
+    from agir_cvtoolkit.stages.build_db import BuildResult
 
 
 @click.command("build-db")
@@ -30,8 +30,9 @@ def command(
     agir-cvtoolkit build-db pictures/ semif.db --csv pictures/records.csv
     agir-cvtoolkit query -o db.semif.db_path=semif.db --limit 10
     """
+
     def stage(call: Call) -> BuildResult:
-        from ..stages.build_db import build_db
+        from agir_cvtoolkit.stages.build_db import build_db
 
         return build_db(folder, csv_path, db_path, table, force=force, call=call)
 
@@ -40,9 +41,13 @@ def command(
 
 def _show(result: BuildResult) -> None:
     verb = "Would write" if result.dry_run else "Wrote"
-    click.echo(f"{verb} {result.rows} rows for {result.pictures} pictures to table {result.table} of {result.db_path}")
+    click.echo(
+        f"{verb} {result.rows} rows for {result.pictures} pictures to table {result.table} of {result.db_path}"
+    )
     if result.without_row:
-        click.echo(f"{len(result.without_row)} pictures have no row, for example {result.without_row[0]}", err=True)
+        click.echo(
+            f"{len(result.without_row)} pictures have no row, for example {result.without_row[0]}", err=True
+        )
     echo_items(result.missing)
     if not result.dry_run:
         key = "field" if result.table == "field_data" else "semif"

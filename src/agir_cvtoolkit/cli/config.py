@@ -10,7 +10,7 @@ import click
 from ._shell import Shell, common
 
 if TYPE_CHECKING:
-    from ..stages.config import ConfigShown, ConfigWritten
+    from agir_cvtoolkit.stages.config import ConfigShown, ConfigWritten
 
 
 @click.group("config")
@@ -27,7 +27,7 @@ def show(shell: Shell, *, origin: bool) -> None:
     \b
     agir-cvtoolkit config show --origin
     """
-    from ..stages.config import show_config
+    from agir_cvtoolkit.stages.config import show_config
 
     def print_all(result: ConfigShown) -> None:
         for row in (*result.settings, *result.credentials):
@@ -41,7 +41,7 @@ def show(shell: Shell, *, origin: bool) -> None:
 @common
 def init(shell: Shell, *, folder: Path) -> None:
     """Write the packaged configuration to a folder to edit."""
-    from ..stages.config import init_config
+    from agir_cvtoolkit.stages.config import init_config
 
     def print_all(result: ConfigWritten) -> None:
         for path in result.written:

@@ -11,8 +11,8 @@ import click
 from ._shell import Shell, common
 
 if TYPE_CHECKING:
-    from ..demo.run import DemoResult
-    from ..stages import Call
+    from agir_cvtoolkit.demo.run import DemoResult
+    from agir_cvtoolkit.stages import Call
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class _Plan:
 
 @click.command("demo")
 @click.option("--data", default=None, type=click.Path(path_type=Path, file_okay=False), help="Real pictures.")
-@click.option("--out", default="demo_output", show_default=True, type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--out", default="demo_output", show_default=True, type=click.Path(path_type=Path, file_okay=False)
+)
 @click.option("--count", default=27, show_default=True, type=click.IntRange(min=6), help="Scenes to draw.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
 @click.option("--epochs", default=None, type=click.IntRange(min=1), help="Of the training.")
 @common
-def command(
-    shell: Shell, *, data: Path | None, out: Path, count: int, seed: int, epochs: int | None
-) -> None:
+def command(shell: Shell, *, data: Path | None, out: Path, count: int, seed: int, epochs: int | None) -> None:
     """Run the whole loop on this machine: pictures, sandbox, simulated annotator, training, judgement.
 
     \b
@@ -42,7 +42,7 @@ def command(
     def run(call: Call) -> DemoResult | _Plan:
         if call.dry_run:
             return _Plan(out, data)
-        from ..demo.run import demo
+        from agir_cvtoolkit.demo.run import demo
 
         return demo(
             out,

@@ -9,16 +9,17 @@ import click
 from ._shell import Shell, common
 
 if TYPE_CHECKING:
-    from ..stages import Call
-    from ..stages.doctor import Diagnosis
+    from agir_cvtoolkit.stages import Call
+    from agir_cvtoolkit.stages.doctor import Diagnosis
 
 
 @click.command("doctor")
 @common
 def command(shell: Shell) -> None:
     """Check configuration, credentials, server, databases, optional parts and GPU."""
+
     def stage(call: Call) -> Diagnosis:
-        from ..stages.doctor import doctor
+        from agir_cvtoolkit.stages.doctor import doctor
 
         return doctor(call)
 

@@ -9,8 +9,8 @@ import click
 from ._shell import Shell, common, echo_items
 
 if TYPE_CHECKING:
-    from ..stages import Call
-    from ..stages.download_cvat import DownloadResult
+    from agir_cvtoolkit.stages import Call
+    from agir_cvtoolkit.stages.download_cvat import DownloadResult
 
 
 @click.command("download-cvat")
@@ -22,8 +22,9 @@ def command(shell: Shell) -> None:
     agir-cvtoolkit download-cvat
     agir-cvtoolkit download-cvat -o cvat_download.project_id=12345 -o cvat_download.required_status=completed
     """
+
     def stage(call: Call) -> DownloadResult:
-        from ..stages.download_cvat import download_cvat
+        from agir_cvtoolkit.stages.download_cvat import download_cvat
 
         return download_cvat(call)
 
@@ -33,7 +34,9 @@ def command(shell: Shell) -> None:
 def _show(result: DownloadResult) -> None:
     verb = "would be read" if result.dry_run else "finished"
     click.echo(f"{result.jobs} jobs {verb} in {result.tasks_found} tasks, {result.waiting} not yet", nl=False)
-    click.echo("" if result.dry_run else f"; {result.jobs_read} read, {result.jobs - result.jobs_read} unchanged")
+    click.echo(
+        "" if result.dry_run else f"; {result.jobs_read} read, {result.jobs - result.jobs_read} unchanged"
+    )
     for task in result.tasks:
         click.echo(
             f"  {task.url}: {task.frames} frames, {task.shapes} shapes, {task.negatives} empty -> {task.directory}"
@@ -41,4 +44,6 @@ def _show(result: DownloadResult) -> None:
     echo_items(result.items)
     if not result.jobs:
         status = result.required_status or "any"
-        click.echo(f"No job is '{status}' yet. Complete the jobs in CVAT, or set cvat_download.required_status=null.")
+        click.echo(
+            f"No job is '{status}' yet. Complete the jobs in CVAT, or set cvat_download.required_status=null."
+        )

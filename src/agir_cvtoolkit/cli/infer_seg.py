@@ -9,8 +9,8 @@ import click
 from ._shell import Shell, common, echo_items
 
 if TYPE_CHECKING:
-    from ..stages import Call
-    from ..stages.infer_seg import InferResult
+    from agir_cvtoolkit.stages import Call
+    from agir_cvtoolkit.stages.infer_seg import InferResult
 
 
 @click.command("infer-seg")
@@ -22,8 +22,9 @@ def command(shell: Shell) -> None:
     agir-cvtoolkit infer-seg
     agir-cvtoolkit infer-seg -o seg_inference.model.ckpt_path=outputs/runs/current/model/best.pth
     """
+
     def stage(call: Call) -> InferResult:
-        from ..stages.infer_seg import infer_seg
+        from agir_cvtoolkit.stages.infer_seg import infer_seg
 
         return infer_seg(call)
 

@@ -9,8 +9,8 @@ import click
 from ._shell import Shell, common, echo_items
 
 if TYPE_CHECKING:
-    from ..stages import Call
-    from ..stages.preprocess import PreprocessResult
+    from agir_cvtoolkit.stages import Call
+    from agir_cvtoolkit.stages.preprocess import PreprocessResult
 
 
 @click.command("preprocess")
@@ -22,8 +22,9 @@ def command(shell: Shell) -> None:
     agir-cvtoolkit preprocess
     agir-cvtoolkit preprocess -o preprocess.size.height=1024 -o preprocess.size.width=1024
     """
+
     def stage(call: Call) -> PreprocessResult:
-        from ..stages.preprocess import preprocess
+        from agir_cvtoolkit.stages.preprocess import preprocess
 
         return preprocess(call)
 

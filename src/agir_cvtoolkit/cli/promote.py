@@ -10,8 +10,8 @@ import click
 from ._shell import Shell, common
 
 if TYPE_CHECKING:
-    from ..stages import Call
-    from ..stages.promote import PromoteResult
+    from agir_cvtoolkit.stages import Call
+    from agir_cvtoolkit.stages.promote import PromoteResult
 
 
 @click.command("promote")
@@ -24,8 +24,9 @@ def command(shell: Shell, *, checkpoint: Path | None) -> None:
     agir-cvtoolkit promote
     agir-cvtoolkit infer-seg -o seg_inference.model.predictor=champion
     """
+
     def stage(call: Call) -> PromoteResult:
-        from ..stages.promote import promote
+        from agir_cvtoolkit.stages.promote import promote
 
         return promote(checkpoint, call)
 

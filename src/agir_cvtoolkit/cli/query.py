@@ -9,19 +9,23 @@ import click
 from ._shell import Shell, common
 
 if TYPE_CHECKING:
-    from ..stages import Call
-    from ..stages.query import QueryResult
+    from agir_cvtoolkit.stages import Call
+    from agir_cvtoolkit.stages.query import QueryResult
 
 
 @click.command("query")
 @click.option("--db", "-d", default="semif", show_default=True, type=click.Choice(["semif", "field"], False))
-@click.option("--filters", "-f", multiple=True, metavar="EXPR", help="For example state=NC; several are AND-ed.")
+@click.option(
+    "--filters", "-f", multiple=True, metavar="EXPR", help="For example state=NC; several are AND-ed."
+)
 @click.option("--projection", default=None, metavar="COLS", help="Columns to keep, separated by commas.")
 @click.option("--sort", default=None, metavar="COL[:asc|desc],...", help="Default: by id.")
 @click.option("--limit", type=click.IntRange(min=0), default=None, help="At most so many records; 0 counts.")
 @click.option("--offset", type=click.IntRange(min=0), default=None, help="Leave out the first records.")
 @click.option("--out", default="csv", show_default=True, type=click.Choice(["json", "csv", "parquet"], False))
-@click.option("--preview", type=click.IntRange(min=0), default=0, metavar="N", help="Show N records, write nothing.")
+@click.option(
+    "--preview", type=click.IntRange(min=0), default=0, metavar="N", help="Show N records, write nothing."
+)
 @click.option(
     "--sample",
     default=None,
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
     help="random:n=200 | seeded:n=200,seed=42 | stratified:by=a|b,per_group=50[,seed=42]",
 )
 @common
-def command(  # noqa: D103 - click shows the docstring of the body
+def command(
     shell: Shell,
     *,
     db: str,
@@ -48,8 +52,9 @@ def command(  # noqa: D103 - click shows the docstring of the body
     agir-cvtoolkit query --db semif --filters "state=NC" --limit 100
     agir-cvtoolkit query --sample "stratified:by=category_common_name,per_group=50"
     """
+
     def stage(call: Call) -> QueryResult:
-        from ..stages.query import query
+        from agir_cvtoolkit.stages.query import query
 
         return query(
             db=db.lower(),

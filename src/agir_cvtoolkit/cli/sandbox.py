@@ -10,9 +10,13 @@ from ._shell import Shell, common
 
 
 @click.command("sandbox")
-@click.option("--root", default="outputs/sandbox", show_default=True, type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--root", default="outputs/sandbox", show_default=True, type=click.Path(path_type=Path, file_okay=False)
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
-@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option(
+    "--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one."
+)
 @click.option("--username", default="admin", show_default=True)
 @click.option("--password", default="admin123", show_default=True)
 @common
@@ -23,8 +27,8 @@ def command(shell: Shell, *, root: Path, host: str, port: int, username: str, pa
     agir-cvtoolkit sandbox --port 8080
     CVAT_URL=http://127.0.0.1:8080 CVAT_USERNAME=admin CVAT_PASSWORD=admin123 agir-cvtoolkit upload-cvat
     """
-    from ..sandbox import SandboxOptions, serve
-    from ..stages import Call
+    from agir_cvtoolkit.sandbox import SandboxOptions, serve
+    from agir_cvtoolkit.stages import Call
 
     options = SandboxOptions(root=root, host=host, port=port, username=username, password=password)
 

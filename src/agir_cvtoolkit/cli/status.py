@@ -9,16 +9,17 @@ import click
 from ._shell import Shell, common
 
 if TYPE_CHECKING:
-    from ..stages import Call
-    from ..stages.status import Status
+    from agir_cvtoolkit.stages import Call
+    from agir_cvtoolkit.stages.status import Status
 
 
 @click.command("status")
 @common
 def command(shell: Shell) -> None:
     """Show where the current run, the pushed tasks and the models stand, and what comes next."""
+
     def stage(call: Call) -> Status:
-        from ..stages.status import status
+        from agir_cvtoolkit.stages.status import status
 
         return status(call)
 
@@ -34,9 +35,13 @@ def _show(result: Status) -> None:
         click.echo("Tasks:")
     for task in result.tasks:
         url = task.url or "not on the server"
-        click.echo(f"  {task.state:8} {task.records:5} records, {task.pulled_jobs} jobs pulled  {task.name}  {url}")
+        click.echo(
+            f"  {task.state:8} {task.records:5} records, {task.pulled_jobs} jobs pulled  {task.name}  {url}"
+        )
     if result.models:
         click.echo("Models:")
     for model in result.models:
-        click.echo(f"  {model.version[:12]}  {model.name}{'  champion' if model.is_champion else ''}  {model.path}")
+        click.echo(
+            f"  {model.version[:12]}  {model.name}{'  champion' if model.is_champion else ''}  {model.path}"
+        )
     click.echo(f"Next: {result.next_step}")

@@ -9,8 +9,8 @@ import click
 from ._shell import Shell, common, echo_items
 
 if TYPE_CHECKING:
-    from ..stages import Call
-    from ..stages.train import TrainStageResult
+    from agir_cvtoolkit.stages import Call
+    from agir_cvtoolkit.stages.train import TrainStageResult
 
 
 @click.command("train")
@@ -22,8 +22,9 @@ def command(shell: Shell) -> None:
     agir-cvtoolkit train
     agir-cvtoolkit train -o train.max_epochs=20 -o train.batch_size=4
     """
+
     def stage(call: Call) -> TrainStageResult:
-        from ..stages.train import train
+        from agir_cvtoolkit.stages.train import train
 
         return train(call)
 

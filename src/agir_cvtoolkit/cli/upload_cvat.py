@@ -9,8 +9,8 @@ import click
 from ._shell import Shell, common, echo_items
 
 if TYPE_CHECKING:
-    from ..stages import Call
-    from ..stages.upload_cvat import UploadResult
+    from agir_cvtoolkit.stages import Call
+    from agir_cvtoolkit.stages.upload_cvat import UploadResult
 
 
 @click.command("upload-cvat")
@@ -23,8 +23,9 @@ def command(shell: Shell) -> None:
     agir-cvtoolkit upload-cvat -o cvat_upload.task_name="Round1_Barley"
     agir-cvtoolkit upload-cvat -o cvat_upload.source.type=detections
     """
+
     def stage(call: Call) -> UploadResult:
-        from ..stages.upload_cvat import upload_cvat
+        from agir_cvtoolkit.stages.upload_cvat import upload_cvat
 
         return upload_cvat(call)
 
@@ -39,7 +40,11 @@ def _show(result: UploadResult) -> None:
         click.echo(f"Uploaded {result.uploaded_annotations} of {result.total_records} records", nl=False)
     click.echo(f", {result.skipped} skipped, {result.failed} failed")
     if result.already_there:
-        changed = "" if result.uploaded_annotations > result.already_there else "; nothing was changed on the server"
+        changed = (
+            ""
+            if result.uploaded_annotations > result.already_there
+            else "; nothing was changed on the server"
+        )
         click.echo(f"{result.already_there} of them were there already{changed}")
     echo_items(result.items)
     for task in result.tasks:

@@ -9,8 +9,8 @@ import click
 from ._shell import Shell, common
 
 if TYPE_CHECKING:
-    from ..stages import Call
-    from ..stages.why import Life
+    from agir_cvtoolkit.stages import Call
+    from agir_cvtoolkit.stages.why import Life
 
 
 @click.command("why")
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 @common
 def command(shell: Shell, *, record: str) -> None:
     """Tell the whole life of RECORD: predicted, pushed, pulled."""
+
     def stage(call: Call) -> Life:
-        from ..stages.why import why
+        from agir_cvtoolkit.stages.why import why
 
         return why(record, call)
 
@@ -30,4 +31,6 @@ def _show(result: Life) -> None:
     click.echo(result.record_id)
     for event in result.events:
         detail = ", ".join(f"{key} {value}" for key, value in event.detail.items() if value is not None)
-        click.echo(f"  {event.at}  {event.kind:10} {detail}" + (f"  (run {event.run_id})" if event.run_id else ""))
+        click.echo(
+            f"  {event.at}  {event.kind:10} {detail}" + (f"  (run {event.run_id})" if event.run_id else "")
+        )

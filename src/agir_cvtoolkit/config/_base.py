@@ -8,4 +8,11 @@ from pydantic import BaseModel, ConfigDict
 class Group(BaseModel):
     """A frozen group of settings; an unknown key is an error, a string is not taken for a number."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, validate_default=True, coerce_numbers_to_str=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=False,
+        validate_default=True,
+        coerce_numbers_to_str=True,
+        protected_namespaces=(),
+    )

@@ -25,7 +25,8 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from yaml import YAMLError
 
-from ..errors import ConfigError, did_you_mean
+from agir_cvtoolkit.errors import ConfigError, did_you_mean
+
 from ._base import Group
 from ._redact import redacted
 from ._settings import COMMAND_LINE, PACKAGED, RETIRED, Settings
@@ -123,7 +124,9 @@ def _layers(directory: Path | None, primary_name: str, chosen: Mapping[str, str]
 
 
 def _packaged_tree(group: str, name: str | None = None) -> Tree:
-    resource = files("agir_cvtoolkit").joinpath("conf", *([group, f"{name}.yaml"] if name else [f"{group}.yaml"]))
+    resource = files("agir_cvtoolkit").joinpath(
+        "conf", *([group, f"{name}.yaml"] if name else [f"{group}.yaml"])
+    )
     if not resource.is_file():
         return {}
     return _as_tree(OmegaConf.create(resource.read_text(encoding="utf-8")), str(resource))
@@ -208,7 +211,9 @@ def _holds_keys(annotation: object) -> bool:
 
 def _unknown(dotted: str, part: str, fields: Mapping[str, object], where: str = "") -> ConfigError:
     if dotted in RETIRED:
-        return ConfigError(f"{dotted}{where} is not a setting of this version", f"Instead: {RETIRED[dotted]}.")
+        return ConfigError(
+            f"{dotted}{where} is not a setting of this version", f"Instead: {RETIRED[dotted]}."
+        )
     prefix = dotted[: -len(part)]
     near = did_you_mean(part, fields).replace("'", f"'{prefix}", 1)
     listing = f"Known here: {', '.join(sorted(fields))}."
@@ -225,7 +230,11 @@ def _composed(layers: _Layers, parsed: Sequence[Override], chosen: Mapping[str, 
         try:
             for (group, name), tree in layers.options.items():
                 store.store(name=name, node=tree, group=group, provider="agir-cvtoolkit")
-            store.store(name=_PRIMARY, node={"defaults": [*groups, "_self_"], **layers.primary}, provider="agir-cvtoolkit")
+            store.store(
+                name=_PRIMARY,
+                node={"defaults": [*groups, "_self_"], **layers.primary},
+                provider="agir-cvtoolkit",
+            )
             GlobalHydra.instance().clear()
             with initialize(version_base="1.3", config_path=None):
                 composed = compose(config_name=_PRIMARY, overrides=texts)
@@ -294,7 +303,9 @@ def _explained(error: ValidationError, origins: Mapping[str, str]) -> ConfigErro
     if first["type"] == "extra_forbidden":
         return _unknown(dotted, location[-1], _fields_at(location[:-1]), where)
     value = redacted(repr(first.get("input")))
-    return ConfigError(f"{dotted}={value}{where}: {first['msg'].lower()}", "See: agir-cvtoolkit config show --origin")
+    return ConfigError(
+        f"{dotted}={value}{where}: {first['msg'].lower()}", "See: agir-cvtoolkit config show --origin"
+    )
 
 
 def _parents(location: Sequence[str]) -> Iterator[str]:

@@ -11,8 +11,10 @@ from typing import Any
 
 import yaml
 
-from ..credentials import Credentials
-from ..errors import ConfigError, did_you_mean
+from agir_cvtoolkit.credentials import Credentials
+from agir_cvtoolkit.errors import ConfigError, did_you_mean
+
+from ._redact import redacted
 
 _log = logging.getLogger(__name__)
 _KEYS = ("url", "host", "username", "password", "access_token", "organization_slug")
@@ -22,6 +24,7 @@ _VARIABLES = {
     "username": ("CVAT_USERNAME",),
     "password": ("CVAT_PASSWORD",),
 }
+_ABSENT = {"", "~", "null", "Null", "NULL"}
 _SAMPLE = "cvat: {url: https://app.cvat.ai, username: ..., password: ...}"
 
 
@@ -56,7 +59,9 @@ def load_credentials(keys_file: Path, environment: Mapping[str, str] | None = No
     return Credentials(Credentials(url).base_url, **secret, origin=origin)
 
 
-def describe_credentials(keys_file: Path, environment: Mapping[str, str] | None = None) -> list[tuple[str, str, str]]:
+def describe_credentials(
+    keys_file: Path, environment: Mapping[str, str] | None = None
+) -> list[tuple[str, str, str]]:
     """Return key, value (secrets as ``***``) and origin of what is known of the credentials."""
     env = os.environ if environment is None else environment
     found = _from_file(keys_file)
@@ -66,7 +71,9 @@ def describe_credentials(keys_file: Path, environment: Mapping[str, str] | None 
         value = env[name] if name else found.get(key) or (found.get("host") if key == "url" else None)
         origin = f"environment {name}" if name else str(keys_file)
         if value:
-            rows.append((f"cvat.{key}", "***" if key in {"password", "access_token"} else value, origin))
+            rows.append(
+                (f"cvat.{key}", "***" if key in {"password", "access_token"} else redacted(value), origin)
+            )
     return rows
 
 
@@ -75,17 +82,22 @@ def _from_file(path: Path) -> dict[str, str]:
         return {}
     _warn_if_shared(path)
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        # Every value as it is written: a password 0123 is no octal number, and yes is no truth.
+        content: Any = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         # The message of the parser quotes the line, which may hold the password.
-        raise ConfigError(f"{path} is not readable YAML ({type(error).__name__})", f"Write it as: {_SAMPLE}") from None
+        raise ConfigError(
+            f"{path} is not readable YAML ({type(error).__name__})", f"Write it as: {_SAMPLE}"
+        ) from None
     section = content.get("cvat") if isinstance(content, dict) else None
     if not isinstance(section, dict):
         raise ConfigError(f"{path} has no section 'cvat'", f"Write it as: {_SAMPLE}")
     for key in section:
         if key not in _KEYS:
             raise ConfigError(f"{path}: unknown key 'cvat.{key}'", did_you_mean(str(key), _KEYS))
-    return {key: str(value) for key, value in section.items() if value is not None}
+    if any(not isinstance(value, str) for value in section.values()):
+        raise ConfigError(f"{path}: every value under 'cvat' must be a text", f"Write it as: {_SAMPLE}")
+    return {key: value for key, value in section.items() if value not in _ABSENT}
 
 
 def _warn_if_shared(path: Path) -> None:

@@ -6,6 +6,8 @@ A conversation starts with `CvatSession.open`. `create_task_with_pictures` and `
 
 from __future__ import annotations
 
+from agir_cvtoolkit.credentials import Credentials
+
 from .annotations import (
     JobAnnotations,
     SkippedShape,
@@ -18,7 +20,6 @@ from .annotations import (
 from .background import wait_for_request
 from .capabilities import Capabilities
 from .clock import Clock, SystemClock
-from agir_cvtoolkit.credentials import Credentials
 from .export import IMAGES_FORMAT, export_dataset, read_job_by_export
 from .frames import FrameEntry, FrameMap, check_frames, read_frame_map
 from .jobs import STAGES, STATES, JobInfo, find_jobs, get_job, set_job, split_status

@@ -9,11 +9,11 @@ from typing import Any
 
 import orjson
 
+from agir_cvtoolkit.credentials import Credentials
 from agir_cvtoolkit.errors import ServerFaultError, ServerUnreachableError
 
 from .capabilities import Capabilities, capabilities_of
 from .clock import Clock
-from agir_cvtoolkit.credentials import Credentials
 from .failures import error_text, is_page, refusal, unreachable
 from .login import NOBODY, Identity, identities_of, login_bodies, token_refused
 from .retry import RetryPolicy, retry_after

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from agir_cvtoolkit.credentials import Credentials
 from agir_cvtoolkit.errors import AuthenticationError, ConfigError, ServerFaultError
 
-from agir_cvtoolkit.credentials import Credentials
 from .failures import error_text, is_page
 from .transport import Response
 

@@ -10,11 +10,11 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
 
+from agir_cvtoolkit.credentials import Credentials
 from agir_cvtoolkit.errors import RemoteError, ServerFaultError
 
 from .capabilities import Capabilities
 from .clock import Clock, SystemClock
-from agir_cvtoolkit.credentials import Credentials
 from .failures import error_text, is_page, refusal
 from .line import ACCEPT, Line
 from .retry import RetryPolicy

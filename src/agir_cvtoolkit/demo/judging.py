@@ -11,10 +11,11 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from ..agreement import iou
-from ..pictures import load_mask, load_rgb
-from ..reporting.contact_sheet import SheetRow, contact_sheet
-from ..runs import Run
+from agir_cvtoolkit.agreement import iou
+from agir_cvtoolkit.pictures import load_mask, load_rgb
+from agir_cvtoolkit.reporting.contact_sheet import SheetRow, contact_sheet
+from agir_cvtoolkit.runs import Run
+
 from .pictures import DemoPictures
 
 Masks = Mapping[str, NDArray[np.bool_]]
@@ -67,8 +68,12 @@ def judge(pictures: DemoPictures, before: Masks, after: Masks, pool_before: Mask
         truth = pictures.true_mask(image_id)
         pairs[pictures.species[image_id]].append((iou(before[image_id], truth), iou(after[image_id], truth)))
     scores = tuple(_score(name, found) for name, found in sorted(pairs.items()))
-    proposals = [iou(mask, pictures.true_mask(image_id)) for image_id, mask in {**pool_before, **before}.items()]
-    return Judgement(scores, _score("all", [pair for found in pairs.values() for pair in found]), fmean(proposals))
+    proposals = [
+        iou(mask, pictures.true_mask(image_id)) for image_id, mask in {**pool_before, **before}.items()
+    ]
+    return Judgement(
+        scores, _score("all", [pair for found in pairs.values() for pair in found]), fmean(proposals)
+    )
 
 
 def _score(name: str, found: list[tuple[float, float]]) -> Score:
@@ -76,7 +81,12 @@ def _score(name: str, found: list[tuple[float, float]]) -> Score:
 
 
 def draw_sheet(
-    pictures: DemoPictures, pool: Run, corrections: Mapping[str, Path], before: Masks, after: Masks, path: Path
+    pictures: DemoPictures,
+    pool: Run,
+    corrections: Mapping[str, Path],
+    before: Masks,
+    after: Masks,
+    path: Path,
 ) -> Path:
     """Draw the contact sheet: some pictures that were corrected, then those held out.
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
-from ..pictures import load_mask
-from ..runs import atomic_path
+from agir_cvtoolkit.errors import DataError
+from agir_cvtoolkit.pictures import load_mask
+from agir_cvtoolkit.runs import atomic_path
+
 from .scenes import draw_scenes
 
 SPLIT = "demo_split"
@@ -68,7 +69,9 @@ def _with_split(folder: Path, source: Path, target: Path) -> DemoPictures:
     needed = {"image_id", "category_common_name", "image_file", "mask_file"}
     missing = needed - set(rows[0] if rows else {})
     if missing:
-        raise DataError(f"{source} lacks the columns {', '.join(sorted(missing))}", "See the layout of a SemiF CSV.")
+        raise DataError(
+            f"{source} lacks the columns {', '.join(sorted(missing))}", "See the layout of a SemiF CSV."
+        )
     names: dict[str, set[str]] = {}
     for row in rows:
         names.setdefault(row["image_id"], set()).add(row["category_common_name"])

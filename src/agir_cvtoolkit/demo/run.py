@@ -9,20 +9,21 @@ from pathlib import Path
 
 import yaml
 
-from ..cvat import Credentials, CvatSession, NewLabel, create_project
-from ..errors import UsageError
-from ..progress import Progress, Silent
-from ..runs import discard, open_run, write_text
-from ..sandbox import Sandbox, SandboxOptions
-from ..sandbox.oracle import OracleReport, correct_task
-from ..stages import Call
-from ..stages._pulled import read_frame_maps
-from ..stages.build_db import build_db
-from ..stages.download_cvat import download_cvat
-from ..stages.infer_seg import infer_seg
-from ..stages.query import query
-from ..stages.train import TrainStageResult, train
-from ..stages.upload_cvat import upload_cvat
+from agir_cvtoolkit.cvat import Credentials, CvatSession, NewLabel, create_project
+from agir_cvtoolkit.errors import UsageError
+from agir_cvtoolkit.progress import Progress, Silent
+from agir_cvtoolkit.runs import discard, open_run, write_text
+from agir_cvtoolkit.sandbox import Sandbox, SandboxOptions
+from agir_cvtoolkit.sandbox.oracle import OracleReport, correct_task
+from agir_cvtoolkit.stages import Call
+from agir_cvtoolkit.stages._pulled import read_frame_maps
+from agir_cvtoolkit.stages.build_db import build_db
+from agir_cvtoolkit.stages.download_cvat import download_cvat
+from agir_cvtoolkit.stages.infer_seg import infer_seg
+from agir_cvtoolkit.stages.query import query
+from agir_cvtoolkit.stages.train import TrainStageResult, train
+from agir_cvtoolkit.stages.upload_cvat import upload_cvat
+
 from .judging import Judgement, Masks, draw_sheet, judge, predicted_masks
 from .pictures import HELD_OUT, POOL, SEVERAL, SPLIT, DemoPictures, drawn_pictures, real_pictures
 
@@ -98,11 +99,15 @@ def demo(
         pushed = upload_cvat(call())
         tell(f"Uploaded {pushed.uploaded_annotations} of {pushed.total_records}: {pushed.task_url}")
         oracle = _correct(sandbox.url, [task.task_id for task in pushed.tasks], pictures)
-        tell(f"Oracle: {oracle.edited} edited, {oracle.accepted} accepted, {oracle.added} added, {oracle.deleted} deleted")
+        tell(
+            f"Oracle: {oracle.edited} edited, {oracle.accepted} accepted, {oracle.added} added, {oracle.deleted} deleted"
+        )
         pulled = download_cvat(call())
         tell(f"Downloaded {pulled.frames} corrected pictures")
         trained = train(call())
-        tell(f"Trained {trained.epochs_completed} epochs, IoU {trained.best_val_iou:.3f} on the validation split")
+        tell(
+            f"Trained {trained.epochs_completed} epochs, IoU {trained.best_val_iou:.3f} on the validation split"
+        )
         out_root = folder / "outputs" / "runs"
         pool = open_run(out_root, "round1")
         corrections = {
@@ -149,12 +154,16 @@ class _Calls:
 
     def __call__(self, *overrides: str, run: str | None = None) -> Call:
         conf = str(self._folder / "conf")
-        return Call(overrides=overrides, config=conf, run=run, progress=self._progress, command_line=("demo",))
+        return Call(
+            overrides=overrides, config=conf, run=run, progress=self._progress, command_line=("demo",)
+        )
 
 
 def _clear(folder: Path) -> None:
     if folder.exists() and any(folder.iterdir()) and not (folder / _MARKER).is_file():
-        raise UsageError(f"{folder} holds something that is no demonstration", "Give another folder with --out.")
+        raise UsageError(
+            f"{folder} holds something that is no demonstration", "Give another folder with --out."
+        )
     discard(folder)
     write_text(folder / _MARKER, "made by: agir-cvtoolkit demo\n")
 
@@ -166,7 +175,14 @@ def _project(url: str, pictures: DemoPictures) -> int:
 
 
 def _configure(
-    folder: Path, url: str, project_id: int, pictures: DemoPictures, epochs: int | None, seed: int, *, real: bool
+    folder: Path,
+    url: str,
+    project_id: int,
+    pictures: DemoPictures,
+    epochs: int | None,
+    seed: int,
+    *,
+    real: bool,
 ) -> None:
     """Write the workspace's ``conf/`` and keys, so that every command works in it afterwards."""
     content: dict[str, dict[str, object]] = {
@@ -176,7 +192,10 @@ def _configure(
             "semif_storage_dir": str(pictures.folder),
         },
         "db": {"semif": {"db_path": str(folder / "semif.db")}},
-        "cvat_upload": {"project_id": project_id, "label_map": {"category_common_name": "{value}", "_default": SEVERAL}},
+        "cvat_upload": {
+            "project_id": project_id,
+            "label_map": {"category_common_name": "{value}", "_default": SEVERAL},
+        },
         "preprocess": {
             "max_side": 1024 if real else None,
             "size": {"height": 256, "width": 256},

@@ -31,7 +31,7 @@ class Original:
     Attributes:
         rgb: uint8 of shape (height, width, 3), upright.
         image_path: relative to the run's folder; None where pictures are not saved.
-        sha256: of that file.
+        sha256: of that file; where pictures are not saved, of the source's own file if that could be the original.
     """
 
     rgb: RGB
@@ -88,9 +88,10 @@ def read_original(record: Record, run: Run, *, save: bool) -> Original:
     if part is not None:
         left, top, right, bottom = part
         rgb = rgb[top:bottom, left:right].copy()
-    if not save:
-        return Original(np.ascontiguousarray(rgb), None, None)
     copied = part is None and info.copyable
+    if not save:
+        digest = sha256_of(record.image_path) if copied else None
+        return Original(np.ascontiguousarray(rgb), None, digest)
     path = run.path("images", record.stem + (info.suffix if copied else ".png"))
     with atomic_path(path) as temporary:
         if copied:

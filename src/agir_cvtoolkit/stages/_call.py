@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..progress import Progress, Silent
+from agir_cvtoolkit.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from ..config import Settings
-    from ..runs import Run
+    from agir_cvtoolkit.config import Settings
+    from agir_cvtoolkit.runs import Run
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Call:
             ConfigError: an unknown key, a wrong type or an impossible value.
         """
         if not self._composed:
-            from ..config import load_settings
+            from agir_cvtoolkit.config import load_settings
 
             self._composed.append(load_settings(self.overrides, self.config))
         return self._composed[0]
@@ -54,7 +54,7 @@ class Call:
         Raises:
             NoRunError: there is none.
         """
-        from ..runs import open_run
+        from agir_cvtoolkit.runs import open_run
 
         return open_run(Path(settings.io.out_root), self.run)
 
@@ -80,7 +80,7 @@ class Call:
 
 
 def _without_secrets(value: object) -> object:
-    from ..config import redacted
+    from agir_cvtoolkit.config import redacted
 
     if isinstance(value, str):
         return redacted(value)

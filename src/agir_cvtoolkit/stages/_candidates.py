@@ -13,15 +13,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import masks, outlines
-from ..config import CvatUpload, Settings
-from ..errors import AgirError, DataError, LabelError, MaskError, NoRunError, PictureError
-from ..inference.originals import read_original
-from ..pictures import check, glance, load_mask, sha256_of
-from ..records import Box, FieldValue, Item, ManifestEntry, Record, file_stem
-from ..runs import Run, fingerprint
-from ..shapes import Mask, Polygon, Rectangle, Shape
-from ..sources import read_records
+from agir_cvtoolkit import masks, outlines
+from agir_cvtoolkit.config import CvatUpload, Settings
+from agir_cvtoolkit.errors import AgirError, DataError, LabelError, MaskError, NoRunError, PictureError
+from agir_cvtoolkit.inference.originals import read_original
+from agir_cvtoolkit.pictures import check, glance, load_mask, sha256_of
+from agir_cvtoolkit.records import Box, FieldValue, Item, ManifestEntry, Record, file_stem
+from agir_cvtoolkit.runs import Run, fingerprint
+from agir_cvtoolkit.shapes import Mask, Polygon, Rectangle, Shape
+from agir_cvtoolkit.sources import read_records
+
 from ._label_rules import LabelRules
 
 _log = logging.getLogger(__name__)
@@ -77,7 +78,9 @@ class _Collector:
 
     def batch(self) -> Batch:
         total = sum(c.units for c in self.candidates) + sum(self.counts.values())
-        return Batch(tuple(self.candidates), tuple(self.items), total, self.counts["skipped"], self.counts["failed"])
+        return Batch(
+            tuple(self.candidates), tuple(self.items), total, self.counts["skipped"], self.counts["failed"]
+        )
 
 
 def segmentation_batch(run: Run, settings: Settings) -> Batch:
@@ -110,7 +113,9 @@ def _segmentation(
 ) -> Candidate:
     digest = sha256_of(image)
     if entry.sha256 is not None and digest != entry.sha256:
-        raise DataError(f"picture {image.name} was changed after infer-seg", "Run infer-seg again, then upload-cvat.")
+        raise DataError(
+            f"picture {image.name} was changed after infer-seg", "Run infer-seg again, then upload-cvat."
+        )
     if entry.mask_path is None:
         raise MaskError("no mask was saved", "Run infer-seg with seg_inference.output.save_masks=true.")
     mask_path = run.inside(entry.mask_path)

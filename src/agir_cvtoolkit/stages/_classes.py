@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from ..errors import DataError
-from ..runs import Run, read_json_object, write_json
+from agir_cvtoolkit.errors import DataError
+from agir_cvtoolkit.runs import Run, read_json_object, write_json
 
 BACKGROUND = "background"
 _SINGLE = 255
@@ -29,7 +29,9 @@ def read_classes(path: Path) -> dict[str, int]:
     try:
         table = {str(c["name"]): int(c["id"]) for c in content.get("classes", []) if int(c["id"]) != 0}
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path} is damaged: {error}", 'Write {"classes": [{"id": 0, "name": "background"}, ...]}.') from error
+        raise DataError(
+            f"{path} is damaged: {error}", 'Write {"classes": [{"id": 0, "name": "background"}, ...]}.'
+        ) from error
     if len(set(table.values())) != len(table) or not all(0 < value <= _MOST for value in table.values()):
         raise DataError(f"{path}: ids must differ and lie in 1..255", "Correct the table.")
     return table

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..config import Settings, load_credentials
-from ..cvat import UNSET, CvatSession, LabelSet, ProjectInfo, find_project, read_labels
+from agir_cvtoolkit.config import Settings, load_credentials
+from agir_cvtoolkit.cvat import UNSET, CvatSession, LabelSet, ProjectInfo, find_project, read_labels
 
 
 @dataclass(frozen=True)

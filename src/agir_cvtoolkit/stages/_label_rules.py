@@ -6,8 +6,8 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from ..errors import ConfigError, LabelError
-from ..records import FieldValue
+from agir_cvtoolkit.errors import ConfigError, LabelError
+from agir_cvtoolkit.records import FieldValue
 
 _CLASSES = "_class"
 _DEFAULT = "_default"
@@ -48,7 +48,9 @@ class LabelRules:
         for key, value in label_map.items():
             if key == _CLASSES:
                 if not isinstance(value, dict):
-                    raise ConfigError("cvat_upload.label_map._class must map mask values to labels", "{1: crop, 2: weed}")
+                    raise ConfigError(
+                        "cvat_upload.label_map._class must map mask values to labels", "{1: crop, 2: weed}"
+                    )
                 classes = value
             elif not isinstance(value, str):
                 raise ConfigError(f"cvat_upload.label_map.{key} must be a label or '{_VALUE}'")

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from ..config import redacted
-from ..runs import Run
+from agir_cvtoolkit.config import redacted
+from agir_cvtoolkit.runs import Run
 
 _ROOT = logging.getLogger("agir_cvtoolkit")
 

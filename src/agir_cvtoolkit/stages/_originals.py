@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..pictures import sha256_of
-from ..records import file_stem
-from ..runs import Run
+from agir_cvtoolkit.pictures import sha256_of
+from agir_cvtoolkit.records import file_stem
+from agir_cvtoolkit.runs import Run
 
 _PLACES = ("images/{stem}.*", "history/infer-seg/*/images/{stem}.*", "cvat_downloads/*/images/{stem}.*")
 

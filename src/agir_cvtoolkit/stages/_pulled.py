@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import masks, outlines
-from ..errors import DataError, MaskError
-from ..pictures import png_bytes
-from ..records import file_stem
-from ..runs import Run, read_json_object, write_bytes, write_json
-from ..shapes import Mask, Polygon, Rectangle, Shape, Skeleton
+from agir_cvtoolkit import masks, outlines
+from agir_cvtoolkit.errors import DataError, MaskError
+from agir_cvtoolkit.pictures import png_bytes
+from agir_cvtoolkit.records import file_stem
+from agir_cvtoolkit.runs import Run, read_json_object, write_bytes, write_json
+from agir_cvtoolkit.shapes import Mask, Polygon, Rectangle, Shape, Skeleton
 
 FOLDER = "cvat_downloads"
 FRAME_MAP = "frame_map.json"
@@ -99,15 +99,21 @@ def read_frame_map_file(path: Path) -> PulledTask:
     content = read_json_object(path)
     try:
         frames = tuple(PulledFrame(**frame) for frame in content["frames"])
-        return PulledTask(int(content["task_id"]), str(content["name"]), str(content["url"]), path.parent, frames)
+        return PulledTask(
+            int(content["task_id"]), str(content["name"]), str(content["url"]), path.parent, frames
+        )
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path} is damaged: {error}", "Remove its folder and run download-cvat again.") from error
+        raise DataError(
+            f"{path} is damaged: {error}", "Remove its folder and run download-cvat again."
+        ) from error
 
 
 def write_shapes(folder: Path, job_id: int, content: Mapping[int, Sequence[Shape]]) -> None:
     """Write the shapes of a job as they were read, by frame, labels by name."""
     frames = {str(frame): [_plain(shape) for shape in shapes] for frame, shapes in content.items()}
-    write_bytes(folder / "annotations" / f"job_{job_id}.json", json.dumps(frames, ensure_ascii=False).encode("utf-8"))
+    write_bytes(
+        folder / "annotations" / f"job_{job_id}.json", json.dumps(frames, ensure_ascii=False).encode("utf-8")
+    )
 
 
 def write_mask(
@@ -169,7 +175,9 @@ def _plain(shape: Shape) -> dict[str, Any]:
     if isinstance(shape, Mask):
         return content | {"box": list(shape.box), "runs": shape.runs.tolist()}
     if isinstance(shape, Skeleton):
-        return content | {"elements": [_plain(element) | {"outside": element.outside} for element in shape.elements]}
+        return content | {
+            "elements": [_plain(element) | {"outside": element.outside} for element in shape.elements]
+        }
     content["points"] = [list(point) for point in shape.points]
     if isinstance(shape, Rectangle):
         content["rotation"] = shape.rotation

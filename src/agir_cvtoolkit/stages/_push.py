@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..config import CvatUpload
-from ..cvat import (
+from agir_cvtoolkit.config import CvatUpload
+from agir_cvtoolkit.cvat import (
     CvatSession,
     FrameMap,
     JobInfo,
@@ -32,10 +32,11 @@ from ..cvat import (
     read_labels,
     write_new,
 )
-from ..errors import AgirError, FrameMapError, NotFoundError, ServerFaultError
-from ..ledger import Ledger, PushedFrame, PushedShape, PushedTask
-from ..progress import Progress
-from ..shapes import Shape
+from agir_cvtoolkit.errors import AgirError, FrameMapError, NotFoundError, ServerFaultError
+from agir_cvtoolkit.ledger import Ledger, PushedFrame, PushedShape, PushedTask
+from agir_cvtoolkit.progress import Progress
+from agir_cvtoolkit.shapes import Shape
+
 from ._candidates import Candidate
 from ._connect import Target
 
@@ -72,7 +73,8 @@ def tidy_up(push: Push, candidates: Sequence[Candidate]) -> None:
             continue
         frames = push.ledger.frames_of_task(task)
         same = bool(frames) and all(
-            f.record_id in current and current[f.record_id].prediction_hash == f.prediction_hash for f in frames
+            f.record_id in current and current[f.record_id].prediction_hash == f.prediction_hash
+            for f in frames
         )
         if task.state == "filled" and same and is_there(push.session, task, frames):
             _log.info("going on with task %s, which has its pictures but not all shapes", task.task_id)
@@ -193,12 +195,17 @@ def _annotate(
             claimed.update(own)
             if not own:
                 continue
-            if frame_map is None and (held := _held(push, job, {f: by_frame[f] for f in own}, labels)) is not None:
+            if (
+                frame_map is None
+                and (held := _held(push, job, {f: by_frame[f] for f in own}, labels)) is not None
+            ):
                 counts.update(held)
                 bar.advance(len(own))
                 continue
 
-            def drawn(own: list[int] = own, labels: LabelSet = labels) -> Iterator[tuple[int, Sequence[Shape]]]:
+            def drawn(
+                own: list[int] = own, labels: LabelSet = labels
+            ) -> Iterator[tuple[int, Sequence[Shape]]]:
                 for frame in own:
                     shapes = by_frame[frame].draw(lambda name: labels.find(name).name)
                     counts[frame] = len(shapes)
@@ -224,7 +231,9 @@ def _held(push: Push, job: JobInfo, own: Mapping[int, Candidate], labels: LabelS
     if job.state == "new" and job.stage == "annotation" and not there.keys() - ours:
         return None
     page = f"{push.session.task_url(job.task_id)}/jobs/{job.id}"
-    _log.warning("job %d was left without all its proposals and is in work: it is left as it is: %s", job.id, page)
+    _log.warning(
+        "job %d was left without all its proposals and is in work: it is left as it is: %s", job.id, page
+    )
     return {frame: len(there.shapes.get(frame, ())) for frame in own}
 
 

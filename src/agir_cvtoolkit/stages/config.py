@@ -9,8 +9,9 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from ..config import PACKAGED, describe_credentials, redacted
-from ..runs import write_text
+from agir_cvtoolkit.config import PACKAGED, describe_credentials, redacted
+from agir_cvtoolkit.runs import write_text
+
 from ._call import Call
 
 

@@ -11,12 +11,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from .._version import __version__
-from ..config import Settings, load_credentials
-from ..errors import AgirError, RemoteError
+from agir_cvtoolkit._version import __version__
+from agir_cvtoolkit.config import Settings, load_credentials
+from agir_cvtoolkit.errors import AgirError, RemoteError
+
 from ._call import Call
 
-_PARTS = (("torch", "train"), ("lightning", "train"), ("efficientnet-lite-pytorch", "train"), ("pyarrow", "parquet"))
+_PARTS = (
+    ("torch", "train"),
+    ("lightning", "train"),
+    ("efficientnet-lite-pytorch", "train"),
+    ("pyarrow", "parquet"),
+)
 _IDS = ("cutout_id", "id", "image_id")
 _LOW_DISK = 5 * 2**30
 
@@ -53,7 +59,9 @@ def doctor(call: Call | None = None) -> Diagnosis:
     """
     call = call or Call()
     settings = call.settings()
-    checks = [Check("agir-cvtoolkit", "ok", f"{__version__} on Python {platform.python_version()}, {sys.platform}")]
+    checks = [
+        Check("agir-cvtoolkit", "ok", f"{__version__} on Python {platform.python_version()}, {sys.platform}")
+    ]
     checks += _disk(settings)
     checks += _databases(settings)
     checks += _optional_parts()
@@ -73,7 +81,7 @@ def _disk(settings: Settings) -> Iterator[Check]:
 
 
 def _databases(settings: Settings) -> Iterator[Check]:
-    from ..sources.database import Database
+    from agir_cvtoolkit.sources.database import Database
 
     for name, database in (("semif", settings.db.semif), ("field", settings.db.field)):
         if not database.db_path:
@@ -101,14 +109,14 @@ def _gpu() -> Iterator[Check]:
         version("torch")
     except PackageNotFoundError:
         return
-    from ..models.devices import describe_devices
+    from agir_cvtoolkit.models.devices import describe_devices
 
     found = describe_devices()
     yield Check("GPU", "ok" if found else "warning", ", ".join(found) or "none; models run on the CPU")
 
 
 def _ledger(settings: Settings) -> Check:
-    from ..ledger import Ledger
+    from agir_cvtoolkit.ledger import Ledger
 
     if settings.io.ledger_url is None and not (settings.io.out_root.parent / "ledger.db").is_file():
         return Check("ledger", "ok", "will be made by the first stage that needs it")
@@ -136,7 +144,9 @@ def _server(settings: Settings) -> tuple[list[Check], bool]:
     checks.append(Check("server", "ok", f"CVAT {session.capabilities.text} at {session.url}"))
     if target.project is not None and target.labels is not None:
         labels = ", ".join(target.labels.names) or "none"
-        checks.append(Check("project", "ok", f"{target.project.id} '{target.project.name}', labels: {labels}"))
+        checks.append(
+            Check("project", "ok", f"{target.project.id} '{target.project.name}', labels: {labels}")
+        )
     return checks, False
 
 

@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
-from ..config import Settings
-from ..cvat import (
+from agir_cvtoolkit.config import Settings
+from agir_cvtoolkit.cvat import (
     CvatSession,
     FrameMap,
     JobAnnotations,
@@ -25,15 +25,25 @@ from ..cvat import (
     read_job_by_export,
     read_labels,
 )
-from ..errors import MaskError, NoRunError, NotFoundError, UsageError
-from ..ledger import Ledger, Pull, PushedFrame
-from ..records import Item, ManifestEntry, file_stem
-from ..runs import Run
+from agir_cvtoolkit.errors import MaskError, NoRunError, NotFoundError, UsageError
+from agir_cvtoolkit.ledger import Ledger, Pull, PushedFrame
+from agir_cvtoolkit.records import Item, ManifestEntry, file_stem
+from agir_cvtoolkit.runs import Run
+
 from ._call import Call
 from ._classes import extend_classes, ids_by_label
 from ._connect import connect
 from ._originals import find_original
-from ._pulled import FRAME_MAP, PulledFrame, PulledTask, folder_of, read_frame_map_file, write_frame_map, write_mask, write_shapes
+from ._pulled import (
+    FRAME_MAP,
+    PulledFrame,
+    PulledTask,
+    folder_of,
+    read_frame_map_file,
+    write_frame_map,
+    write_mask,
+    write_shapes,
+)
 
 STAGE = "download-cvat"
 EXPORT_FROM_PIXELS = 12_000_000
@@ -147,7 +157,9 @@ def _asked_tasks(run: Run, settings: Settings, ledger: Ledger, session: CvatSess
         return list(download.task_ids)
     if download.project_id is not None:
         return None
-    pushed = [task.task_id for task in ledger.tasks_of_run(run.run_id, session.url) if task.task_id is not None]
+    pushed = [
+        task.task_id for task in ledger.tasks_of_run(run.run_id, session.url) if task.task_id is not None
+    ]
     if not pushed:
         raise UsageError(
             f"run {run.run_id} has pushed no task to {session.url}",
@@ -162,7 +174,10 @@ def _asked_tasks(run: Run, settings: Settings, ledger: Ledger, session: CvatSess
             continue
         there.append(task_id)
     if not there:
-        raise NotFoundError(f"all tasks that run {run.run_id} pushed were deleted on {session.url}", "Push again under another cvat_upload.task_name.")
+        raise NotFoundError(
+            f"all tasks that run {run.run_id} pushed were deleted on {session.url}",
+            "Push again under another cvat_upload.task_name.",
+        )
     return there
 
 
@@ -244,9 +259,15 @@ def _store_job(
     record_ids = _record_ids(frame_map, pushed)
     for skipped in annotations.skipped:
         name = record_ids.get(skipped.frame, f"frame {skipped.frame}")
-        items.append(Item(name, "skipped", f"{skipped.kind} on frame {skipped.frame} of job {job.id}: {skipped.reason}"))
+        items.append(
+            Item(
+                name, "skipped", f"{skipped.kind} on frame {skipped.frame} of job {job.id}: {skipped.reason}"
+            )
+        )
     write_shapes(folder, job.id, annotations.shapes)
-    class_ids = extend_classes(run, _area_labels(annotations), _known_ids(run, annotations, record_ids, named))
+    class_ids = extend_classes(
+        run, _area_labels(annotations), _known_ids(run, annotations, record_ids, named)
+    )
     frames: dict[int, PulledFrame] = {}
     for entry in frame_map.entries:
         if entry.frame not in job.frames or entry.frame in frame_map.deleted_frames:
@@ -285,7 +306,9 @@ def _record_ids(frame_map: FrameMap, pushed: Mapping[str, PushedFrame]) -> dict[
 
 
 def _area_labels(annotations: JobAnnotations) -> set[str]:
-    return {s.label for shapes in annotations.shapes.values() for s in shapes if s.kind in {"mask", "polygon"}}
+    return {
+        s.label for shapes in annotations.shapes.values() for s in shapes if s.kind in {"mask", "polygon"}
+    }
 
 
 def _known_ids(
@@ -327,7 +350,10 @@ def _fetch_originals(run: Run, settings: Settings, session: CvatSession, task: P
             wanted.append((frame.frame, path))
     failed = download_originals(session, task.task_id, wanted)
     names = {frame.frame: frame.record_id for frame in task.frames}
-    return [Item(names[frame], "failed", f"its picture could not be fetched: {error}") for frame, error in failed.items()]
+    return [
+        Item(names[frame], "failed", f"its picture could not be fetched: {error}")
+        for frame, error in failed.items()
+    ]
 
 
 def _summary(task: PulledTask, jobs: int, read: int, run: Run) -> TaskDownloaded:
@@ -357,7 +383,9 @@ def _result(
         run_id=run.run_id,
         tasks_found=found,
         tasks_downloaded=len(tasks),
-        jobs=sum(len(jobs) for jobs in planned.values()) if planned is not None else sum(t.jobs for t in tasks),
+        jobs=sum(len(jobs) for jobs in planned.values())
+        if planned is not None
+        else sum(t.jobs for t in tasks),
         jobs_read=sum(task.jobs_read for task in tasks),
         waiting=waiting,
         frames=sum(task.frames for task in tasks),

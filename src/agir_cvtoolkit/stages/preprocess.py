@@ -7,13 +7,14 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..config import Settings
-from ..errors import NoRunError
-from ..pictures import sha256_of
-from ..records import Item, ManifestEntry
-from ..runs import Run
-from ..training.pairs import DatasetClass, Pair, pairs_from_folders
-from ..training.preprocess import prepare
+from agir_cvtoolkit.config import Settings
+from agir_cvtoolkit.errors import NoRunError
+from agir_cvtoolkit.pictures import sha256_of
+from agir_cvtoolkit.records import Item, ManifestEntry
+from agir_cvtoolkit.runs import Run
+from agir_cvtoolkit.training.pairs import DatasetClass, Pair, pairs_from_folders
+from agir_cvtoolkit.training.preprocess import prepare
+
 from ._call import Call
 from ._classes import BACKGROUND, class_table, read_classes
 from ._originals import find_original
@@ -71,7 +72,20 @@ def preprocess(call: Call | None = None) -> PreprocessResult:
     if call.dry_run:
         names = tuple(c.name for c in classes) if classes else (BACKGROUND, "plant")
         return PreprocessResult(
-            run.run_id, dataset_dir, len(pairs), tasks, 0, 0, 0, names, (), (), "", "", tuple(items), dry_run=True
+            run.run_id,
+            dataset_dir,
+            len(pairs),
+            tasks,
+            0,
+            0,
+            0,
+            names,
+            (),
+            (),
+            "",
+            "",
+            tuple(items),
+            dry_run=True,
         )
     with call.work(run, STAGE):
         call.record_config(run, STAGE, settings, settings.dump("preprocess", "io"))
@@ -110,7 +124,9 @@ def preprocess(call: Call | None = None) -> PreprocessResult:
 def _pairs(run: Run, settings: Settings) -> tuple[list[Pair], list[Item], tuple[int, ...]]:
     source = settings.preprocess.source
     if source.type == "custom":
-        pairs, items = pairs_from_folders(Path(source.custom_images_dir or ""), Path(source.custom_masks_dir or ""))
+        pairs, items = pairs_from_folders(
+            Path(source.custom_images_dir or ""), Path(source.custom_masks_dir or "")
+        )
         return pairs, items, ()
     entries: dict[str, ManifestEntry] = {}
     if source.type == "inference_results":

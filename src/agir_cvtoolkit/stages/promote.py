@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import NoRunError
-from ..ledger import Ledger
-from ..models.checkpoint import load_checkpoint
+from agir_cvtoolkit.errors import NoRunError
+from agir_cvtoolkit.ledger import Ledger
+from agir_cvtoolkit.models.checkpoint import load_checkpoint
+
 from ._call import Call
 
 

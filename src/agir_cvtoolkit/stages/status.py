@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..ledger import Ledger, ModelRow
-from ..runs import CURRENT, list_runs, open_run
+from agir_cvtoolkit.ledger import Ledger, ModelRow
+from agir_cvtoolkit.runs import CURRENT, list_runs, open_run
+
 from ._call import Call
 
 STAGES = ("query", "infer-seg", "upload-cvat", "download-cvat", "preprocess", "train")
@@ -84,7 +85,9 @@ def status(call: Call | None = None) -> Status:
     if run is None:
         next_step = _COMMANDS["query"]
     elif missing is None:
-        next_step = "agir-cvtoolkit infer-seg -o seg_inference.model.ckpt_path=outputs/runs/current/model/best.pth"
+        next_step = (
+            "agir-cvtoolkit infer-seg -o seg_inference.model.ckpt_path=outputs/runs/current/model/best.pth"
+        )
     else:
         next_step = _COMMANDS[missing]
     tasks, models = _ledger_part(settings.io.ledger_url, out_root)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..config import Settings
-from ..errors import NoRunError
-from ..ledger import Ledger
-from ..records import Item
-from ..runs import Run, fingerprint
-from ..training.dataset import STATS, open_dataset
-from ..training.segmentation import TrainResult, fit
+from agir_cvtoolkit.config import Settings
+from agir_cvtoolkit.errors import NoRunError
+from agir_cvtoolkit.ledger import Ledger
+from agir_cvtoolkit.records import Item
+from agir_cvtoolkit.runs import Run, fingerprint
+from agir_cvtoolkit.training.dataset import STATS, open_dataset
+from agir_cvtoolkit.training.segmentation import TrainResult, fit
+
 from ._call import Call
 from .preprocess import preprocess
 
@@ -107,7 +108,9 @@ def _planned(run: Run, settings: Settings, items: tuple[Item, ...]) -> TrainStag
     )
 
 
-def _result(run: Run, found: TrainResult, samples: dict[str, int], items: tuple[Item, ...]) -> TrainStageResult:
+def _result(
+    run: Run, found: TrainResult, samples: dict[str, int], items: tuple[Item, ...]
+) -> TrainStageResult:
     return TrainStageResult(
         run_id=run.run_id,
         best_checkpoint=found.best_path,

@@ -8,12 +8,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ..config import Settings
-from ..cvat import LabelSet, LabelSpec
-from ..errors import DataError, LabelError, UsageError
-from ..ledger import Ledger, PushedFrame, PushedTask, PushKey
-from ..records import Item
-from ..runs import Run
+from agir_cvtoolkit.config import Settings
+from agir_cvtoolkit.cvat import LabelSet, LabelSpec
+from agir_cvtoolkit.errors import DataError, LabelError, UsageError
+from agir_cvtoolkit.ledger import Ledger, PushedFrame, PushedTask, PushKey
+from agir_cvtoolkit.records import Item
+from agir_cvtoolkit.runs import Run
+
 from ._call import Call
 from ._candidates import Batch, Candidate, detection_batch, segmentation_batch
 from ._connect import Target, connect
@@ -119,7 +120,9 @@ def upload_cvat(call: Call | None = None) -> UploadResult:
     with call.work(run, STAGE):
         batch = _batch(run, settings)
         if not batch.total:
-            raise UsageError(f"run {run.run_id} has no records to upload", "Widen the query, then run infer-seg.")
+            raise UsageError(
+                f"run {run.run_id} has no records to upload", "Widen the query, then run infer-seg."
+            )
         target = connect(settings, "cvat_upload", upload.project_id)
         key = _key(run, settings, target)
         with Ledger.open(settings.io.ledger_url, settings.io.out_root) as ledger, _alone(call, settings, key):
@@ -198,9 +201,7 @@ def _plan(key: PushKey, settings: Settings, batch: Batch, target: Target, ledger
         elif frame.prediction_hash == fit.prediction_hash:
             known.append(frame)
         else:
-            reason = (
-                f"is in task '{key.name}' with an earlier prediction; push it again with another cvat_upload.task_name"
-            )
+            reason = f"is in task '{key.name}' with an earlier prediction; push it again with another cvat_upload.task_name"
             tally.items.append(Item(candidate.record_id, "skipped", reason))
             tally.skipped += fit.units
             tally.left_alone += fit.units
@@ -306,4 +307,3 @@ def _write_metrics(run: Run, result: UploadResult) -> None:
         number += 1
     run.write_metrics(STAGE, content, number=max(1, number))
     run.mark_done(STAGE, result.push_id or "")
-

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import UsageError
-from ..ledger import Event, Ledger
+from agir_cvtoolkit.errors import UsageError
+from agir_cvtoolkit.ledger import Event, Ledger
+
 from ._call import Call
 
 
