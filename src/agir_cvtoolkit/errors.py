@@ -167,7 +167,7 @@ class LedgerError(DataError):
     """The ledger is damaged or was written by a newer version."""
 
 
-class InterruptedByUser(AgirError):
+class InterruptedByUser(AgirError):  # noqa: N818 - an interruption is no error
     """The user pressed Ctrl-C."""
 
     exit_code = 130

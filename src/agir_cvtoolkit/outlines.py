@@ -76,7 +76,7 @@ def bridged(region: Region) -> Ring:
 
 
 def rasterize(rings: list[Ring], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return the mask of `size` (width, height) of the pixels whose centres the rings enclose by the even-odd rule.
+    """Return the mask of `size` (width, height) of the pixels whose centres lie within the rings by even-odd rule.
 
     A centre exactly on an edge belongs to the right and lower side. Coordinates outside the picture are
     allowed.
@@ -102,8 +102,8 @@ def rasterize(rings: list[Ring], size: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 def _traced(binary: NDArray[np.uint8], labels: NDArray[np.int32]) -> list[tuple[Ring, int]]:
-    """Follow the pixel edges with the foreground on the right hand; return the corners and the part of each ring."""
-    height, width = binary.shape
+    """Follow the pixel edges, foreground on the right hand; return the corners and the part of each ring."""
+    width = binary.shape[1]
     padded = np.pad(binary, 1).astype(np.bool_)
     inner = padded[1:-1, 1:-1]
     # Directed edges by direction (0 right, 1 down, 2 left, 3 up): start x, start y, and the foreground pixel

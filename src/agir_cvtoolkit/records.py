@@ -142,12 +142,12 @@ class ManifestEntry:
         """
         data: Any = json.loads(line)
         if not isinstance(data, dict):
-            raise ValueError("not a JSON object")
+            raise ValueError("not a JSON object")  # noqa: TRY004 - one kind of error for every bad line
         known = {f.name for f in fields(cls)}
         values = {key: value for key, value in data.items() if key in known}
         for name, kinds in _REQUIRED_KINDS.items():
             if not isinstance(values.get(name), kinds):
-                raise ValueError(f"{name} is missing or of the wrong type")
+                raise ValueError(f"{name} is missing or of the wrong type")  # noqa: TRY004
         try:
             values["conflicts"] = tuple(values.get("conflicts") or ())
             return cls(**values)

@@ -59,7 +59,7 @@ def write_json(path: Path, content: object) -> None:
 
 
 def fingerprint(*parts: object) -> str:
-    """Return a short hash of any JSON-like values: equal inputs and configuration give the same stage pass."""
+    """Return a short hash of JSON-like values: equal inputs and configuration give the same stage pass."""
     text = json.dumps(parts, sort_keys=True, default=str, ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
@@ -187,7 +187,7 @@ class Run:
         return self._state(stage).get("finished") is not None
 
     def mark_done(self, stage: str, fingerprint: str) -> None:
-        """Say that a stage whose passes are told apart elsewhere (by the ledger) has been completed."""
+        """Say that a stage is complete whose passes are told apart elsewhere (by the ledger)."""
         number = int(self._state(stage).get("number", 0)) or 1
         state = {"fingerprint": fingerprint, "number": number, "started": _now(), "finished": _now()}
         write_json(self._state_path(stage), state)
@@ -417,8 +417,8 @@ def _now() -> str:
 
 def _git_commit() -> str | None:
     with suppress(OSError, subprocess.SubprocessError):
-        done = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
+        done = subprocess.run(  # noqa: S603
+            ["git", "rev-parse", "HEAD"],  # noqa: S607 - found by PATH as everywhere
             capture_output=True,
             text=True,
             timeout=5,

@@ -269,7 +269,7 @@ def test_errors_carry_the_servers_words(answer: Response, kind: type[RemoteError
 
 def test_pages_yield_each_item_once_and_end_where_the_list_ends() -> None:
     def lists(call: object) -> Response:
-        number = int(getattr(call, "params")["page"])
+        number = int(getattr(call, "params")["page"])  # noqa: B009 - the call is typed as object here
         if number == 1:
             return ok({"next": "x", "results": [{"id": 1}, {"id": 2}, {"no": "id"}]})
         if number == 2:

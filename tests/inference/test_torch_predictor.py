@@ -10,11 +10,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from agir_cvtoolkit.errors import CheckpointError, ConfigError, MissingExtraError
-from agir_cvtoolkit.inference.torch_predictor import TorchPredictor, open_torch
-from agir_cvtoolkit.models.card import ArchSpec, ModelCard, TrainedOn
-from agir_cvtoolkit.models.checkpoint import save_checkpoint
-from agir_cvtoolkit.models.registry import build
+from agir_cvtoolkit.errors import CheckpointError, ConfigError, MissingExtraError  # noqa: E402
+from agir_cvtoolkit.inference.torch_predictor import TorchPredictor, open_torch  # noqa: E402
+from agir_cvtoolkit.models.card import ArchSpec, ModelCard, TrainedOn  # noqa: E402
+from agir_cvtoolkit.models.checkpoint import save_checkpoint  # noqa: E402
+from agir_cvtoolkit.models.registry import build  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,8 @@ from .workspace import CREDENTIALS, Workspace
 
 cvat_sdk = pytest.importorskip("cvat_sdk", reason="the official cvat-sdk is not installed")
 
-from cvat_sdk import make_client, models
-from cvat_sdk.masks import decode_mask, encode_mask
+from cvat_sdk import make_client, models  # noqa: E402
+from cvat_sdk.masks import decode_mask, encode_mask  # noqa: E402
 
 pytestmark = pytest.mark.integration
 Mask = NDArray[np.bool_]

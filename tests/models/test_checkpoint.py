@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
-from agir_cvtoolkit.errors import CheckpointError
-from agir_cvtoolkit.models.card import ArchSpec, ModelCard, read_card
-from agir_cvtoolkit.models.checkpoint import load_checkpoint, save_checkpoint, weights_version
-from agir_cvtoolkit.models.registry import build
+from agir_cvtoolkit.errors import CheckpointError  # noqa: E402
+from agir_cvtoolkit.models.card import ArchSpec, ModelCard, read_card  # noqa: E402
+from agir_cvtoolkit.models.checkpoint import load_checkpoint, save_checkpoint, weights_version  # noqa: E402
+from agir_cvtoolkit.models.registry import build  # noqa: E402
 
 SPEC = ArchSpec(decoder_channels=(8, 8, 8, 8, 8), encoder_weights=None)
 CARD = ModelCard(name="unet-efficientnet_lite0", version="", architecture=SPEC, metrics={"val_iou": 0.5})

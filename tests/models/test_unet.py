@@ -5,10 +5,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from agir_cvtoolkit.errors import ConfigError
-from agir_cvtoolkit.models.card import ArchSpec
-from agir_cvtoolkit.models.encoders import build_encoder
-from agir_cvtoolkit.models.registry import build
+from agir_cvtoolkit.errors import ConfigError  # noqa: E402
+from agir_cvtoolkit.models.card import ArchSpec  # noqa: E402
+from agir_cvtoolkit.models.encoders import build_encoder  # noqa: E402
+from agir_cvtoolkit.models.registry import build  # noqa: E402
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (1, 1), (33, 70), (96, 31)])

@@ -18,8 +18,8 @@ from .plain import picture
 
 cvat_sdk = pytest.importorskip("cvat_sdk", reason="the official cvat-sdk is not installed")
 
-from cvat_sdk import exceptions, make_client, masks, models
-from cvat_sdk.core import uploading
+from cvat_sdk import exceptions, make_client, masks, models  # noqa: E402
+from cvat_sdk.core import uploading  # noqa: E402
 
 pytestmark = pytest.mark.integration
 

@@ -14,7 +14,7 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
-from agir_cvtoolkit.config._training import (
+from agir_cvtoolkit.config._training import (  # noqa: E402
     Augmentation,
     EarlyStop,
     Optimizer,
@@ -24,12 +24,12 @@ from agir_cvtoolkit.config._training import (
     Train,
     TrainModel,
 )
-from agir_cvtoolkit.errors import ConfigError, DataError, InterruptedByUser
-from agir_cvtoolkit.models.card import read_card
-from agir_cvtoolkit.models.checkpoint import load_checkpoint
-from agir_cvtoolkit.training.pairs import DatasetClass, pairs_from_folders
-from agir_cvtoolkit.training.preprocess import prepare
-from agir_cvtoolkit.training.segmentation import fit
+from agir_cvtoolkit.errors import ConfigError, DataError, InterruptedByUser  # noqa: E402
+from agir_cvtoolkit.models.card import read_card  # noqa: E402
+from agir_cvtoolkit.models.checkpoint import load_checkpoint  # noqa: E402
+from agir_cvtoolkit.training.pairs import DatasetClass, pairs_from_folders  # noqa: E402
+from agir_cvtoolkit.training.preprocess import prepare  # noqa: E402
+from agir_cvtoolkit.training.segmentation import fit  # noqa: E402
 
 SETTINGS = Train(max_epochs=3, batch_size=3, device="cpu", optimizer=Optimizer(lr=5e-3))
 

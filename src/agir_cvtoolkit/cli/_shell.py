@@ -57,7 +57,7 @@ class Shell:
             self._fail(error, error.exit_code)
         except (BrokenPipeError, click.ClickException, click.exceptions.Exit):
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the last line of defence: one clean line, a traceback on demand
             self._fail(error, 1)
         else:
             sys.exit(getattr(result, "exit_code", 0))

@@ -67,7 +67,7 @@ class Response:
     cookies: Mapping[str, str] = field(default_factory=dict)
 
 
-class TransportFailure(Exception):
+class TransportFailure(Exception):  # noqa: N818 - no answer at all is not yet anybody's error
     """No answer came.
 
     Attributes:

@@ -62,7 +62,7 @@ class UploadOptions:
     deadline_s: float = 3600.0
 
 
-class GroupLost(Exception):
+class GroupLost(Exception):  # noqa: N818 - not an error yet: the task is made anew
     """Nobody knows which files of a group arrived; sending them again would be answered with 500.
 
     Attributes:

@@ -15,7 +15,7 @@ def require_torch(feature: str) -> None:
         MissingExtraError: it is not installed.
     """
     try:
-        import torch
+        import torch  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(feature, "train") from error
 
@@ -28,6 +28,6 @@ def require_lightning(feature: str) -> None:
     """
     require_torch(feature)
     try:
-        import lightning
+        import lightning  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(feature, "train") from error

@@ -77,7 +77,7 @@ def _read(key: str, index: int, item: object, reader: Callable[[Json], Json]) ->
         raise Refusal(400, {key: [*errors, {wrong.field: [wrong.text]}]}) from wrong
 
 
-class _Wrong(Exception):
+class _Wrong(Exception):  # noqa: N818 - becomes a Refusal
     def __init__(self, field: str, text: str) -> None:
         super().__init__(field, text)
         self.field = field

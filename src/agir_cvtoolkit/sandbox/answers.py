@@ -20,7 +20,7 @@ _PAGES = {
 }
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818 - a refusal is an answer
     """An answer other than success, raised from wherever the reason is found.
 
     Args:

@@ -42,7 +42,7 @@ class Application:
             response = refusal.response()
         except ClientDisconnect:
             return
-        except Exception:
+        except Exception:  # noqa: BLE001 - a failure of the server is an answer too: the HTML page
             _LOG.exception("%s %s failed", request.method, request.url.path)
             response = PageRefusal(500).response()
         _pack(request, response)

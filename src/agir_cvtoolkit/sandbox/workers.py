@@ -89,7 +89,7 @@ class Workers:
             outcome = {"status": "finished", "result": self._kinds[kind](request)}
         except WorkError as error:
             outcome = {"status": "failed", "message": error.problem}
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the poller must learn of it
             _LOG.exception("request %s failed", rq_id)
             outcome = {"status": "failed", "message": f"{type(error).__name__}: {error}"}
         self._store.put("request", rq_id, request | outcome | {"finished_date": now()})

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812 - the usual name
 
 from agir_cvtoolkit.config._training import Train
 from agir_cvtoolkit.errors import DataError
