@@ -194,7 +194,7 @@ class Run:
 
     @contextmanager
     def lock(self, stage: str) -> Iterator[None]:
-        """Hold a stage of this run, so that no second process works on it; a killed process lets go by itself.
+        """Hold a stage of this run against other processes; a killed process lets go by itself.
 
         Raises:
             UsageError: another process holds it.
