@@ -100,7 +100,8 @@ class ManifestEntry:
         image_path: relative to the run's folder, or None where pictures were not saved.
         mask_path: relative to the run's folder, or None where masks were not saved.
         width, height: of the original that lies in the run, in pixels.
-        sha256: of the file at `image_path`; where that is None, of the source's file if that could be uploaded as it is.
+        sha256: of the file at `image_path`; where that is None, of the source's file if that could be
+            uploaded as it is.
         model: name of the predictor and version of its weights.
         uncertainty: in [0, 1], larger is less sure.
         edge_occupancy: share of the picture's one-pixel border that is foreground.

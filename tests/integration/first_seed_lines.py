@@ -1,4 +1,4 @@
-"""The command lines of the first seed, as printed. Only project ids and the path of the checkpoint are replaced."""
+"""The command lines of the first seed, as printed; only ids and the path of the checkpoint are replaced."""
 
 from __future__ import annotations
 

@@ -172,12 +172,12 @@ def test_odd_ids_through_the_whole_loop(empty: Workspace, sdk: Any) -> None:
     for number, record_id in enumerate(ODD_IDS):
         empty.add(record_id, draw(number), f"images/{number}.png")
     empty.database()
-    before = {path for path in empty.root.parent.iterdir()}
+    before = set(empty.root.parent.iterdir())
     empty.predicted()
     assert set(empty.manifest()) == set(ODD_IDS)
     result = empty.upload()
     assert result["uploaded_annotations"] == len(ODD_IDS)
-    assert {path for path in empty.root.parent.iterdir()} == before
+    assert set(empty.root.parent.iterdir()) == before
     files = {Path(e["image_path"]).name: record_id for record_id, e in empty.manifest().items()}
     for name, by_label in seen(sdk, result["task_id"]).items():
         assert np.array_equal(by_label["weed"], empty.predicted_mask(files[name]) != 0)
@@ -435,7 +435,7 @@ def foreign_task(client: Any, folder: Path, files: dict[str, NDArray[np.uint8]])
 
 
 def test_a_task_that_others_made(workspace: Workspace, sdk: Any, tmp_path: Path) -> None:
-    """Masks, polygons and overlaps that the official client wrote come back bit for bit, with their pictures."""
+    """Masks, polygons and overlaps of the official client come back bit for bit, with their pictures."""
     workspace.predicted()
     files = {"img_0.png": draw(50).rgb, "img_0.jpg": draw(51).rgb, "ä b.png": draw(52).rgb}
     task = foreign_task(sdk, tmp_path / "foreign", files)

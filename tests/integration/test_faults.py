@@ -170,7 +170,7 @@ def test_an_unfinished_task_in_which_somebody_works_is_left_alone(
     batch.cli("upload-cvat", code=3)
     batch.sandbox.faults.replace(())
     (task,) = batch.tasks()
-    first, second = batch.jobs(task["id"])
+    first, _second = batch.jobs(task["id"])
     label = next(iter(batch.labels(task["id"])))
     drawn = {"type": "rectangle", "frame": 0, "label_id": label, "points": [1, 1, 9, 9], "source": "manual"}
     content = {"version": 0, "tags": [], "tracks": [], "shapes": [drawn]}

@@ -214,7 +214,7 @@ def test_two_rounds(workspace: Workspace) -> None:
     assert workspace.metrics()["history"]["upload-cvat"][0]["task_id"] == first
 
 
-# --- configuration --------------------------------------------------------------------------------------------
+# --- configuration ----------------------------------------------------------------------------------------
 
 
 def test_the_settings_of_the_seed_work_as_the_users_file(predicted: Workspace) -> None:
@@ -228,7 +228,7 @@ def test_the_settings_of_the_seed_work_as_the_users_file(predicted: Workspace) -
 
 @pytest.mark.parametrize("block", [seed.LABEL_MAP, seed.FIELD_LABEL, seed.MIXED_LABEL])
 def test_field_values_become_labels_whatever_their_spelling(predicted: Workspace, block: str) -> None:
-    """``hairy vetch`` of the database is ``hairy_vetch`` of the seed's list."""
+    """``hairy vetch`` of the database is ``hairy_vetch`` of the list."""
     predicted.conf("cvat_upload", seed.STANDALONE + block)
     (task_id,) = check_task_urls(predicted, predicted.line("agir-cvtoolkit upload-cvat"))
     labels = predicted.labels(task_id)
@@ -251,7 +251,7 @@ def test_a_record_without_the_field_takes_the_default(empty: Workspace, block: s
     assert empty.labels(result["task_id"])[shape["label_id"]] == label
 
 
-# --- troubleshooting ------------------------------------------------------------------------------------------
+# --- troubleshooting --------------------------------------------------------------------------------------
 
 
 def test_authentication_failed(predicted: Workspace) -> None:

@@ -97,7 +97,7 @@ def test_ids_of_the_records_are_taken_where_they_agree(run: Run) -> None:
 def test_a_damaged_table_is_named(run: Run, classes: object) -> None:
     class_table(run).parent.mkdir()
     class_table(run).write_text(json.dumps({"classes": classes}), encoding="utf-8")
-    with pytest.raises(DataError, match="classes.json"):
+    with pytest.raises(DataError, match=r"classes\.json"):
         read_classes(class_table(run))
 
 

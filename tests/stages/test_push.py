@@ -69,7 +69,7 @@ def test_a_map_that_makes_no_sense_is_refused() -> None:
 
 @given(SMALL, st.sampled_from(["mask", "polygon"]), st.booleans())
 def test_shapes_make_up_the_mask(mask: NDArray[np.uint8], strategy: str, per_component: bool) -> None:
-    upload = CvatUpload(mask_strategy=strategy, polygon_tolerance=0, per_component=per_component)  # type: ignore[arg-type]
+    upload = CvatUpload(mask_strategy=strategy, polygon_tolerance=0, per_component=per_component)
     height, width = mask.shape
     labels = {int(value): "ab"[int(value) % 2] for value in np.unique(mask) if value}
     shapes = mask_shapes(mask, labels, str.upper, upload)

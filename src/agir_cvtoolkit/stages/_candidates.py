@@ -37,8 +37,8 @@ class Candidate:
         labels: names that its shapes will carry, as the label map spells them.
         prediction_hash: of what will be sent.
         draw: makes the shapes; the label names pass through the function given.
-        without: the same without the shapes of some labels, None where none are left; where it is not given, the
-            record goes whole or not at all.
+        without: the same without the shapes of some labels, None where none are left; where it is not given,
+            the record goes whole or not at all.
     """
 
     record_id: str

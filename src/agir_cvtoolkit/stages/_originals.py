@@ -17,8 +17,8 @@ def find_original(run: Run, record_id: str, sha256: str | None, task_folder: Pat
     Args:
         run: where to look.
         record_id: of the record.
-        sha256: that the file must have; None where it is not known: then only what was fetched from the task itself
-            is its picture, whatever else in the run has that name.
+        sha256: that the file must have; None where it is not known: then only what was fetched from the task
+            itself is its picture, whatever else in the run has that name.
         task_folder: of the pulled task.
 
     Returns:

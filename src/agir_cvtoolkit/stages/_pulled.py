@@ -121,8 +121,8 @@ def write_mask(
 ) -> str | None:
     """Draw shapes into one mask of class ids and write it as PNG.
 
-    Shapes are drawn by z-order, later ones over earlier ones. Masks and polygons are areas; a record that has only
-    other shapes gives no mask.
+    Shapes are drawn by z-order, later ones over earlier ones. Masks and polygons are areas; a record that has
+    only other shapes gives no mask.
 
     Args:
         folder: of the task.

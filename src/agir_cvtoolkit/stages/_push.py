@@ -1,8 +1,9 @@
 """One push: candidates into tasks, each step known to the ledger before it is taken.
 
-A task goes through ``planned`` (its unique name is reserved), ``created`` (it has an id, its pictures are under way),
-``filled`` (its frames were read back and fit) and ``done`` (its shapes were read back and counted). A push that was
-killed goes on from there: what is half-made is removed and made anew, what is filled gets its missing shapes.
+A task goes through ``planned`` (its unique name is reserved), ``created`` (it has an id, its pictures are
+under way), ``filled`` (its frames were read back and fit) and ``done`` (its shapes were read back and
+counted). A push that was killed goes on from there: what is half-made is removed and made anew, what is
+filled gets its missing shapes, and what somebody has begun to work in is left alone.
 """
 
 from __future__ import annotations
@@ -243,7 +244,7 @@ def _remove(push: Push, task: PushedTask, *, ask: bool = True) -> None:
         if ask and found.size and _is_in_work(push, found.id):
             raise ServerFaultError(
                 f"Task {found.id} '{found.name}' was left unfinished and somebody works in it",
-                f"Look at {push.session.task_url(found.id)}; delete it there, or push under another task_name.",
+                f"Look at {push.session.task_url(found.id)}; delete it there, or push under another name.",
             )
         _log.info("removing half-made task %d", found.id)
         delete_task(push.session, found.id)

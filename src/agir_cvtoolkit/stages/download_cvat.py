@@ -106,7 +106,8 @@ class DownloadResult:
 def download_cvat(call: Call | None = None) -> DownloadResult:
     """Read finished jobs and decode their masks into ``cvat_downloads/`` of the run.
 
-    Without ids the tasks that the run pushed are taken. A job that has not changed since it was read is left alone.
+    Without ids the tasks that the run pushed are taken. A job that has not changed since it was read is left
+    alone.
 
     Raises:
         UsageError: neither ids nor pushed tasks.
@@ -220,7 +221,7 @@ def _pull_task(
             stored=str(folder.relative_to(run.root)),
         )
         result = PulledTask(task_id, task.name, session.task_url(task_id), folder, _in_order(kept | frames))
-        # The frame map is written before the ledger says that the job was pulled: killed in between, it is read again.
+        # First the frame map, then the ledger: killed in between, the job is read again.
         write_frame_map(result)
         ledger.record_pull(pull, {frame.record_id: frame.shapes for frame in own.values()})
     result = PulledTask(task_id, task.name, session.task_url(task_id), folder, _in_order(frames))
@@ -295,7 +296,7 @@ def _store_job(
 
 
 def _record_ids(frame_map: FrameMap, pushed: Mapping[str, PushedFrame]) -> dict[int, str]:
-    """Return the record of each frame; in a task of others it is the file's name, as short as it is unique."""
+    """Return the record of each frame; in a task of others the file's name, as short as it is unique."""
     stems = Counter(PurePosixPath(entry.name).stem for entry in frame_map.entries)
     found = {}
     for entry in frame_map.entries:

@@ -37,10 +37,12 @@ class TaskPushed:
 class UploadResult:
     """What ``upload-cvat`` did, or in a dry run would do.
 
-    All counts are records; for detections they are boxes. ``total_records = uploaded_annotations + skipped + failed``.
+    All counts are records; for detections they are boxes.
+    ``total_records = uploaded_annotations + skipped + failed``.
 
     Attributes:
-        uploaded_annotations: records whose picture is on the server and whose shapes were read back and counted.
+        uploaded_annotations: records whose picture is on the server and whose shapes were read back and
+            counted.
         already_there: of these, how many an earlier call had brought there.
         shapes: on the server for these records.
         negatives: of these, records without any shape.
@@ -103,8 +105,8 @@ class _Tally:
 def upload_cvat(call: Call | None = None) -> UploadResult:
     """Make CVAT tasks of the run's records, with their masks or boxes as pre-annotations.
 
-    Called again with the same batch it changes nothing on the server. Records that are new join in a further task;
-    records that are there with an earlier prediction are left alone and listed, unless another
+    Called again with the same batch it changes nothing on the server. Records that are new join in a further
+    task; records that are there with an earlier prediction are left alone and listed, unless another
     ``cvat_upload.task_name`` makes it another push.
 
     Raises:
@@ -201,7 +203,7 @@ def _plan(key: PushKey, settings: Settings, batch: Batch, target: Target, ledger
         elif frame.prediction_hash == fit.prediction_hash:
             known.append(frame)
         else:
-            reason = f"is in task '{key.name}' with an earlier prediction; push it again with another cvat_upload.task_name"
+            reason = f"is in task '{key.name}' with an earlier prediction; set another cvat_upload.task_name"
             tally.items.append(Item(candidate.record_id, "skipped", reason))
             tally.skipped += fit.units
             tally.left_alone += fit.units
@@ -236,7 +238,7 @@ def _label_problems(candidate: Candidate, labels: LabelSet, kind: str) -> dict[s
             continue
         if not label.takes(kind):
             problems[name] = (
-                f"label '{label.name}' takes {label.type}s, not {kind}s; change its type in CVAT or the label map"
+                f"label '{label.name}' takes {label.type}s, not {kind}s; change its type in CVAT or label_map"
             )
     return problems
 
