@@ -59,7 +59,7 @@ def draw(seed: int, size: tuple[int, int] = SIZE, *, plants: bool = True) -> Plo
             box = (columns[0], rows[0], len(columns), len(rows))
             boxes.append((int(box[0]), int(box[1]), int(box[2]), int(box[3])))
             truth |= part
-    rgb[truth] = (*rng.integers(30, 60, (int(truth.sum()), 3)), 20, 110, 10)
+    rgb[truth] = rng.integers(30, 60, (int(truth.sum()), 3)) + np.array((20, 110, 10))
     return Plot(rgb.clip(0, 255).astype(np.uint8), truth, tuple(boxes))
 
 

@@ -16,7 +16,7 @@ from agir_cvtoolkit.config import SegInference
 from agir_cvtoolkit.errors import NoRunError, UsageError
 from agir_cvtoolkit.inference.predictor import RGB, Band
 from agir_cvtoolkit.ledger import Ledger
-from agir_cvtoolkit.pictures import load_mask, load_rgb
+from agir_cvtoolkit.pictures import load_mask, load_rgb, sha256_of
 from agir_cvtoolkit.records import Box, Record
 from agir_cvtoolkit.runs import Run, start_run
 from agir_cvtoolkit.stages import Call
@@ -230,7 +230,9 @@ def test_all_outputs_on_request(run: Run, records: list[Record]) -> None:
 def test_nothing_but_the_manifest(run: Run, records: list[Record]) -> None:
     predict_records(run, records, Bright(), wanted(save_masks=False, save_images=False))
     assert {path.name for path in run.root.iterdir()} == {".state", "manifest.jsonl", "metrics.json"}
-    assert {(e.image_path, e.mask_path, e.sha256) for e in run.read_manifest()} == {(None, None, None)}
+    entries = run.read_manifest()
+    assert {(entry.image_path, entry.mask_path) for entry in entries} == {(None, None)}
+    assert [entry.sha256 for entry in entries] == [sha256_of(Path(str(e.source_path))) for e in entries]
 
 
 def test_pictures_that_plants_leave_are_skipped_on_request(run: Run, tmp_path: Path) -> None:
