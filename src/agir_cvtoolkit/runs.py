@@ -417,7 +417,7 @@ def _now() -> str:
 
 def _git_commit() -> str | None:
     with suppress(OSError, subprocess.SubprocessError):
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             ["git", "rev-parse", "HEAD"],  # noqa: S607 - found by PATH as everywhere
             capture_output=True,
             text=True,

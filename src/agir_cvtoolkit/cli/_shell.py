@@ -41,7 +41,8 @@ class Shell:
         Args:
             stage: imports and calls the stage with the `Call`; returns a dataclass.
             show: prints the result for people; not called under ``--json``.
-            configured: the configuration is checked before the stage, and with it all that is heavy, is imported.
+            configured: the configuration is checked before the stage, and with it all that is heavy, is
+                imported.
         """
         self._log_to_stderr()
         try:
@@ -96,7 +97,9 @@ class Shell:
         if self.as_json:
             echo_json_error(type(error).__name__, problem, next_step)
         text = str(AgirError(problem, next_step))
-        click.echo(redacted(f"Error: {text[:1].upper()}{text[1:]}"), err=True)
+        if text.split(" ", 1)[0].isalpha():  # a key or a path keeps its spelling
+            text = f"{text[:1].upper()}{text[1:]}"
+        click.echo(redacted(f"Error: {text}"), err=True)
         sys.exit(code)
 
 
@@ -163,8 +166,7 @@ def echo_items(items: tuple[Any, ...], limit: int = 20) -> None:
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        content = {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.repr}
-        return content
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.repr}
     if isinstance(value, dict) or hasattr(value, "items"):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

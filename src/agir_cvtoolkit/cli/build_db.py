@@ -42,7 +42,7 @@ def command(
 def _show(result: BuildResult) -> None:
     verb = "Would write" if result.dry_run else "Wrote"
     click.echo(
-        f"{verb} {result.rows} rows for {result.pictures} pictures to table {result.table} of {result.db_path}"
+        f"{verb} {result.rows} rows for {result.pictures} pictures to {result.table} of {result.db_path}"
     )
     if result.without_row:
         click.echo(

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import click
 from click.shell_completion import get_completion_class
 
 from ._main import main
+from ._shell import Shell, common
+
+
+@dataclass(frozen=True)
+class Completion:
+    """The script of a shell, to be evaluated by it."""
+
+    shell: str
+    script: str
 
 
 @click.command("completion")
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def command(shell: str) -> None:
+@click.argument("name", metavar="[bash|zsh|fish]", type=click.Choice(["bash", "zsh", "fish"]))
+@common
+def command(shell: Shell, *, name: str) -> None:
     """Print the completion script of a shell.
 
     \b
     eval "$(agir-cvtoolkit completion bash)"
     """
-    found = get_completion_class(shell)
+    shell.run(lambda _: completion(name), lambda result: click.echo(result.script), configured=False)
+
+
+def completion(name: str) -> Completion:
+    """Return the completion script of ``bash``, ``zsh`` or ``fish``."""
+    found = get_completion_class(name)
     if found is None:
-        raise click.UsageError(f"no completion for {shell}")
-    click.echo(found(main, {}, "agir-cvtoolkit", "_AGIR_CVTOOLKIT_COMPLETE").source())
+        raise click.UsageError(f"no completion for {name}")
+    return Completion(name, found(main, {}, "agir-cvtoolkit", "_AGIR_CVTOOLKIT_COMPLETE").source())

@@ -40,7 +40,11 @@ def show(shell: Shell, *, origin: bool) -> None:
 @click.option("--folder", default="conf", show_default=True, type=click.Path(path_type=Path, file_okay=False))
 @common
 def init(shell: Shell, *, folder: Path) -> None:
-    """Write the packaged configuration to a folder to edit."""
+    """Write the packaged configuration to a folder to edit.
+
+    \b
+    agir-cvtoolkit config init
+    """
     from agir_cvtoolkit.stages.config import init_config
 
     def print_all(result: ConfigWritten) -> None:

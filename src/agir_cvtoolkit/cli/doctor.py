@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 @click.command("doctor")
 @common
 def command(shell: Shell) -> None:
-    """Check configuration, credentials, server, databases, optional parts and GPU."""
+    """Check configuration, credentials, server, databases, optional parts and GPU.
+
+    \b
+    agir-cvtoolkit doctor
+    """
 
     def stage(call: Call) -> Diagnosis:
         from agir_cvtoolkit.stages.doctor import doctor

@@ -39,7 +39,8 @@ def _show(result: DownloadResult) -> None:
     )
     for task in result.tasks:
         click.echo(
-            f"  {task.url}: {task.frames} frames, {task.shapes} shapes, {task.negatives} empty -> {task.directory}"
+            f"  {task.url}: {task.frames} frames, {task.shapes} shapes, {task.negatives} empty"
+            f" -> {task.directory}"
         )
     echo_items(result.items)
     if not result.jobs:

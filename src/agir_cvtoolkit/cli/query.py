@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     help="random:n=200 | seeded:n=200,seed=42 | stratified:by=a|b,per_group=50[,seed=42]",
 )
 @common
-def command(  # noqa: D103 - click shows the docstring of the body
+def command(
     shell: Shell,
     *,
     db: str,

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 @click.command("status")
 @common
 def command(shell: Shell) -> None:
-    """Show where the current run, the pushed tasks and the models stand, and what comes next."""
+    """Show where the current run, the pushed tasks and the models stand, and what comes next.
+
+    \b
+    agir-cvtoolkit status
+    """
 
     def stage(call: Call) -> Status:
         from agir_cvtoolkit.stages.status import status

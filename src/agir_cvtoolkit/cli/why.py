@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 @click.argument("record")
 @common
 def command(shell: Shell, *, record: str) -> None:
-    """Tell the whole life of RECORD: predicted, pushed, pulled."""
+    """Tell the whole life of RECORD: predicted, pushed, pulled.
+
+    \b
+    agir-cvtoolkit why MD_1659702025
+    """
 
     def stage(call: Call) -> Life:
         from agir_cvtoolkit.stages.why import why

@@ -1,7 +1,7 @@
 """Composition by Hydra: packaged files below, the user's ``conf/`` above them, the command line on top.
 
-A user's file need not repeat the packaged one: both are merged before Hydra sees them, so a file that holds three keys
-changes three keys.
+A user's file need not repeat the packaged one: both are merged before Hydra sees them, so a file that holds
+three keys changes three keys.
 """
 
 from __future__ import annotations
@@ -52,15 +52,17 @@ def load_settings(overrides: Sequence[str] = (), config: str | None = None) -> S
 
     Args:
         overrides: ``group.key=value`` in Hydra's grammar; a later one wins.
-        config: a folder or file that takes the place of ``conf/``, or the name of a primary file in ``conf/``.
+        config: a folder or file that takes the place of ``conf/``, or the name of a primary file in
+            ``conf/``.
 
     Raises:
-        ConfigError: an unknown key (with the near one), a wrong type or impossible value (with file and key), a file
-            that is no YAML.
+        ConfigError: an unknown key (with the near one), a wrong type or impossible value (with file and key),
+            a file that is no YAML.
     """
     directory, primary_name = _user_conf(config)
     parsed = _parsed(overrides)
     chosen = {o.key_or_group: str(o.value()) for o in parsed if _is_group_choice(o)}
+    _check_folders(directory)
     layers = _layers(directory, primary_name, chosen)
     tree = _composed(layers, parsed, chosen)
     origins = _origins(tree, layers.user_files, parsed)
@@ -75,7 +77,7 @@ def settings_keys() -> list[str]:
     return sorted(key for key, _ in _leaves(Settings().dump()))
 
 
-# --- the user's files ---------------------------------------------------------------------------------------------
+# --- the user's files -----------------------------------------------------------------------------
 
 
 def _user_conf(config: str | None) -> tuple[Path | None, str]:
@@ -92,6 +94,21 @@ def _user_conf(config: str | None) -> tuple[Path | None, str]:
         f"--config {config} is neither a folder, a YAML file nor the name of a file in {USER_DIR}/",
         "Write a conf/ to edit with: agir-cvtoolkit config init",
     )
+
+
+def _check_folders(directory: Path | None) -> None:
+    """Refuse folders that were meant to be groups: files in them would be read by nobody."""
+    for folder in sorted(directory.iterdir()) if directory is not None else ():
+        name = folder.name
+        if name in _GROUPS or not folder.is_dir() or not any(folder.glob("*.yaml")):
+            continue
+        if name in RETIRED:
+            raise ConfigError(
+                f"{name} ({folder}/) is not a setting of this version", f"Instead: {RETIRED[name]}."
+            )
+        near = did_you_mean(name, _GROUPS)
+        if near:
+            raise ConfigError(f"{folder}/ is no group of settings", near)
 
 
 def _layers(directory: Path | None, primary_name: str, chosen: Mapping[str, str]) -> _Layers:
@@ -158,14 +175,14 @@ def _merged(below: Tree, above: Tree, prefix: str = "") -> Tree:
     return result
 
 
-# --- the command line ---------------------------------------------------------------------------------------------
+# --- the command line -----------------------------------------------------------------------------
 
 
 def _parsed(overrides: Sequence[str]) -> list[Override]:
     parsed = []
     for text in overrides:
         try:
-            override = OverridesParser.create().parse_override(text)
+            override = _parse(text)
         except HydraException as error:
             reason = str(error).strip().splitlines()[0]
             raise ConfigError(
@@ -177,6 +194,18 @@ def _parsed(overrides: Sequence[str]) -> list[Override]:
         _check_key(str(override.key_or_group))
         parsed.append(override)
     return parsed
+
+
+def _parse(text: str) -> Override:
+    parser = OverridesParser.create()
+    try:
+        return parser.parse_override(text)
+    except HydraException:
+        # Plain text that the grammar has no words for (umlauts, parentheses) is taken as if it were quoted.
+        key, equals, value = text.partition("=")
+        if not key or not value.strip() or set(value) & set("'\"[]{}\\,"):
+            raise
+        return parser.parse_override(f"{key}{equals}'{value.strip()}'")
 
 
 def _is_group_choice(override: Override) -> bool:
@@ -265,7 +294,7 @@ def _replace_whole(composed: DictConfig, parsed: Sequence[Override]) -> None:
                 OmegaConf.update(composed, name, override.value(), merge=False)
 
 
-# --- origins and explanations ---------------------------------------------------------------------------------------
+# --- origins and explanations ---------------------------------------------------------------------
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -298,14 +327,23 @@ def _explained(error: ValidationError, origins: Mapping[str, str]) -> ConfigErro
     first = error.errors(include_url=False)[0]
     location = [str(part) for part in first["loc"]]
     dotted = ".".join(location)
-    origin = next((origins[key] for key in (dotted, *_parents(location)) if key in origins), PACKAGED)
-    where = f" ({origin})"
+    where = f" ({_origin_of(dotted, location, origins)})"
     if first["type"] == "extra_forbidden":
         return _unknown(dotted, location[-1], _fields_at(location[:-1]), where)
+    see = "See: agir-cvtoolkit config show --origin"
+    if first["type"] == "value_error":  # of several keys together
+        return ConfigError(f"{dotted}{where}: {first['ctx']['error']}", see)
     value = redacted(repr(first.get("input")))
-    return ConfigError(
-        f"{dotted}={value}{where}: {first['msg'].lower()}", "See: agir-cvtoolkit config show --origin"
-    )
+    return ConfigError(f"{dotted}={value}{where}: {first['msg'].lower()}", see)
+
+
+def _origin_of(dotted: str, location: Sequence[str], origins: Mapping[str, str]) -> str:
+    for key in (dotted, *_parents(location)):
+        if key in origins:
+            return origins[key]
+    below = [origin for key, origin in origins.items() if key.startswith(f"{dotted}.")]
+    changed = dict.fromkeys(origin for origin in below if origin != PACKAGED)
+    return ", ".join(changed) or PACKAGED
 
 
 def _parents(location: Sequence[str]) -> Iterator[str]:

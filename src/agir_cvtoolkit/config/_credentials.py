@@ -31,8 +31,8 @@ _SAMPLE = "cvat: {url: https://app.cvat.ai, username: ..., password: ...}"
 def load_credentials(keys_file: Path, environment: Mapping[str, str] | None = None) -> Credentials:
     """Read credentials; a value from the environment wins over the keys file.
 
-    ``CVAT_URL`` (or ``CVAT_HOST``), ``CVAT_ACCESS_TOKEN``, ``CVAT_USERNAME`` and ``CVAT_PASSWORD`` are read. When the
-    environment holds any secret, none is taken from the file.
+    ``CVAT_URL`` (or ``CVAT_HOST``), ``CVAT_ACCESS_TOKEN``, ``CVAT_USERNAME`` and ``CVAT_PASSWORD`` are read.
+    When the environment holds any secret, none is taken from the file.
 
     Args:
         keys_file: YAML with ``cvat.{url|host, username, password | access_token}``; may be missing.
@@ -83,7 +83,7 @@ def _from_file(path: Path) -> dict[str, str]:
     _warn_if_shared(path)
     try:
         # Every value as it is written: a password 0123 is no octal number, and yes is no truth.
-        content: Any = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+        content: Any = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - texts only
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         # The message of the parser quotes the line, which may hold the password.
         raise ConfigError(

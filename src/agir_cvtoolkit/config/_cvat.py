@@ -13,6 +13,10 @@ RequiredStatus = Literal[
 ]
 
 
+def _everything_is_weed() -> dict[str, str | dict[int, str]]:
+    return {"_default": "weed"}
+
+
 class UploadSource(Group):
     """What is uploaded: masks of the predictor, or boxes of the database."""
 
@@ -31,7 +35,7 @@ class CvatUpload(Group):
     polygon_tolerance: float = Field(default=1.0, ge=0)
     per_component: bool = False
     source: UploadSource = UploadSource()
-    label_map: dict[str, str | dict[int, str]] = {"_default": "weed"}
+    label_map: dict[str, str | dict[int, str]] = Field(default_factory=_everything_is_weed)
     images_per_task: int = Field(default=200, ge=1)
     segment_size: int | None = Field(default=None, ge=1)
     chunk_size: int | None = Field(default=None, ge=1)
@@ -53,5 +57,5 @@ class CvatDownload(Group):
 
 RETIRED = {
     "cvat_download.check_image_exists": "deleted frames are always left out, and missing pictures are listed",
-    "cvat_download.dataset_format": "annotations are read exactly, as shapes and masks, whatever the format was",
+    "cvat_download.dataset_format": "annotations are read exactly, as shapes and masks; remove it",
 }
