@@ -223,3 +223,15 @@ def test_of_two_rounds_the_newer_correction_counts(predicted: Workspace) -> None
 
     assert masks
     assert not any(load_mask(path).any() for path in masks)
+
+
+def test_a_run_downloads_tasks_that_another_run_made_of_the_same_records(predicted: Workspace) -> None:
+    first = predicted.upload("-o", "cvat_upload.task_name=shared")
+    predicted.cli("query", "-o", "project.name=second")
+    predicted.cli("infer-seg")
+    again = predicted.upload("-o", "cvat_upload.task_name=shared")
+    assert again["already_there"] == first["total_records"]
+
+    predicted.complete(first["task_id"])
+    predicted.cli("download-cvat")
+    assert predicted.metrics()["frames"] == first["total_records"]

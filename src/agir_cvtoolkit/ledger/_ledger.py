@@ -172,11 +172,21 @@ class Ledger:
         """Whether an earlier call left a task of this push unfinished."""
         return any(task.state != "done" for task in self.tasks_of_push(push_id))
 
+    def run_uses(self, run_id: str, push_id: str, ordinals: Iterable[int]) -> None:
+        """Record that records of a run lie in tasks of a push, whichever run made them."""
+        table = t.run_tasks
+        with self._begin() as connection:
+            for ordinal in ordinals:
+                same = and_(table.c.run_id == run_id, table.c.push_id == push_id, table.c.ordinal == ordinal)
+                if connection.execute(select(table.c.run_id).where(same)).first() is None:
+                    connection.execute(insert(table).values(run_id=run_id, push_id=push_id, ordinal=ordinal))
+
     def tasks_of_run(self, run_id: str, server: str) -> list[PushedTask]:
-        """Return the finished tasks that a run pushed to a server, oldest first."""
-        table = t.push_tasks
-        joined = select(table).join(t.pushes, t.pushes.c.push_id == table.c.push_id)
-        wanted = and_(table.c.run_id == run_id, t.pushes.c.server == server, table.c.state == "done")
+        """Return the finished tasks on a server that hold records which a run pushed, oldest first."""
+        table, used = t.push_tasks, t.run_tasks
+        same = and_(used.c.push_id == table.c.push_id, used.c.ordinal == table.c.ordinal)
+        joined = select(table).join(t.pushes, t.pushes.c.push_id == table.c.push_id).join(used, same)
+        wanted = and_(used.c.run_id == run_id, t.pushes.c.server == server, table.c.state == "done")
         return self._tasks(joined.where(wanted).order_by(table.c.task_id))
 
     def task_by_id(self, server: str, task_id: int) -> PushedTask | None:
@@ -217,6 +227,9 @@ class Ledger:
                 insert(t.push_tasks).values(
                     push_id=task.push_id, ordinal=task.ordinal, changed=_now(), **values
                 )
+            )
+            connection.execute(
+                insert(t.run_tasks).values(run_id=task.run_id, push_id=task.push_id, ordinal=task.ordinal)
             )
             _event(connection, "task planned", task.run_id, None, {"push": task.push_id, "name": task.name})
 
@@ -260,7 +273,7 @@ class Ledger:
             _event(connection, "task dropped", task.run_id, None, detail)
 
     def _forget(self, connection: Connection, task: PushedTask) -> None:
-        for table in (t.push_shapes, t.push_frames, t.push_tasks):
+        for table in (t.push_shapes, t.push_frames, t.run_tasks, t.push_tasks):
             connection.execute(delete(table).where(_same_task(table, task)))
 
     @staticmethod

@@ -77,6 +77,14 @@ push_tasks = Table(
     Column("changed", String(40), nullable=False),
 )
 
+run_tasks = Table(
+    "run_tasks",
+    metadata,
+    Column("run_id", String(200), primary_key=True),
+    Column("push_id", String(16), primary_key=True),
+    Column("ordinal", Integer, primary_key=True),
+)
+
 push_frames = Table(
     "push_frames",
     metadata,

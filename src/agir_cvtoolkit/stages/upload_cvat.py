@@ -253,6 +253,7 @@ def _result(run: Run, plan: _Plan, ledger: Ledger, push_id: str) -> UploadResult
     wanted = {c.record_id for c in plan.fresh} | {f.record_id for f in plan.known}
     tasks = {t.ordinal: t for t in ledger.tasks_of_push(push_id) if t.state == "done"}
     frames = [f for f in ledger.frames_of_push(push_id) if f.record_id in wanted and f.ordinal in tasks]
+    ledger.run_uses(run.run_id, push_id, sorted({f.ordinal for f in frames}))
     pushed = tuple(
         TaskPushed(task.task_id, task.url or "", sum(f.units for f in frames if f.ordinal == ordinal))
         for ordinal, task in tasks.items()
