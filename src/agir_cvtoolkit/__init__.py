@@ -21,6 +21,9 @@ from .errors import AgirError
 
 if TYPE_CHECKING:
     from .config import load_settings
+    from .demo.run import demo as run_demo
+    from .sandbox import SandboxOptions
+    from .sandbox import serve as serve_sandbox
     from .stages import Call
     from .stages.build_db import build_db
     from .stages.config import init_config, show_config
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "Call": ".stages",
+    "SandboxOptions": ".sandbox",
     "build_db": ".stages.build_db",
     "doctor": ".stages.doctor",
     "download_cvat": ".stages.download_cvat",
@@ -46,6 +50,8 @@ _WHERE = {
     "preprocess": ".stages.preprocess",
     "promote": ".stages.promote",
     "query": ".stages.query",
+    "run_demo": ".demo.run:demo",
+    "serve_sandbox": ".sandbox:serve",
     "show_config": ".stages.config",
     "status": ".stages.status",
     "train": ".stages.train",
@@ -56,6 +62,7 @@ _WHERE = {
 __all__ = [
     "AgirError",
     "Call",
+    "SandboxOptions",
     "__version__",
     "build_db",
     "doctor",
@@ -66,6 +73,8 @@ __all__ = [
     "preprocess",
     "promote",
     "query",
+    "run_demo",
+    "serve_sandbox",
     "show_config",
     "status",
     "train",
@@ -77,4 +86,9 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in _WHERE:
         raise AttributeError(f"module 'agir_cvtoolkit' has no attribute '{name}'")
-    return getattr(import_module(_WHERE[name], __name__), name)
+    module, _, attribute = _WHERE[name].partition(":")
+    return getattr(import_module(module, __name__), attribute or name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -76,7 +76,7 @@ def bridged(region: Region) -> Ring:
 
 
 def rasterize(rings: list[Ring], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return the mask of `size` (width, height) of the pixels whose centres the rings enclose (even-odd rule).
+    """Return the mask of `size` (width, height) of the pixels whose centres the rings enclose (even-odd).
 
     A centre exactly on an edge belongs to the right and lower side. Coordinates outside the picture are
     allowed.

@@ -1,0 +1,48 @@
+"""What every stage shares: one composition per call, and no secret in a run's configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agir_cvtoolkit import Call
+from agir_cvtoolkit.errors import UsageError
+from agir_cvtoolkit.runs import start_run
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_settings_are_composed_once() -> None:
+    call = Call(overrides=("train.seed=5",))
+    assert call.settings() is call.settings()
+    assert call.settings().train.seed == 5
+
+
+def test_no_secret_is_written_into_a_run() -> None:
+    override = "io.ledger_url='postgresql://me:hunter2@db/x'"
+    call = Call(
+        overrides=(override,),
+        command_line=("agir-cvtoolkit", "query", "-o", override, "--note=password=hunter2"),
+    )
+    settings = call.settings()
+    run = start_run(settings.io.out_root, "a")
+    call.record_config(run, "query", settings, settings.dump())
+    text = run.path("cfg.query.yaml").read_text()
+    assert "hunter2" not in text
+    assert "postgresql://me:***@db/x" in text
+
+
+def test_a_dry_run_neither_locks_nor_logs() -> None:
+    run = start_run(Path("outputs/runs"), "a")
+    with Call(dry_run=True).work(run, "train"), Call(dry_run=True).work(run, "train"):
+        pass
+    assert list(run.root.iterdir()) == []
+    with Call().work(run, "train"):
+        with pytest.raises(UsageError, match="already running"):
+            with Call().work(run, "train"):
+                pass
+    assert run.path("logs", "train.jsonl").is_file()

@@ -1,0 +1,101 @@
+"""``status`` and ``why``: read out, change nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agir_cvtoolkit import Call, status, why
+from agir_cvtoolkit.errors import NoRunError, UsageError
+from agir_cvtoolkit.ledger import Ledger, Pull, PushedFrame, PushedTask, PushKey
+from agir_cvtoolkit.records import ManifestEntry
+from agir_cvtoolkit.runs import start_run
+
+ROOT = Path("outputs/runs")
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_an_empty_workspace_says_how_to_begin() -> None:
+    found = status()
+    assert (found.run_id, found.runs, found.stages, found.tasks, found.models) == (None, (), (), (), ())
+    assert found.next_step.startswith("agir-cvtoolkit query")
+    assert not Path("outputs").exists()
+
+
+def test_stages_are_done_started_or_open_with_their_figures() -> None:
+    run = start_run(ROOT, "a")
+    run.finish(run.begin("query", "f", ()))
+    run.write_metrics("query", {"count": 12, "other": 1})
+    run.begin("infer-seg", "f", ())
+    found = status()
+    states = {s.stage: (s.state, s.figures) for s in found.stages}
+    assert states["query"] == ("done", {"count": 12})
+    assert states["infer-seg"] == ("started", {})
+    assert states["train"] == ("-", {})
+    assert found.next_step == "agir-cvtoolkit infer-seg"
+
+
+def test_after_all_stages_the_next_round_is_proposed() -> None:
+    run = start_run(ROOT, "a")
+    for stage in status().stages:
+        run.finish(run.begin(stage.stage, "f", ()))
+    assert "ckpt_path=outputs/runs/current/model/best.pth" in status().next_step
+
+
+def test_another_run_may_be_asked_for() -> None:
+    for name in ("a", "b"):
+        start_run(ROOT, name).begin("query", "f", ())
+    assert status().run_id == "b"
+    assert status(Call(run="a")).run_id == "a"
+    assert status().runs == ("a", "b")
+    with pytest.raises(NoRunError, match="Known runs: a, b"):
+        status(Call(run="c"))
+
+
+def entry(record_id: str) -> ManifestEntry:
+    return ManifestEntry(record_id, None, None, None, 8, 6, "ab" * 32, "excess_green", 0.5, 0.0, 1.0)
+
+
+def fill() -> None:
+    with Ledger.open(None, ROOT) as ledger:
+        ledger.record_predictions("a", [(entry("MD_1"), None)])
+        push = ledger.open_push(PushKey("http://s", 7, None, "Round1", "segmentations"), "a")
+        task = PushedTask(push, 0, "Round1", "a", "planned", None, None)
+        ledger.plan_task(task)
+        ledger.task_created(task, 41, "http://s/tasks/41")
+        ledger.task_filled(task, [PushedFrame(push, 0, 0, "MD_1", "MD_1.jpg", "ab" * 32, 8, 6, "hash")])
+        ledger.task_done(task, {0: 1}, [])
+        pull = Pull("http://s", "a", 41, 5, "2026-01-01", "completed", "annotation", 1, 1, "x")
+        ledger.record_pull(pull, {"MD_1": 1})
+        ledger.record_model("v1", "/m/best.pth", "unet", "a", {})
+        ledger.promote("v1")
+
+
+def test_tasks_and_models_are_read_from_the_ledger() -> None:
+    start_run(ROOT, "a")
+    fill()
+    found = status()
+    (task,) = found.tasks
+    assert (task.task_id, task.state, task.records, task.pulled_jobs) == (41, "done", 1, 1)
+    assert task.url == "http://s/tasks/41"
+    assert [(m.version, m.is_champion) for m in found.models] == [("v1", True)]
+
+
+def test_why_tells_the_life_of_a_record() -> None:
+    fill()
+    life = why("MD_1")
+    assert life.record_id == "MD_1"
+    assert [event.kind for event in life.events] == ["predicted", "pushed", "pulled"]
+
+
+def test_why_suggests_records_that_are_known() -> None:
+    fill()
+    with pytest.raises(UsageError, match="Known: MD_1"):
+        why("MD_")
+    with pytest.raises(UsageError, match="has not been predicted"):
+        why("else")
