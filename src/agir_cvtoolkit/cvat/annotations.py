@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from agir_cvtoolkit.errors import ServerFaultError, ShapeError
 from agir_cvtoolkit.shapes import Shape
 
-from .failures import UNCERTAIN
+from .failures import UNCERTAIN, is_page
 from .frames import FrameMap, read_frame_map
 from .jobs import JobInfo, find_jobs
+from .json_stream import items_of
 from .labels import LabelSet, read_labels
-from .session import CvatSession
+from .session import CvatSession, parsed
 from .shapes_json import shape_from_json, shape_to_json, validate
+from .transport import PIECE_BYTES, Response
 
-BODY_BYTES = 20_000_000
-"""Largest body of one write; a server was seen to take 110 MiB, proxies often take less."""
+BODY_BYTES = 2_000_000
+"""Largest body of one write: servers take more, but proxies often not, and it is held in memory."""
 
 ShapesByFrame = Mapping[int, Sequence[Shape]] | Iterable[tuple[int, Sequence[Shape]]]
 """Shapes by number of the frame in the task; as pairs they may come one frame after the other."""
 
 _Key = tuple[int, str]
+_HEAD = b'{"version":0,"tags":[],"tracks":[],"shapes":['
 
 
 @dataclass(frozen=True)
@@ -100,6 +107,45 @@ def read_job(session: CvatSession, job_id: int, labels: LabelSet | None = None) 
     return annotations_from_json(job_id, answer, known)
 
 
+@dataclass(frozen=True)
+class _Held:
+    """What a job holds, without its geometry: memory is that of one shape and of the hashes."""
+
+    keys: Counter[_Key]
+    count: int
+    empty: bool
+
+
+def _read_held(session: CvatSession, job_id: int, labels: LabelSet) -> _Held:
+    subject = f"read the annotations of job {job_id}"
+    keys: Counter[_Key] = Counter()
+    count, others = 0, False
+    with tempfile.TemporaryDirectory(prefix="agir-") as folder:
+        path = Path(folder) / "annotations.json"
+        headers = {"Accept-Encoding": session.packing}
+        response = session.request(
+            "GET", f"/api/jobs/{job_id}/annotations/", subject, headers=headers, to_file=path
+        )
+        with path.open("rb") as stream:
+            head = stream.read(PIECE_BYTES)
+            start = Response(response.status, response.headers, head[:2000])
+            try:
+                for name, item in items_of(chain([head], iter(lambda: stream.read(PIECE_BYTES), b""))):
+                    part = annotations_from_json(job_id, {name: [item]}, labels)
+                    keys.update(part.keys())
+                    count += part.count
+                    others = others or bool(part.tags or part.skipped)
+            except ValueError as error:
+                if is_page(start):
+                    parsed(start, subject)
+                raise ServerFaultError(
+                    f"The server's answer cannot be read, could not {subject}: {error}",
+                    "Run the same command again.",
+                    status=response.status,
+                ) from error
+    return _Held(keys, count, not (count or others))
+
+
 def annotations_from_json(job_id: int, answer: Mapping[str, Any], labels: LabelSet) -> JobAnnotations:
     """Read annotations as the server writes them; missing parts are empty, unknown ones are ignored."""
     shapes: dict[int, list[Shape]] = {}
@@ -161,12 +207,11 @@ def write_new(
     """
     known = labels if labels is not None else read_labels(session, task_id=job.task_id)
     frames = frame_map if frame_map is not None else read_frame_map(session, job.task_id)
-    before = read_job(session, job.id, known)
-    left = before.keys()
+    before = _read_held(session, job.id, known)
+    left = before.keys.copy()
     hashes: dict[int, list[str]] = {}
     writer = _Writer(session, job, known, before)
-    parts: list[tuple[_Key, bytes]] = []
-    size = 0
+    parts = _Parts()
     for frame, shape in _checked(_pairs(shapes_by_frame), job, known, frames):
         key = (frame, shape.geometry_hash())
         hashes.setdefault(frame, []).append(key[1])
@@ -174,17 +219,17 @@ def write_new(
             left[key] -= 1
             continue
         part = shape_to_json(shape, frame, known.find(shape.label), session.capabilities)
-        if parts and size + len(part) > body_bytes:
+        if parts.keys and len(parts.buffer) + len(part) > body_bytes:
             writer.write(parts)
-            parts, size = [], 0
-        parts.append((key, part))
-        size += len(part) + 1
-    if parts:
+            parts = _Parts()
+        parts.add(key, part)
+    if parts.keys:
         writer.write(parts)
+    del parts
     asked = Counter((frame, found) for frame, listed in hashes.items() for found in listed)
     total = sum(asked.values())
-    after = read_job(session, job.id, known) if writer.sent else before
-    missing = asked - after.keys()
+    after = _read_held(session, job.id, known) if writer.sent else before
+    missing = asked - after.keys
     if missing:
         some = ", ".join(str(frame) for frame in sorted({frame for frame, _ in missing})[:10])
         raise ServerFaultError(
@@ -222,52 +267,83 @@ def write_task(
     return tuple(written)
 
 
+@dataclass
+class _Parts:
+    """Serialized shapes of one request, in one piece: many small ones would leave holes in memory."""
+
+    keys: list[_Key] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    buffer: bytearray = field(default_factory=bytearray)
+
+    def add(self, key: _Key, part: bytes | memoryview) -> None:
+        self.buffer += part
+        self.keys.append(key)
+        self.ends.append(len(self.buffer))
+        self.buffer += b","
+
+    def body(self) -> bytes:
+        return b"".join((_HEAD, memoryview(self.buffer)[:-1], b"]}"))
+
+    def without(self, arrived: Counter[_Key]) -> _Parts:
+        left, missing, start = Counter(arrived), _Parts(), 0
+        for key, end in zip(self.keys, self.ends, strict=True):
+            if left[key] > 0:
+                left[key] -= 1
+            else:
+                missing.add(key, memoryview(self.buffer)[start:end])
+            start = end + 1
+        return missing
+
+
 class _Writer:
-    def __init__(self, session: CvatSession, job: JobInfo, labels: LabelSet, before: JobAnnotations) -> None:
+    def __init__(self, session: CvatSession, job: JobInfo, labels: LabelSet, before: _Held) -> None:
         self.sent = 0
         self._session = session
         self._job = job
         self._labels = labels
-        self._there = before.keys()
-        self._empty = not (before.count or before.tags or before.skipped)
+        self._there = before.keys.copy()
+        self._empty = before.empty
 
-    def write(self, parts: list[tuple[_Key, bytes]]) -> None:
+    def write(self, parts: _Parts) -> None:
         path = f"/api/jobs/{self._job.id}/annotations/"
         subject = f"write annotations into job {self._job.id}"
-        self.sent += len(parts)
-        whole = [key for key, _ in parts]
+        self.sent += len(parts.keys)
+        whole = parts.keys
         if self._empty:
-            self._session.send_json("PUT", path, subject, _body(parts))
-            self._empty, parts = False, []
+            self._send("PUT", path, subject, parts.body())
+            self._empty, parts = False, _Parts()
         attempt = 0
-        while parts:
+        while parts.keys:
             attempt += 1
             try:
-                self._session.send_json("PATCH", path, subject, _body(parts), {"action": "create"})
+                self._send("PATCH", path, subject, parts.body(), {"action": "create"})
                 break
             except UNCERTAIN:
                 if attempt >= self._session.policy.attempts:
                     raise
                 self._session.clock.sleep(self._session.policy.wait(attempt))
-                now = read_job(self._session, self._job.id, self._labels).keys()
-                before = self._there + Counter(whole) - Counter(key for key, _ in parts)
-                parts = _not_in(parts, now - before)
+                now = _read_held(self._session, self._job.id, self._labels).keys
+                before = self._there + Counter(whole) - Counter(parts.keys)
+                parts = parts.without(now - before)
         self._there.update(whole)
 
-
-def _not_in(parts: list[tuple[_Key, bytes]], arrived: Counter[_Key]) -> list[tuple[_Key, bytes]]:
-    left = Counter(arrived)
-    missing = []
-    for key, part in parts:
-        if left[key] > 0:
-            left[key] -= 1
-        else:
-            missing.append((key, part))
-    return missing
-
-
-def _body(parts: list[tuple[_Key, bytes]]) -> bytes:
-    return b'{"version":0,"tags":[],"tracks":[],"shapes":[' + b",".join(part for _, part in parts) + b"]}"
+    def _send(
+        self, method: str, path: str, subject: str, body: bytes, params: Mapping[str, object] | None = None
+    ) -> None:
+        response = self._session.request(
+            method,
+            path,
+            subject,
+            body=body,
+            content_type="application/json",
+            headers={"Accept-Encoding": self._session.packing},
+            params=params,
+            timeout=300.0,
+            # The answer repeats every number sent; what the job holds is read back at the end anyway.
+            to_file=Path(os.devnull),
+        )
+        if is_page(response):
+            parsed(response, subject)
 
 
 def _checked(

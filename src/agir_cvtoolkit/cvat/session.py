@@ -95,6 +95,11 @@ class CvatSession:
         """Return the same conversation, for the work of another organization."""
         return CvatSession(self._credentials, self.capabilities, organization, self._line)
 
+    @property
+    def packing(self) -> str:
+        """How answers should be packed on their way: not at all on this machine, where packing costs more."""
+        return "identity" if _on_this_machine(self.url) else "gzip"
+
     def task_url(self, task_id: int) -> str:
         """Return the page of a task for people."""
         return f"{self.url}/tasks/{task_id}"
@@ -183,7 +188,7 @@ class CvatSession:
         if self.organization is not UNSET:
             all_headers["X-Organization"] = self.organization or ""
         if to_file is None:
-            all_headers.setdefault("Accept-Encoding", "identity" if _on_this_machine(self.url) else "gzip")
+            all_headers.setdefault("Accept-Encoding", self.packing)
         query = f"?{urlencode(dict(params), quote_via=quote)}" if params else ""
         response = self._line.send(
             method, f"{self.url}{path}{query}", subject, all_headers, body, timeout, to_file
