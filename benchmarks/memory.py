@@ -26,8 +26,8 @@ from ._table import Row, finish, parser, size_of
 
 TITLE = "Peak memory"
 LIMIT_MB = 2000
-SLACK = 0.05
-"""Share of a peak by which it may differ between numbers of pictures: an allocator is not exact."""
+SLACK_MB = 12
+"""How much a peak may differ between numbers of pictures: few do not fill the buffers of fixed size."""
 
 DIFFERENT = 8
 LARGE = (9560, 6368)
@@ -63,9 +63,9 @@ def _growth(command: str, peaks: dict[int, float], megabytes: float) -> Row:
         f"{command}, {' / '.join(map(str, peaks))} pictures ({megabytes:.0f} MB of files)",
         f"{first:.0f} MB",
         f"{shown} MB",
-        f"{last / first:.3f}",
-        f"<= {1 + SLACK}",
-        last <= first * (1 + SLACK),
+        f"{last - first:+.0f} MB",
+        f"<= +{SLACK_MB} MB",
+        last - first <= SLACK_MB,
     )
 
 
