@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from . import mask_encoding, memory, startup, task_creation
+from . import learning, mask_encoding, memory, startup, task_creation
 from ._table import Benchmark, Row, parser, show
 
 QUICK = {
@@ -18,6 +18,7 @@ QUICK = {
     "mask_encoding": ["--count", "4", "--rounds", "1"],
     "task_creation": ["--rounds", "3"],
     "memory": ["--counts", "20", "60", "--no-torch"],
+    "learning": ["--seeds", "0"],
 }
 """Options of a short run: the same gates on less work, so noise weighs more."""
 
@@ -55,6 +56,7 @@ def _all(data: Path | None, *, quick: bool) -> list[tuple[str, str, argparse.Nam
             task_creation.measure,
         ),
         ("memory", memory.TITLE, memory.options_of(less["memory"]), memory.measure),
+        ("learning", learning.TITLE, learning.options_of(less["learning"]), learning.measure),
     ]
 
 
