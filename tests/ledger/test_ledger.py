@@ -68,6 +68,32 @@ def test_it_lies_beside_the_runs(out_root: Path, ledger: Ledger) -> None:
     assert ledger.pushes() == []
 
 
+@pytest.mark.parametrize("url", [None, "sqlite:///{}/elsewhere/l.db", "sqlite://"])
+def test_reading_where_no_ledger_is_makes_none(tmp_path: Path, out_root: Path, url: str | None) -> None:
+    url = url and url.format(tmp_path)
+    assert not Ledger.is_there(url, out_root)
+    with Ledger.open_to_read(url, out_root) as nothing:
+        assert (nothing.pushes(), nothing.champion(), nothing.record_ids_like("")) == ([], None, [])
+        assert nothing.events_of_record("a") == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reading_reads_the_ledger_that_is_there(out_root: Path, ledger: Ledger) -> None:
+    ledger.record_predictions("run", [(entry(), None)])
+    assert Ledger.is_there(None, out_root)
+    with Ledger.open_to_read(None, out_root) as again:
+        assert [event.kind for event in again.events_of_record("MD_1")] == ["predicted"]
+
+
+def test_reading_a_damaged_ledger_names_it(out_root: Path) -> None:
+    out_root.parent.mkdir()
+    (out_root.parent / "ledger.db").write_text("no database " * 1000, encoding="utf-8")
+    with pytest.raises(LedgerError, match=r"ledger\.db"):
+        Ledger.open_to_read(None, out_root)
+    with pytest.raises(ConfigError, match=r"io\.ledger_url"):
+        Ledger.open_to_read("nonsense", out_root)
+
+
 def test_a_relative_or_absolute_url_names_another_file(tmp_path: Path, out_root: Path) -> None:
     with Ledger.open(f"sqlite:///{tmp_path}/elsewhere/l.db", out_root):
         assert (tmp_path / "elsewhere" / "l.db").is_file()
@@ -111,10 +137,10 @@ def test_a_password_does_not_show_in_an_error() -> None:
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import OperationalError
 
-    from agir_cvtoolkit.ledger._ledger import _failed
+    from agir_cvtoolkit.ledger._opening import failed
 
     where = make_url("postgresql://me:hunter2@host/db").render_as_string(hide_password=True)
-    error = _failed(where, OperationalError("select", {}, Exception("connection refused")))
+    error = failed(where, OperationalError("select", {}, Exception("connection refused")))
     assert "hunter2" not in str(error)
     assert "connection refused" in str(error)
 
@@ -224,7 +250,13 @@ def test_a_push_is_known_by_its_key(ledger: Ledger) -> None:
     assert ledger.pushes()[0][1] == KEY
 
 
-def test_the_life_of_a_task(ledger: Ledger) -> None:
+def shapes_in(file: Path) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(file)) as connection:
+        names = "frame, position, label, kind, geometry_hash"
+        return connection.execute(f"select {names} from push_shapes order by frame, position").fetchall()
+
+
+def test_the_life_of_a_task(out_root: Path, ledger: Ledger) -> None:
     planned = task(ledger)
     (found,) = ledger.tasks_of_push(planned.push_id)
     assert (found.state, found.task_id, found.url) == ("planned", None, None)
@@ -246,8 +278,8 @@ def test_the_life_of_a_task(ledger: Ledger) -> None:
     shape = PushedShape(0, 0, "weed", "mask", "beef")
     ledger.task_done(created, {0: 1}, [shape])
     assert [f.shapes for f in ledger.frames_of_push(planned.push_id)] == [1, 0]
-    assert ledger.shapes_of_task(created) == [shape]
-    assert ledger.done_ordinals(planned.push_id) == {0}
+    assert shapes_in(out_root.parent / "ledger.db") == [(0, 0, "weed", "mask", "beef")]
+    assert [t.state for t in ledger.tasks_of_push(planned.push_id)] == ["done"]
     assert not ledger.has_open_tasks(planned.push_id)
     assert [t.task_id for t in ledger.tasks_of_run("run", "http://s")] == [41]
     assert ledger.tasks_of_run("run", "http://t") == []
@@ -255,13 +287,13 @@ def test_the_life_of_a_task(ledger: Ledger) -> None:
     assert (event.kind, event.detail["task"], event.detail["shapes"]) == ("pushed", 41, 1)
 
 
-def test_done_again_replaces_its_shapes(ledger: Ledger) -> None:
+def test_done_again_replaces_its_shapes(out_root: Path, ledger: Ledger) -> None:
     one = task(ledger)
     ledger.task_created(one, 41, "u")
     ledger.task_filled(one, [frame(one, 0, "a")])
     ledger.task_done(one, {0: 2}, [PushedShape(0, i, "weed", "mask", str(i)) for i in range(2)])
     ledger.task_done(one, {0: 1}, [PushedShape(0, 0, "weed", "mask", "x")])
-    assert [s.geometry_hash for s in ledger.shapes_of_task(one)] == ["x"]
+    assert [row[-1] for row in shapes_in(out_root.parent / "ledger.db")] == ["x"]
     assert [f.shapes for f in ledger.frames_of_task(one)] == [1]
 
 

@@ -10,15 +10,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, and_, create_engine, delete, event, insert, select, update
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy import Connection, Engine, and_, delete, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
-from agir_cvtoolkit.errors import ConfigError, LedgerError
+from agir_cvtoolkit.errors import LedgerError
 from agir_cvtoolkit.records import ManifestEntry
 
 from . import _tables as t
 from ._migrations import migrate
+from ._opening import Place, failed
 from ._rows import Event, ModelRow, Pull, PushedFrame, PushedShape, PushedTask, PushKey
 
 
@@ -41,35 +41,42 @@ class Ledger:
             ConfigError: the URL cannot be understood.
             LedgerError: it cannot be opened, is damaged, or was written by a newer version.
         """
-        file = out_root.parent / "ledger.db" if url is None else None
+        place = Place.find(url, out_root)
+        place.make_folder()
+        return cls._at(place)
+
+    @classmethod
+    def open_to_read(cls, url: str | None, out_root: Path) -> Self:
+        """Open a ledger as `open` does; where there is none, an empty one in memory: nothing is made.
+
+        Raises:
+            ConfigError: the URL cannot be understood.
+            LedgerError: it cannot be opened, is damaged, or was written by a newer version.
+        """
+        place = Place.find(url, out_root)
+        return cls._at(place if place.is_taken() else Place.find("sqlite://", out_root))
+
+    @classmethod
+    def is_there(cls, url: str | None, out_root: Path) -> bool:
+        """Whether a ledger was made before.
+
+        Raises:
+            ConfigError: the URL cannot be understood.
+            LedgerError: the database cannot be reached.
+        """
+        return Place.find(url, out_root).is_taken()
+
+    @classmethod
+    def _at(cls, place: Place) -> Self:
         try:
-            parsed = make_url(url if url is not None else f"sqlite:///{file}")
-            if parsed.get_backend_name() == "sqlite" and parsed.database:
-                file = Path(parsed.database)
-                file.parent.mkdir(parents=True, exist_ok=True)
-            where = str(file) if file else parsed.render_as_string(hide_password=True)
-            engine = create_engine(parsed)
-        except (ArgumentError, ValueError) as error:
-            hint = "For example: sqlite:///outputs/ledger.db"
-            raise ConfigError("io.ledger_url cannot be understood", hint) from error
-        except ImportError as error:
-            hint = f"Install it with: pip install {error.name}"
-            raise ConfigError(f"io.ledger_url needs {error.name}, which is not installed", hint) from error
-        except OSError as error:
-            hint = "Correct io.ledger_url or io.out_root."
-            raise LedgerError(f"the ledger {file} cannot be made: {error.strerror}", hint) from error
-        if parsed.get_backend_name() == "sqlite":
-            event.listen(engine, "connect", _sqlite_pragmas)
-            event.listen(engine, "begin", _take_the_pen)
-        try:
-            migrate(engine, file)
+            migrate(place.engine, place.file)
         except SQLAlchemyError as error:
-            engine.dispose()
-            raise _failed(where, error) from error
+            place.engine.dispose()
+            raise failed(place.name, error) from error
         except LedgerError:
-            engine.dispose()
+            place.engine.dispose()
             raise
-        return cls(engine, where)
+        return cls(place.engine, place.name)
 
     def __enter__(self) -> Self:
         return self
@@ -85,7 +92,7 @@ class Ledger:
             with self._engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
-            raise _failed(self._where, error) from error
+            raise failed(self._where, error) from error
 
     # --- predictions ------------------------------------------------------------------------------
 
@@ -164,10 +171,6 @@ class Ledger:
         table = t.push_tasks
         return self._tasks(select(table).where(table.c.push_id == push_id).order_by(table.c.ordinal))
 
-    def done_ordinals(self, push_id: str) -> frozenset[int]:
-        """Return the ordinals of the finished tasks of a push."""
-        return frozenset(task.ordinal for task in self.tasks_of_push(push_id) if task.state == "done")
-
     def has_open_tasks(self, push_id: str) -> bool:
         """Whether an earlier call left a task of this push unfinished."""
         return any(task.state != "done" for task in self.tasks_of_push(push_id))
@@ -204,19 +207,6 @@ class Ledger:
         """Return the frames of one task, by frame number."""
         table = t.push_frames
         return self._frames(and_(table.c.push_id == task.push_id, table.c.ordinal == task.ordinal))
-
-    def shapes_of_task(self, task: PushedTask) -> list[PushedShape]:
-        """Return the shapes that this tool wrote into a task."""
-        table = t.push_shapes
-        wanted = and_(table.c.push_id == task.push_id, table.c.ordinal == task.ordinal)
-        with self._begin() as connection:
-            rows = connection.execute(
-                select(table).where(wanted).order_by(table.c.frame, table.c.position)
-            ).mappings()
-            return [
-                PushedShape(r["frame"], r["position"], r["label"], r["kind"], r["geometry_hash"])
-                for r in rows
-            ]
 
     def plan_task(self, task: PushedTask) -> None:
         """Reserve a task's ordinal and name before anything is sent."""
@@ -436,29 +426,6 @@ def _event(
         insert(t.events).values(
             at=_now(), kind=kind, run_id=run_id, record_id=record_id, detail=json.dumps(detail, default=str)
         )
-    )
-
-
-def _sqlite_pragmas(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # transactions are begun below, schema changes among them
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA busy_timeout=30000")
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.close()
-
-
-def _take_the_pen(connection: Connection) -> None:
-    # At once, not at the first change: what was read to decide on a change must not be overtaken by another
-    # process.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _failed(where: str, error: SQLAlchemyError) -> LedgerError:
-    reason = str(error.orig) if isinstance(error, DBAPIError) and error.orig else type(error).__name__
-    return LedgerError(
-        f"the ledger {where} cannot be used: {reason}", "Restore a backup or move the file away."
     )
 
 
