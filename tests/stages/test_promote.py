@@ -57,8 +57,10 @@ def test_a_file_takes_over_and_the_earlier_one_is_named() -> None:
 
 def test_a_dry_run_changes_nothing() -> None:
     version = model(Path("m.pth"))
+    before = sorted(Path().rglob("*"))
     result = promote(Path("m.pth"), Call(dry_run=True))
     assert (result.version, result.dry_run) == (version, True)
+    assert sorted(Path().rglob("*")) == before
     assert champion() is None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,25 @@ def test_after_all_stages_the_next_round_is_proposed() -> None:
     run = start_run(ROOT, "a")
     for stage in status().stages:
         run.finish(run.begin(stage.stage, "f", ()))
-    assert "ckpt_path=outputs/runs/current/model/best.pth" in status().next_step
+    assert "ckpt_path=outputs/runs/a/model/best.pth" in status().next_step
+
+
+def test_a_second_round_begins_with_the_new_prediction() -> None:
+    run = start_run(ROOT, "a")
+    for stage in status().stages:
+        run.finish(run.begin(stage.stage, "f", ()))
+    time.sleep(0.002)
+    run.finish(run.begin("infer-seg", "g", ()))
+    found = status()
+    assert {s.stage: s.state for s in found.stages} == {
+        "query": "done",
+        "infer-seg": "done",
+        "upload-cvat": "earlier",
+        "download-cvat": "earlier",
+        "preprocess": "earlier",
+        "train": "earlier",
+    }
+    assert found.next_step.startswith("agir-cvtoolkit upload-cvat -o cvat_upload.task_name=")
 
 
 def test_another_run_may_be_asked_for() -> None:
@@ -99,3 +118,12 @@ def test_why_suggests_records_that_are_known() -> None:
         why("MD_")
     with pytest.raises(UsageError, match="has not been predicted"):
         why("else")
+
+
+@pytest.mark.parametrize("url", ["null", "sqlite:///elsewhere/l.db"])
+def test_in_an_empty_folder_nothing_is_known_and_nothing_is_made(tmp_path: Path, url: str) -> None:
+    call = Call(overrides=(f"io.ledger_url={url}",))
+    with pytest.raises(UsageError, match="nothing is known of record 'MD_1'"):
+        why("MD_1", call)
+    assert status(call).tasks == ()
+    assert list(tmp_path.iterdir()) == []

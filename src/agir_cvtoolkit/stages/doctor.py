@@ -118,11 +118,10 @@ def _gpu() -> Iterator[Check]:
 def _ledger(settings: Settings) -> Check:
     from agir_cvtoolkit.ledger import Ledger
 
-    if settings.io.ledger_url is None and not (settings.io.out_root.parent / "ledger.db").is_file():
-        return Check("ledger", "ok", "will be made by the first stage that needs it")
-
     def count() -> str:
-        with Ledger.open(settings.io.ledger_url, settings.io.out_root) as ledger:
+        if not Ledger.is_there(settings.io.ledger_url, settings.io.out_root):
+            return "will be made by the first stage that needs it"
+        with Ledger.open_to_read(settings.io.ledger_url, settings.io.out_root) as ledger:
             return f"{len(ledger.pushes())} pushes, {len(ledger.models())} models"
 
     return _tried("ledger", count)

@@ -43,7 +43,8 @@ def promote(checkpoint: Path | None = None, call: Call | None = None) -> Promote
             raise NoRunError(f"run {run.run_id} has no model/best.pth", "Train first: agir-cvtoolkit train")
     path = checkpoint.resolve()
     _, card = load_checkpoint(path)
-    with Ledger.open(settings.io.ledger_url, settings.io.out_root) as ledger:
+    ledger_at = Ledger.open_to_read if call.dry_run else Ledger.open
+    with ledger_at(settings.io.ledger_url, settings.io.out_root) as ledger:
         before = ledger.champion()
         if not call.dry_run:
             ledger.record_model(card.version, str(path), card.name, run_id, card.to_json_object())

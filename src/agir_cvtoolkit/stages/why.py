@@ -26,7 +26,7 @@ def why(record_id: str, call: Call | None = None) -> Life:
     """
     call = call or Call()
     settings = call.settings()
-    with Ledger.open(settings.io.ledger_url, settings.io.out_root) as ledger:
+    with Ledger.open_to_read(settings.io.ledger_url, settings.io.out_root) as ledger:
         events = ledger.events_of_record(record_id)
         near = [] if events else ledger.record_ids_like(record_id)
     if not events:
