@@ -141,8 +141,8 @@ def test_something_else_is_no_pytorch_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"name": "segformer"}, "architecture 'segformer' is unknown"),
-        ({"encoder": "resnet34"}, "encoder 'resnet34' is unknown"),
+        ({"name": "segformer"}, r"architecture 'segformer' is unknown\. Upgrade"),
+        ({"encoder": "resnet34"}, r"encoder 'resnet34' is unknown\. Upgrade"),
         ({"decoder_channels": [16, 8, 8, 8, 8]}, "do not fit its architecture"),
         ({"decoder_channels": [8]}, "do not fit its architecture"),
     ],

@@ -53,6 +53,10 @@ def test_unknown_names_suggest_the_near_one() -> None:
         build(ArchSpec(name="unett"))
     with pytest.raises(ConfigError, match="Did you mean 'efficientnet_lite0'"):
         build(ArchSpec(encoder="efficientnet_lite1"))
+    with pytest.raises(ConfigError, match=r"Set train\.model\.arch_name to one of: unet$"):
+        build(ArchSpec(name="segformer"))
+    with pytest.raises(ConfigError, match=r"Set train\.model\.encoder_name to one of: efficientnet_lite0$"):
+        build(ArchSpec(encoder="resnet34"))
     with pytest.raises(ConfigError, match="noisy"):
         build(ArchSpec(encoder_weights="noisy"))
 

@@ -25,6 +25,7 @@ FORMAT = "agir-cvtoolkit/segmentation"
 FORMAT_VERSION = 1
 
 _TRAIN_AGAIN = "Copy the file again from where it was trained, or train again: agir-cvtoolkit train"
+_UPGRADE = "Upgrade: pip install --upgrade 'agir-cvtoolkit[train]'"
 
 
 def weights_version(model: nn.Module) -> str:
@@ -70,7 +71,7 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, ModelCard]:
     if not isinstance(version, int) or version > FORMAT_VERSION:
         raise CheckpointError(
             f"checkpoint {path} has format version {version}, this program reads up to {FORMAT_VERSION}",
-            "Upgrade: pip install --upgrade 'agir-cvtoolkit[train]'",
+            _UPGRADE,
         )
     card = ModelCard.from_json_object(content.get("card"), f"the card in checkpoint {path}")
     state = content.get("state_dict")
@@ -86,9 +87,7 @@ def _assembled(path: Path, card: ModelCard, state: dict[str, Tensor]) -> nn.Modu
         model = build(replace(card.architecture, encoder_weights=None))
         model.load_state_dict(state)
     except ConfigError as error:
-        raise CheckpointError(
-            f"checkpoint {path} cannot be used: {error.problem}", error.next_step
-        ) from error
+        raise CheckpointError(f"checkpoint {path} cannot be used: {error.problem}", _UPGRADE) from error
     except (RuntimeError, ValueError, TypeError) as error:
         first = str(error).strip().splitlines()[-1].strip()
         raise CheckpointError(

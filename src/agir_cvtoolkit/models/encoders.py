@@ -87,5 +87,8 @@ def build_encoder(name: str, weights: str | None) -> LiteEncoder:
     """
     if name not in ENCODERS:
         near = did_you_mean(name, ENCODERS)
-        raise ConfigError(f"encoder '{name}' is unknown", f"{near} Known: {', '.join(ENCODERS)}".strip())
+        raise ConfigError(
+            f"encoder '{name}' is unknown",
+            f"{near} Set train.model.encoder_name to one of: {', '.join(ENCODERS)}".strip(),
+        )
     return ENCODERS[name](weights)

@@ -31,6 +31,6 @@ def build(architecture: ArchSpec) -> nn.Module:
         near = did_you_mean(architecture.name, ARCHITECTURES)
         raise ConfigError(
             f"architecture '{architecture.name}' is unknown",
-            f"{near} Known: {', '.join(ARCHITECTURES)}".strip(),
+            f"{near} Set train.model.arch_name to one of: {', '.join(ARCHITECTURES)}".strip(),
         )
     return ARCHITECTURES[architecture.name](architecture)
