@@ -173,6 +173,15 @@ def test_what_fails_is_listed_and_the_rest_goes_on(
     assert [e.record_id for e in run.read_manifest()] == ["a", "ü&%#", "../up"]
 
 
+def test_nothing_predicted_is_a_failed_check(run: Run, tmp_path: Path) -> None:
+    lost = [Record(name, tmp_path / f"{name}.jpg") for name in ("a", "b")]
+    for result in (
+        predict_records(run, lost, Bright(), SegInference()),
+        plan(run, lost, Bright()),
+    ):
+        assert (result.total, result.predicted, result.exit_code) == (2, 0, 4)
+
+
 def test_repaired_pictures_are_predicted_by_the_same_call(
     run: Run, records: list[Record], tmp_path: Path
 ) -> None:
@@ -255,7 +264,7 @@ def test_a_plan_changes_nothing(run: Run, records: list[Record], tmp_path: Path)
     result = plan(run, [*records, Record("lost", tmp_path / "no.png")], Bright())
     assert result.dry_run
     assert (result.predicted, result.skipped) == (4, 1)
-    assert list(run.root.iterdir()) == []
+    assert [path.name for path in run.root.iterdir()] == [".state"]
 
 
 # --- the command ---
@@ -312,6 +321,14 @@ def test_a_dry_run_writes_nothing(workspace: Path) -> None:
     assert result.dry_run
     assert result.predicted == 2
     assert sorted(root.rglob("*")) == before
+
+
+def test_a_dry_run_without_a_champion_makes_no_ledger(workspace: Path) -> None:
+    query(call=Call(overrides=(DB,)))
+    before = sorted(workspace.rglob("*"))
+    with pytest.raises(UsageError, match="promote"):
+        infer_seg(Call(overrides=("seg_inference.model.predictor=champion",), dry_run=True))
+    assert sorted(workspace.rglob("*")) == before
 
 
 def test_without_a_query_the_line_to_type_is_named(workspace: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agir_cvtoolkit.errors import AgirError, PictureError, UsageError
+from agir_cvtoolkit.errors import AgirError, DataError, PictureError, UsageError
 from agir_cvtoolkit.progress import Progress, Silent
 from agir_cvtoolkit.records import Item, ManifestEntry, Record
 from agir_cvtoolkit.runs import Run, StagePass, atomic_path, discard, fingerprint
@@ -57,8 +57,10 @@ class InferResult:
 
     @property
     def exit_code(self) -> int:
-        """0, or 1 where records were skipped or failed."""
-        return 1 if self.items else 0
+        """0, 1 where records were skipped or failed, 4 where no record could be predicted."""
+        if not self.items:
+            return 0
+        return 1 if self.predicted else DataError.exit_code
 
 
 def plan(run: Run, records: Sequence[Record], predictor: Predictor) -> InferResult:
