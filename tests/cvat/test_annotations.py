@@ -100,6 +100,31 @@ def test_the_official_export_holds_the_same_shapes(work: Work) -> None:
     assert by_export.keys() == by_json.keys()
 
 
+def test_shapes_come_in_the_order_of_their_ids() -> None:
+    def polygon(number: int, label_id: int) -> dict[str, object]:
+        return {
+            "id": number,
+            "type": "polygon",
+            "frame": 0,
+            "label_id": label_id,
+            "points": [0, 0, 9, 0, 9, 9],
+        }
+
+    labels = LabelSet((LabelSpec(1, "weed"), LabelSpec(2, "crop")))
+    found = annotations_from_json(3, {"shapes": [polygon(8, 1), polygon(5, 2), polygon(7, 1)]}, labels)
+    assert [shape.label for shape in found.shapes[0]] == ["crop", "weed", "weed"]
+
+
+def test_where_labels_overlap_the_older_shape_is_known_by_either_way(sandbox: Sandbox, work: Work) -> None:
+    below = Mask(label="weed", runs=np.array([0, 16], dtype=np.int32), box=(2, 2, 5, 5))
+    above = Mask(label="plant", runs=np.array([0, 16], dtype=np.int32), box=(4, 4, 7, 7))
+    write_new(work.session, work.job, {0: [below, above]})
+    sandbox.forget_requests()
+    by_export = read_job_by_export(work.session, work.job, work.frames)
+    assert [shape.label for shape in by_export.shapes[0]] == ["weed", "plant"]
+    assert any(seen.target.endswith("/annotations/") for seen in sandbox.requests())
+
+
 def test_writing_again_changes_nothing(sandbox: Sandbox, work: Work) -> None:
     write_new(work.session, work.job, proposals())
     sandbox.forget_requests()

@@ -61,6 +61,8 @@ def test_the_organization_is_found_from_the_project(sandbox: Sandbox, session: C
     assert project.organization == "lab"
     with pytest.raises(NotFoundError, match="Organization 'nope' not found"):
         find_project(session.in_organization("nope"), inside.id)
+    with pytest.raises(NotFoundError, match="belongs to organization 'lab', not to the personal workspace"):
+        find_project(session.in_organization(None), inside.id)
     with pytest.raises(RefusedError, match="organization_slug"):
         create_task(session.in_organization(None), TaskRequest("t", inside.id))
     create_task(session.in_organization("lab"), TaskRequest("t", inside.id))

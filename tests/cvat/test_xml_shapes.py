@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agir_cvtoolkit.cvat import JobAnnotations, LabelSet, annotations_from_json, read_images_xml
 from agir_cvtoolkit.cvat.labels import AttributeSpec, LabelSpec
-from agir_cvtoolkit.errors import DataError
+from agir_cvtoolkit.errors import DataError, MaskError
 from agir_cvtoolkit.masks import Runs, decode
 from agir_cvtoolkit.shapes import Mask, Points, Polygon, Rectangle, Skeleton
 
@@ -55,7 +55,7 @@ def test_every_kind_of_shape_is_read(tmp_path: Path) -> None:
     first, second = read_images_xml(write(tmp_path, XML))
     assert (first.frame, first.name, first.width, first.height) == (0, "ä & b.jpg", 20, 10)
     assert (second.frame, second.shapes) == (1, ())
-    polygon, skeleton, mask, box, ellipse = first.shapes
+    polygon, skeleton, mask, broken, box, ellipse = first.shapes
     assert isinstance(polygon, Polygon)
     assert polygon.points == ((1.5, 1.0), (3.0, 1.2), (2.5, 4.25))
     assert (polygon.attributes, polygon.occluded, polygon.z_order) == ({"score": "55"}, True, 2)
@@ -67,11 +67,15 @@ def test_every_kind_of_shape_is_read(tmp_path: Path) -> None:
     assert bitmap.sum() == 2
     assert bitmap[4, 4]
     assert bitmap[5, 3]
+    # Who draws it fails loudly, as with JSON: a mask without one of its parts would be a lie.
+    assert isinstance(broken, Mask)
+    with pytest.raises(MaskError, match="sum to 3"):
+        decode(Runs(broken.runs, broken.box), (20, 10))
     assert isinstance(box, Rectangle)
     assert (box.points, box.rotation) == (((1.0, 2.0), (3.5, 4.5)), 30.0)
     assert isinstance(ellipse, Polygon)
     assert first.tags == ("field",)
-    assert [kind for kind, _ in first.skipped] == ["mask", "cuboid"]
+    assert [kind for kind, _ in first.skipped] == ["cuboid"]
 
 
 def test_an_archive_is_read_without_extracting(tmp_path: Path) -> None:

@@ -147,10 +147,14 @@ def _read_held(session: CvatSession, job_id: int, labels: LabelSet) -> _Held:
 
 
 def annotations_from_json(job_id: int, answer: Mapping[str, Any], labels: LabelSet) -> JobAnnotations:
-    """Read annotations as the server writes them; missing parts are empty, unknown ones are ignored."""
+    """Read annotations as the server writes them; missing parts are empty, unknown ones are ignored.
+
+    Shapes of a frame come in the order of their ids.
+    """
     shapes: dict[int, list[Shape]] = {}
     skipped: list[SkippedShape] = []
-    for item in _dicts(answer.get("shapes")):
+    # The server lists the shapes of a frame in any order, another one after each change.
+    for item in sorted(_dicts(answer.get("shapes")), key=_by_id):
         read = shape_from_json(item, labels)
         if read.shape is not None:
             shapes.setdefault(read.frame, []).append(read.shape)
@@ -365,6 +369,11 @@ def _pairs(shapes_by_frame: ShapesByFrame) -> Iterator[tuple[int, Sequence[Shape
         yield from sorted(shapes_by_frame.items())
     else:
         yield from shapes_by_frame
+
+
+def _by_id(item: Mapping[str, Any]) -> int:
+    found = item.get("id")
+    return found if isinstance(found, int) else 0
 
 
 def _dicts(items: object) -> Iterator[Mapping[str, Any]]:

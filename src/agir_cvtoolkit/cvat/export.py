@@ -12,11 +12,12 @@ from urllib.parse import parse_qsl, urlsplit
 from agir_cvtoolkit.errors import FrameMapError, RefusedError, ServerFaultError
 from agir_cvtoolkit.shapes import Shape
 
-from .annotations import JobAnnotations, SkippedShape
+from .annotations import JobAnnotations, SkippedShape, read_job
 from .background import cancel_request, wait_for_request
 from .failures import UNCERTAIN
 from .frames import FrameMap
 from .jobs import JobInfo
+from .overlaps import order_matters
 from .session import CvatSession, parsed
 from .xml_shapes import read_images_xml
 
@@ -79,7 +80,8 @@ def export_dataset(
 def read_job_by_export(session: CvatSession, job: JobInfo, frames: FrameMap) -> JobAnnotations:
     """Read a job by its export, which carries the same bits as the JSON and is faster where masks are large.
 
-    Coordinates of points come rounded to 1/100 pixel, confidences not at all.
+    Coordinates of points come rounded to 1/100 pixel, confidences not at all. The export does not say which
+    of two shapes is the older one: where areas of two labels overlap at one z-order, the job is read as JSON.
 
     Raises:
         FrameMapError: an image of the export is not the frame that the map says.
@@ -103,6 +105,8 @@ def read_job_by_export(session: CvatSession, job: JobInfo, frames: FrameMap) -> 
             if image.tags:
                 tags[image.frame] = image.tags
             skipped += [SkippedShape(image.frame, kind, reason) for kind, reason in image.skipped]
+    if any(order_matters(found) for found in shapes.values()):
+        return read_job(session, job.id)
     return JobAnnotations(job.id, shapes, tags, tuple(skipped))
 
 

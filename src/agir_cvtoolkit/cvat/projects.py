@@ -10,7 +10,7 @@ from agir_cvtoolkit.errors import NotFoundError, RemoteError, ServerFaultError
 
 from .failures import UNCERTAIN
 from .labels import NewLabel
-from .session import CvatSession
+from .session import UNSET, CvatSession
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ def find_project(session: CvatSession, project_id: int) -> ProjectInfo:
     """Read a project and the slug of its organization.
 
     Raises:
-        NotFoundError: it does not exist or is hidden from this account in the session's organization.
+        NotFoundError: it does not exist, is hidden from this account, or belongs to another organization than
+            the session's.
     """
     try:
         item = session.get(f"/api/projects/{project_id}", f"read project {project_id}")
@@ -43,7 +44,19 @@ def find_project(session: CvatSession, project_id: int) -> ProjectInfo:
             f"(open {session.url}/projects/{project_id}).",
             status=404,
         ) from error
-    return _project(session, item)
+    project = _project(session, item)
+    # To some accounts the server shows it all the same, but then without labels, tasks and jobs.
+    if session.organization is not UNSET and project.organization != (session.organization or None):
+        raise NotFoundError(
+            f"Project {project_id} belongs to {_place(project.organization)}, "
+            f"not to {_place(session.organization)}",
+            "Leave organization_slug unset: it is found from the project.",
+        )
+    return project
+
+
+def _place(organization: str | None) -> str:
+    return f"organization '{organization}'" if organization else "the personal workspace"
 
 
 def find_project_by_name(session: CvatSession, name: str) -> ProjectInfo | None:
