@@ -91,11 +91,24 @@ def test_ordinary_names_stay(stem: str) -> None:
     assert upload_name(stem, ".png") == f"{stem}.png"
 
 
-@pytest.mark.parametrize("stem", ["a&lt;b", "a&amp", "x&copyright", " a"])
+@pytest.mark.parametrize(
+    "stem",
+    [
+        "a&lt;b",
+        "a&amp",
+        "x&copyright",
+        " a",
+        "no\u00a0break",
+        "zero\u200bwidth",
+        "soft\u00adhyphen",
+        "\ufeffbom",
+    ],
+)
 def test_names_that_the_server_would_change_are_changed_first(stem: str) -> None:
     import html
 
     name = upload_name(stem, ".png")
     assert name == html.unescape(name).strip()
+    assert name.isprintable()
     assert name.endswith(".png")
     assert name != upload_name(stem + "&amp;", ".png")

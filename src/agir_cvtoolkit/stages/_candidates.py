@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from agir_cvtoolkit import masks, outlines
 from agir_cvtoolkit.config import CvatUpload, Settings
+from agir_cvtoolkit.cvat import upload_name
 from agir_cvtoolkit.errors import AgirError, DataError, LabelError, MaskError, NoRunError, PictureError
 from agir_cvtoolkit.inference.originals import read_original
 from agir_cvtoolkit.pictures import check, glance, load_mask, sha256_of
@@ -138,7 +139,7 @@ def _segmentation(
 
     return Candidate(
         record_id=entry.record_id,
-        file_name=file_stem(entry.record_id) + image.suffix.lower(),
+        file_name=upload_name(file_stem(entry.record_id), image.suffix.lower()),
         image=image,
         sha256=digest,
         width=entry.width,
@@ -248,7 +249,7 @@ def _detection(record: Record, image: Path, size: tuple[int, int], boxes: list[t
     described = [[b.x, b.y, b.width, b.height, label] for b, label in boxes]
     return Candidate(
         record_id=record.record_id,
-        file_name=record.stem + image.suffix.lower(),
+        file_name=upload_name(record.stem, image.suffix.lower()),
         image=image,
         sha256=sha256_of(image),
         width=size[0],
