@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agir_cvtoolkit.errors import NoRunError
+from agir_cvtoolkit.errors import ConfigError, DataError, NoRunError
 from agir_cvtoolkit.pictures import load_mask, save_png, sha256_of
 from agir_cvtoolkit.records import ManifestEntry
 from agir_cvtoolkit.runs import Run, start_run, write_json
@@ -86,6 +86,26 @@ def test_any_label_is_a_plant(run: Run) -> None:
 def test_labels_are_classes(run: Run) -> None:
     result = preprocess(Call(overrides=(*SMALL, "preprocess.classes=labels")))
     assert result.classes == ("background", "weed", "crop")
+
+
+def test_labels_need_a_table_of_labels(run: Run) -> None:
+    run.path("dataset", "classes.json").unlink()
+    for stage in (preprocess, train):
+        with pytest.raises(ConfigError, match=r"has no dataset/classes\.json with labels") as caught:
+            stage(Call(overrides=(*SMALL, "preprocess.classes=labels")))
+        assert "download-cvat" in caught.value.next_step
+        assert "preprocess.classes=binary" in caught.value.next_step
+    write_json(run.path("dataset", "classes.json"), {"classes": [{"id": 0, "name": "background"}]})
+    with pytest.raises(ConfigError, match="with labels"):
+        preprocess(Call(overrides=(*SMALL, "preprocess.classes=labels"), dry_run=True))
+
+
+def test_predicted_class_ids_that_the_table_does_not_know(run: Run) -> None:
+    words = (*SMALL, "preprocess.source.type=inference_results", "preprocess.classes=labels")
+    with pytest.raises(DataError, match=r"class ids 9 that are not among") as caught:
+        preprocess(Call(overrides=words))
+    assert "download-cvat" not in str(caught.value)
+    assert "dataset/classes.json" in caught.value.next_step
 
 
 def test_the_same_again_leaves_the_files_alone(run: Run) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from agir_cvtoolkit.config._training import Pad, Preprocess, Split, TileSize
 from agir_cvtoolkit.errors import DataError
 from agir_cvtoolkit.pictures import sha256_of
-from agir_cvtoolkit.training.dataset import open_dataset, read_classes
+from agir_cvtoolkit.training.dataset import open_dataset
 from agir_cvtoolkit.training.pairs import DatasetClass, Pair, pairs_from_folders
 from agir_cvtoolkit.training.preprocess import prepare
 
@@ -54,7 +54,8 @@ def test_a_data_set_is_made(tmp_path: Path) -> None:
     assert made.written == 8
     assert dataset.class_ids == (0, 255)
     assert dataset.pictures == 4
-    assert read_classes(root) == (DatasetClass(0, "background"), DatasetClass(255, "plant"))
+    assert open_dataset(root).classes == (DatasetClass(0, "background"), DatasetClass(255, "plant"))
+    assert set(json.loads((root / "classes.json").read_text())) == {"dataset_classes"}
     names = [n for side in dataset.splits.values() for n in side]
     assert len(names) == len(set(names)) == 8 * 3 * 2
     for name in names:
@@ -65,6 +66,17 @@ def test_a_data_set_is_made(tmp_path: Path) -> None:
     for side, found in groups.items():
         records = {n.split("_x")[0] for n in dataset.splits[side]}
         assert records == {p.record_id for p in pairs if p.group in found}
+
+
+def test_the_table_of_pulled_labels_stays_beside_that_of_the_data_set(tmp_path: Path) -> None:
+    root = tmp_path / "dataset"
+    root.mkdir()
+    pulled = {"classes": [{"id": 0, "name": "background"}, {"id": 3, "name": "rye"}]}
+    (root / "classes.json").write_text(json.dumps(pulled))
+    prepare([make_pair(tmp_path, "r")], root, SETTINGS)
+    content = json.loads((root / "classes.json").read_text())
+    assert content["classes"] == pulled["classes"]
+    assert [c["id"] for c in content["dataset_classes"]] == [0, 255]
 
 
 def test_tiles_hold_the_pixels_of_the_picture(tmp_path: Path) -> None:

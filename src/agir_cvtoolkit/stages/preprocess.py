@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from agir_cvtoolkit.config import Settings
-from agir_cvtoolkit.errors import NoRunError
+from agir_cvtoolkit.errors import ConfigError, NoRunError
 from agir_cvtoolkit.pictures import sha256_of
 from agir_cvtoolkit.records import Item, ManifestEntry
 from agir_cvtoolkit.runs import Run
@@ -61,6 +61,7 @@ def preprocess(call: Call | None = None) -> PreprocessResult:
 
     Raises:
         NoRunError: nothing was downloaded.
+        ConfigError: ``preprocess.classes=labels`` in a run without a table of labels.
         DataError: no usable pair.
     """
     call = call or Call()
@@ -207,5 +208,11 @@ def _classes(run: Run, settings: Settings) -> tuple[DatasetClass, ...] | None:
     if settings.preprocess.classes == "binary":
         return None
     table = read_classes(class_table(run))
+    if not table:
+        raise ConfigError(
+            f"run {run.run_id} has no dataset/classes.json with labels",
+            "Bring them: agir-cvtoolkit download-cvat - or learn plant against background:"
+            " -o preprocess.classes=binary",
+        )
     listed = sorted(table.items(), key=lambda pair: pair[1])
     return (DatasetClass(0, BACKGROUND), *(DatasetClass(value, name) for name, value in listed))

@@ -14,7 +14,7 @@ from .pairs import DatasetClass
 
 CLASSES, SPLITS, STATS = "classes.json", "splits.json", "stats.json"
 TRAINED = "dataset_classes"
-"""Key in ``classes.json`` of the classes that tiles have; ``classes`` there are the labels as pulled."""
+"""Key in ``classes.json`` of the classes that tiles have; ``classes`` there, if any, are the labels as pulled."""
 _AGAIN = "Make it again: agir-cvtoolkit preprocess"
 
 
@@ -77,28 +77,11 @@ def open_dataset(root: Path) -> PreparedDataset:
     return dataset
 
 
-def read_classes(root: Path) -> tuple[DatasetClass, ...]:
-    """Read ``classes.json`` of a data set folder.
-
-    Raises:
-        DataError: it is missing or damaged.
-    """
-    try:
-        content = read_json_object(root / CLASSES)
-        return tuple(
-            DatasetClass(int(c["id"]), str(c["name"])) for c in content.get(TRAINED, content["classes"])
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{root / CLASSES} is missing or damaged", _AGAIN) from error
-
-
 def _from_json(root: Path, classes: Any, splits: Any, stats: Any) -> PreparedDataset:
     return PreparedDataset(
         root=root,
         fingerprint=str(stats["fingerprint"]),
-        classes=tuple(
-            DatasetClass(int(c["id"]), str(c["name"])) for c in classes.get(TRAINED, classes["classes"])
-        ),
+        classes=tuple(DatasetClass(int(c["id"]), str(c["name"])) for c in classes[TRAINED]),
         splits={side: tuple(str(n) for n in splits[side]) for side in ("train", "val", "test")},
         pictures=int(stats["pictures"]),
         tile_size=(int(stats["tile_size"][0]), int(stats["tile_size"][1])),

@@ -25,6 +25,12 @@ from .splits import NAMES, split_groups
 from .tiling import cut, resized, scaled_size
 
 _STATE = ".state"
+_UNKNOWN = "Add them to dataset/classes.json, or set preprocess.classes=binary."
+_MORE_PAIRS = {
+    "cvat_download": "Bring corrections: agir-cvtoolkit download-cvat",
+    "inference_results": "Predict again with pictures and masks saved: agir-cvtoolkit infer-seg",
+    "custom": "Check preprocess.source.custom_images_dir and custom_masks_dir.",
+}
 _REVISION = 1
 
 
@@ -89,7 +95,7 @@ def prepare(
     done: dict[str, _Done] = {}
     used: list[Pair] = []
     items: list[Item] = []
-    written = 0
+    written, hint = 0, ""
     with (progress or Silent()).bar("preprocess", len(pairs)) as bar:
         for pair in sorted(pairs, key=lambda p: p.record_id):
             try:
@@ -98,6 +104,7 @@ def prepare(
                 cut_now, found = _record(pair, root, settings, table, binary=classes is None)
             except AgirError as error:
                 items.append(Item(pair.record_id, "failed", error.problem))
+                hint = hint or error.next_step
             else:
                 written += cut_now
                 done[pair.record_id] = found
@@ -109,7 +116,7 @@ def prepare(
     if not used:
         reason = f": {items[0].record_id}: {items[0].reason}" if items else ""
         raise DataError(
-            f"no usable pair of picture and mask{reason}", "Bring corrections: agir-cvtoolkit download-cvat"
+            f"no usable pair of picture and mask{reason}", hint or _MORE_PAIRS[settings.source.type]
         )
     _sweep(root, done)
     _describe(root, used, done, settings, table, seed)
@@ -191,7 +198,7 @@ def _as_ids(mask: NDArray[np.uint8], classes: tuple[DatasetClass, ...], *, binar
     strange = sorted(held - {c.id for c in classes})
     if strange:
         listed = ", ".join(map(str, strange[:5]))
-        raise MaskError(f"the mask holds class ids {listed} that are not among the data set's classes")
+        raise MaskError(f"the mask holds class ids {listed} that are not among the data set's classes", _UNKNOWN)
     return mask
 
 
@@ -250,8 +257,7 @@ def _describe(
     identity = fingerprint(sorted((r, d.fingerprint) for r, d in done.items()), content, listed)
     training = set(splits.groups["train"])
     mean, std = _statistics([done[p.record_id] for p in used if p.group in training])
-    labels = read_json_object(root / CLASSES).get("classes", listed)
-    write_json(root / CLASSES, {"classes": labels, TRAINED: listed})
+    write_json(root / CLASSES, read_json_object(root / CLASSES) | {TRAINED: listed})
     write_json(root / SPLITS, content)
     stats = {
         "fingerprint": identity,
