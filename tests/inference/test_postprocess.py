@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from agir_cvtoolkit.inference.excess_green import ExcessGreen
 from agir_cvtoolkit.inference.postprocess import (
     classify,
     edge_occupancy,
@@ -13,6 +14,7 @@ from agir_cvtoolkit.inference.postprocess import (
     remove_specks,
     to_mask,
 )
+from agir_cvtoolkit.inference.predictor import is_plant_or_not, mask_values
 from agir_cvtoolkit.inference.renderings import colorized, colour_of, cutout
 from agir_cvtoolkit.inference.uncertainty import UncertaintySum, normalised_entropy
 
@@ -76,7 +78,25 @@ def test_cleaning_is_idempotent(index: np.ndarray[tuple[int, int], np.dtype[np.u
 
 def test_mask_values() -> None:
     index = np.array([[0, 1, 2]], dtype=np.uint8)
-    assert to_mask(index, (0, 255, 9), 27).tolist() == [[0, 27, 9]]
+    assert to_mask(index, (0, 255, 9)).tolist() == [[0, 255, 9]]
+
+
+@pytest.mark.parametrize(
+    ("classes", "class_ids", "values"),
+    [
+        (("background", "plant"), (0, 255), (0, 27)),
+        (("background", "plant"), (0, 7), (0, 7)),
+        (("background", "weed"), (0, 255), (0, 255)),
+        (("background", "crop", "weed"), (0, 1, 255), (0, 1, 255)),
+        (("background", "plant", "crop"), (0, 255, 1), (0, 255, 1)),
+    ],
+)
+def test_only_plant_or_not_takes_the_class_of_the_record(
+    classes: tuple[str, ...], class_ids: tuple[int, ...], values: tuple[int, ...]
+) -> None:
+    predictor = ExcessGreen(classes=classes, class_ids=class_ids)
+    assert mask_values(predictor, 27) == values
+    assert is_plant_or_not(predictor) == (values == (0, 27))
 
 
 def test_entropy_is_normalised_and_the_score_looks_at_plausible_pixels() -> None:

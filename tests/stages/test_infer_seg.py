@@ -45,6 +45,15 @@ class Bright:
         yield Band(0, np.stack([1 - red, red]))
 
 
+class Labelled(Bright):
+    """Names its classes; the first after the background is found."""
+
+    def predict_bands(self, rgb: RGB) -> Iterator[Band]:
+        for band in super().predict_bands(rgb):
+            rest = np.zeros((len(self.classes) - 2, *rgb.shape[:2]), dtype=np.float32)
+            yield Band(band.top, np.concatenate([band.probabilities, rest]))
+
+
 def drawn(path: Path, plant: tuple[int, int, int, int] | None = (10, 10, 30, 30)) -> Path:
     rgb = np.full((48, 64, 3), 40, dtype=np.uint8)
     if plant is not None:
@@ -214,6 +223,19 @@ def test_a_network_with_classes_of_its_own(run: Run, records: list[Record]) -> N
     )
     assert set(np.unique(load_mask(run.path("masks", "a.png")))) == {0, 7}
     assert run.read_metrics("infer-seg")["classes"] == {"7": "weed"}
+
+
+@pytest.mark.parametrize(
+    ("classes", "class_ids"),
+    [(("background", "weed"), (0, 255)), (("background", "weed", "crop"), (0, 255, 1))],
+)
+def test_255_is_a_class_like_any_other_where_labels_were_learned(
+    classes: tuple[str, ...], class_ids: tuple[int, ...], run: Run, records: list[Record]
+) -> None:
+    predict_records(run, records[:1], Labelled(classes=classes, class_ids=class_ids), SegInference())
+    assert set(np.unique(load_mask(run.path("masks", "a.png")))) == {0, 255}
+    named = dict(zip(map(str, class_ids[1:]), classes[1:], strict=True))
+    assert run.read_metrics("infer-seg")["classes"] == named
 
 
 def test_all_outputs_on_request(run: Run, records: list[Record]) -> None:

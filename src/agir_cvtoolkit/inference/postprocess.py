@@ -77,15 +77,12 @@ def edge_occupancy(index: ClassIndex) -> float:
     return float((inside + outer) / (2 * (height + width) - 4))
 
 
-def to_mask(index: ClassIndex, class_ids: tuple[int, ...], record_class: int) -> NDArray[np.uint8]:
+def to_mask(index: ClassIndex, values: tuple[int, ...]) -> NDArray[np.uint8]:
     """Return the mask: class indices replaced by mask values.
 
     Args:
         index: uint8 of shape (height, width).
-        class_ids: mask value per class; 255 stands for `record_class`.
-        record_class: the record's own class id, 1..255.
+        values: mask value per class, 0 for the background.
     """
-    values = np.array([record_class if value == 255 else value for value in class_ids], dtype=np.uint8)
-    values[0] = 0
-    mask: NDArray[np.uint8] = values[index]
+    mask: NDArray[np.uint8] = np.array(values, dtype=np.uint8)[index]
     return mask

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 RGB = NDArray[np.uint8]
 Probabilities = NDArray[np.float32]
 
+PLANT_OR_NOT = ("background", "plant")
 RECORD_CLASS = 255
-"""In `Named.class_ids`: the mask value is the record's own class id."""
+"""Class id of ``plant`` where nothing but plant or not is known: masks hold the record's own class id instead."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +53,26 @@ class Named(Protocol):
 
     @property
     def class_ids(self) -> tuple[int, ...]:
-        """Mask value of each class; 0 for the background, `RECORD_CLASS` for the record's own class id."""
+        """Mask value of each class, 0 for the background; `mask_values` says what a record's mask holds."""
         ...
+
+
+def is_plant_or_not(predictor: Named) -> bool:
+    """Whether a predictor knows no more than plant or not (``preprocess.classes=binary``, excess green).
+
+    Only then does 255 stand for the record's own class id; among labels it is a class id like any other.
+    """
+    return predictor.classes == PLANT_OR_NOT and predictor.class_ids == (0, RECORD_CLASS)
+
+
+def mask_values(predictor: Named, record_class: int) -> tuple[int, ...]:
+    """Return the mask value of each class for a record.
+
+    Args:
+        predictor: of either kind.
+        record_class: the record's own class id, 1..255.
+    """
+    return (0, record_class) if is_plant_or_not(predictor) else predictor.class_ids
 
 
 class TilePredictor(Named, Protocol):

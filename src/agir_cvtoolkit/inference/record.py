@@ -14,7 +14,7 @@ from agir_cvtoolkit.runs import Run, atomic_path
 
 from .originals import Original
 from .postprocess import to_mask
-from .predictor import Predictor
+from .predictor import Predictor, mask_values
 from .renderings import colorized, colour_of, cutout
 from .segment import Segmented, segment
 
@@ -40,7 +40,7 @@ def predict_record(
     class_id = mask_value(record)
     mask_path = colorized_path = cutout_path = None
     if output.save_masks:
-        mask = to_mask(found.index, predictor.class_ids, class_id)
+        mask = to_mask(found.index, mask_values(predictor, class_id))
         mask_path = _write(run, "masks", record, mask)
     if output.save_colorized_masks:
         colour = colour_of(record.values.get(output.colorize_rgb_field), output.colorize_fallback_rgb)

@@ -49,7 +49,7 @@ class TorchPredictor:
 
     @property
     def class_ids(self) -> tuple[int, ...]:
-        """Mask value of each class; 255 where the record's own class id counts."""
+        """Mask value of each class, 0 for the background."""
         return self.card.class_ids
 
     @property

@@ -66,7 +66,8 @@ class ModelCard:
     Attributes:
         version: first twelve hex digits of the SHA-256 of the weights.
         classes: names; the first is the background.
-        class_ids: mask value of each class; 0 for the background, 255 where the record's own class id counts.
+        class_ids: mask value of each class, 0 for the background; for ``background, plant`` with 0, 255 the
+            record's own class id takes the place of 255.
         tile_size: height and width in pixels that it was trained on.
         metrics: by name, such as ``val_iou`` and ``val_iou.plant``; in [0, 1] where they are IoU or Dice.
         configuration: the training settings.

@@ -297,7 +297,9 @@ def _write_metrics(
 
 
 def _named_values(predictor: Predictor) -> dict[str, str]:
-    from agir_cvtoolkit.inference.predictor import RECORD_CLASS
+    from agir_cvtoolkit.inference.predictor import is_plant_or_not
 
+    if is_plant_or_not(predictor):
+        return {}
     named = zip(predictor.class_ids, predictor.classes, strict=True)
-    return {str(value): name for value, name in named if value not in {0, RECORD_CLASS}}
+    return {str(value): name for value, name in named if value != 0}
