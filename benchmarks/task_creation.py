@@ -31,7 +31,8 @@ from agir_cvtoolkit.cvat import (
     Urllib3Transport,
     create_project,
     create_task_with_pictures,
-    write_task,
+    find_jobs,
+    write_new,
 )
 from agir_cvtoolkit.cvat.transport import Body
 from agir_cvtoolkit.masks import encode
@@ -153,8 +154,9 @@ def _ours(url: str, work: Work, name: str) -> list[tuple[str, str]]:
     pictures = [PictureToSend(file.name, file, *work.size) for file in work.files]
     made = create_task_with_pictures(session, TaskRequest(name=name, project_id=work.project_id), pictures)
     shapes = {made.frame_map.frame_of(p.name): [m] for p, m in zip(pictures, work.masks, strict=True)}
-    written = write_task(session, made.task_id, shapes, frame_map=made.frame_map)
-    _complete(sum(count.found for count in written), work)
+    (job,) = find_jobs(session, task_ids=[made.task_id], required_status=None)
+    written = write_new(session, job, shapes, frame_map=made.frame_map)
+    _complete(written.found, work)
     return transport.sent
 
 

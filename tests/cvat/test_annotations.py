@@ -20,7 +20,6 @@ from agir_cvtoolkit.cvat import (
     read_job_by_export,
     read_labels,
     write_new,
-    write_task,
 )
 from agir_cvtoolkit.cvat.annotations import annotations_from_json
 from agir_cvtoolkit.cvat.labels import LabelSpec
@@ -201,15 +200,15 @@ def test_wrong_frames_and_labels_are_refused_before_anything_is_sent(sandbox: Sa
     assert {seen.method for seen in sandbox.requests()} == {"GET"}
 
 
-def test_frames_of_several_jobs_are_written_where_they_belong(
+def test_of_several_jobs_each_takes_its_own_frames(
     session: CvatSession, project_id: int, pictures: Callable[[int], list[PictureToSend]]
 ) -> None:
     made = create_task_with_pictures(session, TaskRequest("t", project_id, segment_size=3), pictures(7))
-    shapes: dict[int, list[Shape]] = {frame: [mask(frame)] for frame in range(7)}
-    written = write_task(session, made.task_id, shapes)
+    jobs = find_jobs(session, task_ids=[made.task_id], required_status=None)
+    written = [write_new(session, job, {frame: [mask(frame)] for frame in job.frames}) for job in jobs]
     assert [count.found for count in written] == [3, 3, 1]
-    with pytest.raises(ShapeError, match="Frame 8 is in no job"):
-        write_task(session, made.task_id, {8: [mask(8)]})
+    with pytest.raises(ShapeError, match="Frame 3 is not in job"):
+        write_new(session, jobs[0], {3: [mask(3)]})
 
 
 LABELS = LabelSet((LabelSpec(1, "weed", "mask"), LabelSpec(2, "field", "tag")))

@@ -15,23 +15,20 @@ from .annotations import (
     annotations_from_json,
     read_job,
     write_new,
-    write_task,
 )
 from .background import wait_for_request
 from .capabilities import Capabilities
 from .clock import Clock, SystemClock
 from .export import IMAGES_FORMAT, export_dataset, read_job_by_export
 from .frames import FrameEntry, FrameMap, check_frames, read_frame_map
-from .jobs import STAGES, STATES, JobInfo, find_jobs, get_job, set_job, split_status
+from .jobs import STAGES, STATES, JobInfo, find_jobs, has_come_to, split_status
 from .labels import AttributeSpec, LabelSet, LabelSpec, NewLabel, normal_name, read_labels
 from .names import upload_name
 from .originals import download_original, download_originals
 from .projects import (
     ProjectInfo,
     create_project,
-    delete_project,
     find_project,
-    find_project_by_name,
     organization_slug,
 )
 from .pushing import TaskCreated, create_task_with_pictures
@@ -84,17 +81,15 @@ __all__ = [
     "create_project",
     "create_task",
     "create_task_with_pictures",
-    "delete_project",
     "delete_task",
     "download_original",
     "download_originals",
     "export_dataset",
     "find_jobs",
     "find_project",
-    "find_project_by_name",
     "find_tasks",
-    "get_job",
     "get_task",
+    "has_come_to",
     "normal_name",
     "organization_slug",
     "read_frame_map",
@@ -102,7 +97,6 @@ __all__ = [
     "read_job",
     "read_job_by_export",
     "read_labels",
-    "set_job",
     "shape_from_json",
     "shape_to_json",
     "split_status",
@@ -110,5 +104,4 @@ __all__ = [
     "validate",
     "wait_for_request",
     "write_new",
-    "write_task",
 ]

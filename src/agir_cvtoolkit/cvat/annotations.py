@@ -16,7 +16,7 @@ from agir_cvtoolkit.shapes import Shape
 
 from .failures import UNCERTAIN, is_page
 from .frames import FrameMap, read_frame_map
-from .jobs import JobInfo, find_jobs
+from .jobs import JobInfo
 from .json_stream import items_of
 from .labels import LabelSet, read_labels
 from .session import CvatSession, parsed
@@ -243,32 +243,6 @@ def write_new(
     return WrittenCount(
         job.id, total, writer.sent, after.count, {frame: tuple(found) for frame, found in hashes.items()}
     )
-
-
-def write_task(
-    session: CvatSession,
-    task_id: int,
-    shapes_by_frame: Mapping[int, Sequence[Shape]],
-    *,
-    labels: LabelSet | None = None,
-    frame_map: FrameMap | None = None,
-) -> tuple[WrittenCount, ...]:
-    """Bring shapes into the annotation jobs of a task by `write_new`; a frame of two jobs goes to the first.
-
-    Raises:
-        ShapeError: a frame is in no job; besides what `write_new` raises.
-    """
-    known = labels if labels is not None else read_labels(session, task_id=task_id)
-    frames = frame_map if frame_map is not None else read_frame_map(session, task_id)
-    rest = dict(shapes_by_frame)
-    written = []
-    for job in find_jobs(session, task_ids=[task_id], required_status=None):
-        own = {frame: rest.pop(frame) for frame in sorted(rest) if frame in job.frames}
-        if any(own.values()):
-            written.append(write_new(session, job, own, labels=known, frame_map=frames))
-    if rest:
-        raise ShapeError(f"Frame {min(rest)} is in no job of task {task_id}", "Read its frame map again.")
-    return tuple(written)
 
 
 @dataclass

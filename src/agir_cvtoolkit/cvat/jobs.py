@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agir_cvtoolkit.errors import ConfigError, NotFoundError, did_you_mean
+from agir_cvtoolkit.errors import ConfigError, did_you_mean
 
 from .session import CvatSession
 
@@ -83,39 +83,20 @@ def find_jobs(
         for job in _jobs(session, query):
             right_task = task_ids is None or job.task_id in task_ids
             right_project = project_id is None or job.project_id in {None, project_id}
-            right_status = job.state == (state or job.state) and job.stage == (stage or job.stage)
-            if job.type == "annotation" and right_task and right_project and right_status:
+            far_enough = has_come_to(job.state, job.stage, required_status)
+            if job.type == "annotation" and right_task and right_project and far_enough:
                 found[job.id] = job
     return tuple(sorted(found.values(), key=lambda job: (job.task_id, job.start_frame, job.id)))
 
 
-def get_job(session: CvatSession, job_id: int) -> JobInfo:
-    """Read one job.
+def has_come_to(state: str, stage: str, required_status: str | None) -> bool:
+    """Whether a job of that state and stage is one that `required_status` asks for.
 
     Raises:
-        NotFoundError: there is none of that id for this account.
+        ConfigError: an unknown status.
     """
-    try:
-        item = session.get(f"/api/jobs/{job_id}", f"read job {job_id}")
-    except NotFoundError as error:
-        raise NotFoundError(
-            f"Job {job_id} not found", "It may have been deleted with its task.", status=404
-        ) from error
-    return _job(item)
-
-
-def set_job(
-    session: CvatSession, job_id: int, *, state: str | None = None, stage: str | None = None
-) -> JobInfo:
-    """Move a job; what is not given keeps its value (the server resets the state when only a stage is sent).
-
-    Raises:
-        NotFoundError: there is none of that id for this account.
-    """
-    now = get_job(session, job_id)
-    content = {"state": state or now.state, "stage": stage or now.stage}
-    session.send_json("PATCH", f"/api/jobs/{job_id}", f"change job {job_id}", content)
-    return get_job(session, job_id)
+    wanted_state, wanted_stage = split_status(required_status)
+    return wanted_state in {None, state} and wanted_stage in {None, stage}
 
 
 def split_status(required_status: str | None) -> tuple[str | None, str | None]:

@@ -59,15 +59,6 @@ def _place(organization: str | None) -> str:
     return f"organization '{organization}'" if organization else "the personal workspace"
 
 
-def find_project_by_name(session: CvatSession, name: str) -> ProjectInfo | None:
-    """Return the oldest project with exactly that name, or None."""
-    subject = f"look for project '{name}'"
-    found = [
-        item for item in session.pages("/api/projects", subject, {"name": name}) if item.get("name") == name
-    ]
-    return _project(session, min(found, key=lambda item: int(item["id"]))) if found else None
-
-
 def create_project(session: CvatSession, name: str, labels: Sequence[NewLabel]) -> ProjectInfo:
     """Create a project; where the answer is lost, a project of that name that came into being is taken.
 
@@ -90,16 +81,6 @@ def create_project(session: CvatSession, name: str, labels: Sequence[NewLabel]) 
             if attempt >= session.policy.attempts:
                 raise
             session.clock.sleep(session.policy.wait(attempt))
-
-
-def delete_project(session: CvatSession, project_id: int) -> None:
-    """Delete a project with all its tasks; one that is gone already is fine."""
-    session.request(
-        "DELETE",
-        f"/api/projects/{project_id}",
-        f"delete project {project_id}",
-        accept_status=frozenset({404}),
-    )
 
 
 def organization_slug(session: CvatSession, organization_id: int) -> str:

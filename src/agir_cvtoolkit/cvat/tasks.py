@@ -22,16 +22,12 @@ class TaskRequest:
         project_id: the task inherits the project's labels; None for a task of its own.
         labels: of a task without project.
         segment_size: frames per job; None for one job.
-        overlap: frames that neighbouring jobs share.
-        subset: such as ``train``; None for the server's default.
     """
 
     name: str
     project_id: int | None = None
     labels: tuple[NewLabel, ...] = ()
     segment_size: int | None = None
-    overlap: int | None = None
-    subset: str | None = None
 
 
 @dataclass(frozen=True)
@@ -141,8 +137,9 @@ def _content(request: TaskRequest) -> dict[str, object]:
         content["project_id"] = request.project_id
     else:
         content["labels"] = [label.as_request() for label in request.labels]
-    optional = {"segment_size": request.segment_size, "overlap": request.overlap, "subset": request.subset}
-    return content | {name: value for name, value in optional.items() if value is not None}
+    if request.segment_size is not None:
+        content["segment_size"] = request.segment_size
+    return content
 
 
 def _task(item: Mapping[str, Any]) -> TaskInfo:

@@ -91,7 +91,7 @@ def demo(
         tell(f"Sandbox: {sandbox.url}")
         project_id = _project(sandbox.url, pictures)
         _configure(folder, sandbox.url, project_id, pictures, epochs, seed, real=data is not None)
-        call = _Calls(folder, progress or Silent(), tell)
+        call = _Calls(folder, progress or Silent())
         build_db(pictures.folder, pictures.records_csv, folder / "semif.db", call=call())
         query(filters=[f"{SPLIT}={POOL}"], call=call("project.name=round1"))
         predicted = infer_seg(call())
@@ -147,10 +147,9 @@ def demo(
 class _Calls:
     """Calls of stages in the demonstration's workspace."""
 
-    def __init__(self, folder: Path, progress: Progress, tell: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, progress: Progress) -> None:
         self._folder = folder
         self._progress = progress
-        self._tell = tell
 
     def __call__(self, *overrides: str, run: str | None = None) -> Call:
         conf = str(self._folder / "conf")
