@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -121,8 +122,8 @@ def test_a_project_names_its_run(tmp_path: Path, name: str, subname: str | None,
 def test_no_project_name_leads_out_of_the_folder_of_runs(tmp_path: Path, name: str, subname: str) -> None:
     try:
         run = start_run(tmp_path / "runs", name, subname)
-    except ConfigError:
-        assert "current" in {name, subname}
+    except ConfigError as error:
+        assert "current" in {name, subname} or "in the same folder" in error.problem
         return
     assert run.root.resolve().is_relative_to((tmp_path / "runs").resolve())
     assert len(run.run_id.split("/")) == 1 + bool(subname)
@@ -285,34 +286,34 @@ def test_stages_do_not_disturb_each_other(run: Run) -> None:
     assert not run.has_begun("train")
 
 
-def _hold(
-    root: str, held: multiprocessing.synchronize.Event, release: multiprocessing.synchronize.Event
-) -> None:
-    with Run("r", Path(root)).lock("train"):
-        held.set()
-        release.wait(30)
+_HOLDER = """
+import sys, time
+from pathlib import Path
+from agir_cvtoolkit.runs import Run
+with Run("r", Path(sys.argv[1])).lock("train"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
 
 
 @pytest.mark.integration
 def test_no_two_processes_work_on_one_stage(run: Run) -> None:
-    context = multiprocessing.get_context("spawn")
-    held, release = context.Event(), context.Event()
-    process = context.Process(target=_hold, args=(str(run.root), held, release))
-    process.start()
+    holder = subprocess.Popen(
+        [sys.executable, "-c", _HOLDER, str(run.root)], stdout=subprocess.PIPE, text=True
+    )
     try:
-        assert held.wait(30)
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
         with pytest.raises(UsageError, match="train is already running on run demo/round1"):
             with run.lock("train"):
                 pass
         with run.lock("query"):
             pass
-        process.kill()
-        process.join(30)
-        with run.lock("train"):
-            pass
     finally:
-        release.set()
-        process.join(30)
+        holder.kill()
+        holder.communicate(timeout=30)
+    with run.lock("train"):
+        pass
 
 
 # --- metrics and configuration -----------------------------------------------------------------
@@ -350,3 +351,23 @@ def test_the_configuration_of_a_stage_says_how_it_ran(run: Run) -> None:
 def test_write_json_takes_paths(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"path": tmp_path})
     assert json.loads((tmp_path / "a.json").read_text())["path"] == str(tmp_path)
+
+
+def test_no_run_lies_inside_another(tmp_path: Path) -> None:
+    start_run(tmp_path, "a")
+    start_run(tmp_path, "b", "c")
+    with pytest.raises(ConfigError, match="same folder as run"):
+        start_run(tmp_path, "a", "images")
+    with pytest.raises(ConfigError, match="same folder as run"):
+        start_run(tmp_path, "b")
+    assert start_run(tmp_path, "b", "d").run_id == "b/d"
+
+
+def test_folders_of_a_run_are_no_runs(tmp_path: Path) -> None:
+    run = start_run(tmp_path, "a")
+    (run.root / "dataset" / ".state").mkdir(parents=True)
+    (run.root / "dataset" / ".state" / "x.json").write_text("{}")
+    assert list_runs(tmp_path) == ["a"]
+    for inside in ("a/dataset", "a/.state"):
+        with pytest.raises(NoRunError):
+            open_run(tmp_path, inside)
