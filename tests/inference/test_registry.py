@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from agir_cvtoolkit.config import SegInference
-from agir_cvtoolkit.errors import ConfigError, UsageError
-from agir_cvtoolkit.inference.registry import checkpoint_of, open_predictor
+from agir_cvtoolkit.errors import CheckpointError, ConfigError, UsageError
+from agir_cvtoolkit.inference.registry import Champion, checkpoint_of, open_predictor
 
 
 def chosen(**model: str | None) -> SegInference:
@@ -23,7 +23,12 @@ def test_a_checkpoint_means_torch(tmp_path: Path) -> None:
     path.write_bytes(b"x")
     assert checkpoint_of(chosen(ckpt_path=str(path))) == path
     assert checkpoint_of(chosen(predictor="torch", ckpt_path=str(path))) == path
-    assert checkpoint_of(chosen(predictor="champion"), path) == path
+    assert checkpoint_of(chosen(predictor="champion"), Champion(path, "a1")) == path
+
+
+def test_a_champion_that_vanished(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"champion a1 is no longer at .*best\.pth\. .* promote"):
+        open_predictor(chosen(predictor="champion"), Champion(tmp_path / "best.pth", "a1"))
 
 
 def test_torch_needs_a_checkpoint() -> None:
@@ -44,4 +49,4 @@ def test_a_missing_checkpoint_is_named() -> None:
 @pytest.mark.parametrize("predictor", ["excess_green", "champion"])
 def test_contradictions(predictor: str) -> None:
     with pytest.raises(ConfigError, match="takes no ckpt_path"):
-        open_predictor(chosen(predictor=predictor, ckpt_path="a.pth"), Path("b.pth"))
+        open_predictor(chosen(predictor=predictor, ckpt_path="a.pth"), Champion(Path("b.pth"), "b1"))

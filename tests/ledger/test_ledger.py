@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -10,11 +11,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from agir_cvtoolkit.errors import AgirError, ConfigError, LedgerError
 from agir_cvtoolkit.ledger import Ledger, Pull, PushedFrame, PushedShape, PushedTask, PushKey, backup
 from agir_cvtoolkit.ledger import _migrations as migrations
+from agir_cvtoolkit.ledger._tables import events
 from agir_cvtoolkit.records import ManifestEntry
 
 KEY = PushKey("http://s", 7, "PSA", "Round1", "segmentations")
@@ -352,6 +354,24 @@ def test_there_is_one_champion(ledger: Ledger) -> None:
     champion = ledger.champion()
     assert champion is not None
     assert champion.champion_since is not None
+
+
+def test_a_model_that_moved_is_known_at_its_new_place(ledger: Ledger) -> None:
+    ledger.record_model("v1", "/model", "unet", "run", {})
+    ledger.record_model("v2", "/promoted", "unet", "run", {})
+    for version in ("v1", "v2"):
+        ledger.model_moved(version, "/model", f"/history/{version}")
+    assert {m.version: m.path for m in ledger.models()} == {"v1": "/history/v1", "v2": "/promoted"}
+
+
+def test_a_promotion_names_the_run_of_its_model(ledger: Ledger) -> None:
+    ledger.record_model("v1", "/m", "unet", "run", {})
+    ledger.record_model("v1", "/promoted", "unet", None, {})
+    ledger.promote("v1")
+    with ledger._begin() as connection:
+        row = connection.execute(select(events).where(events.c.kind == "promoted")).one()
+    assert row.run_id == "run"
+    assert json.loads(row.detail) == {"version": "v1", "path": "/promoted"}
 
 
 def test_an_unknown_model_is_not_promoted_and_the_champion_stays(ledger: Ledger) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agir_cvtoolkit.errors import ConfigError, UsageError
+from agir_cvtoolkit.errors import CheckpointError, ConfigError, UsageError
 
 from .excess_green import ExcessGreen
 from .predictor import Predictor
@@ -14,17 +15,25 @@ if TYPE_CHECKING:
     from agir_cvtoolkit.config import SegInference
 
 
-def open_predictor(settings: SegInference, champion: Path | None = None) -> Predictor:
+@dataclass(frozen=True)
+class Champion:
+    """The promoted model: where the ledger says that it lies, and the version of its weights."""
+
+    path: Path
+    version: str
+
+
+def open_predictor(settings: SegInference, champion: Champion | None = None) -> Predictor:
     """Open the predictor that the settings name.
 
     Args:
         settings: without a checkpoint and without a predictor it is ``excess_green``.
-        champion: checkpoint of the promoted model, for ``model.predictor=champion``.
+        champion: for ``model.predictor=champion``.
 
     Raises:
         ConfigError: settings that contradict each other, or a checkpoint that does not exist.
         UsageError: no model has been promoted yet.
-        CheckpointError: not a checkpoint of this package.
+        CheckpointError: not a checkpoint of this package, or not the one that was promoted.
         MissingExtraError: torch is not installed.
     """
     checkpoint = checkpoint_of(settings, champion)
@@ -32,15 +41,24 @@ def open_predictor(settings: SegInference, champion: Path | None = None) -> Pred
         return ExcessGreen()
     from .torch_predictor import open_torch
 
-    return open_torch(checkpoint, settings.device)
+    predictor = open_torch(checkpoint, settings.device)
+    if settings.model.predictor == "champion" and champion is not None:
+        found = predictor.card.version
+        if found != champion.version:
+            raise CheckpointError(
+                f"{checkpoint} holds model {found}, but model {champion.version} was promoted",
+                "Promote the one that shall predict: agir-cvtoolkit promote path/to/best.pth",
+            )
+    return predictor
 
 
-def checkpoint_of(settings: SegInference, champion: Path | None = None) -> Path | None:
+def checkpoint_of(settings: SegInference, champion: Champion | None = None) -> Path | None:
     """Return the checkpoint that the settings ask for, or None for excess green.
 
     Raises:
         ConfigError: settings that contradict each other, or a checkpoint that does not exist.
         UsageError: no model has been promoted yet.
+        CheckpointError: the file of the promoted one has vanished.
     """
     name, given = settings.model.predictor, settings.model.ckpt_path
     if name == "excess_green" or (name is None and given is None):
@@ -57,7 +75,12 @@ def checkpoint_of(settings: SegInference, champion: Path | None = None) -> Path 
             )
         if champion is None:
             raise UsageError("no model has been promoted yet", "Promote one: agir-cvtoolkit promote")
-        return _existing(champion)
+        if not champion.path.is_file():
+            raise CheckpointError(
+                f"the champion {champion.version} is no longer at {champion.path}",
+                "Copy the file back, or promote a model again: agir-cvtoolkit promote path/to/best.pth",
+            )
+        return champion.path
     if given is None:
         raise ConfigError(
             "seg_inference.model.predictor=torch needs seg_inference.model.ckpt_path",

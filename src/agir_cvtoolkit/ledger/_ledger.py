@@ -320,7 +320,7 @@ class Ledger:
     def record_model(
         self, version: str, path: str, name: str, run_id: str | None, card: Mapping[str, object]
     ) -> None:
-        """Record a trained model by the version of its weights."""
+        """Record a model, or where it lies now, by the version of its weights; without a run the known one stays."""
         with self._begin() as connection:
             table = t.models
             values = {"path": path, "name": name, "run_id": run_id, "card": json.dumps(card, default=str)}
@@ -330,7 +330,15 @@ class Ledger:
                 )
                 _event(connection, "model trained", run_id, None, {"version": version, "path": path})
             else:
-                connection.execute(update(table).where(table.c.version == version).values(**values))
+                known = {name: value for name, value in values.items() if value is not None}
+                connection.execute(update(table).where(table.c.version == version).values(**known))
+
+    def model_moved(self, version: str, old: str, new: str) -> None:
+        """Record that a model no longer lies at one path but at another; one that lies elsewhere is left alone."""
+        table = t.models
+        there = and_(table.c.version == version, table.c.path == old)
+        with self._begin() as connection:
+            connection.execute(update(table).where(there).values(path=new))
 
     def promote(self, version: str) -> None:
         """Make a recorded model the champion."""
@@ -346,7 +354,10 @@ class Ledger:
                 raise LedgerError(
                     f"model {version} is not in the ledger", "Train or promote it by its path first."
                 )
-            _event(connection, "promoted", None, None, {"version": version})
+            row = connection.execute(
+                select(table.c.run_id, table.c.path).where(table.c.version == version)
+            ).one()
+            _event(connection, "promoted", row.run_id, None, {"version": version, "path": row.path})
 
     def champion(self) -> ModelRow | None:
         """Return the model in service."""

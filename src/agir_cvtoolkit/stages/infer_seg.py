@@ -14,6 +14,7 @@ from ._predict_records import OUTPUTS, STAGE, InferResult, plan, predict_records
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.config import Settings
+    from agir_cvtoolkit.inference.registry import Champion
     from agir_cvtoolkit.runs import Run
 
 __all__ = ["OUTPUTS", "STAGE", "InferResult", "infer_seg", "plan", "predict_records"]
@@ -32,7 +33,7 @@ def infer_seg(call: Call | None = None) -> InferResult:
         NoRunError: there is no run, or no query in it.
         UsageError: the query holds no records, or no model has been promoted.
         ConfigError: wrong settings.
-        CheckpointError: the checkpoint is not one of this package.
+        CheckpointError: the checkpoint is not one of this package, or not the one that was promoted.
     """
     call = call or Call()
     settings = call.settings()
@@ -69,14 +70,15 @@ def _records(run: Run, settings: Settings) -> Sequence[Record]:
     return records
 
 
-def _champion(settings: Settings) -> Path | None:
+def _champion(settings: Settings) -> Champion | None:
     if settings.seg_inference.model.predictor != "champion":
         return None
+    from agir_cvtoolkit.inference.registry import Champion
     from agir_cvtoolkit.ledger import Ledger
 
-    with Ledger.open(settings.io.ledger_url, settings.io.out_root) as ledger:
+    with Ledger.open_to_read(settings.io.ledger_url, settings.io.out_root) as ledger:
         model = ledger.champion()
-    return Path(model.path) if model else None
+    return Champion(Path(model.path), model.version) if model else None
 
 
 def _tell_ledger(run: Run, settings: Settings) -> None:

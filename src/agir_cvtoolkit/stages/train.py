@@ -14,6 +14,7 @@ from agir_cvtoolkit.training.dataset import STATS, open_dataset
 from agir_cvtoolkit.training.segmentation import TrainResult, fit
 
 from ._call import Call
+from ._models import record_retired, record_trained
 from .preprocess import preprocess
 
 STAGE = "train"
@@ -74,6 +75,7 @@ def train(call: Call | None = None) -> TrainStageResult:
     with call.work(run, STAGE):
         configured = settings.train.model_dump(mode="json", exclude={"num_workers"})
         stage_pass = run.begin(STAGE, fingerprint(dataset.fingerprint, configured), OUTPUTS)
+        record_retired(run, settings.io.ledger_url, settings.io.out_root)
         call.record_config(run, STAGE, settings, settings.dump("train", "preprocess", "io"))
         found = fit(run.path("dataset"), run.path("model"), settings.train, call.progress)
         samples = {side: len(tiles) for side, tiles in dataset.splits.items()}
@@ -81,10 +83,7 @@ def train(call: Call | None = None) -> TrainStageResult:
         _write_metrics(run, result, found, stage_pass.number)
         run.finish(stage_pass)
         with Ledger.open(settings.io.ledger_url, settings.io.out_root) as ledger:
-            card = found.card
-            ledger.record_model(
-                card.version, str(found.best_path.resolve()), card.name, run.run_id, card.to_json_object()
-            )
+            record_trained(ledger, run, settings.io.out_root, found.card)
     return result
 
 
