@@ -41,6 +41,15 @@ def test_stages_are_done_started_or_open_with_their_figures() -> None:
     assert found.next_step == "agir-cvtoolkit infer-seg"
 
 
+def test_what_the_reader_of_a_score_must_know_is_among_the_figures() -> None:
+    run = start_run(ROOT, "a")
+    run.write_metrics("preprocess", {"pairs": 1, "warning": ""})
+    run.write_metrics("train", {"best_val_iou": 0.9, "warning": "train and val are the same pictures"})
+    figures = {stage.stage: stage.figures for stage in status().stages}
+    assert figures["preprocess"] == {"pairs": 1}
+    assert figures["train"]["warning"] == "train and val are the same pictures"
+
+
 def test_after_all_stages_the_next_round_is_proposed() -> None:
     run = start_run(ROOT, "a")
     for stage in status().stages:

@@ -272,3 +272,19 @@ def test_the_learning_rate_rises_and_falls_once() -> None:
         assert all(0 < f <= 1 for f in factors)
         assert factors[: top + 1] == sorted(factors[: top + 1])
         assert factors[top:] == sorted(factors[top:], reverse=True)
+
+
+def test_a_score_on_the_pictures_of_the_training_says_so(tmp_path: Path) -> None:
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    ground = np.full((64, 64, 3), 90, dtype=np.uint8)
+    mask = np.zeros((64, 64), dtype=np.uint8)
+    ground[20:40, 20:40], mask[20:40, 20:40] = (40, 140, 30), 1
+    Image.fromarray(ground).save(tmp_path / "images" / "p.png")
+    Image.fromarray(mask).save(tmp_path / "masks" / "p.png")
+    pairs, _ = pairs_from_folders(tmp_path / "images", tmp_path / "masks")
+    prepare(pairs, tmp_path / "dataset", Preprocess(size=TileSize(height=64, width=64)))
+    settings = SETTINGS.model_copy(update={"max_epochs": 1, "model": TrainModel(encoder_weights=None)})
+    result = fit(tmp_path / "dataset", tmp_path / "model", settings)
+    assert "same pictures" in result.warning
+    assert read_card(result.card_path).trained_on.warning == result.warning

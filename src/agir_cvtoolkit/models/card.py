@@ -50,6 +50,7 @@ class TrainedOn:
         splits: number of tiles by split.
         scale: factor by which pictures were resized before they were cut into tiles.
         max_side: longest side in pixels to which larger pictures were reduced, or None.
+        warning: what the reader of a score must know, or empty.
     """
 
     dataset: str = ""
@@ -57,6 +58,7 @@ class TrainedOn:
     splits: Mapping[str, int] = field(default_factory=dict, hash=False)
     scale: float = 1.0
     max_side: int | None = None
+    warning: str = ""
 
 
 @dataclass(frozen=True)

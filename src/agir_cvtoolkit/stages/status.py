@@ -53,8 +53,8 @@ _FIGURES = {
     "infer-seg": ("total_records", "processed", "skipped", "failed", "model", "mean_uncertainty"),
     "upload-cvat": ("total_records", "uploaded_annotations", "skipped", "failed", "task_url"),
     "download-cvat": ("tasks_downloaded", "frames", "shapes"),
-    "preprocess": ("pairs", "train_samples", "val_samples", "test_samples"),
-    "train": ("epochs_completed", "best_val_iou", "best_val_dice"),
+    "preprocess": ("pairs", "train_samples", "val_samples", "test_samples", "warning"),
+    "train": ("epochs_completed", "best_val_iou", "best_val_dice", "warning"),
 }
 _COMMANDS = {
     "query": 'agir-cvtoolkit query --db semif --filters "state=NC" --limit 100',
@@ -79,7 +79,7 @@ def status(call: Call | None = None) -> Status:
         for stage in STAGES:
             metrics = run.read_metrics(stage)
             state = "done" if run.is_done(stage) else "started" if run.has_begun(stage) else "-"
-            figures = {key: metrics[key] for key in _FIGURES[stage] if key in metrics}
+            figures = {key: metrics[key] for key in _FIGURES[stage] if metrics.get(key, "") != ""}
             stages.append(StageStatus(stage, state, figures))
     missing = next((s.stage for s in stages if s.state != "done"), None)
     if run is None:

@@ -130,6 +130,7 @@ def _card(dataset: PreparedDataset, settings: Train) -> ModelCard:
             splits={side: len(names) for side, names in dataset.splits.items()},
             scale=dataset.scale,
             max_side=dataset.max_side,
+            warning=dataset.warning,
         ),
         configuration=settings.model_dump(mode="json"),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
