@@ -117,3 +117,21 @@ def test_a_label_with_255_and_one_that_joined_later(
     for record_id, plot in workspace.plots.items():
         for name, part in split(plot.truth).items():
             assert np.array_equal(there[record_id][name], part), (record_id, name)
+
+
+def test_a_pull_without_news_is_the_same_pass(workspace: Workspace) -> None:
+    workspace.conf("cvat_upload", {"labels": ["weed", "crop"]})
+    workspace.predicted()
+    task_id = workspace.upload()["task_id"]
+    workspace.complete(task_id)
+    for _ in range(2):
+        workspace.cli("download-cvat")
+        assert workspace.metrics()["download-cvat"]["pass"] == 1
+    assert "download-cvat" not in workspace.metrics()["history"]
+    add_crop(workspace, task_id)
+    for _ in range(2):
+        workspace.cli("download-cvat")
+        assert workspace.metrics()["download-cvat"]["pass"] == 2
+    assert [each["pass"] for each in workspace.metrics()["history"]["download-cvat"]] == [1]
+    workspace.cli("download-cvat", "-o", "cvat_download.overwrite_existing=true")
+    assert workspace.metrics()["download-cvat"]["pass"] == 2

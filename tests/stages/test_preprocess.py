@@ -16,6 +16,7 @@ from agir_cvtoolkit.stages import Call
 from agir_cvtoolkit.stages._pulled import PulledFrame, PulledTask, folder_of, write_frame_map
 from agir_cvtoolkit.stages.preprocess import preprocess
 from agir_cvtoolkit.stages.train import train
+from agir_cvtoolkit.training.dataset import open_dataset
 
 SMALL = ("preprocess.size={height: 32, width: 32}",)
 
@@ -161,6 +162,96 @@ def test_a_dry_run_counts_and_writes_nothing(run: Run) -> None:
     assert (result.pairs, result.dry_run) == (3, True)
     assert train(Call(overrides=SMALL, dry_run=True)).dry_run
     assert sorted(path for path in run.root.rglob("*")) == before
+
+
+def passes(run: Run) -> list[int]:
+    metrics = json.loads(run.path("metrics.json").read_text(encoding="utf-8"))
+    earlier = metrics["history"].get("preprocess", [])
+    return [*(each["pass"] for each in earlier), metrics["preprocess"]["pass"]]
+
+
+def tiles(root: Path) -> dict[str, int]:
+    return {f"{p.parent.name}/{p.name}": p.stat().st_ino for p in sorted(root.glob("*/*.png"))}
+
+
+def test_the_same_again_is_the_same_pass(run: Run) -> None:
+    for _ in range(2):
+        preprocess(Call(overrides=SMALL))
+    assert passes(run) == [1]
+    assert not run.path("history").exists()
+
+
+def test_a_lost_tile_is_cut_again_in_the_same_pass(run: Run) -> None:
+    preprocess(Call(overrides=SMALL))
+    before = tiles(run.path("dataset"))
+    next(run.path("dataset", "images").iterdir()).unlink()
+    preprocess(Call(overrides=SMALL))
+    assert set(tiles(run.path("dataset"))) == set(before)
+    assert passes(run) == [1]
+
+
+def test_another_pull_makes_a_new_data_set_of_the_tiles_that_are_there(run: Run) -> None:
+    first = preprocess(Call(overrides=SMALL))
+    before, masks = tiles(run.path("dataset")), values(run)
+    sha = sha256_of(run.path("images", "r0.png"))
+    pull(run, 6, (PulledFrame(0, "r0", "r0.png", 32, 32, sha, 2, 0, None),), value=0)
+    second = preprocess(Call(overrides=SMALL))
+    assert second.fingerprint != first.fingerprint
+    assert passes(run) == [1, 2]
+    earlier = run.path("history", "preprocess", "1", "dataset")
+    assert open_dataset(earlier).fingerprint == first.fingerprint
+    assert tiles(earlier) == before
+    now = tiles(run.path("dataset"))
+    assert set(now) == set(before)
+    assert {name for name in now if now[name] != before[name]} == {
+        name for name in before if name.split("/")[1].startswith("r0")
+    }
+    assert masks != values(run)
+    kept = [set(np.unique(load_mask(path)).tolist()) for path in sorted((earlier / "masks").iterdir())]
+    assert kept == masks
+
+
+def test_other_settings_make_a_new_data_set(run: Run) -> None:
+    first = preprocess(Call(overrides=SMALL))
+    before = tiles(run.path("dataset"))
+    preprocess(Call(overrides=(*SMALL, "preprocess.classes=labels")))
+    preprocess(Call(overrides=("preprocess.size={height: 64, width: 64}",)))
+    assert passes(run) == [1, 2, 3]
+    assert tiles(run.path("history", "preprocess", "1", "dataset")) == before
+    found = [open_dataset(run.path("history", "preprocess", n, "dataset")) for n in ("1", "2")]
+    assert [dataset.fingerprint == first.fingerprint for dataset in found] == [True, False]
+    assert [len(dataset.classes) for dataset in found] == [2, 3]
+    assert json.loads(run.path("dataset", "classes.json").read_text())["classes"][1]["name"] == "weed"
+
+
+def test_where_files_cannot_be_linked_all_tiles_are_cut(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    preprocess(Call(overrides=SMALL))
+
+    def refused(*_: object) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", refused)
+    result = preprocess(Call(overrides=(*SMALL, "preprocess.split.seed=5")))
+    assert result.pairs == len(values(run)) == 3
+
+
+def test_a_new_data_set_that_is_killed_is_continued(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    preprocess(Call(overrides=SMALL))
+    words = (*SMALL, "preprocess.split.seed=5")
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("agir_cvtoolkit.stages.preprocess.prepare", killed)
+        with pytest.raises(KeyboardInterrupt):
+            preprocess(Call(overrides=words))
+    with pytest.raises(DataError, match="unfinished"):
+        open_dataset(run.path("dataset"))
+    assert not run.is_done("preprocess")
+    result = preprocess(Call(overrides=words))
+    assert passes(run) == [1, 2]
+    assert open_dataset(run.path("dataset")).fingerprint == result.fingerprint
 
 
 def test_metrics_say_what_was_made(run: Run) -> None:

@@ -34,6 +34,7 @@ from ._call import Call
 from ._classes import extend_classes, ids_by_label
 from ._connect import connect
 from ._originals import find_original
+from ._pull_identity import pull_identity
 from ._pulled import (
     FRAME_MAP,
     PulledFrame,
@@ -404,6 +405,9 @@ def _write_metrics(run: Run, result: DownloadResult) -> None:
     content["task_details"] = content["tasks"]
     for name in ("run_id", "dry_run"):
         content.pop(name)
-    run.write_metrics(STAGE, content)
-    if result.tasks:
-        run.mark_done(STAGE, "")
+    if not result.tasks:
+        run.write_metrics(STAGE, content, number=int(run.read_metrics(STAGE).get("pass", 1)))
+        return
+    stage_pass = run.begin(STAGE, pull_identity(run, [task.directory for task in result.tasks]), ())
+    run.write_metrics(STAGE, content, number=stage_pass.number)
+    run.finish(stage_pass)

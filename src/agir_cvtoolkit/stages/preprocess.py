@@ -17,6 +17,7 @@ from agir_cvtoolkit.training.preprocess import prepare
 
 from ._call import Call
 from ._classes import BACKGROUND, class_table, read_classes
+from ._dataset_pass import DATASET, begin_pass
 from ._originals import find_original
 from ._pulled import PulledTask, read_frame_maps
 
@@ -57,6 +58,8 @@ class PreprocessResult:
 def preprocess(call: Call | None = None) -> PreprocessResult:
     """Make the data set of a run from originals and pulled masks; what is there already is kept.
 
+    With other pairs or settings the earlier data set moves to ``history/preprocess/``; tiles of unchanged records
+    serve both.
     Of a record that came back in several tasks the newest task counts.
 
     Raises:
@@ -68,7 +71,7 @@ def preprocess(call: Call | None = None) -> PreprocessResult:
     settings = call.settings()
     run = call.open_run(settings)
     pairs, items, tasks = _pairs(run, settings)
-    dataset_dir = run.path("dataset")
+    dataset_dir = run.path(DATASET)
     classes = _classes(run, settings)
     if call.dry_run:
         names = tuple(c.name for c in classes) if classes else (BACKGROUND, "plant")
@@ -90,6 +93,7 @@ def preprocess(call: Call | None = None) -> PreprocessResult:
         )
     with call.work(run, STAGE):
         call.record_config(run, STAGE, settings, settings.dump("preprocess", "io"))
+        stage_pass = begin_pass(run, STAGE, pairs, classes, settings)
         prepared = prepare(
             pairs,
             dataset_dir,
@@ -117,8 +121,8 @@ def preprocess(call: Call | None = None) -> PreprocessResult:
         content = asdict(result)
         for name in ("run_id", "dry_run"):
             content.pop(name)
-        run.write_metrics(STAGE, content)
-        run.mark_done(STAGE, dataset.fingerprint)
+        run.write_metrics(STAGE, content, number=stage_pass.number)
+        run.finish(stage_pass)
     return result
 
 

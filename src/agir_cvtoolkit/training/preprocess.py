@@ -198,7 +198,9 @@ def _as_ids(mask: NDArray[np.uint8], classes: tuple[DatasetClass, ...], *, binar
     strange = sorted(held - {c.id for c in classes})
     if strange:
         listed = ", ".join(map(str, strange[:5]))
-        raise MaskError(f"the mask holds class ids {listed} that are not among the data set's classes", _UNKNOWN)
+        raise MaskError(
+            f"the mask holds class ids {listed} that are not among the data set's classes", _UNKNOWN
+        )
     return mask
 
 
