@@ -28,6 +28,7 @@ from .records import ManifestEntry, file_stem
 
 CURRENT = "current"
 _STATE_DIR = ".state"
+_MARKER = f"{_STATE_DIR}/run.json"
 
 
 @contextmanager
@@ -208,6 +209,11 @@ class Run:
                 )
             yield
 
+    def finished_at(self, stage: str) -> str | None:
+        """When the newest pass of a stage was completed (ISO 8601, UTC), None where it has not been."""
+        finished = self._state(stage).get("finished")
+        return str(finished) if finished is not None else None
+
     def has_begun(self, stage: str) -> bool:
         """Whether a pass of a stage was ever begun."""
         return bool(self._state(stage))
@@ -282,12 +288,29 @@ def start_run(out_root: Path, name: str | None = None, subname: str | None = Non
         while (out_root / run_id).exists():
             run_id = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S-%f")
     run = Run(run_id, out_root / run_id)
+    _check_place(run, out_root)
     try:
         run.root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{run.root} cannot be made: {error.strerror}", "Correct io.out_root.") from error
+    if not _is_run(run.root):
+        write_json(run.root / _MARKER, {"run_id": run.run_id, "started": _now(), "version": __version__})
     make_current(run, out_root)
     return run
+
+
+def _check_place(run: Run, out_root: Path) -> None:
+    inside = next((p for p in run.root.parents if p.is_relative_to(out_root) and _is_run(p)), None)
+    around = next(iter(run.root.glob(f"*/{_MARKER}")), None)
+    if inside is not None or around is not None:
+        other = inside or (around and around.parent.parent)
+        raise ConfigError(
+            f"run '{run.run_id}' would lie in the same folder as run {other}", "Choose another project.name."
+        )
+
+
+def _is_run(root: Path) -> bool:
+    return (root / _MARKER).is_file()
 
 
 def make_current(run: Run, out_root: Path) -> None:
@@ -312,7 +335,7 @@ def open_run(out_root: Path, run_id: str | None = None) -> Run:
     """
     if run_id is not None:
         root = _real(out_root / run_id)
-        if root is None or not _is_below(root, out_root) or not root.is_dir():
+        if root is None or not _is_below(root, out_root) or not _is_run(root):
             known = ", ".join(list_runs(out_root)[-5:]) or "none"
             raise NoRunError(f"run '{run_id}' does not exist in {out_root}", f"Known runs: {known}")
         return Run(str(root.relative_to(out_root.resolve())), root)
@@ -320,7 +343,7 @@ def open_run(out_root: Path, run_id: str | None = None) -> Run:
     if not link.is_dir():
         raise NoRunError(f"there is no current run in {out_root}", _QUERY_HINT)
     root = link.resolve()
-    if not _is_below(root, out_root):
+    if not _is_below(root, out_root) or not _is_run(root):
         raise NoRunError(f"{link} leads to {root}, which is no run in {out_root}", _QUERY_HINT)
     return Run(str(root.relative_to(out_root.resolve())), root)
 
@@ -345,9 +368,8 @@ def list_runs(out_root: Path) -> list[str]:
     """Return the ids of all runs, sorted."""
     if not out_root.is_dir():
         return []
-    found = {path.parent.parent for path in out_root.glob(f"*/{_STATE_DIR}/*.json")}
-    found |= {path.parent.parent for path in out_root.glob(f"*/*/{_STATE_DIR}/*.json")}
-    return sorted(str(p.relative_to(out_root)) for p in found if p.name != CURRENT and CURRENT not in p.parts)
+    found = [p.parent.parent for place in ("*", "*/*") for p in out_root.glob(f"{place}/{_MARKER}")]
+    return sorted(str(p.relative_to(out_root)) for p in found if CURRENT not in p.relative_to(out_root).parts)
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
@@ -412,7 +434,7 @@ def _folder_name(part: str) -> str:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _git_commit() -> str | None:

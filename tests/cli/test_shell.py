@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from agir_cvtoolkit import errors
 from agir_cvtoolkit.cli import _main
 from agir_cvtoolkit.cli._main import COMMANDS, main
-from agir_cvtoolkit.cli._shell import Shell, common, echo_items
+from agir_cvtoolkit.cli._shell import Shell, echo_items, with_options
 from agir_cvtoolkit.errors import AgirError
 from agir_cvtoolkit.records import Item
 
@@ -113,7 +113,7 @@ def run(outcome: object, *arguments: str) -> Result:
     """Call a command whose stage returns or raises the outcome."""
 
     @click.command("probe")
-    @common
+    @with_options
     def probe(shell: Shell) -> None:
         def stage(call: Any) -> Any:
             if isinstance(outcome, BaseException):
@@ -243,7 +243,7 @@ def test_verbose_and_quiet_exclude_each_other() -> None:
 @pytest.mark.parametrize(("flag", "levels"), [("--verbose", "DWE"), ("--quiet", "E"), ("--json", "WE")])
 def test_the_log_goes_to_stderr_by_level(flag: str, levels: str) -> None:
     @click.command()
-    @common
+    @with_options
     def probe(shell: Shell) -> None:
         def stage(call: Any) -> Answer:
             log = logging.getLogger("agir_cvtoolkit.room")

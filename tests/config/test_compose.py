@@ -122,7 +122,7 @@ def test_other_folders_in_conf_are_nobodys_business() -> None:
         ("+cvat_upload.task_name=plus", "plus"),
         ("++cvat_upload.task_name=plus", "plus"),
         ("cvat_upload.labels=[barley, hairy vetch]", ("barley", "hairy vetch")),
-        ("cvat_upload.labels=[]", ()),
+        ("cvat_upload.labels=[weed]", ("weed",)),
         ("cvat_upload.organization_slug=null", None),
         ("cvat_upload.project_id=319384", 319384),
         ("cvat_download.task_ids=[1,2]", (1, 2)),

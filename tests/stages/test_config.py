@@ -53,3 +53,11 @@ def test_a_file_that_was_edited_is_kept() -> None:
 def test_a_dry_run_writes_nothing() -> None:
     assert init_config(Path("conf"), Call(dry_run=True)).written
     assert not Path("conf").exists()
+
+
+def test_a_written_conf_leaves_the_organization_unset(tmp_path: Path) -> None:
+    init_config(tmp_path / "conf")
+    settings = load_settings(config=str(tmp_path / "conf"))
+    assert not settings.is_explicit("cvat_upload.organization_slug")
+    assert not settings.is_explicit("cvat_download.organization_slug")
+    assert settings.is_explicit("cvat_upload.image_quality")

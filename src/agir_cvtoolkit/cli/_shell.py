@@ -129,7 +129,7 @@ class _Redacting(logging.Formatter):
         return redacted(super().format(record))
 
 
-def common(function: Callable[..., None]) -> Callable[..., None]:
+def with_options(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that every command has; its function gets a `Shell` first."""
 
     @click.option(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._shell import Shell, common, echo_items
+from ._shell import Shell, echo_items, with_options
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.stages import Call
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--csv", "csv_path", default=None, type=click.Path(path_type=Path), help="One line per cutout.")
 @click.option("--table", default="semif", show_default=True, help="field_data for a Field database.")
 @click.option("--force", is_flag=True, help="Replace whatever file is there.")
-@common
+@with_options
 def command(
     shell: Shell, *, folder: Path, db_path: Path, csv_path: Path | None, table: str, force: bool
 ) -> None:

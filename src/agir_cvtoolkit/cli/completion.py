@@ -8,7 +8,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from ._main import main
-from ._shell import Shell, common
+from ._shell import Shell, with_options
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Completion:
 
 @click.command("completion")
 @click.argument("name", metavar="[bash|zsh|fish]", type=click.Choice(["bash", "zsh", "fish"]))
-@common
+@with_options
 def command(shell: Shell, *, name: str) -> None:
     """Print the completion script of a shell.
 

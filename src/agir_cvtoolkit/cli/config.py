@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._shell import Shell, common
+from ._shell import Shell, with_options
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.stages.config import ConfigShown, ConfigWritten
@@ -20,7 +20,7 @@ def command() -> None:
 
 @command.command("show")
 @click.option("--origin", is_flag=True, help="Say where each value comes from.")
-@common
+@with_options
 def show(shell: Shell, *, origin: bool) -> None:
     """Print every setting.
 
@@ -38,7 +38,7 @@ def show(shell: Shell, *, origin: bool) -> None:
 
 @command.command("init")
 @click.option("--folder", default="conf", show_default=True, type=click.Path(path_type=Path, file_okay=False))
-@common
+@with_options
 def init(shell: Shell, *, folder: Path) -> None:
     """Write the packaged configuration to a folder to edit.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._shell import Shell, common
+from ._shell import Shell, with_options
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.demo.run import DemoResult
@@ -30,7 +30,7 @@ class _Plan:
 @click.option("--count", default=27, show_default=True, type=click.IntRange(min=6), help="Scenes to draw.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
 @click.option("--epochs", default=None, type=click.IntRange(min=1), help="Of the training.")
-@common
+@with_options
 def command(shell: Shell, *, data: Path | None, out: Path, count: int, seed: int, epochs: int | None) -> None:
     """Run the whole loop on this machine: pictures, sandbox, simulated annotator, training, judgement.
 

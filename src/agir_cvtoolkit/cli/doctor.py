@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._shell import Shell, common
+from ._shell import Shell, with_options
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.stages import Call
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command("doctor")
-@common
+@with_options
 def command(shell: Shell) -> None:
     """Check configuration, credentials, server, databases, optional parts and GPU.
 

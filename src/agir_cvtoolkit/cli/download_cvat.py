@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._shell import Shell, common, echo_items
+from ._shell import Shell, echo_items, with_options
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.stages import Call
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command("download-cvat")
-@common
+@with_options
 def command(shell: Shell) -> None:
     """Bring finished jobs back as shapes and masks.
 
@@ -42,6 +42,9 @@ def _show(result: DownloadResult) -> None:
             f"  {task.url}: {task.frames} frames, {task.shapes} shapes, {task.negatives} empty"
             f" -> {task.directory}"
         )
+        if task.reopened:
+            numbers = ", ".join(str(job) for job in task.reopened)
+            click.echo(f"    reopened since they were read, kept as they were finished: jobs {numbers}")
     echo_items(result.items)
     if not result.jobs:
         status = result.required_status or "any"

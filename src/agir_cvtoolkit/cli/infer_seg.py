@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._shell import Shell, common, echo_items
+from ._shell import Shell, echo_items, with_options
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.stages import Call
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command("infer-seg")
-@common
+@with_options
 def command(shell: Shell) -> None:
     """Predict masks for the records of the query, with an uncertainty for each.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._shell import Shell, common
+from ._shell import Shell, with_options
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.stages import Call
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("promote")
 @click.argument("checkpoint", required=False, type=click.Path(path_type=Path, dir_okay=False))
-@common
+@with_options
 def command(shell: Shell, *, checkpoint: Path | None) -> None:
     """Make CHECKPOINT (default: the run's model/best.pth) the champion.
 

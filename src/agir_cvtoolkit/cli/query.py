@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._shell import Shell, common
+from ._shell import Shell, with_options
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.stages import Call
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     metavar="SPEC",
     help="random:n=200 | seeded:n=200,seed=42 | stratified:by=a|b,per_group=50[,seed=42]",
 )
-@common
+@with_options
 def command(
     shell: Shell,
     *,

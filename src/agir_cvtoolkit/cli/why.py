@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._shell import Shell, common
+from ._shell import Shell, with_options
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.stages import Call
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command("why")
 @click.argument("record")
-@common
+@with_options
 def command(shell: Shell, *, record: str) -> None:
     """Tell the whole life of RECORD: predicted, pushed, pulled.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from ._base import Group
 
@@ -42,6 +42,22 @@ class CvatUpload(Group):
     image_quality: int = Field(default=95, ge=1, le=100)
     parallel_requests: int = Field(default=4, ge=1, le=32)
     deadline_s: float = Field(default=3600, gt=0)
+
+    @field_validator("labels")
+    @classmethod
+    def _labels_differ(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        spelled = [label.strip().casefold().replace("_", " ") for label in labels]
+        if not all(spelled):
+            raise ValueError("no label may be empty")
+        if len(set(spelled)) != len(spelled):
+            raise ValueError("labels must differ in more than case, space and _")
+        return labels
+
+    @model_validator(mode="after")
+    def _own_tasks_need_labels(self) -> CvatUpload:
+        if not self.labels and self.project_id is None:
+            raise ValueError("labels may be empty only with a project_id")
+        return self
 
 
 class CvatDownload(Group):

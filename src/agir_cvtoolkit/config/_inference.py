@@ -18,7 +18,7 @@ TILE_MULTIPLE = 32
 class InferenceSource(Group):
     """Which records of the run's query are predicted, and as what."""
 
-    db: str = "semif"
+    db: Literal["semif", "field"] = "semif"
     image_mode: Literal["full_image", "cutout"] = "full_image"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ._base import Group
 
@@ -24,6 +24,12 @@ class Project(Group):
 
     name: str | None = None
     subname: str | None = None
+
+    @model_validator(mode="after")
+    def _subname_needs_name(self) -> Project:
+        if self.subname and not self.name:
+            raise ValueError("project.subname needs project.name")
+        return self
 
 
 RETIRED = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -69,8 +70,13 @@ def init_config(folder: Path = Path("conf"), call: Call | None = None) -> Config
             continue
         written.append(target)
         if not call.dry_run:
-            write_text(target, source.read_text(encoding="utf-8"))
+            write_text(target, _editable(source.read_text(encoding="utf-8")))
     return ConfigWritten(folder, tuple(written), tuple(kept), call.dry_run)
+
+
+def _editable(content: str) -> str:
+    """Comment out what means something else when it is written down: an organization of null is the personal one."""
+    return re.sub(r"^(organization_slug: null)", r"# \1", content, flags=re.M)
 
 
 def _packaged() -> Iterator[tuple[str, Traversable]]:

@@ -11,6 +11,7 @@ from agir_cvtoolkit.records import Record
 
 from ._call import Call
 from ._predict_records import OUTPUTS, STAGE, InferResult, plan, predict_records
+from ._queried import queried_db
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.config import Settings
@@ -61,7 +62,8 @@ def _records(run: Run, settings: Settings) -> Sequence[Record]:
         )
     from agir_cvtoolkit.sources import records_of
 
-    records: Sequence[Record] = records_of(query_dir, source.db, source.image_mode, settings)
+    db = queried_db(run, settings, "seg_inference", source.db)
+    records: Sequence[Record] = records_of(query_dir, db, source.image_mode, settings)
     if not records:
         raise UsageError(
             f"the query of run {run.run_id} holds no records",

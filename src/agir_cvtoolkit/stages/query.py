@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from agir_cvtoolkit.errors import ConfigError, QueryError, did_you_mean
 from agir_cvtoolkit.records import FieldValue
-from agir_cvtoolkit.runs import Run, fingerprint, make_current, start_run, write_json
+from agir_cvtoolkit.runs import Run, fingerprint, list_runs, make_current, open_run, start_run, write_json
 
 from ._call import Call
 
@@ -213,13 +213,8 @@ def _run(settings: Settings, call: Call) -> Run:
     out_root = Path(settings.io.out_root)
     if call.run is None:
         return start_run(out_root, settings.project.name, settings.project.subname)
-    existing = out_root / call.run
-    if (
-        existing.is_dir()
-        and not existing.is_symlink()
-        and existing.resolve().is_relative_to(out_root.resolve())
-    ):
-        run = Run(str(existing.resolve().relative_to(out_root.resolve())), existing.resolve())
+    if call.run in list_runs(out_root):
+        run = open_run(out_root, call.run)
         make_current(run, out_root)
         return run
     parts = call.run.split("/")

@@ -6,16 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agir_cvtoolkit.ledger import Ledger, ModelRow
-from agir_cvtoolkit.runs import CURRENT, list_runs, open_run
+from agir_cvtoolkit.runs import CURRENT, Run, list_runs, open_run
 
 from ._call import Call
 
+_AFTER_PREDICTION = ("upload-cvat", "download-cvat", "preprocess", "train")
 STAGES = ("query", "infer-seg", "upload-cvat", "download-cvat", "preprocess", "train")
 
 
 @dataclass(frozen=True)
 class StageStatus:
-    """One stage of the shown run: ``done``, ``started`` or ``-``, with its newest figures."""
+    """One stage of the shown run, with its newest figures.
+
+    Attributes:
+        state: ``done``, ``earlier`` (before the newest prediction), ``started`` or ``-``.
+    """
 
     stage: str
     state: str
@@ -74,32 +79,45 @@ def status(call: Call | None = None) -> Status:
     known = list_runs(out_root)
     current = (out_root / CURRENT).is_dir()
     run = open_run(out_root, call.run) if call.run or current else None
-    stages: list[StageStatus] = []
-    if run is not None:
-        for stage in STAGES:
-            metrics = run.read_metrics(stage)
-            state = "done" if run.is_done(stage) else "started" if run.has_begun(stage) else "-"
-            figures = {key: metrics[key] for key in _FIGURES[stage] if metrics.get(key, "") != ""}
-            stages.append(StageStatus(stage, state, figures))
-    missing = next((s.stage for s in stages if s.state != "done"), None)
-    if run is None:
-        next_step = _COMMANDS["query"]
-    elif missing is None:
-        next_step = (
-            "agir-cvtoolkit infer-seg -o seg_inference.model.ckpt_path=outputs/runs/current/model/best.pth"
-        )
-    else:
-        next_step = _COMMANDS[missing]
+    stages = [_stage(run, stage) for stage in STAGES] if run is not None else []
+    next_step = _next_step(run, out_root) if run is not None else _COMMANDS["query"]
     tasks, models = _ledger_part(settings.io.ledger_url, out_root)
     run_id = run.run_id if run else None
     return Status(out_root, tuple(known), run_id, tuple(stages), tasks, models, next_step)
 
 
+def _stage(run: Run, stage: str) -> StageStatus:
+    metrics = run.read_metrics(stage)
+    finished, predicted = run.finished_at(stage), run.finished_at("infer-seg")
+    if finished is None:
+        state = "started" if run.has_begun(stage) else "-"
+    elif stage in _AFTER_PREDICTION and predicted is not None and finished < predicted:
+        state = "earlier"
+    else:
+        state = "done"
+    return StageStatus(
+        stage, state, {key: metrics[key] for key in _FIGURES[stage] if metrics.get(key, "") != ""}
+    )
+
+
+def _next_step(run: Run, out_root: Path) -> str:
+    """Return the command that follows the stage which was completed last."""
+    finished = [(run.finished_at(stage) or "", number) for number, stage in enumerate(STAGES)]
+    newest, number = max(finished)
+    if not newest:
+        return _COMMANDS["query"]
+    last = STAGES[number]
+    if last == "train":
+        return f"agir-cvtoolkit infer-seg -o seg_inference.model.ckpt_path={out_root / run.run_id}/model/best.pth"
+    following = STAGES[number + 1]
+    if following == "upload-cvat" and run.finished_at("upload-cvat") is not None:
+        return "agir-cvtoolkit upload-cvat -o cvat_upload.task_name=Round2"
+    return _COMMANDS[following]
+
+
 def _ledger_part(url: str | None, out_root: Path) -> tuple[tuple[TaskStatus, ...], tuple[ModelRow, ...]]:
-    if url is None and not (out_root.parent / "ledger.db").is_file():
-        return (), ()
     tasks = []
-    with Ledger.open(url, out_root) as ledger:
+    with Ledger.open_to_read(url, out_root) as ledger:
         for push_id, key, _ in ledger.pushes():
             for task in ledger.tasks_of_push(push_id):
                 pulls = ledger.pulls_of_task(key.server, task.task_id) if task.task_id else []
