@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from agir_cvtoolkit.errors import AgirError
+from agir_cvtoolkit.errors import AgirError, UsageError
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.stages import Call
@@ -49,6 +49,8 @@ class Shell:
             call = self._call()
             if configured:
                 call.settings()
+            elif self.overrides or self.config or self.run_id:
+                raise UsageError("this command has no settings", "Remove -o, --config and --run.")
             result = stage(call)
             if self.as_json:
                 click.echo(json.dumps(_plain(result), indent=2, ensure_ascii=False))
