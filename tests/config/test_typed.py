@@ -22,7 +22,7 @@ from agir_cvtoolkit.errors import ConfigError
 def test_impossible_values_are_refused_with_their_key(override: str, text: str) -> None:
     with pytest.raises(ConfigError, match=text) as caught:
         load_settings([override])
-    assert override.split(".")[0] in caught.value.problem
+    assert override.split(".", maxsplit=1)[0] in caught.value.problem
 
 
 def test_a_project_needs_no_labels_of_its_own() -> None:
