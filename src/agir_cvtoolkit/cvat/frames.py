@@ -79,7 +79,8 @@ def read_frame_map(session: CvatSession, task_id: int) -> FrameMap:
     doubled = [name for name, count in Counter(entry.name for entry in entries).items() if count > 1]
     if doubled:
         raise FrameMapError(
-            f"Task {task_id} has several frames of one name: {_some(doubled)}", "Delete the task."
+            f"Task {task_id} has several frames of one name: {_some(doubled)}",
+            "Rename the pictures, or leave the task out (cvat_download.task_ids).",
         )
     deleted = meta.get("deleted_frames") or ()
     return FrameMap(task_id, entries, frozenset(number for number in deleted if isinstance(number, int)))

@@ -52,13 +52,18 @@ class PulledFrame:
 
 @dataclass(frozen=True)
 class PulledTask:
-    """A task's folder."""
+    """A task's folder.
+
+    Attributes:
+        incomplete_jobs: ids of jobs of which something could not be taken; they are read again.
+    """
 
     task_id: int
     name: str
     url: str
     folder: Path
     frames: tuple[PulledFrame, ...]
+    incomplete_jobs: tuple[int, ...] = ()
 
 
 def folder_of(run: Run, task_id: int, name: str) -> Path:
@@ -75,8 +80,14 @@ def write_frame_map(task: PulledTask) -> None:
         "name": task.name,
         "url": task.url,
         "frames": [asdict(frame) for frame in task.frames],
+        "incomplete_jobs": list(task.incomplete_jobs),
     }
     write_json(task.folder / FRAME_MAP, content)
+
+
+def has_frame_map(run: Run, task_id: int) -> bool:
+    """Whether something of a task was pulled before."""
+    return any(run.path(FOLDER).glob(f"{task_id}_*/{FRAME_MAP}"))
 
 
 def read_frame_maps(run: Run, task_ids: Sequence[int] | None = None) -> list[PulledTask]:
@@ -98,9 +109,13 @@ def read_frame_map_file(path: Path) -> PulledTask:
     """
     content = read_json_object(path)
     try:
-        frames = tuple(PulledFrame(**frame) for frame in content["frames"])
         return PulledTask(
-            int(content["task_id"]), str(content["name"]), str(content["url"]), path.parent, frames
+            task_id=int(content["task_id"]),
+            name=str(content["name"]),
+            url=str(content["url"]),
+            folder=path.parent,
+            frames=tuple(PulledFrame(**frame) for frame in content["frames"]),
+            incomplete_jobs=tuple(int(job) for job in content.get("incomplete_jobs", ())),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
