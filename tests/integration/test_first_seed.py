@@ -155,7 +155,7 @@ def test_null_is_the_personal_workspace_where_an_organizations_project_takes_no_
     project = predicted.project("weed", organization="PSA")
     words = ["-o", f"cvat_upload.project_id={project}", "-o", "cvat_upload.organization_slug=null"]
     outcome = predicted.cli("upload-cvat", *words, code=3)
-    assert "same organization" in outcome.stderr
+    assert "belongs to organization 'PSA', not to the personal workspace" in outcome.stderr
     assert "Leave organization_slug unset" in outcome.stderr
     assert predicted.tasks() == []
 

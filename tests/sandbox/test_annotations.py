@@ -207,3 +207,22 @@ def test_delete_and_tags(plain: Plain, task: dict[str, Any]) -> None:
 def test_old_export_endpoints_are_gone(plain: Plain, task: dict[str, Any]) -> None:
     assert plain("GET", f"/api/tasks/{task['id']}/dataset?format=x").status == 410
     assert plain("GET", task["path"] + "?format=x").status == 410
+
+
+def test_a_frame_is_not_listed_in_the_order_of_ids(plain: Plain) -> None:
+    task = plain.task()
+    label = plain("GET", f"/api/labels?task_id={task['id']}").json["results"][0]["id"]
+    path = f"/api/tasks/{task['id']}/annotations/"
+    plain("PUT", path, shapes(rectangle(label, 1), rectangle(label, 0), rectangle(label, 0)))
+    listed = [(shape["frame"], shape["id"]) for shape in plain("GET", path).json["shapes"]]
+    assert [frame for frame, _ in listed] == [0, 0, 1]
+    assert listed[0][1] > listed[1][1]
+
+
+def test_a_source_of_more_than_sixteen_characters_is_a_500(plain: Plain) -> None:
+    task = plain.task()
+    label = plain("GET", f"/api/labels?task_id={task['id']}").json["results"][0]["id"]
+    path = f"/api/tasks/{task['id']}/annotations/"
+    assert plain("PUT", path, shapes(rectangle(label, source="x" * 16))).status == 200
+    assert plain("PUT", path, shapes(rectangle(label, source="x" * 17))).status == 500
+    assert len(plain("GET", path).json["shapes"]) == 1

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from urllib.parse import quote
 
 import pytest
@@ -164,3 +165,19 @@ def test_deleting_a_project_deletes_its_tasks(plain: Plain) -> None:
     assert plain("DELETE", f"/api/projects/{project['id']}").status == 204
     assert plain("GET", f"/api/tasks/{task['id']}").status == 404
     assert plain("GET", "/api/jobs").json["count"] == 0
+
+
+def test_labels_of_another_organization_are_not_listed(plain: Plain) -> None:
+    slug = f"lab{uuid.uuid4().hex[:8]}"
+    plain("POST", "/api/organizations", {"slug": slug, "name": "Lab"})
+    content = {"name": "p", "labels": [{"name": "plant"}]}
+    project = plain("POST", "/api/projects", content, headers={"X-Organization": slug}).json["id"]
+
+    def count(**headers: str) -> int:
+        path = f"/api/labels?project_id={project}"
+        return int(plain("GET", path, headers=headers).json["count"])
+
+    assert count() == 1
+    assert count(**{"X-Organization": slug}) == 1
+    assert count(**{"X-Organization": ""}) == 0
+    assert plain("GET", "/api/labels?project_id=99999999").status == 500

@@ -88,6 +88,40 @@ def test_directories_are_dropped_and_odd_names_kept(plain: Plain) -> None:
     assert sorted(plain.names(task["id"])) == sorted(["img.png", *names])
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("a&lt;b.png", "a<b.png"),
+        ("a&lt.png", "a<.png"),
+        ("n&copy.png", "n\u00a9.png"),
+        ("no\u00a0break.png", "nobreak.png"),
+        ("zero\u200bwidth.png", "zerowidth.png"),
+        ("tab\tbell\x07.png", "tabbell.png"),
+        ("x\\y.png", "y.png"),
+        (" lead.png", " lead.png"),
+    ],
+)
+def test_names_are_cleaned_as_the_form_parser_of_the_real_server_does(
+    plain: Plain, sent: str, kept: str
+) -> None:
+    task_id = _bare(plain)
+    head = (
+        '--b\r\nContent-Disposition: form-data; name="image_quality"\r\n\r\n70\r\n'
+        f'--b\r\nContent-Disposition: form-data; name="client_files[0]"; filename="{sent}"\r\n\r\n'
+    )
+    body = head.encode() + picture() + b"\r\n--b--\r\n"
+    path = f"/api/tasks/{task_id}/data/"
+    begun = plain("POST", path, body=body, headers={"Content-Type": "multipart/form-data; boundary=b"})
+    assert plain.wait(begun.json["rq_id"])["status"] == "finished"
+    assert plain.names(task_id) == [kept]
+
+
+@pytest.mark.parametrize("name", ["..", "a.svg", "n.txt"])
+def test_what_is_no_picture_by_its_name_is_not_taken(plain: Plain, name: str) -> None:
+    begun = plain.send(_bare(plain), {name: picture()})
+    assert plain.wait(begun.json["rq_id"])["message"] == "ValueError: No media data found\n"
+
+
 def test_one_name_twice_is_a_500_and_the_first_copy_stays(plain: Plain) -> None:
     task_id = _bare(plain)
     path = f"/api/tasks/{task_id}/data/"
@@ -117,7 +151,7 @@ def test_files_without_an_index_are_not_taken(plain: Plain) -> None:
     assert plain.multipart(f"/api/tasks/{task_id}/data/", fields, {"Upload-Multiple": ""}).status == 200
     begun = plain("POST", f"/api/tasks/{task_id}/data/", {"image_quality": 70}, headers={"Upload-Finish": ""})
     ended = plain.wait(begun.json["rq_id"])
-    assert (ended["status"], ended["message"]) == ("failed", "No media data found")
+    assert (ended["status"], ended["message"]) == ("failed", "ValueError: No media data found\n")
 
 
 def test_image_quality_is_required(plain: Plain) -> None:
@@ -135,7 +169,9 @@ def test_a_corrupt_picture_fails_the_task_for_good(plain: Plain) -> None:
     assert ended["status"] == "failed"
     assert "cannot identify image file" in ended["message"]
     assert "bad.png" in ended["message"]
-    assert "size" not in plain("GET", f"/api/tasks/{task_id}").json
+    assert plain("GET", f"/api/tasks/{task_id}").json["size"] == 0
+    assert plain("GET", f"/api/tasks/{task_id}/data/meta").json["frames"] == []
+    assert plain("GET", f"/api/tasks/{task_id}/annotations/").json["shapes"] == []
     again = plain.send(task_id, {"b.png": picture()})
     assert plain.wait(again.json["rq_id"])["status"] == "failed"
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .answers import Refusal
+from .answers import PageRefusal, Refusal
 from .labels import labels_of, owner_of
 from .store import Json, Store
 
 _EXACT = {"rectangle": 4, "ellipse": 4, "cuboid": 16}
 _LEAST = {"polygon": 6, "polyline": 4, "points": 2}
+_LONGEST_SOURCE = 16
 _LEAST_MASK = 5
 _TYPES = frozenset({*_EXACT, *_LEAST, "mask", "skeleton"})
 
@@ -90,7 +91,7 @@ def _tag(raw: Json) -> Json:
         "label_id": _integer(raw, "label_id"),
         "frame": _integer(raw, "frame"),
         "group": _integer(raw, "group", None),
-        "source": str(raw.get("source", "manual")),
+        "source": _source(raw),
         "attributes": _attributes(raw),
     }
 
@@ -134,7 +135,7 @@ def _plain_shape(raw: Json) -> Json:
         "type": kind,
         "frame": _integer(raw, "frame"),
         "group": _integer(raw, "group", None),
-        "source": str(raw.get("source", "manual")),
+        "source": _source(raw),
         "occluded": bool(raw.get("occluded", False)),
         "outside": bool(raw.get("outside", False)),
         "z_order": _integer(raw, "z_order", 0, least=None),
@@ -145,14 +146,13 @@ def _plain_shape(raw: Json) -> Json:
 
 
 def _count_points(kind: str, count: int) -> None:
-    if kind in _EXACT and count != _EXACT[kind]:
-        raise _Wrong("points", f"{kind} must have {_EXACT[kind]} coordinates, got {count}")
-    if kind in _LEAST and (count < _LEAST[kind] or count % 2):
-        raise _Wrong(
-            "points", f"{kind} must have an even number of at least {_LEAST[kind]} coordinates, got {count}"
-        )
-    if kind == "mask" and count < _LEAST_MASK:
-        raise _Wrong("points", f"mask must have at least {_LEAST_MASK} numbers, got {count}")
+    wrong = (
+        (kind in _EXACT and count != _EXACT[kind])
+        or (kind in _LEAST and (count < _LEAST[kind] or count % 2 == 1))
+        or (kind == "mask" and count < _LEAST_MASK)
+    )
+    if wrong:
+        raise _Wrong("points", f"invalid length for shape type '{kind}'")
 
 
 def _track(raw: Json) -> Json:
@@ -166,6 +166,13 @@ def _track(raw: Json) -> Json:
         "shapes": [{key: shape[key] for key in keys} for shape in read],
         "elements": list(raw.get("elements") or []),
     }
+
+
+def _source(raw: Json) -> str:
+    source = str(raw.get("source", "manual"))
+    if len(source) > _LONGEST_SOURCE:
+        raise PageRefusal(500)
+    return source
 
 
 def _attributes(raw: Json) -> list[Json]:

@@ -20,9 +20,13 @@ _ACTIONS = ("create", "update", "delete")
 def show_annotations(call: Call) -> Response:
     """Answer ``GET .../annotations/``."""
     if "format" in call.query:
-        raise Refusal(410, "This endpoint is no longer supported: use POST .../dataset/export")
+        raise Refusal(
+            410,
+            "This endpoint is no longer supported. To initiate the export process, use POST .../dataset/export",
+        )
     task, jobs, whole = _scope(call)
-    return reply_json_bytes(annotations_json(call.store, task, jobs, whole=whole))
+    # The real server lists the annotations of a frame in whatever order its database has them, seldom by id.
+    return reply_json_bytes(annotations_json(call.store, task, jobs, whole=whole, turned=True))
 
 
 def put_annotations(call: Call) -> Response:
@@ -51,7 +55,7 @@ def patch_annotations(call: Call) -> Response:
     """
     action = call.query.get("action")
     if action not in _ACTIONS:
-        raise Refusal(400, [f"Wrong action. Please choose one of {', '.join(_ACTIONS)}"])
+        raise Refusal(400, ["Please specify a correct 'action' for the request"])
     task, jobs, whole = _scope(call)
     content = read_all(call.json_object())
     _check_ids(content, action)
@@ -80,14 +84,23 @@ def delete_annotations(call: Call) -> Response:
     return Response(status_code=204)
 
 
-def annotations_json(store: Store, task: Json, jobs: Sequence[Json], *, whole: bool) -> bytes:
-    """Return the annotations of some jobs as JSON; of a whole task, twins on overlaps are merged."""
+def annotations_json(
+    store: Store, task: Json, jobs: Sequence[Json], *, whole: bool, turned: bool = False
+) -> bytes:
+    """Return the annotations of some jobs as JSON; of a whole task, twins on overlaps are merged.
+
+    They come by job, then by id; `turned` by job and frame, and within a frame the newest first.
+    """
     ids = [job["id"] for job in jobs]
+    order = {job_id: place for place, job_id in enumerate(ids)}
     found = {}
     for kind in _KINDS:
         rows = store.items(ids, kind)
         if whole and task["overlap"]:
             rows = _merged(rows)
+        if turned:
+            rows.reverse()
+            rows.sort(key=lambda row: (order[row[0]], row[1]))
         found[kind] = [body for _, _, body in rows]
     return _joined(found)
 
@@ -118,7 +131,7 @@ def _scope(call: Call) -> tuple[Json, list[Json], bool]:
             raise not_found("Job")
         return task, [job], False
     task = call.load("task")
-    if task["data"] is None:
+    if task["data"] is None and not task.get("begun"):
         raise Refusal(400, ["The task has no data yet"])
     return task, jobs_of(call.store, task["id"]), True
 
@@ -127,9 +140,9 @@ def _check_ids(content: dict[str, list[Json]], action: str) -> None:
     for kind in _KINDS:
         for item in content[kind]:
             if action == "create" and item["id"] is not None:
-                raise Refusal(400, {kind: ["id must be absent for new annotations"]})
+                raise Refusal(400, {kind: [{"id": ["must be absent"]}]})
             if action == "delete" and item["id"] is None:
-                raise Refusal(400, {kind: ["id must be present to delete an annotation"]})
+                raise Refusal(400, {kind: [{"id": ["must be present and not null"]}]})
 
 
 def _write(
@@ -162,7 +175,7 @@ def _write(
 
 def _places(task: Json, jobs: list[Json], item: Json, owners: dict[int, int], *, whole: bool) -> list[int]:
     """Return the jobs that an annotation goes to: none for a frame outside the task, dropped silently."""
-    if not 0 <= item["frame"] < task["data"]["size"]:
+    if task["data"] is None or not 0 <= item["frame"] < task["data"]["size"]:
         return []
     if not whole:
         return [jobs[0]["id"]]

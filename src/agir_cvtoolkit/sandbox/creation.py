@@ -34,7 +34,7 @@ def task_creator(store: Store, simulated_work: float) -> Work:
         )
         names = names[start : stop + 1 : int(settings["step"])]
         if not names:
-            raise WorkError("No media data found")
+            raise WorkError("ValueError: No media data found")
         frames = [_frame(store, task_id, name) for name in names]
         _finish(store, task_id, frames, settings | {"start_frame": start, "stop_frame": stop})
 
@@ -56,12 +56,15 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
 def _pictures(store: Store, task_id: int) -> list[str]:
     if any(not upload["done"] for upload in store.all("tus", parent=f"task:{task_id}")):
         raise WorkError("An uploaded file is not complete")
-    names = [
-        name for name in store.uploads(task_id) if (mimetypes.guess_type(name)[0] or "").startswith("image/")
-    ]
+    names = [name for name in store.uploads(task_id) if _is_picture(name)]
     if not names:
-        raise WorkError("No media data found")
+        raise WorkError("ValueError: No media data found")
     return names
+
+
+def _is_picture(name: str) -> bool:
+    kind = mimetypes.guess_type(name)[0] or ""
+    return kind.startswith("image/") and not kind.startswith("image/svg")
 
 
 def _ordered(names: list[str], settings: Json) -> list[str]:

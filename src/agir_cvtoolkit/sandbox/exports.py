@@ -51,7 +51,10 @@ def start_export(call: Call) -> Response:
 def gone(call: Call) -> Response:
     """Answer the endpoints that exports had before 2.32."""
     del call
-    raise Refusal(410, "This endpoint is no longer supported: use POST .../dataset/export")
+    raise Refusal(
+        410,
+        "This endpoint is no longer supported. To initiate the export process, use POST .../dataset/export",
+    )
 
 
 def no_content(call: Call) -> Response:

@@ -63,7 +63,7 @@ def patch_job(call: Call) -> Response:
     """Answer ``PATCH /api/jobs/ID``: a new stage resets the state unless both are sent."""
     spec = call.json_object()
     if set(spec) - {"assignee", "stage", "state"}:
-        raise Refusal(403, {"detail": "You do not have permission to perform this action."})
+        raise Refusal(403, {"detail": "Attempted to update an unknown field"})
     for key, allowed in (("state", STATES), ("stage", STAGES)):
         if key in spec and spec[key] not in allowed:
             raise Refusal(400, {key: [f'"{spec[key]}" is not a valid choice.']})

@@ -7,7 +7,7 @@ import re
 
 from starlette.responses import Response
 
-from .answers import Refusal, not_found, reply
+from .answers import PageRefusal, Refusal, reply
 from .calls import Call
 from .lists import page_answer
 from .store import Json, Store
@@ -44,7 +44,7 @@ def check_specs(specs: object) -> list[Json]:
         _check(spec)
     names = [spec["name"] for spec in specs if "name" in spec and not spec.get("deleted")]
     if len(set(names)) != len(names):
-        raise Refusal(400, {"labels": ["All label names must be unique."]})
+        raise Refusal(400, ["All label names must be unique"])
     return specs
 
 
@@ -105,7 +105,7 @@ def label_view(store: Store, label: Json) -> Json:
 
 
 def list_labels(call: Call) -> Response:
-    """Answer ``GET /api/labels``."""
+    """Answer ``GET /api/labels``: none from another organization; of what is not there the server fails."""
     store = call.store
     owners: set[str] | None = None
     for name, kind in (("project_id", "project"), ("task_id", "task"), ("job_id", "job")):
@@ -116,7 +116,7 @@ def list_labels(call: Call) -> Response:
             raise Refusal(400, {name: ["Enter a number."]})
         found = store.get(kind, int(text))
         if found is None:
-            raise not_found(kind.capitalize())
+            raise PageRefusal(500)
         task = store.get("task", found["task_id"]) if kind == "job" else found
         owners = {f"project:{text}" if kind == "project" or task is None else owner_of(task)}
     labels = [
@@ -124,10 +124,19 @@ def list_labels(call: Call) -> Response:
         for label in store.all("label")
         if label["parent_id"] is None and (owners is None or label["owner"] in owners)
     ]
+    if call.context.given:
+        homes = {owner: _organization(store, owner) for owner in {str(label["owner"]) for label in labels}}
+        labels = [label for label in labels if homes[label["owner"]] == call.context.organization]
     wanted = call.query.get("name")
     if wanted:
         labels = [label for label in labels if label["name"] == wanted]
     return page_answer(call, labels, lambda label: label_view(store, label))
+
+
+def _organization(store: Store, owner: str) -> object:
+    kind, _, number = owner.partition(":")
+    found = store.get(kind, int(number))
+    return None if found is None else found["organization"]
 
 
 def show_label(call: Call) -> Response:

@@ -17,6 +17,19 @@ from .calls import Call
 from .store import Json, Store, now
 
 _PREVIEW = (256, 256)
+_NO_FRAMES: Json = {
+    "chunks_updated_date": None,
+    "chunk_size": None,
+    "size": 0,
+    "image_quality": 70,
+    "start_frame": 0,
+    "stop_frame": 0,
+    "frame_filter": "",
+    "frames": [],
+    "deleted_frames": [],
+    "included_frames": None,
+}
+"""What a task says whose creation is under way or has failed."""
 
 
 def frames_of(store: Store, task_id: int) -> list[Json]:
@@ -27,7 +40,10 @@ def frames_of(store: Store, task_id: int) -> list[Json]:
 
 def show_task_meta(call: Call) -> Response:
     """Answer ``GET /api/tasks/ID/data/meta``; before there are data it fails as the server does."""
-    return reply(_meta(call.store, _task_with_data(call.load("task"))))
+    task = call.load("task")
+    if task["data"] is None and task.get("begun"):
+        return reply(_NO_FRAMES)
+    return reply(_meta(call.store, _task_with_data(task)))
 
 
 def show_job_meta(call: Call) -> Response:
@@ -68,12 +84,13 @@ def show_data(call: Call) -> Response:
         raise Refusal(400, ["Wrong quality value"])
     text = call.query.get("number") or call.query.get("index") or ""
     if not text.isdigit():
-        raise Refusal(400, ["Number should be specified"])
+        raise Refusal(400, ["Number is not specified"])
     first, last = _range(task, job)
     number = int(text)
     if kind == "frame":
         if not first <= number <= last:
-            raise Refusal(400, [f"Incorrect requested frame number: {number}"])
+            reach = f"[{first}, {last + 1}]"
+            raise Refusal(400, f"Invalid frame '{number}'. The frame number should be in the {reach} range")
         return _frame(call.store, task, number, quality)
     if "number" not in call.query:
         number += first // int(task["data"]["chunk_size"])

@@ -14,6 +14,7 @@ from .lists import list_answer
 from .store import Json, Store, now
 
 _STATUSES = ("annotation", "validation", "completed")
+_LONGEST_NAME = 256
 
 
 def storages(document: Json) -> Json:
@@ -71,8 +72,12 @@ def create_task(call: Call) -> Response:
     """Answer ``POST /api/tasks``."""
     spec = call.json_object()
     name = spec.get("name")
-    if not isinstance(name, str) or not name.strip():
+    if not isinstance(name, str):
         raise required("name")
+    if not name.strip():
+        raise Refusal(400, {"name": ["This field may not be blank."]})
+    if len(name) > _LONGEST_NAME:
+        raise Refusal(400, {"name": [f"Ensure this field has no more than {_LONGEST_NAME} characters."]})
     project_id = spec.get("project_id")
     specs = check_specs(spec.get("labels"))
     if project_id is None and not specs:
@@ -190,6 +195,15 @@ def task_view(call: Call, task: Json) -> Json:
         "validation_mode": None,
         "consensus_enabled": False,
     }
+    if data is None and task.get("begun"):
+        view |= {
+            "data_chunk_size": None,
+            "data_compressed_chunk_type": "imageset",
+            "data_original_chunk_type": "imageset",
+            "size": 0,
+            "image_quality": 70,
+            "data": number,
+        }
     if data:
         view |= {
             "data_chunk_size": data["chunk_size"],

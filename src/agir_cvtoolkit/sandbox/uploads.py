@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import html
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -26,6 +27,7 @@ _TUS_HEADERS = {
     "Tus-Max-Size": str(_TUS_MAX),
 }
 _INDEXED = "client_files["
+_MOST_NAMED = 5
 
 
 async def post_data(call: Call, stream: AsyncIterator[bytes]) -> Response:
@@ -88,6 +90,8 @@ def _begin(call: Call, fields: Json) -> Response:
     order = fields.get("upload_file_order") or None
     if order is not None and method == "predefined":
         _check_order(order, call.store.uploads(call.key))
+    if str(fields.get("chunk_size")) == "0":
+        raise Refusal(400, {"chunk_size": ["Chunk size must be a positive integer"]})
     settings = {
         "image_quality": _number(fields, "image_quality", 70, 100),
         "chunk_size": _number(fields, "chunk_size", None),
@@ -98,21 +102,29 @@ def _begin(call: Call, fields: Json) -> Response:
         "upload_file_order": order if method == "predefined" else None,
     }
     rq_id = f"action=create&target=task&target_id={call.key}"
-    operation = {"type": "create", "target": "task", "task_id": call.key}
+    with call.store.transaction():
+        call.store.put("task", call.key, call.load("task") | {"begun": True})
+    operation = {"type": "create:task", "target": "task", "task_id": call.key}
     call.world.workers.start(rq_id, operation, call.user, settings)
     return reply({"rq_id": rq_id}, 202)
 
 
 def _check_order(order: object, uploaded: list[str]) -> None:
     if not isinstance(order, list) or not all(isinstance(name, str) for name in order):
-        raise Refusal(400, {"upload_file_order": ["Not a valid string."]})
-    wrong = [f"{name} (missing)" for name in order if name not in set(uploaded)]
+        kind = type(order).__name__
+        text = "Not a valid string." if kind == "list" else f'Expected a list of items but got type "{kind}".'
+        raise Refusal(400, {"upload_file_order": [text]})
+    wrong = [f"{name} (missing)" for name in dict.fromkeys(order) if name not in set(uploaded)]
     wrong += [f"{name} (extra)" for name in uploaded if name not in set(order)]
-    if wrong or len(set(order)) != len(order):
-        text = (
-            "Uploaded files do not match the 'upload_file_order' field contents. Please check these files: "
+    if wrong:
+        more = f" (and {len(wrong) - _MOST_NAMED} more). " if len(wrong) > _MOST_NAMED else ""
+        raise Refusal(
+            400,
+            [
+                "Uploaded files do not match the 'upload_file_order' field contents. Please check the uploaded "
+                f"data and the list of uploaded files. Mismatching files: {', '.join(wrong[:_MOST_NAMED])}{more}"
+            ],
         )
-        raise Refusal(400, [text + ", ".join(wrong[:5])])
 
 
 def _number(fields: Json, key: str, default: int | None, largest: int | None = None) -> int | None:
@@ -130,8 +142,17 @@ def _number(fields: Json, key: str, default: int | None, largest: int | None = N
 
 
 def base_name(name: str) -> str:
-    """Return what the server keeps of a sent file name: its last part."""
+    """Return the last part of a sent file name."""
     return name.replace("\\", "/").rpartition("/")[2]
+
+
+def kept_name(name: str) -> str:
+    """Return what the server's form parser keeps of a sent file name; empty where it takes no such file.
+
+    HTML entities are resolved, folders and all that cannot be printed are dropped, spaces at the ends stay.
+    """
+    kept = "".join(char for char in base_name(html.unescape(name)) if char.isprintable())
+    return "" if kept in {".", ".."} else kept
 
 
 async def _take_files(call: Call, stream: AsyncIterator[bytes]) -> Json:
@@ -197,7 +218,7 @@ class _Parts:
         if file_name is None:
             self._value = bytearray()
             return
-        name = base_name(file_name.decode("utf-8", "surrogateescape"))
+        name = kept_name(file_name.decode("utf-8", "replace"))
         if not self._name.startswith(_INDEXED) or not name:
             return
         folder = self._call.store.folder(self._call.key)

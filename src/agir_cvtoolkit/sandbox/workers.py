@@ -88,7 +88,7 @@ class Workers:
         try:
             outcome = {"status": "finished", "result": self._kinds[kind](request)}
         except WorkError as error:
-            outcome = {"status": "failed", "message": error.problem}
+            outcome = {"status": "failed", "message": f"{error.problem}\n"}
         except Exception as error:  # noqa: BLE001 - whatever it is, the poller must learn of it
             _LOG.exception("request %s failed", rq_id)
             outcome = {"status": "failed", "message": f"{type(error).__name__}: {error}"}
@@ -110,7 +110,9 @@ def list_requests(call: Call) -> Response:
         wanted = call.query.get(name)
         if wanted:
             requests = [
-                r for r in requests if str(r["operation"].get(value) if value else r["status"]) == wanted
+                r
+                for r in requests
+                if str(r["operation"].get(value) if value else r["status"]).partition(":")[0] == wanted
             ]
     requests.sort(key=lambda r: str(r["created_date"]), reverse=True)
     return page_answer(call, requests, lambda r: _view(call, r))
@@ -150,22 +152,24 @@ def _expiry(request: Json) -> datetime:
 
 def _view(call: Call, request: Json) -> Json:
     operation = request["operation"]
-    view = {
-        key: request[key] for key in ("id", "status", "message", "operation", "created_date", "started_date")
+    view = {key: request[key] for key in ("id", "status", "message", "created_date", "started_date")}
+    view["operation"] = {
+        key: operation.get(key) for key in ("type", "target", "project_id", "task_id", "job_id", "format")
     }
     done = request["status"] == "finished"
     view |= {
-        "progress": 1.0 if done else 0.0,
+        # Nothing here takes long enough to tell how far it is, and the end is said by the status alone.
+        "progress": 0.0,
         "finished_date": request["finished_date"],
         "expiry_date": _expiry(request).isoformat().replace("+00:00", "Z")
         if request["finished_date"]
         else None,
         "owner": request["owner"],
+        "result_url": None,
+        "result_id": None,
     }
     if done and request["result"] is not None:
         target = f"{operation['target']}s/{operation[operation['target'] + '_id']}"
         quoted = str(request["id"]).replace("&", "%26").replace("=", "%3D")
         view["result_url"] = f"{call.origin}/api/{target}/dataset/download?rq_id={quoted}"
-    if operation["type"] == "create":
-        view["result_id"] = operation["task_id"]
     return view
