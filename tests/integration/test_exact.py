@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from agir_cvtoolkit.cvat import upload_name
 from agir_cvtoolkit.pictures import load_mask, load_rgb, save_png
 from agir_cvtoolkit.sandbox.oracle import correct_task
 
@@ -163,6 +164,8 @@ ODD_IDS = (
     "x" * 300,
     "x" * 299 + "y",
     "tab\tnew\nline",
+    "entity&lt;x&copy",
+    "zero\u200bwidth no\u00a0break",
     "None",
     "001",
 )
@@ -178,7 +181,8 @@ def test_odd_ids_through_the_whole_loop(empty: Workspace, sdk: Any) -> None:
     result = empty.upload()
     assert result["uploaded_annotations"] == len(ODD_IDS)
     assert set(empty.root.parent.iterdir()) == before
-    files = {Path(e["image_path"]).name: record_id for record_id, e in empty.manifest().items()}
+    paths = {record_id: Path(entry["image_path"]) for record_id, entry in empty.manifest().items()}
+    files = {upload_name(path.stem, path.suffix): record_id for record_id, path in paths.items()}
     for name, by_label in seen(sdk, result["task_id"]).items():
         assert np.array_equal(by_label["weed"], empty.predicted_mask(files[name]) != 0)
     empty.complete(result["task_id"])
