@@ -283,6 +283,28 @@ def test_masks_of_several_classes(predicted: Workspace, sdk: Any, strategy: str)
         assert np.array_equal(pulled, predicted.predicted_mask(record_id))
 
 
+def test_a_mask_value_without_a_label_fails_alone(predicted: Workspace, sdk: Any) -> None:
+    """`_class` maps value by value: what it leaves out takes `_default`, or fails."""
+    for record_id, entry in predicted.manifest().items():
+        plants = predicted.predicted_mask(record_id) != 0
+        second = 7 if record_id == "img_1" else 2
+        split = np.where(plants, np.where(np.arange(plants.shape[1]) < 48, 1, second), 0).astype(np.uint8)
+        save_png(split, predicted.run / entry["mask_path"])
+    labels = ["-o", "cvat_upload.labels=[weed,crop]"]
+    predicted.conf("cvat_upload", {"label_map": {"_class": {1: "crop", 2: "weed"}}})
+    result = predicted.upload(*labels, code=1)
+    assert (result["uploaded_annotations"], result["failed"]) == (2, 1)
+    (item,) = result["items"]
+    assert item["record_id"] == "img_1"
+    assert "mask value 7 has no label in cvat_upload.label_map._class" in item["reason"]
+    predicted.conf("cvat_upload", {"label_map": {"_class": {1: "crop", 2: "weed"}, "_default": "weed"}})
+    result = predicted.upload(*labels, "-o", "cvat_upload.task_name=again")
+    for name, by_label in seen(sdk, result["task_id"]).items():
+        mask = predicted.predicted_mask(Path(name).stem)
+        assert np.array_equal(by_label["crop"], mask == 1)
+        assert np.array_equal(by_label["weed"], mask > 1)
+
+
 def test_class_ids_are_those_of_the_database(predicted: Workspace) -> None:
     predicted.conf("cvat_upload", {"label_map": {"category_common_name": "{value}"}})
     words = ["-o", "cvat_upload.labels=[wheat,barley,hairy_vetch]"]

@@ -147,21 +147,48 @@ def test_a_task_that_was_renamed_is_not_pushed_anew(predicted: Workspace) -> Non
     assert set(predicted.pulled(first["task_id"])) == {"img_0", "img_1", "img_2"}
 
 
-def test_a_dry_run_changes_nothing(predicted: Workspace) -> None:
-    def files() -> dict[str, bytes]:
-        return {
-            str(p): p.read_bytes()
-            for p in predicted.root.rglob("*")
-            if p.is_file() and "ledger.db" not in p.name and "sandbox" not in p.parts
-        }
+def files_of(workspace: Workspace) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in workspace.root.rglob("*") if path.is_file()}
 
-    before = files()
+
+@pytest.mark.parametrize("source", ["segmentations", "detections"])
+def test_a_dry_run_changes_nothing(predicted: Workspace, source: str) -> None:
+    before = files_of(predicted)
     predicted.sandbox.forget_requests()
-    outcome = predicted.cli("upload-cvat", "--dry-run")
-    assert "Would upload 3 of 3 records" in outcome.stdout
+    outcome = predicted.cli("upload-cvat", "--dry-run", "-o", f"cvat_upload.source.type={source}")
+    count = 3 if source == "segmentations" else 6
+    assert f"Would upload {count} of {count} records" in outcome.stdout
     assert predicted.writes() == []
     assert predicted.tasks() == []
-    assert files() == before
+    assert files_of(predicted) == before
+
+
+def test_a_dry_run_of_boxes_before_any_other_stage_makes_nothing(workspace: Workspace) -> None:
+    """Neither originals nor a ledger; what it says is what the call then does."""
+    (workspace.root / "pictures" / "images" / "img_1.png").unlink()
+    workspace.cli("query", "--db", "semif")
+    before = files_of(workspace)
+    words = ("-o", "cvat_upload.source.type=detections")
+    planned = json.loads(workspace.cli("upload-cvat", "--dry-run", "--json", *words, code=1).stdout)
+    assert files_of(workspace) == before
+    assert not (workspace.root / "outputs" / "ledger.db").exists()
+    done = workspace.upload(*words, code=1)
+    for name in ("total_records", "uploaded_annotations", "skipped", "failed", "items"):
+        assert planned[name] == done[name], name
+    again = json.loads(workspace.cli("upload-cvat", "--dry-run", "--json", *words, code=1).stdout)
+    assert again["already_there"] == done["uploaded_annotations"] == 4
+
+
+@pytest.mark.parametrize("source", ["segmentations", "detections"])
+def test_a_wrong_password_is_said_before_the_pictures_are_looked_at(
+    predicted: Workspace, source: str
+) -> None:
+    for path in [*(predicted.run / "images").iterdir(), *(predicted.run / "masks").iterdir()]:
+        path.write_bytes(b"broken")
+    predicted.keys(password="wrong")
+    outcome = predicted.cli("upload-cvat", "-o", f"cvat_upload.source.type={source}", code=3)
+    assert "Authentication failed" in outcome.stderr
+    assert "img_" not in outcome.text
 
 
 def test_what_is_pushed_is_written_down_without_secrets(predicted: Workspace) -> None:

@@ -57,14 +57,32 @@ def test_rows_that_differ_take_the_default_or_fail() -> None:
     assert "_default" in caught.value.next_step
 
 
-def test_mask_values_name_labels_where_several_are_named() -> None:
-    named = rules({"_class": {1: "crop", 2: "weed"}})
-    assert named.is_multiclass({1, 2})
-    assert named.is_multiclass({1})
-    assert not named.is_multiclass({1, 3})
-    assert rules({"_default": "weed"}, {1: "crop", 2: "weed"}).is_multiclass({2})
-    assert not rules({"_default": "weed"}, {255: "plant"}).is_multiclass({255})
-    assert rules({"_class": {1: "a", 2: "b"}}, {1: "crop", 2: "weed"}).classes == {1: "a", 2: "b"}
+MODEL = {1: "crop", 2: "weed"}
+BY_VALUE: dict[str, str | dict[int, str]] = {"_class": {1: "crop", 2: "weed"}}
+
+
+def test_a_configured_class_maps_value_by_value() -> None:
+    assert rules(BY_VALUE).labels_of((1, 2), {}) == {1: "crop", 2: "weed"}
+    assert rules(BY_VALUE, {1: "a", 2: "b"}).labels_of((2,), {}) == {2: "weed"}
+    mixed = rules({**BY_VALUE, "_default": "stone", "species": "{value}"})
+    assert mixed.labels_of((1, 7, 255), {"species": "rye"}) == {1: "crop", 7: "stone", 255: "stone"}
+    assert rules({"_class": {255: "plant"}, **VALUE}).labels_of((255,), {}) == {255: "plant"}
+    assert rules(BY_VALUE).labels_of((), {}, {"species"}) == {}
+
+
+def test_a_value_that_a_configured_class_leaves_out_fails_without_default() -> None:
+    single: dict[str, str | dict[int, str]] = {"_class": {1: "crop"}, **VALUE}
+    for label_map in (BY_VALUE, single):
+        with pytest.raises(LabelError, match=r"mask value 7 has no label in cvat_upload\.label_map\._class"):
+            rules(label_map).labels_of((1, 7), {"category_common_name": "rye"})
+
+
+def test_names_of_the_model_count_where_there_are_several_and_they_cover_the_mask() -> None:
+    model = rules({"_default": "weed"}, MODEL)
+    assert model.labels_of((1, 2), {}) == {1: "crop", 2: "weed"}
+    assert model.labels_of((1, 255), {}) == {1: "weed", 255: "weed"}
+    assert rules({"_default": "weed"}, {255: "plant"}).labels_of((255,), {}) == {255: "weed"}
+    assert rules(dict(VALUE), {1: "plant"}).labels_of((1,), {"category_common_name": "rye"}) == {1: "rye"}
 
 
 @pytest.mark.parametrize("label_map", [{"_class": "weed"}, {"state": {1: "x"}}, {"_default": {1: "x"}}])

@@ -17,8 +17,8 @@ from agir_cvtoolkit.masks import Runs, decode
 from agir_cvtoolkit.outlines import rasterize
 from agir_cvtoolkit.records import Item
 from agir_cvtoolkit.shapes import Mask, Polygon
-from agir_cvtoolkit.stages._candidates import mask_shapes
 from agir_cvtoolkit.stages._label_rules import LabelRules
+from agir_cvtoolkit.stages._mask_candidates import mask_shapes
 from agir_cvtoolkit.stages.upload_cvat import UploadResult
 
 SMALL = arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.integers(0, 3))
@@ -50,14 +50,6 @@ def test_rows_that_differ_take_the_default_or_fail() -> None:
     assert rules(species="{value}", _default="weed").label_for({}, {"species"}) == "weed"
     with pytest.raises(LabelError, match="differ in species"):
         rules(species="{value}").label_for({}, {"species"})
-
-
-def test_classes_are_named_by_the_map_before_the_model() -> None:
-    found = LabelRules.from_settings({"_class": {1: "crop", 2: "weed"}}, {1: "a", 2: "b"})
-    assert found.classes == {1: "crop", 2: "weed"}
-    assert found.is_multiclass({1, 2})
-    assert not found.is_multiclass({1, 255})
-    assert not LabelRules.from_settings({}, {1: "plant"}).is_multiclass({1})
 
 
 def test_a_map_that_makes_no_sense_is_refused() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,9 +15,11 @@ from agir_cvtoolkit.ledger import Ledger, PushedFrame, PushedTask, PushKey
 from agir_cvtoolkit.records import Item
 from agir_cvtoolkit.runs import Run
 
+from ._box_candidates import detection_batch
 from ._call import Call
-from ._candidates import Batch, Candidate, detection_batch, segmentation_batch
+from ._candidates import Batch, Candidate
 from ._connect import Target, connect
+from ._mask_candidates import segmentation_batch
 from ._push import Push, is_there, push_tasks, tidy_up
 
 _log = logging.getLogger(__name__)
@@ -120,14 +122,17 @@ def upload_cvat(call: Call | None = None) -> UploadResult:
     run = call.open_run(settings)
     upload = settings.cvat_upload
     with call.work(run, STAGE):
-        batch = _batch(run, settings)
+        collect = _collector(run, settings, dry_run=call.dry_run)
+        # Before the pictures are looked at, which may take minutes: the password may be wrong.
+        target = connect(settings, "cvat_upload", upload.project_id)
+        batch = collect()
         if not batch.total:
             raise UsageError(
                 f"run {run.run_id} has no records to upload", "Widen the query, then run infer-seg."
             )
-        target = connect(settings, "cvat_upload", upload.project_id)
         key = _key(run, settings, target)
-        with Ledger.open(settings.io.ledger_url, settings.io.out_root) as ledger, _alone(call, settings, key):
+        ledger_at = Ledger.open_to_read if call.dry_run else Ledger.open
+        with ledger_at(settings.io.ledger_url, settings.io.out_root) as ledger, _alone(call, settings, key):
             plan = _plan(key, settings, batch, target, ledger)
             if call.dry_run:
                 return _planned(run, plan)
@@ -162,9 +167,9 @@ def _alone(call: Call, settings: Settings, key: PushKey) -> Iterator[None]:
         yield
 
 
-def _batch(run: Run, settings: Settings) -> Batch:
+def _collector(run: Run, settings: Settings, *, dry_run: bool) -> Callable[[], Batch]:
     if settings.cvat_upload.source.type == "detections":
-        return detection_batch(run, settings)
+        return detection_batch(run, settings, dry_run=dry_run)
     return segmentation_batch(run, settings)
 
 

@@ -1,0 +1,132 @@
+"""Candidates of the masks that were predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agir_cvtoolkit import masks, outlines
+from agir_cvtoolkit.config import CvatUpload, Settings
+from agir_cvtoolkit.cvat import upload_name
+from agir_cvtoolkit.errors import AgirError, DataError, MaskError
+from agir_cvtoolkit.pictures import check, glance, load_mask, sha256_of
+from agir_cvtoolkit.records import ManifestEntry, file_stem
+from agir_cvtoolkit.runs import Run, fingerprint
+from agir_cvtoolkit.shapes import Mask, Polygon, Shape
+
+from ._candidates import Batch, Candidate, Collector
+from ._label_rules import LabelRules
+
+
+def segmentation_batch(run: Run, settings: Settings) -> Callable[[], Batch]:
+    """Check that something was predicted, and return what collects the predicted masks of the run.
+
+    Raises:
+        NoRunError: nothing was predicted.
+        ConfigError: the label map cannot be understood.
+    """
+    entries = run.read_manifest()
+    upload = settings.cvat_upload
+    rules = LabelRules.from_settings(upload.label_map, _class_names(run))
+
+    def collect() -> Batch:
+        found = Collector()
+        for entry in entries:
+            image = _image_of(run, entry)
+            if image is None:
+                reason = f"Could not load image for record {entry.record_id}"
+                found.leave(
+                    entry.record_id, "skipped", f"{reason}: run infer-seg with save_images=true again", 1
+                )
+                continue
+            try:
+                found.candidates.append(_segmentation(run, entry, image, rules, upload))
+            except DataError as error:
+                found.leave(entry.record_id, "failed", str(error), 1)
+        return found.batch()
+
+    return collect
+
+
+def _segmentation(
+    run: Run, entry: ManifestEntry, image: Path, rules: LabelRules, upload: CvatUpload
+) -> Candidate:
+    digest = sha256_of(image)
+    if entry.sha256 is not None and digest != entry.sha256:
+        raise DataError(
+            f"picture {image.name} was changed after infer-seg", "Run infer-seg again, then upload-cvat."
+        )
+    if entry.mask_path is None:
+        raise MaskError("no mask was saved", "Run infer-seg with seg_inference.output.save_masks=true.")
+    mask_path = run.inside(entry.mask_path)
+    if not mask_path.is_file():
+        raise MaskError(f"mask {entry.mask_path} is missing", "Run infer-seg again.")
+    size = (entry.width, entry.height)
+    mask = load_mask(mask_path, size)
+    labels = rules.labels_of(masks.values_in(mask), entry.label_values, entry.conflicts)
+    names = tuple(sorted(set(labels.values()))) if labels else ()
+    identity = (sha256_of(mask_path), sorted(labels.items()), upload.mask_strategy, upload.per_component)
+    tolerance = upload.polygon_tolerance if upload.mask_strategy == "polygon" else None
+
+    def draw(spelled: Callable[[str], str]) -> tuple[Shape, ...]:
+        return mask_shapes(load_mask(mask_path, size), labels, spelled, upload)
+
+    return Candidate(
+        record_id=entry.record_id,
+        file_name=upload_name(file_stem(entry.record_id), image.suffix.lower()),
+        image=image,
+        sha256=digest,
+        width=entry.width,
+        height=entry.height,
+        units=1,
+        labels=names,
+        prediction_hash=fingerprint("masks", identity, tolerance),
+        draw=draw,
+    )
+
+
+def mask_shapes(
+    mask: NDArray[np.uint8], labels: Mapping[int, str], spelled: Callable[[str], str], upload: CvatUpload
+) -> tuple[Shape, ...]:
+    """Turn a mask of class ids into shapes, one per label and, if asked, per 8-connected part.
+
+    Args:
+        mask: uint8 of shape (height, width).
+        labels: label by mask value; values with one label become one shape.
+        spelled: returns a label as the server spells it.
+        upload: ``mask_strategy``, ``per_component`` and ``polygon_tolerance``.
+    """
+    shapes: list[Shape] = []
+    for name in sorted(set(labels.values())):
+        values = [value for value, label in labels.items() if label == name]
+        part = np.isin(mask, values) if len(values) > 1 else mask == values[0]
+        label = spelled(name)
+        if upload.mask_strategy == "polygon":
+            for region in outlines.regions(part, upload.polygon_tolerance):
+                ring = outlines.bridged(region)
+                shapes.append(Polygon(label=label, points=tuple((float(x), float(y)) for x, y in ring)))
+            continue
+        pieces = masks.encode_parts(part) if upload.per_component else iter([masks.encode(part)])
+        shapes.extend(Mask(label=label, runs=p.lengths, box=p.box) for p in pieces if p is not None)
+    return tuple(shapes)
+
+
+def _image_of(run: Run, entry: ManifestEntry) -> Path | None:
+    if entry.image_path is not None and (saved := run.inside(entry.image_path)).is_file():
+        return saved
+    if entry.source_path is None or entry.image_mode != "full_image":
+        return None
+    source = Path(entry.source_path)
+    try:
+        usable = glance(source).copyable and check(source).size == (entry.width, entry.height)
+    except AgirError:
+        return None
+    return source if usable else None
+
+
+def _class_names(run: Run) -> dict[int, str]:
+    names = run.read_metrics("infer-seg").get("classes", {})
+    return {int(value): str(name) for value, name in names.items() if int(value) > 0}
