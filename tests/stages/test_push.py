@@ -83,6 +83,59 @@ def test_shapes_make_up_the_mask(mask: NDArray[np.uint8], strategy: str, per_com
     assert bool(shapes) == bool(labels)
 
 
+def edges_of(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the pixel edges between a mask and its background as left, top, right, bottom."""
+    padded = np.pad(mask, 1)
+    y, x = np.nonzero(padded[:, :-1] != padded[:, 1:])
+    upright = np.stack([x, y - 1, x, y], axis=1)
+    y, x = np.nonzero(padded[:-1] != padded[1:])
+    level = np.stack([x - 1, y, x, y], axis=1)
+    return np.concatenate([upright, level]).astype(np.float64)
+
+
+def distances(points: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the Euclidean distance of each point to the nearest edge."""
+    x = np.clip(points[:, None, 0], edges[:, 0], edges[:, 2])
+    y = np.clip(points[:, None, 1], edges[:, 1], edges[:, 3])
+    nearest: NDArray[np.float64] = np.hypot(x - points[:, None, 0], y - points[:, None, 1]).min(axis=1)
+    return nearest
+
+
+def as_polygons(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Send a mask as polygons of the default tolerance and draw them again."""
+    upload = CvatUpload(mask_strategy="polygon")
+    height, width = mask.shape
+    drawn = np.zeros_like(mask)
+    for shape in mask_shapes(mask.view(np.uint8), {1: "weed"} if mask.any() else {}, str, upload):
+        assert isinstance(shape, Polygon)
+        drawn |= rasterize([np.asarray(shape.points)], (width, height))
+    return drawn
+
+
+def check_moved_by_at_most_a_pixel(mask: NDArray[np.bool_]) -> int:
+    drawn = as_polygons(mask)
+    y, x = np.nonzero(drawn != mask)
+    centres = np.stack([x + 0.5, y + 0.5], axis=1)
+    # One pixel of simplification, and half a pixel from the edge of a pixel to its centre.
+    assert not len(centres) or distances(centres, edges_of(mask)).max() <= 1.5
+    return len(centres)
+
+
+@given(arrays(np.bool_, st.tuples(st.integers(1, 24), st.integers(1, 24))))
+def test_by_default_no_polygon_moves_an_outline_by_more_than_a_pixel(mask: NDArray[np.bool_]) -> None:
+    check_moved_by_at_most_a_pixel(mask)
+
+
+def test_by_default_a_staircase_becomes_a_line() -> None:
+    y, x = np.mgrid[:60, :80]
+    ring = (np.hypot(x - 40, y - 30) < 25) & (np.hypot(x - 36, y - 28) > 9)
+    moved = check_moved_by_at_most_a_pixel(ring)
+    assert 0 < moved < 0.1 * ring.sum()
+    (shape,) = mask_shapes(ring.view(np.uint8), {1: "weed"}, str, CvatUpload(mask_strategy="polygon"))
+    assert isinstance(shape, Polygon)
+    assert len(shape.points) < 60 < len(edges_of(ring))
+
+
 RESULT = UploadResult(
     run_id="r",
     total_records=3,
