@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -70,7 +71,9 @@ def folder_of(run: Run, task_id: int, name: str) -> Path:
     """Return the folder of a task; one that is there keeps its name although the task was renamed."""
     root = run.path(FOLDER)
     known = sorted(root.glob(f"{task_id}_*")) if root.is_dir() else []
-    return known[0] if known else root / f"{task_id}_{file_stem(name.replace(' ', '_'))[:120]}"
+    # Brackets would be a pattern to shells and to glob.
+    plain = re.sub(r"[\[\]*?]", "", name.replace(" ", "_"))
+    return known[0] if known else root / f"{task_id}_{file_stem(plain)[:120]}"
 
 
 def write_frame_map(task: PulledTask) -> None:
