@@ -7,31 +7,16 @@ from pathlib import Path
 import pytest
 
 from agir_cvtoolkit.config import load_credentials, load_settings
+from tests.integration.first_seed_lines import (
+    FIELD_LABEL,
+    FIXED_LABEL,
+    LABEL_MAP,
+    MIXED_LABEL,
+    SETTINGS,
+    SOURCE,
+    STANDALONE,
+)
 
-BASIC = """\
-# conf/cvat_upload/default.yaml
-project_id: 319384  # Existing project (inherits labels)
-organization_slug: PSA
-
-task_name: null  # Auto-generated from run_id
-
-labels:  # Only used if NOT in a project
-  - "weed"
-
-mask_strategy: "mask"  # "mask" | "polygon"
-"""
-SOURCE = """\
-source:
-  type: "segmentations"  # "segmentations" | "detections"
-  db: "semif"
-"""
-LABEL_MAP = """\
-label_map:
-  # Map database fields to CVAT labels
-  category_common_name: "{value}"  # Use field value as label
-  # OR
-  _default: "weed"  # All images get this label
-"""
 SEGMENTATIONS = """\
 source:
   type: "segmentations"
@@ -41,26 +26,6 @@ DETECTIONS = """\
 source:
   type: "detections"
   db: "semif"
-"""
-BY_FIELD = """\
-label_map:
-  category_common_name: "{value}"
-"""
-FIXED = """\
-label_map:
-  _default: "weed"
-"""
-MIXED = """\
-label_map:
-  category_common_name: "{value}"
-  _default: "unknown"
-"""
-STANDALONE = """\
-project_id: null
-labels:
-  - "barley"
-  - "wheat"
-  - "hairy_vetch"
 """
 KEYS = """\
 cvat:
@@ -77,19 +42,22 @@ cvat:
 
 BLOCKS: dict[str, tuple[str, dict[str, object]]] = {
     "basic": (
-        BASIC,
+        SETTINGS,
         {"project_id": 319384, "organization_slug": "PSA", "task_name": None, "labels": ["weed"]},
     ),
     "source": (SOURCE, {"source": {"type": "segmentations", "db": "semif"}}),
     "label map": (LABEL_MAP, {"label_map": {"category_common_name": "{value}", "_default": "weed"}}),
     "segmentations": (SEGMENTATIONS, {"source": {"type": "segmentations", "db": "semif"}}),
     "detections": (DETECTIONS, {"source": {"type": "detections", "db": "semif"}}),
-    "by field": (BY_FIELD, {"label_map": {"category_common_name": "{value}"}}),
-    "fixed": (FIXED, {"label_map": {"_default": "weed"}}),
-    "mixed": (MIXED, {"label_map": {"category_common_name": "{value}", "_default": "unknown"}}),
+    "by field": (FIELD_LABEL, {"label_map": {"category_common_name": "{value}"}}),
+    "fixed": (FIXED_LABEL, {"label_map": {"_default": "weed"}}),
+    "mixed": (MIXED_LABEL, {"label_map": {"category_common_name": "{value}", "_default": "unknown"}}),
     "project": ("project_id: 319384\n", {"project_id": 319384}),
     "standalone": (STANDALONE, {"project_id": None, "labels": ["barley", "wheat", "hairy_vetch"]}),
-    "all of it": (BASIC + "\n" + SOURCE + "\n" + LABEL_MAP, {"mask_strategy": "mask", "project_id": 319384}),
+    "all of it": (
+        SETTINGS + "\n" + SOURCE + "\n" + LABEL_MAP,
+        {"mask_strategy": "mask", "project_id": 319384},
+    ),
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import ssl
 import urllib.request
@@ -13,6 +12,7 @@ from threading import Lock
 from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
+import certifi
 import urllib3
 from urllib3.exceptions import (
     ConnectTimeoutError,
@@ -229,11 +229,8 @@ def _not_written(path: Path, error: OSError) -> DataError:
 
 def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
     context = ssl.create_default_context()
-    with contextlib.suppress(ImportError):
-        # Pythons that find no system store (python.org on macOS) would trust nobody without it.
-        import certifi
-
-        context.load_verify_locations(certifi.where())
+    # Pythons that find no system store (python.org on macOS) would trust nobody without it.
+    context.load_verify_locations(certifi.where())
     if ca_file is not None:
         context.load_verify_locations(ca_file)
     return context
