@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from agir_cvtoolkit.errors import ConfigError, DataError, NoRunError, UsageError
 from agir_cvtoolkit.records import ManifestEntry
 from agir_cvtoolkit.runs import (
+    DATA_SET,
     Run,
     atomic_path,
     discard,
@@ -371,3 +372,23 @@ def test_folders_of_a_run_are_no_runs(tmp_path: Path) -> None:
     for inside in ("a/dataset", "a/.state"):
         with pytest.raises(NoRunError):
             open_run(tmp_path, inside)
+
+
+def test_who_holds_the_data_set_may_hold_it_again_and_nobody_else(tmp_path: Path) -> None:
+    run = start_run(tmp_path, "a")
+    code = (
+        "import sys; from pathlib import Path; from agir_cvtoolkit.runs import DATA_SET, open_run\n"
+        "from agir_cvtoolkit.errors import UsageError\n"
+        "try:\n"
+        "    with open_run(Path(sys.argv[1])).lock(DATA_SET): print('held')\n"
+        "except UsageError as error: print(error.problem)\n"
+    )
+    with run.lock(DATA_SET), run.lock(DATA_SET):
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+        )
+    assert "in use by another preprocess or train" in done.stdout
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "held"

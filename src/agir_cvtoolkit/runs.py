@@ -15,6 +15,7 @@ import subprocess
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +28,9 @@ from .errors import ConfigError, DataError, NoRunError, UsageError
 from .records import ManifestEntry, file_stem
 
 CURRENT = "current"
+DATA_SET = "data-set"
+"""Lock of a run's data set, which ``preprocess`` writes and ``train`` reads."""
+_held: ContextVar[frozenset[Path]] = ContextVar("held", default=frozenset())
 _STATE_DIR = ".state"
 _MARKER = f"{_STATE_DIR}/run.json"
 
@@ -197,17 +201,27 @@ class Run:
     def lock(self, stage: str) -> Iterator[None]:
         """Hold a stage of this run against other processes; a killed process lets go by itself.
 
+        Who holds the data set already may hold it again: ``train`` preprocesses.
+
         Raises:
             UsageError: another process holds it.
         """
-        path = self.path(_STATE_DIR, f"{stage}.lock")
+        path = self.path(_STATE_DIR, f"{stage}.lock").resolve()
+        if stage == DATA_SET and path in _held.get():
+            yield
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as stream:
             if not _try_lock(stream):
-                raise UsageError(
-                    f"{stage} is already running on run {self.run_id}", "Wait until it has ended."
-                )
-            yield
+                what = f"the data set of run {self.run_id} is in use by another preprocess or train"
+                if stage != DATA_SET:
+                    what = f"{stage} is already running on run {self.run_id}"
+                raise UsageError(what, "Wait until it has ended.")
+            token = _held.set(_held.get() | {path})
+            try:
+                yield
+            finally:
+                _held.reset(token)
 
     def finished_at(self, stage: str) -> str | None:
         """When the newest pass of a stage was completed (ISO 8601, UTC), None where it has not been."""
@@ -341,7 +355,7 @@ def open_run(out_root: Path, run_id: str | None = None) -> Run:
         return Run(str(root.relative_to(out_root.resolve())), root)
     link = out_root / CURRENT
     if not link.is_dir():
-        raise NoRunError(f"there is no current run in {out_root}", _QUERY_HINT)
+        raise NoRunError(f"there is no current run in {out_root.resolve()}", _QUERY_HINT)
     root = link.resolve()
     if not _is_below(root, out_root) or not _is_run(root):
         raise NoRunError(f"{link} leads to {root}, which is no run in {out_root}", _QUERY_HINT)

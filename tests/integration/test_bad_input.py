@@ -113,9 +113,9 @@ def test_the_mended_record_joins(predicted: Workspace) -> None:
 
 
 def test_an_empty_query(workspace: Workspace) -> None:
-    workspace.cli("query", "--db", "semif", "--filters", "state=ZZ")
+    outcome = workspace.cli("query", "--db", "semif", "--filters", "state=ZZ", code=2)
+    assert "o record matches; no run was started" in outcome.stderr
     outcome = workspace.cli("infer-seg", code=2)
-    assert "holds no records" in outcome.stderr
     assert "agir-cvtoolkit query" in outcome.stderr
     for source in ("segmentations", "detections"):
         outcome = workspace.cli("upload-cvat", "-o", f"cvat_upload.source.type={source}", code=2)

@@ -13,7 +13,7 @@ import yaml
 from PIL import Image
 
 from agir_cvtoolkit.config import SegInference
-from agir_cvtoolkit.errors import NoRunError, UsageError
+from agir_cvtoolkit.errors import NoRunError, QueryError, UsageError
 from agir_cvtoolkit.inference.predictor import RGB, Band
 from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.pictures import load_mask, load_rgb, sha256_of
@@ -362,8 +362,9 @@ def test_without_a_query_the_line_to_type_is_named(workspace: Path) -> None:
 
 
 def test_an_empty_query_is_a_wrong_call(workspace: Path) -> None:
-    query(filters=["category_common_name=rye"], call=Call(overrides=(DB,)))
-    with pytest.raises(UsageError, match="holds no records"):
+    with pytest.raises(QueryError, match="no record matches"):
+        query(filters=["category_common_name=rye"], call=Call(overrides=(DB,)))
+    with pytest.raises(NoRunError):
         infer_seg()
 
 

@@ -73,8 +73,11 @@ def command(
 
 
 def _show(result: QueryResult) -> None:
-    for row in result.preview_rows:
-        click.echo("  ".join(f"{key}={value}" for key, value in row.items() if value is not None))
+    for number, row in enumerate(result.preview_rows, start=1):
+        click.echo(f"--- {number}")
+        for key, value in row.items():
+            if value is not None:
+                click.echo(f"{key:24} {value}")
     if result.path is None:
         click.echo(f"{result.count} records match" + (" (nothing written)" if result.dry_run else ""))
         return

@@ -33,14 +33,15 @@ def command(shell: Shell) -> None:
 def _show(result: Status) -> None:
     click.echo(f"Runs in {result.out_root}: {len(result.runs)}; shown: {result.run_id or 'none'}")
     for stage in result.stages:
-        figures = ", ".join(f"{key} {value}" for key, value in stage.figures.items())
+        figures = ", ".join(f"{key} {_short(value)}" for key, value in stage.figures.items())
         click.echo(f"  {stage.stage:14}{stage.state:8}  {figures}")
     if result.tasks:
         click.echo("Tasks:")
     for task in result.tasks:
+        state = "sent" if task.state == "done" else task.state
         url = task.url or "not on the server"
         click.echo(
-            f"  {task.state:8} {task.records:5} records, {task.pulled_jobs} jobs pulled  {task.name}  {url}"
+            f"  {state:8} {task.records:5} records, {task.pulled_jobs} jobs pulled  {task.name}  {url}"
         )
     if result.models:
         click.echo("Models:")
@@ -49,3 +50,7 @@ def _show(result: Status) -> None:
             f"  {model.version[:12]}  {model.name}{'  champion' if model.is_champion else ''}  {model.path}"
         )
     click.echo(f"Next: {result.next_step}")
+
+
+def _short(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

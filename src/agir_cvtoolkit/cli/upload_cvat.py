@@ -33,19 +33,25 @@ def command(shell: Shell) -> None:
 
 
 def _show(result: UploadResult) -> None:
+    fresh = result.uploaded_annotations - result.already_there
+    rest = f"{result.skipped} skipped, {result.failed} failed"
+    where = f"project {result.project_id}" if result.project_id else "a task without project"
     if result.dry_run:
-        fresh = result.uploaded_annotations - result.already_there
-        click.echo(f"Would upload {fresh} of {result.total_records} records", nl=False)
-    else:
-        click.echo(f"Uploaded {result.uploaded_annotations} of {result.total_records} records", nl=False)
-    click.echo(f", {result.skipped} skipped, {result.failed} failed")
-    if result.already_there:
-        changed = (
-            ""
-            if result.uploaded_annotations > result.already_there
-            else "; nothing was changed on the server"
+        click.echo(f"Would upload {fresh} of {result.total_records} records, {rest}")
+        click.echo(
+            f"To {result.server}, {where}, as '{result.name}'; {result.already_there} are there already"
         )
-        click.echo(f"{result.already_there} of them were there already{changed}")
+    elif result.already_there and not fresh:
+        click.echo(
+            f"{result.already_there} of {result.total_records} records are there already, {rest};"
+            " nothing was changed on the server"
+        )
+    else:
+        there = f" ({result.already_there} were there already)" if result.already_there else ""
+        click.echo(f"Uploaded {result.uploaded_annotations} of {result.total_records} records{there}, {rest}")
     echo_items(result.items)
+    if result.missing_labels and result.project_id is None:
+        listed = ",".join(result.missing_labels)
+        click.echo(f"Labels of a task without project: -o 'cvat_upload.labels=[{listed}]'", err=True)
     for task in result.tasks:
         click.echo(f"Task URL: {task.task_url}")

@@ -245,6 +245,9 @@ def _unknown(dotted: str, part: str, fields: Mapping[str, object], where: str = 
         )
     prefix = dotted[: -len(part)]
     near = did_you_mean(part, fields).replace("'", f"'{prefix}", 1)
+    elsewhere = [key for key in settings_keys() if key.rpartition(".")[2] == part]
+    if not near and elsewhere:
+        near = f"Did you mean '{elsewhere[0]}'?"
     listing = f"Known here: {', '.join(sorted(fields))}."
     return ConfigError(f"unknown setting '{dotted}'{where}", f"{near} {listing}".strip())
 

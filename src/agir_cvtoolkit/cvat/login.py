@@ -85,8 +85,8 @@ def identities_of(response: Response, credentials: Credentials) -> tuple[Identit
         raise AuthenticationError(
             f"Authentication failed for user '{credentials.username}' at {credentials.base_url}: "
             f"{error_text(response)}",
-            "Check username and password in .keys/default.yaml, whether the address needs https:// or "
-            "http://, and that the same login works in the web interface.",
+            f"Check username and password in {credentials.origin or '.keys/default.yaml'}, whether the address needs "
+            "https:// or http://, and that the same login works in the web interface.",
             status=response.status,
         )
     key = None

@@ -104,6 +104,7 @@ def demo(
         )
         pulled = download_cvat(call())
         tell(f"Downloaded {pulled.frames} corrected pictures")
+        tell("Training on the corrections; on two quiet cores this takes about three minutes")
         trained = train(call())
         tell(
             f"Trained {trained.epochs_completed} epochs, IoU {trained.best_val_iou:.3f} on the validation split"

@@ -11,7 +11,7 @@ from agir_cvtoolkit.config import Settings
 from agir_cvtoolkit.errors import ConfigError, NoRunError
 from agir_cvtoolkit.pictures import sha256_of
 from agir_cvtoolkit.records import Item, ManifestEntry
-from agir_cvtoolkit.runs import Run
+from agir_cvtoolkit.runs import DATA_SET, Run
 from agir_cvtoolkit.training.pairs import DatasetClass, Pair, pairs_from_folders
 from agir_cvtoolkit.training.preprocess import prepare
 
@@ -91,7 +91,7 @@ def preprocess(call: Call | None = None) -> PreprocessResult:
             tuple(items),
             dry_run=True,
         )
-    with call.work(run, STAGE):
+    with call.work(run, STAGE), run.lock(DATA_SET):
         call.record_config(run, STAGE, settings, settings.dump("preprocess", "io"))
         stage_pass = begin_pass(run, STAGE, pairs, classes, settings)
         prepared = prepare(

@@ -171,6 +171,10 @@ def _written(
     from agir_cvtoolkit.sources.spec import spec_of
 
     begun = time.monotonic()
+    if next(iter(plan.rows(database, 1)), None) is None:
+        raise QueryError(
+            "no record matches; no run was started", "Widen the query; --limit 0 counts what matches."
+        )
     run = _run(settings, call)
     path = database.path.resolve()
     state = path.stat()

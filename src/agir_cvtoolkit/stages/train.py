@@ -9,7 +9,7 @@ from agir_cvtoolkit.config import Settings
 from agir_cvtoolkit.errors import NoRunError
 from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.records import Item
-from agir_cvtoolkit.runs import Run, fingerprint
+from agir_cvtoolkit.runs import DATA_SET, Run, fingerprint
 from agir_cvtoolkit.training.dataset import STATS, open_dataset
 from agir_cvtoolkit.training.segmentation import TrainResult, fit
 
@@ -68,11 +68,11 @@ def train(call: Call | None = None) -> TrainStageResult:
     call = call or Call()
     settings = call.settings()
     run = call.open_run(settings)
-    items = _preprocessed(run, settings, call)
     if call.dry_run:
-        return _planned(run, settings, items)
-    dataset = open_dataset(run.path("dataset"))
-    with call.work(run, STAGE):
+        return _planned(run, settings, _preprocessed(run, settings, call))
+    with call.work(run, STAGE), run.lock(DATA_SET):
+        items = _preprocessed(run, settings, call)
+        dataset = open_dataset(run.path("dataset"))
         configured = settings.train.model_dump(mode="json", exclude={"num_workers"})
         stage_pass = run.begin(STAGE, fingerprint(dataset.fingerprint, configured), OUTPUTS)
         record_retired(run, settings.io.ledger_url, settings.io.out_root)

@@ -50,6 +50,8 @@ class UploadResult:
         negatives: of these, records without any shape.
         left_alone: of the skipped, those that are there with an earlier prediction.
         items: one entry for each skipped and failed record.
+        missing_labels: labels that records ask for and the project or task does not have.
+        name: of the push; its tasks are called after it.
     """
 
     run_id: str
@@ -68,6 +70,9 @@ class UploadResult:
     push_id: str | None
     project_id: int | None
     organization_slug: str | None
+    missing_labels: tuple[str, ...] = ()
+    server: str = ""
+    name: str = ""
     dry_run: bool = False
 
     @property
@@ -102,6 +107,7 @@ class _Tally:
     skipped: int = 0
     failed: int = 0
     left_alone: int = 0
+    missing_labels: set[str] = field(default_factory=set)
 
 
 def upload_cvat(call: Call | None = None) -> UploadResult:
@@ -200,7 +206,7 @@ def _plan(key: PushKey, settings: Settings, batch: Batch, target: Target, ledger
         if frame is not None and frame.prediction_hash == candidate.prediction_hash:
             known.append(frame)
             continue
-        fit = _fitting(candidate, labels, _shape_kind(settings), tally)
+        fit = _fitting(candidate, labels, _shape_kind(settings), tally, in_project=target.project is not None)
         if fit is None:
             continue
         if frame is None:
@@ -215,9 +221,12 @@ def _plan(key: PushKey, settings: Settings, batch: Batch, target: Target, ledger
     return _Plan(key, tuple(fresh), tuple(known), tuple(vanished), batch.total, tally)
 
 
-def _fitting(candidate: Candidate, labels: LabelSet, kind: str, tally: _Tally) -> Candidate | None:
+def _fitting(
+    candidate: Candidate, labels: LabelSet, kind: str, tally: _Tally, *, in_project: bool
+) -> Candidate | None:
     """Return what of a candidate has labels that the server takes."""
-    problems = _label_problems(candidate, labels, kind)
+    problems = _label_problems(candidate, labels, kind, in_project=in_project)
+    tally.missing_labels.update(name for name in problems if not _has(labels, name))
     if not problems:
         return candidate
     fit = candidate.without(problems) if candidate.without else None
@@ -233,19 +242,35 @@ def _shape_kind(settings: Settings) -> str:
     return settings.cvat_upload.mask_strategy
 
 
-def _label_problems(candidate: Candidate, labels: LabelSet, kind: str) -> dict[str, str]:
+def _label_problems(candidate: Candidate, labels: LabelSet, kind: str, *, in_project: bool) -> dict[str, str]:
     problems = {}
     for name in candidate.labels:
         try:
             label = labels.find(name)
         except LabelError as error:
-            problems[name] = str(error)
+            problems[name] = str(error) if in_project else _not_configured(name, labels)
             continue
         if not label.takes(kind):
             problems[name] = (
                 f"label '{label.name}' takes {label.type}s, not {kind}s; change its type in CVAT or label_map"
             )
     return problems
+
+
+def _has(labels: LabelSet, name: str) -> bool:
+    try:
+        labels.find(name)
+    except LabelError:
+        return False
+    return True
+
+
+def _not_configured(name: str, labels: LabelSet) -> str:
+    listed = ", ".join(f"'{label}'" for label in labels.names) or "none"
+    return (
+        f"Label '{name}' not in task. Its labels will be: {listed}."
+        " Add it to cvat_upload.labels, or correct cvat_upload.label_map."
+    )
 
 
 def _frames_by_record(
@@ -278,6 +303,9 @@ def _result(run: Run, plan: _Plan, ledger: Ledger, push_id: str) -> UploadResult
         left_alone=plan.tally.left_alone,
         tasks=pushed,
         items=tuple(plan.tally.items),
+        missing_labels=tuple(sorted(plan.tally.missing_labels)),
+        server=plan.key.server,
+        name=plan.key.name,
         push_id=push_id,
         project_id=plan.key.project_id,
         organization_slug=plan.key.organization,
@@ -299,6 +327,9 @@ def _planned(run: Run, plan: _Plan) -> UploadResult:
         left_alone=plan.tally.left_alone,
         tasks=(),
         items=tuple(plan.tally.items),
+        missing_labels=tuple(sorted(plan.tally.missing_labels)),
+        server=plan.key.server,
+        name=plan.key.name,
         push_id=None,
         project_id=plan.key.project_id,
         organization_slug=plan.key.organization,
