@@ -6,6 +6,11 @@ import os
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# Times on a busy machine say nothing of an example; in CI every run tries the same ones.
+settings.register_profile("agir", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("agir")
 
 
 def _forbidden(reporter: Any) -> list[Any]:
