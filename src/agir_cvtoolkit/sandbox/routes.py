@@ -13,6 +13,7 @@ from . import (
     exports,
     jobs,
     labels,
+    landing,
     media,
     organizations,
     projects,
@@ -71,6 +72,9 @@ def _route(
 
 
 ROUTES = (
+    _route("/?", anonymous=True, GET=landing.show_landing),
+    _route("/tasks/ID", anonymous=True, GET=landing.show_landing),
+    _route("/tasks/ID/jobs/ID", anonymous=True, GET=landing.show_landing),
     _route("/api/server/about", anonymous=True, GET=show_about),
     _route("/api/server/plugins", GET=show_plugins),
     _route("/api/server/annotation/formats", GET=exports.show_formats),
