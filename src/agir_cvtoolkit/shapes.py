@@ -103,6 +103,30 @@ class Rectangle(_PointShape):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Ellipse(_PointShape):
+    """An ellipse, turned clockwise by `rotation` degrees about its centre.
+
+    Attributes:
+        points: two: the centre, and (centre x + horizontal radius, centre y - vertical radius), both before
+            the turn, as CVAT keeps them.
+    """
+
+    rotation: float = 0.0
+    kind: ShapeKind = field(default="ellipse", init=False)
+
+    @property
+    def radii(self) -> Point:
+        """The horizontal and the vertical radius before the turn."""
+        (cx, cy), (right, top) = self.points
+        return right - cx, cy - top
+
+    def geometry_hash(self) -> str:
+        """Return the hash of points and rotation."""
+        points = super().geometry_hash()
+        return hashlib.sha256(f"{points}|{_hundredths(self.rotation)}".encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Skeleton:
     """Named points that belong together.
 
@@ -127,9 +151,57 @@ class Skeleton:
         return hashlib.sha256(f"skeleton|{self.label}|{parts}".encode()).hexdigest()[:32]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tag:
+    """A label of a picture as a whole."""
+
+    label: str
+    confidence: float | None = None
+    source: str = "auto"
+    attributes: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    kind: Literal["tag"] = field(default="tag", init=False)
+
+    def geometry_hash(self) -> str:
+        """Return a hash of the label: a tag has no geometry."""
+        return hashlib.sha256(f"tag|{self.label}".encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keyframe:
+    """Where a person has set an object of a sequence.
+
+    Attributes:
+        frame: number of the frame in the task.
+        shape: as it is there.
+        outside: the object is not to be seen from here to the next keyframe.
+    """
+
+    frame: int
+    shape: Shape
+    outside: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Track:
+    """One object through the frames of a sequence.
+
+    Attributes:
+        keyframes: by frame, ascending; between them CVAT interpolates.
+        attributes: those that hold for all frames.
+    """
+
+    label: str
+    keyframes: tuple[Keyframe, ...]
+    source: str = "manual"
+    attributes: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    kind: Literal["track"] = field(default="track", init=False)
+
+
 def _hundredths(value: float) -> str:
     text = f"{value:.2f}"
     return "0.00" if text == "-0.00" else text
 
 
-Shape = Mask | Polygon | Polyline | Points | Rectangle | Skeleton
+Shape = Mask | Polygon | Polyline | Points | Rectangle | Ellipse | Skeleton

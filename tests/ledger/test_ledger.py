@@ -185,14 +185,43 @@ def _second(connection: Connection) -> None:
 def test_it_is_backed_up_before_a_migration(out_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Ledger.open(None, out_root) as opened:
         task(opened)
-    monkeypatch.setattr(migrations, "MIGRATIONS", (*migrations.MIGRATIONS, ("002_second", _second)))
+    monkeypatch.setattr(migrations, "MIGRATIONS", (*migrations.MIGRATIONS, ("999_later", _second)))
     with Ledger.open(None, out_root) as opened:
         assert len(opened.pushes()) == 1
-    saved = out_root.parent / "ledger.db.before-002_second.bak"
-    assert names_of(saved) == ["001_first_tables"]
-    assert names_of(out_root.parent / "ledger.db") == ["001_first_tables", "002_second"]
+    saved = out_root.parent / "ledger.db.before-999_later.bak"
+    known = [name for name, _ in migrations.MIGRATIONS]
+    assert names_of(saved) == known[:-1]
+    assert names_of(out_root.parent / "ledger.db") == known
     with closing(sqlite3.connect(saved)) as connection:
         assert connection.execute("select count(*) from pushes").fetchone() == (1,)
+
+
+def test_a_ledger_of_the_first_version_is_brought_up_to_date(out_root: Path) -> None:
+    with Ledger.open(None, out_root) as opened:
+        planned = task(opened)
+        opened.task_created(planned, 5, "http://s/tasks/5")
+        opened.task_filled(planned, [frame(planned, 0, "a")])
+        opened.task_done(planned, {0: 1}, [PushedShape(0, 0, "weed", "mask", "ff")])
+    file = out_root.parent / "ledger.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        for table in ("push_jobs", "push_aliases", "push_replacements", "replacement_shapes", "jobs"):
+            connection.execute(f"drop table {table}")
+        for table in ("pull_cursors", "corrections"):
+            connection.execute(f"drop table {table}")
+        connection.execute("alter table push_shapes drop column geometry")
+        connection.execute("alter table pulls drop column assignee")
+        connection.execute("alter table pulls drop column type")
+        connection.execute("delete from migrations where name > '001_first_tables'")
+    with Ledger.open(None, out_root) as opened:
+        assert opened.tasks_of_push(planned.push_id)[0].state == "done"
+        opened.record_pull(
+            Pull("http://s", "run", 5, 9, "2026", "completed", "annotation", 1, 1, "x", "ann"), {}
+        )
+        last = opened.last_pull("http://s", "run", 9)
+        assert last is not None
+        assert last.assignee == "ann"
+        assert opened.corrections_of_run("run") == []
+    assert (out_root.parent / "ledger.db.before-002_what_was_left_and_what_came_back.bak").is_file()
 
 
 def _broken(connection: Connection) -> None:

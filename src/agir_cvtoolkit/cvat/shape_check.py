@@ -10,11 +10,11 @@ import numpy as np
 
 from agir_cvtoolkit.errors import MaskError, ShapeError
 from agir_cvtoolkit.masks import Runs, check_runs
-from agir_cvtoolkit.shapes import Mask, Point, Points, Polygon, Polyline, Rectangle, Shape, Skeleton
+from agir_cvtoolkit.shapes import Ellipse, Mask, Point, Points, Polygon, Polyline, Rectangle, Shape, Skeleton
 
 from .labels import LabelSpec
 
-_FEWEST_POINTS = {"polygon": 3, "polyline": 2, "points": 1}
+_FEWEST_POINTS = {"ellipse": 2, "polygon": 3, "polyline": 2, "points": 1}
 
 
 def validate(shape: Shape, frame: int, size: tuple[int, int], label: LabelSpec) -> Shape:
@@ -50,7 +50,7 @@ def validate(shape: Shape, frame: int, size: tuple[int, int], label: LabelSpec) 
     fewest = _FEWEST_POINTS[shape.kind]
     if len(points) < fewest:
         raise ShapeError(f"{where} has {len(points)} points, it needs at least {fewest}")
-    checked: Polygon | Polyline | Points = replace(shape, label=label.name, points=points)
+    checked: Polygon | Polyline | Points | Ellipse = replace(shape, label=label.name, points=points)
     return checked
 
 

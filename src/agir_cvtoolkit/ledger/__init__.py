@@ -2,16 +2,30 @@
 
 from ._ledger import Ledger
 from ._migrations import backup
-from ._rows import Event, ModelRow, Pull, PushedFrame, PushedShape, PushedTask, PushKey
+from ._rows import (
+    CorrectionRow,
+    Event,
+    ModelRow,
+    Pull,
+    PushedFrame,
+    PushedJob,
+    PushedShape,
+    PushedTask,
+    PushKey,
+    SeenJob,
+)
 
 __all__ = [
+    "CorrectionRow",
     "Event",
     "Ledger",
     "ModelRow",
     "Pull",
     "PushKey",
     "PushedFrame",
+    "PushedJob",
     "PushedShape",
     "PushedTask",
+    "SeenJob",
     "backup",
 ]

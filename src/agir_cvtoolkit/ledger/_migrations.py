@@ -8,7 +8,8 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, inspect, select
+from sqlalchemy import Connection, Engine, Table, inspect, select
+from sqlalchemy.schema import CreateColumn
 
 from agir_cvtoolkit.errors import LedgerError
 
@@ -21,7 +22,25 @@ def _m001_first_tables(connection: Connection) -> None:
     _tables.metadata.create_all(connection)
 
 
-MIGRATIONS: tuple[tuple[str, Migration], ...] = (("001_first_tables", _m001_first_tables),)
+def _m002_what_was_left_and_what_came_back(connection: Connection) -> None:
+    _tables.metadata.create_all(connection)
+    _add_columns(connection, _tables.push_shapes, "geometry")
+    _add_columns(connection, _tables.pulls, "assignee", "type")
+
+
+def _add_columns(connection: Connection, table: Table, *names: str) -> None:
+    """Add columns that a table of an earlier version lacks; a new ledger has them from its first migration."""
+    there = {column["name"] for column in inspect(connection).get_columns(table.name)}
+    for name in names:
+        if name not in there:
+            column = CreateColumn(table.c[name]).compile(dialect=connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {column}")
+
+
+MIGRATIONS: tuple[tuple[str, Migration], ...] = (
+    ("001_first_tables", _m001_first_tables),
+    ("002_what_was_left_and_what_came_back", _m002_what_was_left_and_what_came_back),
+)
 
 
 def migrate(engine: Engine, file: Path | None) -> tuple[str, ...]:

@@ -71,13 +71,88 @@ class PushedFrame:
 
 @dataclass(frozen=True)
 class PushedShape:
-    """A shape that this tool wrote, known by the hash of its geometry."""
+    """A shape that this tool wrote, known by the hash of its geometry.
+
+    Attributes:
+        geometry: the shape itself, packed by `agir_cvtoolkit.plain_shapes.pack`; None in ledgers of earlier
+            versions.
+    """
 
     frame: int
     position: int
     label: str
     kind: str
     geometry_hash: str
+    geometry: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class PushedJob:
+    """A job as a push left it.
+
+    Attributes:
+        updated_date: as the server wrote it after the push's last write.
+        state: ``left`` as it was written, ``replacing`` while its proposals are being replaced, ``touched``
+            once a person has been seen in it: nothing is ever written into it again.
+    """
+
+    push_id: str
+    ordinal: int
+    job_id: int
+    start_frame: int
+    stop_frame: int
+    updated_date: str
+    state: Literal["left", "replacing", "touched"]
+
+
+@dataclass(frozen=True)
+class SeenJob:
+    """A job as the server last listed it."""
+
+    server: str
+    job_id: int
+    task_id: int
+    project_id: int | None
+    type: str
+    state: str
+    stage: str
+    start_frame: int
+    stop_frame: int
+    updated_date: str
+    assignee: str | None = None
+    parent_job_id: int | None = None
+
+
+@dataclass(frozen=True)
+class CorrectionRow:
+    """What became of one shape: see `agir_cvtoolkit.corrections`.
+
+    Attributes:
+        label: after the person's work; of a deleted shape the one that it had.
+        label_before: of the prediction; None for an added shape.
+        iou: of areas, before against after.
+        boundary_px: mean distance of the two outlines in pixels.
+        moved_points: how many points of a point shape moved.
+        moved_px: mean way of these points in pixels.
+        annotator: who was assigned to the job, None where nobody was.
+    """
+
+    server: str
+    run_id: str
+    task_id: int
+    job_id: int
+    frame: int
+    record_id: str
+    outcome: str
+    label: str
+    label_before: str | None
+    kind: str
+    iou: float | None
+    boundary_px: float | None
+    moved_points: int | None
+    moved_px: float | None
+    annotator: str | None
+    updated_date: str
 
 
 @dataclass(frozen=True)
@@ -94,6 +169,8 @@ class Pull:
     frames: int
     shapes: int
     stored: str
+    assignee: str | None = None
+    type: str | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -112,6 +113,81 @@ push_shapes = Table(
     Column("label", Text, nullable=False),
     Column("kind", String(20), nullable=False),
     Column("geometry_hash", String(64), nullable=False),
+    Column("geometry", LargeBinary),
+)
+
+push_jobs = Table(
+    "push_jobs",
+    metadata,
+    Column("push_id", String(16), primary_key=True),
+    Column("ordinal", Integer, primary_key=True),
+    Column("job_id", Integer, primary_key=True),
+    Column("start_frame", Integer, nullable=False),
+    Column("stop_frame", Integer, nullable=False),
+    Column("updated_date", String(40), nullable=False),
+    Column("state", String(20), nullable=False),
+)
+
+push_aliases = Table(
+    "push_aliases",
+    metadata,
+    Column("push_id", String(16), primary_key=True),
+    Column("record_id", Text, primary_key=True),
+    Column("ordinal", Integer, nullable=False),
+    Column("frame", Integer, nullable=False),
+)
+
+push_replacements = Table(
+    "push_replacements",
+    metadata,
+    Column("push_id", String(16), primary_key=True),
+    Column("ordinal", Integer, primary_key=True),
+    Column("job_id", Integer, primary_key=True),
+    Column("frame", Integer, primary_key=True),
+    Column("prediction_hash", String(64), nullable=False),
+    Column("units", Integer, nullable=False),
+)
+
+replacement_shapes = Table(
+    "replacement_shapes",
+    metadata,
+    Column("push_id", String(16), primary_key=True),
+    Column("ordinal", Integer, primary_key=True),
+    Column("frame", Integer, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("label", Text, nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("geometry_hash", String(64), nullable=False),
+    Column("geometry", LargeBinary),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("server", Text, primary_key=True),
+    Column("job_id", Integer, primary_key=True),
+    Column("task_id", Integer, nullable=False),
+    Column("project_id", Integer),
+    Column("type", String(40), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("stage", String(20), nullable=False),
+    Column("start_frame", Integer, nullable=False),
+    Column("stop_frame", Integer, nullable=False),
+    Column("updated_date", String(40), nullable=False),
+    Column("assignee", String(200)),
+    Column("parent_job_id", Integer),
+    Index("jobs_by_task", "server", "task_id"),
+)
+
+pull_cursors = Table(
+    "pull_cursors",
+    metadata,
+    Column("server", Text, primary_key=True),
+    Column("run_id", String(200), primary_key=True),
+    Column("scope", Text, primary_key=True),
+    Column("cursor", String(40), nullable=False),
+    Column("jobs", Integer, nullable=False),
+    Column("moved", String(40), nullable=False),
 )
 
 pulls = Table(
@@ -129,7 +205,34 @@ pulls = Table(
     Column("shapes", Integer, nullable=False),
     Column("stored", Text, nullable=False),
     Column("created", String(40), nullable=False),
+    Column("assignee", String(200)),
+    Column("type", String(40)),
     UniqueConstraint("server", "run_id", "job_id", "updated_date", name="one_pull"),
+)
+
+corrections = Table(
+    "corrections",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("server", Text, nullable=False),
+    Column("run_id", String(200), nullable=False),
+    Column("task_id", Integer, nullable=False),
+    Column("job_id", Integer, nullable=False),
+    Column("frame", Integer, nullable=False),
+    Column("record_id", Text, nullable=False),
+    Column("outcome", String(20), nullable=False),
+    Column("label", Text, nullable=False),
+    Column("label_before", Text),
+    Column("kind", String(20), nullable=False),
+    Column("iou", Float),
+    Column("boundary_px", Float),
+    Column("moved_points", Integer),
+    Column("moved_px", Float),
+    Column("annotator", String(200)),
+    Column("updated_date", String(40), nullable=False),
+    Column("created", String(40), nullable=False),
+    Index("corrections_by_job", "server", "run_id", "job_id"),
+    Index("corrections_by_record", "record_id"),
 )
 
 models = Table(

@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +15,10 @@ from numpy.typing import NDArray
 from agir_cvtoolkit import masks, outlines
 from agir_cvtoolkit.errors import DataError, MaskError
 from agir_cvtoolkit.pictures import png_bytes
+from agir_cvtoolkit.plain_shapes import to_plain
 from agir_cvtoolkit.records import file_stem
 from agir_cvtoolkit.runs import Run, read_json_object, write_bytes, write_json
-from agir_cvtoolkit.shapes import Mask, Polygon, Rectangle, Shape, Skeleton
+from agir_cvtoolkit.shapes import Mask, Polygon, Shape
 
 FOLDER = "cvat_downloads"
 FRAME_MAP = "frame_map.json"
@@ -128,7 +128,7 @@ def read_frame_map_file(path: Path) -> PulledTask:
 
 def write_shapes(folder: Path, job_id: int, content: Mapping[int, Sequence[Shape]]) -> None:
     """Write the shapes of a job as they were read, by frame, labels by name."""
-    frames = {str(frame): [_plain(shape) for shape in shapes] for frame, shapes in content.items()}
+    frames = {str(frame): [to_plain(shape) for shape in shapes] for frame, shapes in content.items()}
     write_bytes(
         folder / "annotations" / f"job_{job_id}.json", json.dumps(frames, ensure_ascii=False).encode("utf-8")
     )
@@ -179,24 +179,3 @@ def _draw(canvas: NDArray[np.uint8], shape: Mask | Polygon, size: tuple[int, int
     )
     masks.check_runs(masks.Runs(shape.runs, shape.box), size)
     canvas[top : bottom + 1, left : right + 1][part] = value
-
-
-def _plain(shape: Shape) -> dict[str, Any]:
-    content: dict[str, Any] = {
-        "kind": shape.kind,
-        "label": shape.label,
-        "source": shape.source,
-        "occluded": shape.occluded,
-        "z_order": shape.z_order,
-        "attributes": dict(shape.attributes),
-    }
-    if isinstance(shape, Mask):
-        return content | {"box": list(shape.box), "runs": shape.runs.tolist()}
-    if isinstance(shape, Skeleton):
-        return content | {
-            "elements": [_plain(element) | {"outside": element.outside} for element in shape.elements]
-        }
-    content["points"] = [list(point) for point in shape.points]
-    if isinstance(shape, Rectangle):
-        content["rotation"] = shape.rotation
-    return content

@@ -1,0 +1,111 @@
+"""Shapes as plain JSON and back, exact both ways: for files of a run and for the ledger."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import orjson
+
+from .errors import ShapeError
+from .shapes import (
+    Ellipse,
+    Mask,
+    Points,
+    Polygon,
+    Polyline,
+    Rectangle,
+    Shape,
+    Skeleton,
+)
+
+_POINT_SHAPES: dict[str, type[Points | Polygon | Polyline | Rectangle | Ellipse]] = {
+    "points": Points,
+    "polygon": Polygon,
+    "polyline": Polyline,
+    "rectangle": Rectangle,
+    "ellipse": Ellipse,
+}
+
+
+def to_plain(shape: Shape) -> dict[str, Any]:
+    """Return a shape as a dict that JSON can hold."""
+    content: dict[str, Any] = {
+        "kind": shape.kind,
+        "label": shape.label,
+        "source": shape.source,
+        "occluded": shape.occluded,
+        "z_order": shape.z_order,
+        "attributes": dict(shape.attributes),
+    }
+    if shape.confidence is not None:
+        content["confidence"] = shape.confidence
+    if isinstance(shape, Mask):
+        return content | {"box": list(shape.box), "runs": shape.runs.tolist()}
+    if isinstance(shape, Skeleton):
+        return content | {"elements": [to_plain(element) for element in shape.elements]}
+    content["points"] = [list(point) for point in shape.points]
+    content["outside"] = shape.outside
+    if isinstance(shape, Rectangle | Ellipse):
+        content["rotation"] = shape.rotation
+    return content
+
+
+def from_plain(content: Mapping[str, Any]) -> Shape:
+    """Return the shape that `to_plain` was given.
+
+    Raises:
+        ShapeError: it was not written by `to_plain`.
+    """
+    try:
+        return _read(content)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ShapeError(
+            f"a stored shape cannot be read: {error}", "Its file or ledger is damaged."
+        ) from error
+
+
+def pack(shape: Shape) -> bytes:
+    """Return a shape in few bytes."""
+    return zlib.compress(orjson.dumps(to_plain(shape)), 6)
+
+
+def unpack(packed: bytes) -> Shape:
+    """Return the shape that `pack` was given.
+
+    Raises:
+        ShapeError: it was not written by `pack`.
+    """
+    try:
+        content = orjson.loads(zlib.decompress(packed))
+    except (zlib.error, orjson.JSONDecodeError) as error:
+        raise ShapeError(f"a stored shape cannot be read: {error}", "The ledger is damaged.") from error
+    return from_plain(content)
+
+
+def _read(content: Mapping[str, Any]) -> Shape:
+    shared: dict[str, Any] = {
+        "label": str(content["label"]),
+        "source": str(content["source"]),
+        "occluded": bool(content["occluded"]),
+        "z_order": int(content["z_order"]),
+        "attributes": {str(k): str(v) for k, v in content["attributes"].items()},
+        "confidence": content.get("confidence"),
+    }
+    kind = content["kind"]
+    if kind == "mask":
+        left, top, right, bottom = (int(value) for value in content["box"])
+        runs = np.asarray(content["runs"], dtype=np.int32)
+        return Mask(**shared, runs=runs, box=(left, top, right, bottom))
+    if kind == "skeleton":
+        elements = tuple(_read(element) for element in content["elements"])
+        if not all(isinstance(element, Points) for element in elements):
+            raise ValueError("an element is no point")
+        return Skeleton(**shared, elements=elements)  # type: ignore[arg-type]
+    shared["points"] = tuple((float(x), float(y)) for x, y in content["points"])
+    shared["outside"] = bool(content.get("outside", False))
+    if kind in {"rectangle", "ellipse"}:
+        shared["rotation"] = float(content.get("rotation", 0.0))
+    return _POINT_SHAPES[kind](**shared)
