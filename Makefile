@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: demo test lint format bench clean help
+.PHONY: demo test test-compat lint format bench clean help
 
 help:
 	@echo "make demo [DATA=folder] [SEED=n]  run the whole loop on embedded parts"
 	@echo "make test                         run all tests"
+	@echo "make test-compat                  the official SDK and cvat-cli, two versions, against the sandbox"
 	@echo "make lint                         format, lint, types, import contracts"
 	@echo "make bench [DATA=folder]          measure speed and memory against their baselines"
 	@echo "make clean                        remove what was built"
@@ -19,6 +20,18 @@ demo: $(VENV)/.user
 # One thread each: the workers of the test run already use every core.
 test: $(VENV)/.developer
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n auto --dist worksteal
+
+# Each version of the official clients in an environment of its own: they bind what they are installed with.
+COMPAT := 2.42 2.80
+COMPAT_STAMPS := $(COMPAT:%=.compat/%/.ready)
+
+test-compat: $(VENV)/.developer $(COMPAT_STAMPS)
+	$(BIN)/python -m tests.compat $(foreach v,$(COMPAT),$(v)=.compat/$(v)/bin/python)
+
+.compat/%/.ready: tests/compat/requirements-%.txt | $(BIN)/python
+	$(PYTHON) -m venv .compat/$*
+	.compat/$*/bin/python -m pip install --disable-pip-version-check --quiet --requirement $<
+	@touch $@
 
 lint: $(VENV)/.developer
 	$(BIN)/ruff format --check src tests benchmarks
@@ -34,7 +47,7 @@ bench: $(VENV)/.developer
 	$(BIN)/python -m benchmarks $(if $(DATA),--data "$(DATA)")
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo_output
+	rm -rf $(VENV) .compat build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo_output
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
