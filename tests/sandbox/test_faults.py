@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import urllib3
@@ -10,7 +11,7 @@ import urllib3
 from agir_cvtoolkit.errors import ConfigError
 from agir_cvtoolkit.sandbox import Fault, Sandbox, SandboxOptions, load_faults
 
-from .plain import Plain
+from .plain import Plain, pictures
 
 pytestmark = pytest.mark.integration
 
@@ -62,6 +63,92 @@ def test_delay(sandbox: Sandbox, plain: Plain) -> None:
     start = time.monotonic()
     assert plain("GET", "/api/server/about").status == 200
     assert time.monotonic() - start >= 0.3
+
+
+def test_reset_within_the_request_keeps_the_files_that_came_whole(sandbox: Sandbox, plain: Plain) -> None:
+    made = plain("POST", "/api/tasks", {"name": "t", "labels": [{"name": "a"}]})
+    path = f"/api/tasks/{made.json['id']}/data/"
+    sandbox.add_fault(Fault(path=path, method="POST", nth=2, action="cut_within_request"))
+    files = pictures(3, (64, 48))
+    with pytest.raises(urllib3.exceptions.HTTPError):
+        plain.send(made.json["id"], files)
+    folder = sandbox.options.root / "data" / str(made.json["id"])
+    assert sorted(one.name for one in folder.iterdir()) == ["f00.png"]
+
+
+def test_reset_within_a_request_without_body_does_nothing(sandbox: Sandbox, plain: Plain) -> None:
+    key = plain("POST", "/api/projects", _PROJECT).json["id"]
+    sandbox.add_fault(Fault(path="/api/projects", method="DELETE", action="cut_within_request"))
+    with pytest.raises(urllib3.exceptions.HTTPError):
+        plain("DELETE", f"/api/projects/{key}")
+    assert _count(plain) == 1
+
+
+def test_a_status_after_the_work(sandbox: Sandbox, plain: Plain) -> None:
+    sandbox.add_fault(Fault(path="/api/projects", method="POST", action="status_after", status=504))
+    got = plain("POST", "/api/projects", _PROJECT)
+    assert (got.status, got.headers["content-type"].split(";")[0]) == (504, "text/html")
+    assert _count(plain) == 1
+
+
+@pytest.mark.parametrize("status", [200, 202, 507])
+def test_a_page_with_any_status(sandbox: Sandbox, plain: Plain, status: int) -> None:
+    sandbox.add_fault(Fault(path="/api/projects", status=status, body="html"))
+    got = plain("GET", "/api/projects")
+    assert got.status == status
+    assert b"<html" in got.data
+
+
+def test_forgotten_requests(sandbox: Sandbox, plain: Plain) -> None:
+    made = plain("POST", "/api/tasks", {"name": "t", "labels": [{"name": "a"}]}).json["id"]
+    rq_id = plain.send(made, pictures(1)).json["rq_id"]
+    plain.wait(rq_id)
+    path = f"/api/requests/{quote(rq_id, safe='')}"
+    sandbox.add_fault(Fault(path="/api/requests/", action="forget"))
+    got = plain("GET", path)
+    assert (got.status, got.data) == (404, b"There is no request with specified id")
+    assert plain("GET", path).status == 200
+
+
+def test_dribble_gives_the_whole_answer_late(sandbox: Sandbox, plain: Plain) -> None:
+    whole = plain("GET", "/api/users/self").data
+    sandbox.add_fault(Fault(path="/api/users/self", action="dribble", delay=0.2))
+    start = time.monotonic()
+    assert plain("GET", "/api/users/self").data == whole
+    assert time.monotonic() - start >= 0.2
+
+
+def test_refused_until_accepted(sandbox: Sandbox, plain: Plain) -> None:
+    plain("GET", "/api/projects")
+    sandbox.add_fault(Fault(path="/api/projects", method="POST", action="refuse"))
+    for _ in range(3):
+        with pytest.raises(urllib3.exceptions.HTTPError):
+            plain("POST", "/api/projects", _PROJECT)
+    sandbox.accept()
+    assert plain("POST", "/api/projects", _PROJECT).status == 201
+    assert _count(plain) == 1
+
+
+def test_refused_for_a_while(sandbox: Sandbox, plain: Plain) -> None:
+    sandbox.add_fault(Fault(path="/api/projects", action="refuse", delay=0.2))
+    start = time.monotonic()
+    answered = False
+    while not answered and time.monotonic() < start + 10:
+        try:
+            answered = plain("GET", "/api/projects").status == 200
+        except urllib3.exceptions.HTTPError:
+            time.sleep(0.01)
+    assert answered
+    assert time.monotonic() - start >= 0.2
+
+
+def test_a_server_stops_behind_its_shut_door(tmp_path: Path) -> None:
+    with Sandbox(SandboxOptions(tmp_path)) as sandbox:
+        sandbox.add_fault(Fault(path="about", action="refuse"))
+        with pytest.raises(urllib3.exceptions.HTTPError):
+            Plain(sandbox.url)("GET", "/api/server/about")
+    with Sandbox(SandboxOptions(tmp_path, port=int(sandbox.url.rsplit(":", 1)[1]))) as again:
+        assert Plain(again.url)("GET", "/api/server/about").status == 200
 
 
 def test_times_zero_hits_for_ever_and_the_query_counts(sandbox: Sandbox, plain: Plain) -> None:

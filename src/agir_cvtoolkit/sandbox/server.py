@@ -16,10 +16,12 @@ from agir_cvtoolkit.errors import ConfigError
 
 from .access import ensure_user
 from .app import Application
+from .breaking import TRANSPORT, FaultMiddleware, Seen
 from .calls import World
 from .creation import task_creator
+from .door import Door, listen
 from .exports import exporter
-from .faults import TRANSPORT, Fault, FaultMiddleware, FaultPlan, Seen, load_faults
+from .faults import Fault, FaultPlan, load_faults
 from .options import SandboxOptions
 from .store import Store
 from .workers import Workers
@@ -125,6 +127,16 @@ class Sandbox:
         """Put one more rule in force."""
         self.faults.add(fault)
 
+    def accept(self) -> None:
+        """Take connections again that a ``refuse`` without end turns away."""
+        if self._middleware.door is not None:
+            self._middleware.door.open()
+
+    @property
+    def under_way(self) -> int:
+        """How many requests are being answered now, those included whose sender has gone."""
+        return self._middleware.under_way
+
     def requests(self) -> Sequence[Seen]:
         """Return the requests that came since the start or the last `forget_requests`, oldest first."""
         return self._middleware.seen()
@@ -136,20 +148,12 @@ class Sandbox:
     def _prepare(self) -> tuple[uvicorn.Server, socket.socket]:
         host = "127.0.0.1" if self.options.host == "localhost" else self.options.host
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        # Named as TCP, or asyncio leaves Nagle's delay on and every answer costs 40 ms.
-        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((host, self.options.port))
-        except OSError as error:
-            listener.close()
+            listener = listen(family, (host, self.options.port))
+        except ConfigError:
             self._workers.stop()
             self._store.close()
-            raise ConfigError(
-                f"sandbox cannot listen on {host}:{self.options.port}: {error.strerror}",
-                "Choose another port, or 0 for a free one.",
-            ) from error
-        listener.listen(256)  # connections wait from here on, even before the loop runs
+            raise
         port = listener.getsockname()[1]
         self.url = f"http://[{host}]:{port}" if family == socket.AF_INET6 else f"http://{host}:{port}"
         config = uvicorn.Config(
@@ -163,6 +167,7 @@ class Sandbox:
             timeout_keep_alive=65,
         )
         self._server = uvicorn.Server(config)
+        self._middleware.door = Door(self._server, family, (host, port))
         self._workers.resume()
         return self._server, listener
 
