@@ -9,5 +9,14 @@ from __future__ import annotations
 from .faults import Fault, load_faults
 from .options import SandboxOptions
 from .server import Sandbox, serve
+from .work import LIKE_CVAT_2_42, SimulatedWork
 
-__all__ = ["Fault", "Sandbox", "SandboxOptions", "load_faults", "serve"]
+__all__ = [
+    "LIKE_CVAT_2_42",
+    "Fault",
+    "Sandbox",
+    "SandboxOptions",
+    "SimulatedWork",
+    "load_faults",
+    "serve",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import logging
 import re
@@ -45,8 +46,14 @@ class Application:
         except Exception:  # noqa: BLE001 - a failure of the server is an answer too: the HTML page
             _LOG.exception("%s %s failed", request.method, request.url.path)
             response = PageRefusal(500).response()
+        await asyncio.sleep(self._simulated(request, response))
         _pack(request, response)
         await response(scope, receive, send)
+
+    def _simulated(self, request: Request, response: Response) -> float:
+        sent = int(request.headers.get("content-length") or 0)
+        answered = len(getattr(response, "body", b""))
+        return self._world.options.work.of_request(request.method, request.url.path, sent, answered)
 
     async def _answer(self, request: Request) -> Response:
         # The raw path keeps a quoted slash or '=' inside a request id apart from the path's own.

@@ -6,23 +6,25 @@ import mimetypes
 import random
 import re
 import time
+from collections.abc import Iterator
 
 from agir_cvtoolkit.errors import PictureError
 from agir_cvtoolkit.pictures import glance
 
+from .jobs import add_job
 from .store import Json, Store, now
+from .validation import add_ground_truth, chosen_frames, with_honeypots
+from .work import SimulatedWork
 from .workers import Work, WorkError
 
 _DIGITS = re.compile(r"(\d+)")
 _STEP = re.compile(r"step\s*=\s*([1-9]\d*)")
 
 
-def task_creator(store: Store, simulated_work: float) -> Work:
+def task_creator(store: Store, simulated: SimulatedWork) -> Work:
     """Return the work of a creation request."""
 
     def create(request: Json) -> None:
-        if simulated_work > 0:
-            time.sleep(simulated_work)
         task_id = int(request["operation"]["task_id"])
         settings: Json = request["work"]
         names = _ordered(_pictures(store, task_id), settings)
@@ -36,9 +38,16 @@ def task_creator(store: Store, simulated_work: float) -> Work:
         if not names:
             raise WorkError("ValueError: No media data found")
         frames = [_frame(store, task_id, name) for name in names]
+        chunk = settings["chunk_size"] or default_chunk_size(frames[0]["width"], frames[0]["height"])
+        time.sleep(simulated.of_creation(chunk, [(f["width"], f["height"]) for f in frames]))
         _finish(store, task_id, frames, settings | {"start_frame": start, "stop_frame": stop})
 
     return create
+
+
+def default_chunk_size(width: int, height: int) -> int:
+    """Return how many pictures of a size the server puts into one chunk by itself."""
+    return max(2, min(72, 36 * 1920 * 1080 // max(1, width * height)))
 
 
 def frame_step(frame_filter: object) -> int:
@@ -88,54 +97,67 @@ def _frame(store: Store, task_id: int, name: str) -> Json:
 
 
 def _finish(store: Store, task_id: int, frames: list[Json], settings: Json) -> None:
+    params: Json | None = settings.get("validation_params")
     with store.transaction():
         task = store.get("task", task_id)
         if task is None:
             raise WorkError("The task was deleted")
-        size = len(frames)
-        length = min(task["segment_size"] or size, size)
-        asked = task["overlap"] or 0
-        overlap = min(asked, length // 2) if length < size else 0
         at = now()
-        pixels = max(1, frames[0]["width"] * frames[0]["height"])
+        try:
+            if params is not None and params["mode"] == "gt_pool":
+                frames, ranges, pool = with_honeypots(frames, params, int(task["segment_size"]))
+                length = overlap = 0
+            else:
+                length, overlap = _segments(task, len(frames))
+                ranges = list(_ranges(len(frames), length, overlap))
+                pool = [] if params is None else chosen_frames(params, [f["name"] for f in frames], ranges)
+        except ValueError as error:
+            raise WorkError(f"ValueError: {error}") from error
         task |= {
             "segment_size": length if task["segment_size"] else 0,
             "overlap": overlap,
             "updated_date": at,
-            "data": {
-                "size": size,
-                "chunk_size": settings["chunk_size"] or max(2, min(72, 36 * 1920 * 1080 // pixels)),
-                "image_quality": settings["image_quality"],
-                "start_frame": settings["start_frame"],
-                "stop_frame": settings["stop_frame"],
-                "frame_filter": f"step={settings['step']}" if settings["step"] > 1 else "",
-                "step": settings["step"],
-                "deleted_frames": [],
-                "chunks_updated_date": at,
-            },
+            "data": _data(frames, settings, at),
         }
-        store.put("task", task_id, task)
         store.put("frames", task_id, {"frames": frames})
-        first = 0
-        while True:
-            last = min(first + length, size) - 1
-            _add_job(store, task_id, first, last, at)
-            if last == size - 1:
-                break
-            first = last + 1 - overlap
+        for numbers in ranges:
+            job = add_job(store, task_id, numbers[0], numbers[-1], at)
+            for _ in range(task.get("replicas", 0)):
+                add_job(store, task_id, numbers[0], numbers[-1], at, kind="replica", parent=job["id"])
+        if params is not None:
+            add_ground_truth(store, task, pool, params["mode"])
+            if params["mode"] == "gt_pool":
+                task["data"]["frames_per_job_count"] = sum("real" in frames[n] for n in ranges[0])
+        store.put("task", task_id, task)
 
 
-def _add_job(store: Store, task_id: int, first: int, last: int, at: str) -> None:
-    job: Json = {
-        "id": store.next_id("job"),
-        "task_id": task_id,
-        "start_frame": first,
-        "stop_frame": last,
-        "stage": "annotation",
-        "state": "new",
-        "assignee_id": None,
-        "assignee_updated_date": None,
-        "created_date": at,
-        "updated_date": at,
+def _segments(task: Json, size: int) -> tuple[int, int]:
+    length = min(task["segment_size"] or size, size)
+    return length, min(task["overlap"] or 0, length // 2) if length < size else 0
+
+
+def _ranges(size: int, length: int, overlap: int) -> Iterator[range]:
+    first = 0
+    while True:
+        stop = min(first + length, size)
+        yield range(first, stop)
+        if stop == size:
+            return
+        first = stop - overlap
+
+
+def _data(frames: list[Json], settings: Json, at: str) -> Json:
+    pixels = max(1, frames[0]["width"] * frames[0]["height"])
+    return {
+        "size": len(frames),
+        "chunk_size": settings["chunk_size"] or default_chunk_size(frames[0]["width"], frames[0]["height"]),
+        "image_quality": settings["image_quality"],
+        "start_frame": settings["start_frame"],
+        "stop_frame": settings["stop_frame"],
+        "frame_filter": f"step={settings['step']}" if settings["step"] > 1 else "",
+        "step": settings["step"],
+        "deleted_frames": [],
+        "chunks_updated_date": at,
+        "validation_mode": None,
+        "disabled_frames": [],
     }
-    store.put("job", job["id"], job, parent=f"task:{task_id}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 import zipfile
 
@@ -15,6 +16,7 @@ from .cvat_xml import document
 from .media import frames_of, original_bytes
 from .store import Json, Store
 from .tasks import jobs_of
+from .work import NO_WORK, SimulatedWork
 from .workers import Work, WorkError
 
 FORMAT = "CVAT for images 1.1"
@@ -63,7 +65,7 @@ def no_content(call: Call) -> Response:
     return empty(200)
 
 
-def exporter(store: Store) -> Work:
+def exporter(store: Store, simulated: SimulatedWork = NO_WORK) -> Work:
     """Return the work of an export request."""
 
     def export(request: Json) -> str:
@@ -82,9 +84,9 @@ def exporter(store: Store) -> Work:
             atomic_path(store.root / relative) as path,
             zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
         ):
-            archive.writestr(
-                "annotations.xml", document(store, target, found, parts, request["work"]["origin"])
-            )
+            annotations = document(store, target, found, parts, request["work"]["origin"])
+            time.sleep(simulated.of_export(len(annotations)))
+            archive.writestr("annotations.xml", annotations)
             if request["work"]["images"]:
                 _add_pictures(store, archive, target, parts)
         return relative

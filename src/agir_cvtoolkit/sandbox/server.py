@@ -61,8 +61,8 @@ class Sandbox:
         self.url = ""
         self._store = Store(options.root)
         self._workers = Workers(self._store)
-        self._workers.learn("create", task_creator(self._store, options.simulated_work))
-        self._workers.learn("export", exporter(self._store))
+        self._workers.learn("create", task_creator(self._store, options.work))
+        self._workers.learn("export", exporter(self._store, options.work))
         for username, password in ((options.username, options.password), *options.users):
             ensure_user(self._store, username, password)
         world = World(options, self._store, self._workers)
