@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import orjson
 from .errors import ShapeError
 from .shapes import (
     Ellipse,
+    Keyframe,
     Mask,
     Points,
     Polygon,
@@ -19,6 +21,8 @@ from .shapes import (
     Rectangle,
     Shape,
     Skeleton,
+    Tag,
+    Track,
 )
 
 _POINT_SHAPES: dict[str, type[Points | Polygon | Polyline | Rectangle | Ellipse]] = {
@@ -38,6 +42,7 @@ def to_plain(shape: Shape) -> dict[str, Any]:
         "source": shape.source,
         "occluded": shape.occluded,
         "z_order": shape.z_order,
+        "group": shape.group,
         "attributes": dict(shape.attributes),
     }
     if shape.confidence is not None:
@@ -59,12 +64,72 @@ def from_plain(content: Mapping[str, Any]) -> Shape:
     Raises:
         ShapeError: it was not written by `to_plain`.
     """
-    try:
+    with _named("shape"):
         return _read(content)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ShapeError(
-            f"a stored shape cannot be read: {error}", "Its file or ledger is damaged."
-        ) from error
+
+
+def tag_to_plain(tag: Tag) -> dict[str, Any]:
+    """Return a tag as a dict that JSON can hold."""
+    content: dict[str, Any] = {
+        "kind": "tag",
+        "label": tag.label,
+        "source": tag.source,
+        "group": tag.group,
+        "attributes": dict(tag.attributes),
+    }
+    return content if tag.confidence is None else content | {"confidence": tag.confidence}
+
+
+def tag_from_plain(content: Mapping[str, Any]) -> Tag:
+    """Return the tag that `tag_to_plain` was given.
+
+    Raises:
+        ShapeError: it was not written by `tag_to_plain`.
+    """
+    with _named("tag"):
+        return Tag(
+            label=str(content["label"]),
+            source=str(content["source"]),
+            group=int(content["group"]),
+            attributes=_attributes(content),
+            confidence=content.get("confidence"),
+        )
+
+
+def track_to_plain(track: Track) -> dict[str, Any]:
+    """Return a track as a dict that JSON can hold."""
+    return {
+        "kind": "track",
+        "label": track.label,
+        "source": track.source,
+        "group": track.group,
+        "attributes": dict(track.attributes),
+        "keyframes": [
+            {"frame": found.frame, "outside": found.outside, "shape": to_plain(found.shape)}
+            for found in track.keyframes
+        ],
+        "elements": [track_to_plain(element) for element in track.elements],
+    }
+
+
+def track_from_plain(content: Mapping[str, Any]) -> Track:
+    """Return the track that `track_to_plain` was given.
+
+    Raises:
+        ShapeError: it was not written by `track_to_plain`.
+    """
+    with _named("track"):
+        return Track(
+            label=str(content["label"]),
+            source=str(content["source"]),
+            group=int(content["group"]),
+            attributes=_attributes(content),
+            keyframes=tuple(
+                Keyframe(frame=int(k["frame"]), outside=bool(k["outside"]), shape=_read(k["shape"]))
+                for k in content["keyframes"]
+            ),
+            elements=tuple(track_from_plain(element) for element in content["elements"]),
+        )
 
 
 def pack(shape: Shape) -> bytes:
@@ -85,13 +150,28 @@ def unpack(packed: bytes) -> Shape:
     return from_plain(content)
 
 
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise ShapeError(
+            f"a stored {what} cannot be read: {error}", "Its file or ledger is damaged."
+        ) from error
+
+
+def _attributes(content: Mapping[str, Any]) -> dict[str, str]:
+    return {str(name): str(value) for name, value in content["attributes"].items()}
+
+
 def _read(content: Mapping[str, Any]) -> Shape:
     shared: dict[str, Any] = {
         "label": str(content["label"]),
         "source": str(content["source"]),
         "occluded": bool(content["occluded"]),
         "z_order": int(content["z_order"]),
-        "attributes": {str(k): str(v) for k, v in content["attributes"].items()},
+        "group": int(content.get("group", 0)),
+        "attributes": _attributes(content),
         "confidence": content.get("confidence"),
     }
     kind = content["kind"]

@@ -31,6 +31,7 @@ class Mask:
         confidence: of the model, in [0, 1]; None for a person's shape.
         source: who made it, as CVAT keeps it (``manual``, ``auto``, ...).
         attributes: values by attribute name.
+        group: number of the group that the shape belongs to, as CVAT keeps it; 0 for none.
     """
 
     label: str
@@ -41,6 +42,7 @@ class Mask:
     attributes: Mapping[str, str] = field(default_factory=dict)
     occluded: bool = False
     z_order: int = 0
+    group: int = 0
 
     kind: Literal["mask"] = field(default="mask", init=False)
 
@@ -61,6 +63,7 @@ class _PointShape:
     occluded: bool = False
     outside: bool = False
     z_order: int = 0
+    group: int = 0
 
     kind: ShapeKind = field(default="points", init=False)
 
@@ -142,6 +145,7 @@ class Skeleton:
     attributes: Mapping[str, str] = field(default_factory=dict, hash=False)
     occluded: bool = False
     z_order: int = 0
+    group: int = 0
 
     kind: Literal["skeleton"] = field(default="skeleton", init=False)
 
@@ -159,6 +163,7 @@ class Tag:
     confidence: float | None = None
     source: str = "auto"
     attributes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    group: int = 0
 
     kind: Literal["tag"] = field(default="tag", init=False)
 
@@ -189,14 +194,24 @@ class Track:
     Attributes:
         keyframes: by frame, ascending; between them CVAT interpolates.
         attributes: those that hold for all frames.
+        elements: of a skeleton its points, each with the sublabel's name and keyframes of its own, in the
+            order of the label; the skeletons in `keyframes` have none.
     """
 
     label: str
     keyframes: tuple[Keyframe, ...]
     source: str = "manual"
     attributes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    group: int = 0
+    elements: tuple[Track, ...] = ()
 
     kind: Literal["track"] = field(default="track", init=False)
+
+    def geometry_hash(self) -> str:
+        """Return a hash of all keyframes with their visibility, and of the elements."""
+        parts = [f"{k.frame}:{k.shape.geometry_hash()}{k.outside:d}" for k in self.keyframes]
+        parts += [element.geometry_hash() for element in self.elements]
+        return hashlib.sha256(f"track|{self.label}|{'|'.join(parts)}".encode()).hexdigest()[:32]
 
 
 def _hundredths(value: float) -> str:
