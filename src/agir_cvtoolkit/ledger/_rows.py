@@ -91,9 +91,11 @@ class PushedJob:
     """A job as a push left it.
 
     Attributes:
-        updated_date: as the server wrote it after the push's last write.
+        updated_date: as the server wrote it after the push's last write; empty until the task is done.
         state: ``left`` as it was written, ``replacing`` while its proposals are being replaced, ``touched``
             once a person has been seen in it: nothing is ever written into it again.
+        written: while replacing, how many of the new shapes the server is known to have taken; -1 as long as
+            it is not known that the old ones are gone.
     """
 
     push_id: str
@@ -103,6 +105,30 @@ class PushedJob:
     stop_frame: int
     updated_date: str
     state: Literal["left", "replacing", "touched"]
+    written: int = -1
+
+    @property
+    def frames(self) -> range:
+        """The frames of the task that are in the job."""
+        return range(self.start_frame, self.stop_frame + 1)
+
+
+@dataclass(frozen=True)
+class PushedAlias:
+    """A record whose picture was on the server already, as the frame of another record of the same push."""
+
+    record_id: str
+    ordinal: int
+    frame: int
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """New proposals for one frame, on their way into its job."""
+
+    frame: int
+    prediction_hash: str
+    units: int
 
 
 @dataclass(frozen=True)
@@ -125,15 +151,18 @@ class SeenJob:
 
 @dataclass(frozen=True)
 class CorrectionRow:
-    """What became of one shape: see `agir_cvtoolkit.corrections`.
+    """What became of one shape: see `agir_cvtoolkit.corrections.Match`.
 
     Attributes:
+        outcome: as there, or ``empty`` for a record without proposals in which the person found none missing;
+            label and kind are empty then.
         label: after the person's work; of a deleted shape the one that it had.
         label_before: of the prediction; None for an added shape.
         iou: of areas, before against after.
         boundary_px: mean distance of the two outlines in pixels.
         moved_points: how many points of a point shape moved.
         moved_px: mean way of these points in pixels.
+        changed_points: how many points appeared, vanished or changed whether they are occluded or absent.
         annotator: who was assigned to the job, None where nobody was.
     """
 
@@ -151,6 +180,7 @@ class CorrectionRow:
     boundary_px: float | None
     moved_points: int | None
     moved_px: float | None
+    changed_points: int | None
     annotator: str | None
     updated_date: str
 
@@ -171,6 +201,42 @@ class Pull:
     stored: str
     assignee: str | None = None
     type: str | None = None
+
+
+@dataclass(frozen=True)
+class PulledTaskRow:
+    """A task that a run pulls from.
+
+    Attributes:
+        updated_date: as the server last listed it.
+        frames_of: the `updated_date` under which its frames were read; None before.
+        frames_read: when that was, by this machine's clock.
+    """
+
+    server: str
+    run_id: str
+    task_id: int
+    name: str
+    updated_date: str
+    frames_of: str | None = None
+    frames_read: str | None = None
+
+
+@dataclass(frozen=True)
+class PullCursor:
+    """How far a run has read what it was asked for.
+
+    Attributes:
+        scope: what was asked for, as text.
+        cursor: date of the server; every change below it lies in the run.
+        jobs: how many there were.
+    """
+
+    server: str
+    run_id: str
+    scope: str
+    cursor: str
+    jobs: int
 
 
 @dataclass(frozen=True)

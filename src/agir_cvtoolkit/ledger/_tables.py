@@ -126,6 +126,7 @@ push_jobs = Table(
     Column("stop_frame", Integer, nullable=False),
     Column("updated_date", String(40), nullable=False),
     Column("state", String(20), nullable=False),
+    Column("written", Integer, nullable=False),
 )
 
 push_aliases = Table(
@@ -190,6 +191,18 @@ pull_cursors = Table(
     Column("moved", String(40), nullable=False),
 )
 
+pull_tasks = Table(
+    "pull_tasks",
+    metadata,
+    Column("server", Text, primary_key=True),
+    Column("run_id", String(200), primary_key=True),
+    Column("task_id", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("updated_date", String(40), nullable=False),
+    Column("frames_of", String(40)),
+    Column("frames_read", String(40)),
+)
+
 pulls = Table(
     "pulls",
     metadata,
@@ -228,6 +241,7 @@ corrections = Table(
     Column("boundary_px", Float),
     Column("moved_points", Integer),
     Column("moved_px", Float),
+    Column("changed_points", Integer),
     Column("annotator", String(200)),
     Column("updated_date", String(40), nullable=False),
     Column("created", String(40), nullable=False),
