@@ -1,0 +1,161 @@
+"""What people did with the proposals of a job: rows for the ledger, and what they add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from agir_cvtoolkit.corrections import Match, match, match_hashes
+from agir_cvtoolkit.cvat import JobAnnotations, JobInfo
+from agir_cvtoolkit.ledger import CorrectionRow, PushedShape
+from agir_cvtoolkit.plain_shapes import unpack
+from agir_cvtoolkit.shapes import Shape
+
+from ._pulled import PulledFrame
+
+SHAPE_OUTCOMES = ("accepted", "edited", "relabelled", "deleted", "added", "unknown")
+EMPTY = "empty"
+NOBODY = "nobody assigned"
+
+
+def rows_of_job(
+    server: str,
+    run_id: str,
+    job: JobInfo,
+    annotations: JobAnnotations,
+    frames: Mapping[int, PulledFrame],
+    pushed: Mapping[int, Sequence[PushedShape]],
+) -> tuple[CorrectionRow, ...]:
+    """Match what came back with what was pushed.
+
+    Args:
+        server: where the job is.
+        run_id: the run that reads it.
+        job: as it was read; its assignee is the annotator.
+        annotations: what it holds.
+        frames: the stored frames of the job, by number.
+        pushed: what the push left on each frame, by number; a frame on which it left nothing has an empty
+            list, a frame that is not listed was not pushed and gives no rows.
+
+    Returns:
+        A row for each proposal and each added shape, by frame, and one for a frame without either.
+
+    Raises:
+        ShapeError: a stored shape is damaged.
+    """
+    rows: list[CorrectionRow] = []
+    for number in sorted(frames.keys() & pushed.keys()):
+        frame = frames[number]
+        before, after = pushed[number], annotations.shapes.get(number, ())
+        rows += (
+            CorrectionRow(
+                server=server,
+                run_id=run_id,
+                task_id=job.task_id,
+                job_id=job.id,
+                frame=number,
+                record_id=frame.record_id,
+                outcome=found.outcome,
+                label=after[found.after].label if found.after is not None else _pushed(before, found).label,
+                label_before=before[found.before].label if found.before is not None else None,
+                kind=after[found.after].kind if found.after is not None else _pushed(before, found).kind,
+                iou=found.iou,
+                boundary_px=found.boundary_px,
+                moved_points=found.moved_points,
+                moved_px=found.moved_px,
+                changed_points=found.changed_points,
+                annotator=job.assignee,
+                updated_date=job.updated_date,
+            )
+            for found in _matches(before, after, (frame.width, frame.height))
+        )
+        if not before and not after:
+            rows.append(_empty(server, run_id, job, frame))
+    return tuple(rows)
+
+
+def summary(rows: Iterable[CorrectionRow]) -> dict[str, object]:
+    """Add corrections up: in all, by label and by annotator.
+
+    Labels are those of the predictions; an added shape counts under its own. Means are over edited shapes.
+    """
+    every = list(rows)
+    by_label: dict[str, list[CorrectionRow]] = {}
+    by_annotator: dict[str, list[CorrectionRow]] = {}
+    for row in every:
+        if row.outcome != EMPTY:
+            by_label.setdefault(row.label_before or row.label, []).append(row)
+        by_annotator.setdefault(row.annotator or NOBODY, []).append(row)
+    return {
+        **_totals(every),
+        "by_label": {name: _shapes(found) for name, found in sorted(by_label.items())},
+        "by_annotator": {name: _totals(found) for name, found in sorted(by_annotator.items())},
+    }
+
+
+def _matches(
+    before: Sequence[PushedShape], after: Sequence[Shape], size: tuple[int, int]
+) -> tuple[Match, ...]:
+    packed = [shape.geometry for shape in before if shape.geometry is not None]
+    if len(packed) < len(before):
+        return match_hashes(
+            [shape.geometry_hash for shape in before], [shape.geometry_hash() for shape in after]
+        )
+    return match([unpack(geometry) for geometry in packed], after, size)
+
+
+def _pushed(before: Sequence[PushedShape], found: Match) -> PushedShape:
+    return before[found.before or 0]
+
+
+def _empty(server: str, run_id: str, job: JobInfo, frame: PulledFrame) -> CorrectionRow:
+    return CorrectionRow(
+        server=server,
+        run_id=run_id,
+        task_id=job.task_id,
+        job_id=job.id,
+        frame=frame.frame,
+        record_id=frame.record_id,
+        outcome=EMPTY,
+        label="",
+        label_before=None,
+        kind="",
+        iou=None,
+        boundary_px=None,
+        moved_points=None,
+        moved_px=None,
+        changed_points=None,
+        annotator=job.assignee,
+        updated_date=job.updated_date,
+    )
+
+
+def _totals(rows: Sequence[CorrectionRow]) -> dict[str, object]:
+    outcomes: dict[tuple[int, int], set[str]] = {}
+    for row in rows:
+        outcomes.setdefault((row.task_id, row.frame), set()).add(row.outcome)
+    accepted = sum(1 for found in outcomes.values() if found <= {"accepted", EMPTY})
+    records = {
+        "accepted": accepted,
+        "accepted_empty": sum(1 for found in outcomes.values() if found == {EMPTY}),
+        "changed": len(outcomes) - accepted,
+    }
+    return {"records": records, **_shapes([row for row in rows if row.outcome != EMPTY])}
+
+
+def _shapes(rows: Sequence[CorrectionRow]) -> dict[str, object]:
+    counts = {name: sum(1 for row in rows if row.outcome == name) for name in SHAPE_OUTCOMES}
+    proposals = sum(1 for row in rows if row.label_before is not None)
+    edited = [row for row in rows if row.outcome == "edited"]
+    return {
+        "proposals": proposals,
+        **counts,
+        "share_accepted": round(counts["accepted"] / proposals, 4) if proposals else None,
+        "mean_iou": _mean(row.iou for row in edited),
+        "mean_boundary_px": _mean(row.boundary_px for row in edited),
+        "mean_moved_px": _mean(row.moved_px for row in edited),
+    }
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(sum(known) / len(known), 4) if known else None
