@@ -12,6 +12,9 @@ RequiredStatus = Literal[
     "completed", "new", "in progress", "rejected", "annotation", "validation", "acceptance"
 ]
 
+RequiredStage = Literal["annotation", "validation", "acceptance"]
+JobType = Literal["annotation", "ground_truth", "replica"]
+
 
 def _everything_is_weed() -> dict[str, str | dict[int, str]]:
     return {"_default": "weed"}
@@ -67,8 +70,18 @@ class CvatDownload(Group):
     organization_slug: str | None = None
     task_ids: tuple[int, ...] | None = None
     required_status: RequiredStatus | None = "completed"
+    required_stage: RequiredStage | None = None
+    job_types: tuple[JobType, ...] = Field(default=("annotation",), min_length=1)
     include_images: bool = False
     overwrite_existing: bool = False
+    parallel_requests: int = Field(default=4, ge=1, le=32)
+
+    @field_validator("job_types", mode="before")
+    @classmethod
+    def _one_name_for_replicas(cls, types: object) -> object:
+        if not isinstance(types, list | tuple):
+            return types
+        return tuple("replica" if name == "consensus_replica" else name for name in types)
 
 
 RETIRED = {

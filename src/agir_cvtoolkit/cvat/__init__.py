@@ -20,9 +20,20 @@ from .background import wait_for_request
 from .capabilities import Capabilities
 from .clock import Clock, SystemClock
 from .export import IMAGES_FORMAT, export_dataset, read_job_by_export
-from .frames import FrameEntry, FrameMap, check_frames, read_frame_map
-from .jobs import STAGES, STATES, JobInfo, find_jobs, has_come_to, split_status
+from .frames import FrameEntry, FrameMap, check_frames, read_frame_map, read_job_frames
+from .jobs import (
+    ANNOTATION,
+    GROUND_TRUTH,
+    REPLICA,
+    STAGES,
+    STATES,
+    JobInfo,
+    find_jobs,
+    has_come_to,
+    split_status,
+)
 from .labels import AttributeSpec, LabelSet, LabelSpec, NewLabel, normal_name, read_labels
+from .listings import ListedTask, Listing, Scope, count_jobs, list_jobs, list_tasks, moment
 from .names import upload_name
 from .originals import download_original, download_originals
 from .projects import (
@@ -42,7 +53,10 @@ from .upload import PictureToSend, UploadOptions
 from .xml_shapes import ExportedImage, read_images_xml
 
 __all__ = [
+    "ANNOTATION",
+    "GROUND_TRUTH",
     "IMAGES_FORMAT",
+    "REPLICA",
     "STAGES",
     "STATES",
     "UNSET",
@@ -58,6 +72,8 @@ __all__ = [
     "JobInfo",
     "LabelSet",
     "LabelSpec",
+    "ListedTask",
+    "Listing",
     "NewLabel",
     "Organization",
     "PictureToSend",
@@ -65,6 +81,7 @@ __all__ = [
     "ReadShape",
     "Response",
     "RetryPolicy",
+    "Scope",
     "SkippedShape",
     "SystemClock",
     "TaskCreated",
@@ -78,6 +95,7 @@ __all__ = [
     "WrittenCount",
     "annotations_from_json",
     "check_frames",
+    "count_jobs",
     "create_project",
     "create_task",
     "create_task_with_pictures",
@@ -90,12 +108,16 @@ __all__ = [
     "find_tasks",
     "get_task",
     "has_come_to",
+    "list_jobs",
+    "list_tasks",
+    "moment",
     "normal_name",
     "organization_slug",
     "read_frame_map",
     "read_images_xml",
     "read_job",
     "read_job_by_export",
+    "read_job_frames",
     "read_labels",
     "shape_from_json",
     "shape_to_json",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from agir_cvtoolkit.errors import FrameMapError, ServerFaultError
+from agir_cvtoolkit.errors import FrameMapError, NotFoundError, RefusedError, ServerFaultError
 
 from .session import CvatSession
 
@@ -31,16 +31,26 @@ class FrameMap:
 
     Attributes:
         deleted_frames: numbers of frames that somebody has taken out of the task.
+        honeypots: frames that repeat a validation frame under its name, to see how well people work; by
+            number the frame that they repeat.
+        validation_frames: the pool of frames that honeypots repeat; nobody's ordinary work.
     """
 
     task_id: int
     entries: tuple[FrameEntry, ...]
     deleted_frames: frozenset[int] = field(default_factory=frozenset)
+    honeypots: Mapping[int, int] = field(default_factory=dict, hash=False)
+    validation_frames: frozenset[int] = field(default_factory=frozenset)
 
     @cached_property
     def by_name(self) -> Mapping[str, FrameEntry]:
-        """Frames by the name of their file."""
-        return {entry.name: entry for entry in self.entries}
+        """Frames by the name of their file, without honeypots."""
+        return {entry.name: entry for entry in self.entries if entry.frame not in self.honeypots}
+
+    @cached_property
+    def no_records(self) -> frozenset[int]:
+        """Numbers of frames whose annotations are not a record's: deleted, honeypots and their pool."""
+        return self.deleted_frames | self.validation_frames | frozenset(self.honeypots)
 
     @cached_property
     def by_frame(self) -> Mapping[int, FrameEntry]:
@@ -62,10 +72,10 @@ class FrameMap:
 
 
 def read_frame_map(session: CvatSession, task_id: int) -> FrameMap:
-    """Read the frames of a task.
+    """Read the frames of a task; where names occur twice, which of them are honeypots.
 
     Raises:
-        FrameMapError: two frames have one name.
+        FrameMapError: two frames have one name, and neither is a honeypot.
         ServerFaultError: the task has no data yet, or the answer cannot be understood.
     """
     subject = f"read the frames of task {task_id}"
@@ -76,14 +86,65 @@ def read_frame_map(session: CvatSession, task_id: int) -> FrameMap:
             f"Task {task_id} has no list of frames", "Open it in CVAT; its data may be missing."
         )
     entries = tuple(_entry(number, item) for number, item in enumerate(frames))
-    doubled = [name for name, count in Counter(entry.name for entry in entries).items() if count > 1]
+    found = FrameMap(task_id, entries, _numbers(meta.get("deleted_frames")))
+    if len(found.by_name) < len(entries):
+        found = _with_honeypots(session, found)
+    doubled = [
+        name
+        for name, count in Counter(
+            entry.name for entry in entries if entry.frame not in found.honeypots
+        ).items()
+        if count > 1
+    ]
     if doubled:
         raise FrameMapError(
             f"Task {task_id} has several frames of one name: {_some(doubled)}",
             "Rename the pictures, or leave the task out (cvat_download.task_ids).",
         )
-    deleted = meta.get("deleted_frames") or ()
-    return FrameMap(task_id, entries, frozenset(number for number in deleted if isinstance(number, int)))
+    return found
+
+
+def read_job_frames(session: CvatSession, job_id: int) -> tuple[frozenset[int] | None, frozenset[int]]:
+    """Read which frames of its task a ground-truth job holds, and which of them are deleted.
+
+    Returns:
+        Their numbers in the task, None for all from the job's first to its last; and the deleted ones.
+
+    Raises:
+        RemoteError: of its kinds.
+    """
+    meta: Any = session.get(f"/api/jobs/{job_id}/data/meta", f"read the frames of job {job_id}")
+    if not isinstance(meta, dict):
+        raise ServerFaultError(f"Job {job_id} has no list of frames", "Open it in CVAT.")
+    included = meta.get("included_frames")
+    return (
+        _numbers(included) if isinstance(included, list) else None,
+        _numbers(meta.get("deleted_frames")),
+    )
+
+
+def _with_honeypots(session: CvatSession, frames: FrameMap) -> FrameMap:
+    path = f"/api/tasks/{frames.task_id}/validation_layout"
+    try:
+        layout: Any = session.get(path, f"read the honeypots of task {frames.task_id}")
+    except (NotFoundError, RefusedError):
+        # Before 2.21 there are none.
+        return frames
+    layout = layout if isinstance(layout, dict) else {}
+    if layout.get("mode") != "gt_pool":
+        return frames
+    numbers, real = layout.get("honeypot_frames"), layout.get("honeypot_real_frames")
+    if not (isinstance(numbers, list) and isinstance(real, list) and len(numbers) == len(real)):
+        return frames
+    return replace(
+        frames,
+        honeypots=dict(zip(numbers, real, strict=True)),
+        validation_frames=_numbers(layout.get("validation_frames")),
+    )
+
+
+def _numbers(listed: object) -> frozenset[int]:
+    return frozenset(n for n in listed if isinstance(n, int)) if isinstance(listed, list) else frozenset()
 
 
 def check_frames(frames: FrameMap, expected: Mapping[str, tuple[int, int] | None]) -> None:

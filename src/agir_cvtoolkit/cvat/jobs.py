@@ -12,6 +12,8 @@ from .session import CvatSession
 
 STATES = ("new", "in progress", "completed", "rejected")
 STAGES = ("annotation", "validation", "acceptance")
+ANNOTATION, GROUND_TRUTH, REPLICA = "annotation", "ground_truth", "replica"
+_REPLICA_NAMES = frozenset({"replica", "consensus_replica"})
 
 
 @dataclass(frozen=True)
@@ -21,10 +23,12 @@ class JobInfo:
     Attributes:
         state: ``new``, ``in progress``, ``completed`` or ``rejected``.
         stage: ``annotation``, ``validation`` or ``acceptance``.
-        type: ``annotation``, ``ground_truth`` or a replica's.
-        start_frame, stop_frame: frames of the task, both inclusive.
+        type: as the server names it: ``annotation``, ``ground_truth``, ``consensus_replica`` or ``replica``.
+        start_frame, stop_frame: frames of the task, both inclusive; a ground-truth job says the whole task
+            and holds only some of it.
         updated_date: as the server writes it (ISO 8601, UTC).
         assignee: username, or None.
+        parent_job_id: of a replica, the job that it repeats.
     """
 
     id: int
@@ -37,6 +41,12 @@ class JobInfo:
     updated_date: str
     assignee: str | None = None
     project_id: int | None = None
+    parent_job_id: int | None = None
+
+    @property
+    def kind(self) -> str:
+        """The type under one name: what servers call ``consensus_replica`` or ``replica`` is ``replica``."""
+        return REPLICA if self.type in _REPLICA_NAMES else self.type
 
     @property
     def frames(self) -> range:
@@ -84,19 +94,27 @@ def find_jobs(
             right_task = task_ids is None or job.task_id in task_ids
             right_project = project_id is None or job.project_id in {None, project_id}
             far_enough = has_come_to(job.state, job.stage, required_status)
-            if job.type == "annotation" and right_task and right_project and far_enough:
+            if job.kind == ANNOTATION and right_task and right_project and far_enough:
                 found[job.id] = job
     return tuple(sorted(found.values(), key=lambda job: (job.task_id, job.start_frame, job.id)))
 
 
-def has_come_to(state: str, stage: str, required_status: str | None) -> bool:
-    """Whether a job of that state and stage is one that `required_status` asks for.
+def has_come_to(
+    state: str, stage: str, required_status: str | None, required_stage: str | None = None
+) -> bool:
+    """Whether a job of that state and stage is one that is asked for.
+
+    Args:
+        state: of the job.
+        stage: of the job.
+        required_status: a state or a stage; None for any.
+        required_stage: a stage that it must have besides; None for any.
 
     Raises:
         ConfigError: an unknown status.
     """
     wanted_state, wanted_stage = split_status(required_status)
-    return wanted_state in {None, state} and wanted_stage in {None, stage}
+    return wanted_state in {None, state} and wanted_stage in {None, stage} and required_stage in {None, stage}
 
 
 def split_status(required_status: str | None) -> tuple[str | None, str | None]:
@@ -121,10 +139,11 @@ def split_status(required_status: str | None) -> tuple[str | None, str | None]:
 
 def _jobs(session: CvatSession, query: Mapping[str, object]) -> Iterator[JobInfo]:
     about = ", ".join(f"{name} {value}" for name, value in query.items())
-    return (_job(item) for item in session.pages("/api/jobs", f"list jobs ({about})", query))
+    return (job_from_json(item) for item in session.pages("/api/jobs", f"list jobs ({about})", query))
 
 
-def _job(item: Mapping[str, Any]) -> JobInfo:
+def job_from_json(item: Mapping[str, Any]) -> JobInfo:
+    """Read a job as the server lists it; fields and values of newer servers do no harm."""
     assignee = item.get("assignee")
     return JobInfo(
         id=int(item["id"]),
@@ -137,4 +156,5 @@ def _job(item: Mapping[str, Any]) -> JobInfo:
         updated_date=str(item.get("updated_date") or ""),
         assignee=assignee.get("username") if isinstance(assignee, dict) else None,
         project_id=item.get("project_id"),
+        parent_job_id=item.get("parent_job_id"),
     )

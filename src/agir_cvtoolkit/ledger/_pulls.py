@@ -22,9 +22,7 @@ class Pulls(LedgerPart):
         """Return the newest reading of a job for a run."""
         return self.last_pulls(server, run_id, [job_id]).get(job_id)
 
-    def last_pulls(
-        self, server: str, run_id: str, job_ids: Iterable[int] | None = None
-    ) -> dict[int, Pull]:
+    def last_pulls(self, server: str, run_id: str, job_ids: Iterable[int] | None = None) -> dict[int, Pull]:
         """Return the newest reading of each job for a run, by job.
 
         Args:
@@ -94,8 +92,10 @@ class Pulls(LedgerPart):
         with self._begin() as connection:
             known: dict[int, str] = {}
             for condition in _by_ids(table.c.job_id, [job.job_id for job in jobs]):
-                query = select(table.c.job_id, table.c.updated_date).where(table.c.server == server, *condition)
-                known |= {job_id: date for job_id, date in connection.execute(query)}
+                query = select(table.c.job_id, table.c.updated_date).where(
+                    table.c.server == server, *condition
+                )
+                known |= {row.job_id: row.updated_date for row in connection.execute(query)}
             newer = [
                 job
                 for job in jobs
