@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from agir_cvtoolkit.corrections import Match, match, match_hashes
 from agir_cvtoolkit.cvat import JobAnnotations, JobInfo
-from agir_cvtoolkit.ledger import CorrectionRow, PushedShape
+from agir_cvtoolkit.ledger import CorrectionRow, Ledger, PushedShape, PushedTask
 from agir_cvtoolkit.plain_shapes import unpack
 from agir_cvtoolkit.shapes import Shape
 
@@ -15,6 +15,40 @@ from ._pulled import PulledFrame
 SHAPE_OUTCOMES = ("accepted", "edited", "relabelled", "deleted", "added", "unknown")
 EMPTY = "empty"
 NOBODY = "nobody assigned"
+
+
+def correct_job(
+    ledger: Ledger,
+    server: str,
+    run_id: str,
+    task: PushedTask | None,
+    job: JobInfo,
+    annotations: JobAnnotations,
+    frames: Mapping[int, PulledFrame],
+) -> tuple[CorrectionRow, ...]:
+    """Match a job that was read with what was pushed into it, and record what became of it.
+
+    Call it before the reading is recorded: killed in between, the job is read and matched again.
+
+    Args:
+        ledger: knows what was pushed.
+        server: where the job is.
+        run_id: the run that reads it.
+        task: as it was pushed; a task of others (None) has no corrections.
+        job: as it was read.
+        annotations: what it holds.
+        frames: the stored frames of the job, by number.
+
+    Raises:
+        ShapeError: a stored shape is damaged.
+        LedgerError: the ledger cannot be used.
+    """
+    if task is None:
+        return ()
+    pushed = ledger.shapes_left(task, job.start_frame, job.stop_frame)
+    rows = rows_of_job(server, run_id, job, annotations, frames, pushed)
+    ledger.record_corrections(server, run_id, job.id, rows)
+    return rows
 
 
 def rows_of_job(
