@@ -10,7 +10,7 @@ from threading import Event
 
 from agir_cvtoolkit.errors import PictureError
 
-from .transport import PIECE_BYTES
+from .transport import SENT_PIECE_BYTES
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class MultipartBody:
         boundary = f"agir-{secrets.token_hex(16)}"
         self.content_type = f"multipart/form-data; boundary={boundary}"
         self._stop = stop
+        self._went_out = False
         head = "".join(
             f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
             for name, value in fields.items()
@@ -53,13 +54,20 @@ class MultipartBody:
         """Number of bytes."""
         return len(self._head) + sum(len(head) + size + 2 for head, _, size in self._files) + len(self._tail)
 
+    @property
+    def went_out(self) -> bool:
+        """Whether the last sending came to the end; before that no server can have taken any of the files."""
+        return self._went_out
+
     def __iter__(self) -> Iterator[bytes]:
+        self._went_out = False
         yield self._head
         for head, part, size in self._files:
             yield head
             yield from self._content(part, size)
             yield b"\r\n"
         yield self._tail
+        self._went_out = True
 
     def _content(self, part: FilePart, size: int) -> Iterator[bytes]:
         left = size
@@ -67,7 +75,7 @@ class MultipartBody:
             while left > 0:
                 if self._stop is not None and self._stop.is_set():
                     raise InterruptedError("upload stopped")
-                piece = stream.read(min(PIECE_BYTES, left))
+                piece = stream.read(min(SENT_PIECE_BYTES, left))
                 if not piece:
                     raise PictureError(f"picture {part.path} became shorter while it was sent", "Try again.")
                 left -= len(piece)

@@ -31,7 +31,10 @@ from urllib3.exceptions import (
 from agir_cvtoolkit.errors import DataError
 
 PIECE_BYTES = 1024 * 1024
+SENT_PIECE_BYTES = 256 * 1024
 CONNECT_SECONDS = 15.0
+STALL_SECONDS = 120.0
+"""Longest time in which not a single piece of a body goes out."""
 
 FailureKind = Literal["refused", "name", "timeout", "certificate", "cut", "proxy"]
 
@@ -155,7 +158,7 @@ class Urllib3Transport:
                 method,
                 url,
                 headers=all_headers,
-                body=body,
+                body=_pieces(body) if isinstance(body, bytes) else body,
                 timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=timeout),
                 retries=retries,
                 redirect=follows,
@@ -184,10 +187,41 @@ class Urllib3Transport:
                 made: urllib3.PoolManager = urllib3.ProxyManager(
                     proxy, maxsize=self._connections, ssl_context=context
                 )
+                made.pool_classes_by_scheme = _POOLS
             else:
                 made = _LazyPools(self._connections, self._ca_file)
             self._pools[proxy] = made
         return self._pools[proxy]
+
+
+class _Patient(urllib3.connection.HTTPConnection):
+    """A connection that is given up when it stalls, not when its sending takes long.
+
+    While a body is sent, urllib3 lets the time limit for connecting hold for every piece, from its first to
+    its last byte.
+    """
+
+    def send(self, data: Any) -> None:
+        if self.sock is None and self.auto_open:
+            self.connect()
+        if self.sock is not None:
+            self.sock.settimeout(STALL_SECONDS)
+        super().send(data)
+
+
+class _PatientTls(_Patient, urllib3.connection.HTTPSConnection):
+    pass
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Patient
+
+
+class _TlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _PatientTls
+
+
+_POOLS = {"http": _Pool, "https": _TlsPool}
 
 
 class _LazyPools(urllib3.PoolManager):
@@ -195,6 +229,7 @@ class _LazyPools(urllib3.PoolManager):
 
     def __init__(self, connections: int, ca_file: Path | None) -> None:
         super().__init__(maxsize=connections)
+        self.pool_classes_by_scheme = _POOLS
         self._ca_file = ca_file
         self._lock = Lock()
         self._context: ssl.SSLContext | None = None
@@ -205,6 +240,13 @@ class _LazyPools(urllib3.PoolManager):
                 self._context = self._context or _tls_context(self._ca_file)
             request_context = request_context | {"ssl_context": self._context}
         return super().connection_from_context(request_context)
+
+
+def _pieces(content: bytes) -> Iterator[bytes]:
+    """Yield bytes in pieces, each of which has its own time to go out."""
+    view = memoryview(content)
+    for start in range(0, len(view), SENT_PIECE_BYTES):
+        yield bytes(view[start : start + SENT_PIECE_BYTES])
 
 
 def _save(answer: urllib3.BaseHTTPResponse, path: Path) -> None:
@@ -269,6 +311,8 @@ def _failure(error: Exception) -> TransportFailure:
         (Urllib3Timeout, "timeout", True),
         (TimeoutError, "timeout", True),
     ]
+    if reason.args and isinstance(reason.args[-1], TimeoutError):  # while the body was sent
+        return TransportFailure("timeout", detail, sent=True)
     for kind_of_error, kind, sent in kinds:
         if isinstance(reason, kind_of_error):
             return TransportFailure(kind, detail, sent=sent)
