@@ -1,0 +1,137 @@
+"""What people did with the proposals of a job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from agir_cvtoolkit.cvat import JobAnnotations, JobInfo
+from agir_cvtoolkit.ledger import CorrectionRow, Ledger, PushedFrame, PushedShape, PushedTask, PushKey
+from agir_cvtoolkit.plain_shapes import pack
+from agir_cvtoolkit.shapes import Rectangle, Shape
+from agir_cvtoolkit.stages._corrections import correct_job, rows_of_job, summary
+from agir_cvtoolkit.stages._pulled import PulledFrame
+
+
+def square(x: float, label: str = "weed") -> Rectangle:
+    return Rectangle(label=label, points=((x, 10.0), (x + 20, 30.0)))
+
+
+def job(assignee: str | None = "ada") -> JobInfo:
+    return JobInfo(
+        id=11,
+        task_id=1,
+        state="completed",
+        stage="acceptance",
+        type="annotation",
+        start_frame=0,
+        stop_frame=9,
+        updated_date="2026-01-01T00:00:00Z",
+        assignee=assignee,
+    )
+
+
+def frame(number: int) -> PulledFrame:
+    return PulledFrame(number, f"MD_{number}", f"MD_{number}.jpg", 200, 100, "ab", 11, 0, None)
+
+
+def left(number: int, *shapes: Shape, packed: bool = True) -> list[PushedShape]:
+    return [
+        PushedShape(number, p, s.label, s.kind, s.geometry_hash(), pack(s) if packed else None)
+        for p, s in enumerate(shapes)
+    ]
+
+
+def rows(
+    pushed: Mapping[int, Sequence[PushedShape]],
+    after: Mapping[int, tuple[Shape, ...]],
+    assignee: str | None = "ada",
+) -> tuple[CorrectionRow, ...]:
+    frames = {number: frame(number) for number in range(4)}
+    return rows_of_job("http://s", "run", job(assignee), JobAnnotations(11, after), frames, pushed)
+
+
+def test_every_proposal_and_every_added_shape_has_a_row() -> None:
+    found = rows(
+        {0: left(0, square(10), square(60), square(100, "crop")), 1: []},
+        {0: (square(10), square(62), square(100, "stone"), square(150)), 1: (square(5),)},
+    )
+    assert [(r.frame, r.outcome, r.label_before, r.label, r.kind) for r in found] == [
+        (0, "accepted", "weed", "weed", "rectangle"),
+        (0, "edited", "weed", "weed", "rectangle"),
+        (0, "relabelled", "crop", "stone", "rectangle"),
+        (0, "added", None, "weed", "rectangle"),
+        (1, "added", None, "weed", "rectangle"),
+    ]
+    assert found[1].iou == pytest.approx(18 / 22)
+    assert {(r.task_id, r.job_id, r.annotator, r.record_id) for r in found} == {
+        (1, 11, "ada", "MD_0"),
+        (1, 11, "ada", "MD_1"),
+    }
+
+
+def test_a_frame_that_was_not_pushed_or_not_stored_has_no_rows() -> None:
+    assert rows({}, {0: (square(10),)}) == ()
+    assert rows({7: left(7, square(10))}, {7: (square(10),)}) == ()
+
+
+def test_an_empty_frame_that_stayed_empty_is_an_accepted_record() -> None:
+    found = rows(
+        {0: [], 1: left(1, square(10)), 2: left(2, square(10)), 3: []}, {1: (square(10),), 3: (square(1),)}
+    )
+    assert [r.outcome for r in found] == ["empty", "accepted", "deleted", "added"]
+    told = summary(found)
+    assert told["records"] == {"accepted": 2, "accepted_empty": 1, "changed": 2}
+    assert (told["proposals"], told["accepted"], told["deleted"], told["added"]) == (2, 1, 1, 1)
+    assert told["share_accepted"] == 0.5
+    assert set(told["by_label"]) == {"weed"}  # type: ignore[call-overload]
+
+
+def test_without_kept_geometry_nothing_is_claimed_that_is_not_known() -> None:
+    found = rows(
+        {0: left(0, square(10), square(60), packed=False)}, {0: (square(10), square(62))}, assignee=None
+    )
+    assert [(r.outcome, r.iou) for r in found] == [("accepted", None), ("unknown", None), ("unknown", None)]
+    told = summary(found)
+    assert (told["proposals"], told["share_accepted"], told["unknown"]) == (2, 0.5, 2)
+    assert set(told["by_annotator"]) == {"nobody assigned"}  # type: ignore[call-overload]
+
+
+def test_the_figures_are_by_label_of_the_prediction_and_by_annotator() -> None:
+    ada = rows({0: left(0, square(10), square(60, "crop"))}, {0: (square(14), square(60, "weed"))})
+    bob = rows({1: left(1, square(10))}, {1: (square(12),)}, assignee="bob")
+    told = summary([*ada, *bob])
+    by_label, by_annotator = told["by_label"], told["by_annotator"]
+    assert isinstance(by_label, dict)
+    assert isinstance(by_annotator, dict)
+    assert by_label["crop"]["relabelled"] == 1
+    assert by_label["weed"]["edited"] == 2
+    assert by_label["weed"]["mean_iou"] == pytest.approx((16 / 24 + 18 / 22) / 2, abs=1e-4)
+    assert by_annotator["ada"]["proposals"] == 2
+    assert by_annotator["bob"]["mean_iou"] == pytest.approx(18 / 22, abs=1e-4)
+    assert by_annotator["bob"]["records"] == {"accepted": 0, "accepted_empty": 0, "changed": 1}
+
+
+def test_nothing_at_all_has_no_means() -> None:
+    told = summary([])
+    assert (told["proposals"], told["share_accepted"], told["mean_iou"]) == (0, None, None)
+
+
+def test_a_job_is_compared_with_what_the_ledger_knows(tmp_path: Path) -> None:
+    with Ledger.open(None, tmp_path / "outputs" / "runs") as ledger:
+        push_id = ledger.open_push(PushKey("http://s", 7, None, "Round1", "segmentations"), "run")
+        task = PushedTask(push_id, 1, "Round1 [1]", "run", "planned", None, None)
+        ledger.plan_task(task)
+        ledger.task_created(task, 1, "http://s/tasks/1")
+        frames = [PushedFrame(push_id, 1, n, f"MD_{n}", f"MD_{n}.jpg", "ab", 200, 100, "cd") for n in (0, 1)]
+        ledger.task_filled(task, frames)
+        ledger.task_done(task, {0: 1}, left(0, square(10)))
+        annotations = JobAnnotations(11, {0: (square(12),)})
+        stored = {number: frame(number) for number in (0, 1)}
+        found = correct_job(ledger, "http://s", "run", task, job(), annotations, stored)
+        assert [r.outcome for r in found] == ["edited", "empty"]
+        assert ledger.corrections_of_run("run") == list(found)
+        assert correct_job(ledger, "http://s", "run", None, job(), annotations, stored) == ()
+        assert ledger.corrections_of_run("run") == list(found)
