@@ -7,12 +7,13 @@ import pytest
 
 from agir_cvtoolkit.sandbox import Sandbox, SandboxOptions
 
+from .generations import Generations
 from .plain import Plain
 
 
 @pytest.fixture
 def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
-    with Sandbox(SandboxOptions(tmp_path / "box", access_token="pat-123")) as running:
+    with Sandbox(SandboxOptions(tmp_path / "box")) as running:
         yield running
 
 
@@ -30,3 +31,11 @@ def plain(sandbox: Sandbox) -> Iterator[Plain]:
     client.log_in()
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def generations(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Generations]:
+    """Sandboxes by version."""
+    found = Generations(tmp_path_factory.mktemp("generations"))
+    yield found
+    found.close()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from agir_cvtoolkit.masks import Runs, decode, encode
-from agir_cvtoolkit.sandbox import Sandbox
+from agir_cvtoolkit.sandbox import Sandbox, SandboxOptions
 
 from .plain import picture
 
@@ -152,8 +152,11 @@ def test_errors_reach_the_caller(client: Any, project: Any, sandbox: Sandbox, tm
     assert len(client.tasks.list()) == 1, "the failed task stays behind"
 
 
-def test_access_tokens_and_organizations(sandbox: Sandbox) -> None:
-    with make_client(sandbox.url, access_token="pat-123") as client:
+def test_access_tokens_and_organizations(tmp_path: Path) -> None:
+    with (
+        Sandbox(SandboxOptions(tmp_path, access_token="pat-123", version="2.80")) as sandbox,
+        make_client(sandbox.url, access_token="pat-123") as client,
+    ):
         made = client.organizations.create(models.OrganizationWriteRequest(slug="lab"))
         client.organization_slug = "lab"
         project = client.projects.create(models.ProjectWriteRequest(name="in", labels=[{"name": "a"}]))

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from http.cookies import CookieError, SimpleCookie
 
 from starlette.responses import Response
@@ -163,10 +164,8 @@ def authenticate(world: World, method: str, headers: Mapping[str, str]) -> Json 
         if token is None:
             raise Refusal(401, {"detail": "Invalid token."}, {"WWW-Authenticate": "Token"})
         return store.get("user", token["user"])
-    if scheme == "bearer" and world.options.access_token is not None:
-        if not hmac.compare_digest(value.encode(), world.options.access_token.encode()):
-            raise Refusal(401, {"detail": "Invalid token."}, {"WWW-Authenticate": "Token"})
-        return _named(store, world.options.username)
+    if scheme == "bearer" and world.generation.access_tokens:
+        return _bearer(world, method, value)
     cookies = _cookies(headers)
     session = store.get("session", cookies.get("sessionid", ""))
     if session is not None:
@@ -213,6 +212,34 @@ def find_context(store: Store, headers: Mapping[str, str], query: Mapping[str, s
         if organization["slug"] == name:
             return Context(given=True, organization=int(organization["id"]))
     raise Refusal(404, {"detail": f"{name} organization does not exist."})
+
+
+def _bearer(world: World, method: str, value: str) -> Json | None:
+    """Return the account of a personal access token, with what the token may under ``token``."""
+    store, given = world.store, world.options.access_token
+    if given is not None and hmac.compare_digest(value.encode(), given.encode()):
+        user = _named(store, world.options.username)
+        return None if user is None else user | {"token": {"id": 0, "read_only": False}}
+    digest = token_digest(value)
+    token = next((t for t in store.all("access_token") if hmac.compare_digest(t["digest"], digest)), None)
+    if token is None or expired(token):
+        raise Refusal(401, {"detail": "Invalid token."}, {"WWW-Authenticate": "Bearer"})
+    if token["read_only"] and method not in _SAFE:
+        raise Refusal(403, {"detail": "You do not have permission to perform this action."})
+    store.put("access_token", token["id"], token | {"last_used_date": now()})
+    user = store.get("user", token["owner_id"])
+    return None if user is None else user | {"token": token}
+
+
+def token_digest(value: str) -> str:
+    """Return what is kept of an access token."""
+    return hashlib.sha256(value.encode()).hexdigest()
+
+
+def expired(token: Json) -> bool:
+    """Whether an access token may no longer be used."""
+    expiry = token["expiry_date"]
+    return expiry is not None and datetime.fromisoformat(expiry) <= datetime.now(UTC)
 
 
 def _check_csrf(sent: str | None, cookie: str | None) -> None:

@@ -11,12 +11,14 @@ from collections.abc import Callable
 from typing import Any
 
 from .answers import PageRefusal, Refusal
+from .generation import Generation
 from .labels import labels_of, owner_of
 from .store import Json, Store
 
 _EXACT = {"rectangle": 4, "ellipse": 4, "cuboid": 16}
 _LEAST = {"polygon": 6, "polyline": 4, "points": 2}
 _LONGEST_SOURCE = 16
+_LONGEST_VALUE = 4096
 _LEAST_MASK = 5
 _TYPES = frozenset({*_EXACT, *_LEAST, "mask", "skeleton"})
 
@@ -37,24 +39,48 @@ class KnownLabels:
         if label is None:
             raise Refusal(400, [f"label_id `{item['label_id']}` is invalid"])
         known = {attribute["id"] for attribute in label["attributes"]}
-        for value in item["attributes"]:
-            if value["spec_id"] not in known:
-                raise Refusal(400, [f"spec_id `{value['spec_id']}` is invalid"])
+        for part in (item, *item.get("shapes", ())):
+            for value in part["attributes"]:
+                if value["spec_id"] not in known:
+                    raise Refusal(400, [f"spec_id `{value['spec_id']}` is invalid"])
 
-    def completed(self, item: Json) -> list[Json]:
-        """Return an annotation's attribute values, defaults where it has none."""
-        given = {value["spec_id"] for value in item["attributes"]}
-        missing = [a for a in self._labels[item["label_id"]]["attributes"] if a["id"] not in given]
-        return [*item["attributes"], *({"spec_id": a["id"], "value": a["default_value"]} for a in missing)]
+    def complete(self, item: Json) -> None:
+        """Give an annotation the attribute values that it lacks: the defaults.
+
+        Of a track the unchanging ones are its own; the others are its key frames', each from the one before.
+        """
+        attributes = self._labels[item["label_id"]]["attributes"]
+        if "shapes" not in item:
+            item["attributes"] = _filled(item["attributes"], _defaults(attributes))
+            return
+        item["attributes"] = _filled(
+            item["attributes"], _defaults([a for a in attributes if not a["mutable"]])
+        )
+        values = _defaults([a for a in attributes if a["mutable"]])
+        for shape in sorted(item["shapes"], key=lambda shape: int(shape["frame"])):
+            shape["attributes"] = values = _filled(shape["attributes"], values)
 
 
-def read_all(content: Json) -> dict[str, list[Json]]:
-    """Read the tags, shapes and tracks of a request; missing lists are empty.
+def _defaults(attributes: list[Json]) -> list[Json]:
+    return [{"spec_id": a["id"], "value": a["default_value"]} for a in attributes]
+
+
+def _filled(given: list[Json], values: list[Json]) -> list[Json]:
+    known = {value["spec_id"] for value in given}
+    return [*given, *(value for value in values if value["spec_id"] not in known)]
+
+
+def read_all(content: Json, generation: Generation) -> dict[str, list[Json]]:
+    """Read the tags, shapes and tracks of a request as a generation does; missing lists are empty.
 
     Raises:
         Refusal: 400 in the nested form of the server's serializers.
     """
-    readers: dict[str, Callable[[Json], Json]] = {"tags": _tag, "shapes": _shape, "tracks": _track}
+    readers: dict[str, Callable[[Json], Json]] = {
+        "tags": _tag,
+        "shapes": lambda raw: _shape(raw, generation),
+        "tracks": lambda raw: _track(raw, generation),
+    }
     found = {}
     for key, reader in readers.items():
         raw = content.get(key)
@@ -96,8 +122,8 @@ def _tag(raw: Json) -> Json:
     }
 
 
-def _shape(raw: Json) -> Json:
-    shape = _plain_shape(raw)
+def _shape(raw: Json, generation: Generation) -> Json:
+    shape = _plain_shape(raw, generation)
     elements = raw.get("elements") or []
     if shape["type"] == "skeleton":
         if shape["points"]:
@@ -106,11 +132,22 @@ def _shape(raw: Json) -> Json:
             raise _Wrong("elements", "Skeletons must have elements")
     elif elements:
         raise _Wrong("elements", "Only skeletons can have elements")
-    shape["elements"] = [_plain_shape(element) for element in elements]
+    shape["elements"] = [_plain_shape(element, generation) for element in elements]
+    if generation.reads_score:
+        for item, sent in ((shape, raw), *zip(shape["elements"], elements, strict=True)):
+            item["score"] = _score(sent) if generation.writes_score else 1.0
     return shape
 
 
-def _plain_shape(raw: Json) -> Json:
+def _score(raw: Json) -> float:
+    score = _float(raw.get("score", 1.0), "score")
+    if not 0 <= score <= 1:
+        bound = "greater than or equal to 0" if score < 0 else "less than or equal to 1"
+        raise _Wrong("score", f"Ensure this value is {bound}.")
+    return score
+
+
+def _plain_shape(raw: Json, generation: Generation) -> Json:
     kind = raw.get("type")
     if kind is None:
         raise _Wrong("type", "This field is required.")
@@ -128,7 +165,8 @@ def _plain_shape(raw: Json) -> Json:
         numbers = list(map(float, points))
     except (TypeError, ValueError) as error:
         raise _Wrong("points", "A valid number is required.") from error
-    _count_points(kind, len(numbers))
+    if generation.checks_points:
+        _count_points(kind, len(numbers))
     return {
         "id": _integer(raw, "id", None),
         "label_id": _integer(raw, "label_id"),
@@ -155,17 +193,25 @@ def _count_points(kind: str, count: int) -> None:
         raise _Wrong("points", f"invalid length for shape type '{kind}'")
 
 
-def _track(raw: Json) -> Json:
+def _track(raw: Json, generation: Generation) -> Json:
+    track = _keyframes(raw, generation) | {"elements": []}
+    elements = raw.get("elements") or []
+    if not isinstance(elements, list) or not all(isinstance(element, dict) for element in elements):
+        raise _Wrong("elements", 'Expected a list of items but got type "str".')
+    track["elements"] = [_keyframes(element, generation) for element in elements]
+    return track
+
+
+def _keyframes(raw: Json, generation: Generation) -> Json:
     shapes = raw.get("shapes")
-    if not isinstance(shapes, list):
+    if not isinstance(shapes, list) or not all(isinstance(shape, dict) for shape in shapes):
         raise _Wrong("shapes", "This field is required.")
+    if not shapes:
+        raise PageRefusal(500)
     keys = ("type", "occluded", "outside", "z_order", "rotation", "points", "id", "frame", "attributes")
     base = {"label_id": raw.get("label_id")}
-    read = [_plain_shape(base | shape) for shape in shapes]
-    return _tag(raw) | {
-        "shapes": [{key: shape[key] for key in keys} for shape in read],
-        "elements": list(raw.get("elements") or []),
-    }
+    read = [_plain_shape(base | shape, generation) for shape in shapes]
+    return _tag(raw) | {"shapes": [{key: shape[key] for key in keys} for shape in read]}
 
 
 def _source(raw: Json) -> str:
@@ -179,7 +225,13 @@ def _attributes(raw: Json) -> list[Json]:
     values = raw.get("attributes") or []
     if not isinstance(values, list) or not all(isinstance(v, dict) and "spec_id" in v for v in values):
         raise _Wrong("attributes", "This field is required.")
-    return [{"spec_id": _integer(value, "spec_id"), "value": str(value.get("value", ""))} for value in values]
+    found = [
+        {"spec_id": _integer(value, "spec_id"), "value": str(value.get("value", "")).strip()}
+        for value in values
+    ]
+    if any(len(value["value"]) > _LONGEST_VALUE for value in found):
+        raise _Wrong("attributes", f"Ensure this field has no more than {_LONGEST_VALUE} characters.")
+    return found
 
 
 _MISSING: Any = object()

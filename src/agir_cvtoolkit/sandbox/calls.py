@@ -6,12 +6,14 @@ import email.parser
 import email.policy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 import orjson
 
 from .answers import PageRefusal, Refusal, not_found
+from .generation import Generation
 from .options import SandboxOptions
 from .store import Json, Store
 
@@ -26,6 +28,11 @@ class World:
     options: SandboxOptions
     store: Store
     workers: Workers
+
+    @cached_property
+    def generation(self) -> Generation:
+        """What the played version can do."""
+        return self.options.generation
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,11 @@ class Call:
     def store(self) -> Store:
         """The state."""
         return self.world.store
+
+    @property
+    def generation(self) -> Generation:
+        """What the played version can do."""
+        return self.world.generation
 
     @property
     def key(self) -> int:

@@ -27,6 +27,9 @@ def task_creator(store: Store, simulated: SimulatedWork) -> Work:
     def create(request: Json) -> None:
         task_id = int(request["operation"]["task_id"])
         settings: Json = request["work"]
+        params = settings.get("validation_params")
+        if params and params["mode"] == "gt_pool" and settings["sorting_method"] != "random":
+            raise WorkError('validation mode "gt_pool" can only be used with "random" sorting')
         names = _ordered(_pictures(store, task_id), settings)
         start = int(settings["start_frame"])
         stop = (
@@ -112,7 +115,7 @@ def _finish(store: Store, task_id: int, frames: list[Json], settings: Json) -> N
                 ranges = list(_ranges(len(frames), length, overlap))
                 pool = [] if params is None else chosen_frames(params, [f["name"] for f in frames], ranges)
         except ValueError as error:
-            raise WorkError(f"ValueError: {error}") from error
+            raise WorkError(str(error)) from error
         task |= {
             "segment_size": length if task["segment_size"] else 0,
             "overlap": overlap,
@@ -147,7 +150,6 @@ def _ranges(size: int, length: int, overlap: int) -> Iterator[range]:
 
 
 def _data(frames: list[Json], settings: Json, at: str) -> Json:
-    pixels = max(1, frames[0]["width"] * frames[0]["height"])
     return {
         "size": len(frames),
         "chunk_size": settings["chunk_size"] or default_chunk_size(frames[0]["width"], frames[0]["height"]),

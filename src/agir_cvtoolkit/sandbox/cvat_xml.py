@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from xml.sax.saxutils import escape, quoteattr
 
@@ -12,7 +12,8 @@ from .annotations import annotations_json
 from .labels import labels_of, owner_of
 from .media import frames_of
 from .store import Json, Store
-from .tasks import jobs_of
+from .tasks import frames_in, kind_of, work_jobs_of
+from .tracks import shapes_of
 
 Part = tuple[Json, list[Json]]
 
@@ -109,7 +110,7 @@ def _task_fields(out: _Writer, store: Store, target: str, found: Json, part: Par
     out.text("stop_frame", data["start_frame"] + last * data["step"])
     out.text("frame_filter", data["frame_filter"])
     out.open("segments")
-    for job in jobs if target == "job" else jobs_of(store, task["id"]):
+    for job in jobs if target == "job" else work_jobs_of(store, task):
         out.open("segment")
         out.text("id", job["id"])
         out.text("start", job["start_frame"])
@@ -189,13 +190,12 @@ def _images(
 ) -> None:
     content = orjson.loads(annotations_json(store, task, jobs, whole=True))
     shapes: dict[int, list[Json]] = {}
-    for shape in content["shapes"]:
+    for shape in (*content["shapes"], *_tracked(store, jobs)):
         shapes.setdefault(shape["frame"], []).append(shape)
     tags: dict[int, list[Json]] = {}
     for tag in content["tags"]:
         tags.setdefault(tag["frame"], []).append(tag)
-    inside = {n for job in jobs for n in range(job["start_frame"], job["stop_frame"] + 1)}
-    inside -= set(task["data"]["deleted_frames"])
+    inside = exported_frames(store, task, jobs)
     for number, frame in enumerate(frames_of(store, task["id"])):
         if number not in inside:
             continue
@@ -211,6 +211,25 @@ def _images(
                 out, "tag", [("label", names.labels[tag["label_id"]]), ("source", tag["source"])], tag, names
             )
         out.close("image")
+
+
+def exported_frames(store: Store, task: Json, jobs: Sequence[Json]) -> set[int]:
+    """Return the frames that an export of some jobs holds.
+
+    Deleted ones are left out, and of several jobs or a whole task also hidden copies of a validation pool.
+    """
+    inside = {number for job in jobs for number in frames_in(job)} - set(task["data"]["deleted_frames"])
+    pool = task["data"].get("validation_mode") == "gt_pool"
+    if pool and any(kind_of(job) == "ground_truth" for job in jobs):
+        frames = frames_of(store, task["id"])
+        inside -= {number for number in inside if "real" in frames[number]}
+    return inside
+
+
+def _tracked(store: Store, jobs: Sequence[Json]) -> Iterator[Json]:
+    for job in jobs:
+        for _, _, body in store.items([job["id"]], "tracks"):
+            yield from shapes_of(orjson.loads(body), int(job["stop_frame"]))
 
 
 def _shape(out: _Writer, shape: Json, names: _Names) -> None:
@@ -240,7 +259,8 @@ def _shape(out: _Writer, shape: Json, names: _Names) -> None:
 def _geometry(shape: Json) -> list[tuple[str, str]]:
     points: list[float] = shape["points"]
     kind = shape["type"]
-    turned = [("rotation", f"{shape['rotation']:.2f}")] if shape["rotation"] else []
+    turn = f"{shape['rotation']:.2f}"
+    turned = [("rotation", turn)] if float(turn) else []
     if kind == "rectangle":
         return [
             (key, f"{v:.2f}") for key, v in zip(("xtl", "ytl", "xbr", "ybr"), points, strict=True)

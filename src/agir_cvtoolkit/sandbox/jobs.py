@@ -1,6 +1,8 @@
-"""Jobs: the parts of a task that people work on."""
+"""Jobs: the parts of a task that people work on, and what is done twice or beforehand to compare with."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from starlette.responses import Response
 
@@ -9,16 +11,61 @@ from .answers import Refusal, not_found, reply
 from .calls import Call
 from .labels import owner_of
 from .lists import list_answer
-from .store import Json, now
-from .tasks import storages
+from .store import Json, Store, now
+from .tasks import delete_job, frames_in, kind_of, storages
 
 STATES = ("new", "in progress", "completed", "rejected")
 STAGES = ("annotation", "validation", "acceptance")
 
 
+def add_job(
+    store: Store,
+    task_id: int,
+    first: int,
+    last: int,
+    at: str,
+    *,
+    kind: str = "annotation",
+    frames: Sequence[int] | None = None,
+    parent: int | None = None,
+) -> Json:
+    """Write a new job.
+
+    Args:
+        first, last: frames of the task, both inclusive.
+        at: the time of its creation.
+        kind: ``annotation``, ``ground_truth`` or ``replica``.
+        frames: the frames that are in it, where not all from `first` to `last` are.
+        parent: the job that a replica repeats.
+    """
+    job: Json = {
+        "id": store.next_id("job"),
+        "task_id": task_id,
+        "start_frame": first,
+        "stop_frame": last,
+        "stage": "annotation",
+        "state": "new",
+        "assignee_id": None,
+        "assignee_updated_date": None,
+        "created_date": at,
+        "updated_date": at,
+        "type": kind,
+        "frames": None if frames is None else list(frames),
+        "parent_job_id": parent,
+    }
+    store.put("job", job["id"], job, parent=f"task:{task_id}")
+    return job
+
+
 def job_status(job: Json) -> str:
     """Return the old single status of a job, which its stage decides."""
     return {"annotation": "annotation", "validation": "validation"}.get(job["stage"], "completed")
+
+
+def shown_kind(call: Call, job: Json) -> str:
+    """Return a job's type as the played version calls it."""
+    kind = kind_of(job)
+    return call.generation.replica if kind == "replica" else kind
 
 
 def list_jobs(call: Call) -> Response:
@@ -43,14 +90,12 @@ def list_jobs(call: Call) -> Response:
             "status": job_status(j),
             "assignee": users.get(j["assignee_id"]),
             "dimension": "2d",
-            "type": "annotation",
+            "type": shown_kind(call, j),
+            **({"parent_job_id": j.get("parent_job_id")} if call.generation.consensus else {}),
+            **({"media_type": "image"} if call.generation.media_types else {}),
         },
         lambda j: job_view(call, j),
-        choices={
-            "state": STATES,
-            "stage": STAGES,
-            "type": ("annotation", "ground_truth", "consensus_replica"),
-        },
+        choices={"state": STATES, "stage": STAGES, "type": call.generation.job_types},
     )
 
 
@@ -83,10 +128,20 @@ def patch_job(call: Call) -> Response:
     return reply(job_view(call, job))
 
 
-def create_job(call: Call) -> Response:
-    """Answer ``POST /api/jobs``: only ground truth jobs can be made by hand, and the sandbox has none."""
-    kind = call.json_object().get("type")
-    raise Refusal(400, [f"Unexpected job type '{kind}': this server makes jobs with their task."])
+def remove_job(call: Call) -> Response:
+    """Answer ``DELETE /api/jobs/ID``: only of ground truth."""
+    store = call.store
+    with store.transaction():
+        job = call.load("job")
+        task = store.get("task", job["task_id"])
+        pool = task is not None and (task["data"] or {}).get("validation_mode") == "gt_pool"
+        if kind_of(job) != "ground_truth" or pool:
+            raise Refusal(400, ["Only ground truth jobs can be removed"])
+        delete_job(store, job)
+        if task is not None and task["data"]:
+            task["data"] |= {"validation_mode": None, "disabled_frames": []}
+            store.put("task", task["id"], task)
+    return Response(status_code=204)
 
 
 def job_view(call: Call, job: Json) -> Json:
@@ -108,7 +163,7 @@ def job_view(call: Call, job: Json) -> Json:
         "stage": job["stage"],
         "state": job["state"],
         "mode": "annotation",
-        "frame_count": job["stop_frame"] - job["start_frame"] + 1,
+        "frame_count": len(frames_in(job)),
         "start_frame": job["start_frame"],
         "stop_frame": job["stop_frame"],
         "data_chunk_size": task["data"]["chunk_size"],
@@ -118,10 +173,30 @@ def job_view(call: Call, job: Json) -> Json:
         "updated_date": job["updated_date"],
         "issues": {"url": f"{call.origin}/api/issues?job_id={job['id']}", "count": 0},
         "labels": {"url": f"{call.origin}/api/labels?{kind}_id={number}"},
-        "type": "annotation",
+        "type": shown_kind(call, job),
         "organization": task["organization"],
         **storages(task),
         "assignee_updated_date": job["assignee_updated_date"],
-        "parent_job_id": None,
-        "consensus_replicas": 0,
+        **_later_fields(call, job, task),
     }
+
+
+def _later_fields(call: Call, job: Json, task: Json) -> Json:
+    """Return what jobs did not have from the first generation on."""
+    generation = call.generation
+    replicas = task.get("replicas", 0) if kind_of(job) == "annotation" else 0
+    fields: Json = {}
+    if generation.consensus:
+        fields["parent_job_id"] = job.get("parent_job_id")
+        if not generation.initial_replicas:
+            fields["consensus_replicas"] = replicas
+    if generation.parent_names:
+        project = None if task["project_id"] is None else call.store.get("project", task["project_id"])
+        fields |= {
+            "replicas_count": replicas,
+            "task_name": task["name"],
+            "project_name": None if project is None else project["name"],
+        }
+    if generation.media_types:
+        fields["media_type"] = "image"
+    return fields

@@ -9,12 +9,14 @@ from starlette.responses import Response
 
 from .answers import PageRefusal, Refusal, reply
 from .calls import Call
+from .generation import Generation
 from .lists import page_answer
-from .store import Json, Store
+from .store import Json, Store, now
 
 _TYPES = frozenset(
     {"any", "cuboid", "ellipse", "mask", "points", "polygon", "polyline", "rectangle", "skeleton", "tag"}
 )
+_INTERVAL = "interval"
 _INPUTS = frozenset({"checkbox", "radio", "number", "text", "select"})
 _NODE_NAME = re.compile(r'data-label-name="([^"]*)"')
 
@@ -30,7 +32,7 @@ def labels_of(store: Store, owner: str) -> list[Json]:
     return [label for top in found if top["parent_id"] is None for label in _family(found, top)]
 
 
-def check_specs(specs: object) -> list[Json]:
+def check_specs(specs: object, generation: Generation) -> list[Json]:
     """Check the labels of a new project or task.
 
     Raises:
@@ -41,7 +43,7 @@ def check_specs(specs: object) -> list[Json]:
     if not isinstance(specs, list) or not all(isinstance(spec, dict) for spec in specs):
         raise Refusal(400, {"labels": ['Expected a list of items but got type "str".']})
     for spec in specs:
-        _check(spec)
+        _check(spec, generation)
     names = [spec["name"] for spec in specs if "name" in spec and not spec.get("deleted")]
     if len(set(names)) != len(names):
         raise Refusal(400, ["All label names must be unique"])
@@ -80,6 +82,23 @@ def patch_labels(store: Store, owner: str, specs: list[Json]) -> None:
             delete_label(store, label)
         else:
             _change(store, label, spec)
+    if specs:
+        touch_owner(store, owner)
+
+
+def touch_owner(store: Store, owner: str) -> None:
+    """Say that everything has changed whose labels did: the project, its tasks and all their jobs."""
+    kind, _, number = owner.partition(":")
+    at = now()
+    found = store.get(kind, int(number))
+    tasks = store.all("task", parent=owner) if kind == "project" else []
+    if found is not None:
+        store.put(kind, int(number), found | {"updated_date": at})
+    for task in tasks:
+        store.put("task", task["id"], task | {"updated_date": at})
+    for task_id in [task["id"] for task in tasks] if kind == "project" else [int(number)]:
+        for job in store.all("job", parent=f"task:{task_id}"):
+            store.put("job", job["id"], job | {"updated_date": at})
 
 
 def delete_label(store: Store, label: Json) -> None:
@@ -148,23 +167,27 @@ def patch_label(call: Call) -> Response:
     """Answer ``PATCH /api/labels/ID``."""
     label = call.load("label")
     spec = call.json_object()
-    _check(spec)
+    _check(spec, call.generation)
     with call.store.transaction():
         _change(call.store, label, spec)
+        touch_owner(call.store, label["owner"])
     return reply(label_view(call.store, call.load("label")))
 
 
 def remove_label(call: Call) -> Response:
     """Answer ``DELETE /api/labels/ID``."""
     with call.store.transaction():
-        delete_label(call.store, call.load("label"))
+        label = call.load("label")
+        delete_label(call.store, label)
+        touch_owner(call.store, label["owner"])
     return Response(status_code=204)
 
 
-def _check(spec: Json) -> None:
+def _check(spec: Json, generation: Generation) -> None:
     if "name" in spec and not (isinstance(spec["name"], str) and spec["name"].strip()):
         raise Refusal(400, {"labels": [{"name": ["This field may not be blank."]}]})
-    if spec.get("type", "any") not in _TYPES:
+    known = _TYPES | {_INTERVAL} if generation.intervals else _TYPES
+    if spec.get("type", "any") not in known:
         raise Refusal(400, {"labels": [{"type": [f'"{spec["type"]}" is not a valid choice.']}]})
     for attribute in spec.get("attributes") or []:
         for key in ("name", "mutable", "input_type", "values"):
@@ -174,7 +197,7 @@ def _check(spec: Json) -> None:
             text = f'"{attribute["input_type"]}" is not a valid choice.'
             raise Refusal(400, {"labels": [{"attributes": [{"input_type": [text]}]}]})
     for sublabel in spec.get("sublabels") or []:
-        _check(sublabel)
+        _check(sublabel, generation)
 
 
 def _add(store: Store, owner: str, spec: Json, parent: Json | None) -> int:

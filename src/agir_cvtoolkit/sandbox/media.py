@@ -15,8 +15,10 @@ from agir_cvtoolkit.pictures import load_rgb
 from .answers import PageRefusal, Refusal, not_found, reply
 from .calls import Call
 from .store import Json, Store, now
+from .tasks import frames_in
 
 _PREVIEW = (256, 256)
+_PLACEHOLDER = "placeholder.jpg"
 _NO_FRAMES: Json = {
     "chunks_updated_date": None,
     "chunk_size": None,
@@ -42,14 +44,14 @@ def show_task_meta(call: Call) -> Response:
     """Answer ``GET /api/tasks/ID/data/meta``; before there are data it fails as the server does."""
     task = call.load("task")
     if task["data"] is None and task.get("begun"):
-        return reply(_NO_FRAMES)
-    return reply(_meta(call.store, _task_with_data(task)))
+        return reply(_without_later(call, _NO_FRAMES))
+    return reply(_meta(call, _task_with_data(task)))
 
 
 def show_job_meta(call: Call) -> Response:
     """Answer ``GET /api/jobs/ID/data/meta``."""
     job = call.load("job")
-    return reply(_meta(call.store, _task_of(call.store, job), job))
+    return reply(_meta(call, _task_of(call.store, job), job))
 
 
 def patch_meta(call: Call) -> Response:
@@ -60,14 +62,16 @@ def patch_meta(call: Call) -> Response:
     with store.transaction():
         task = _task_with_data(call.load("task")) if job is None else _task_of(store, job)
         first, last = _range(task, job)
-        if not isinstance(deleted, list) or not all(
-            isinstance(n, int) and first <= n <= last for n in deleted
-        ):
-            raise Refusal(400, {"deleted_frames": ["Unexpected frame number."]})
+        if not isinstance(deleted, list) or not all(isinstance(n, int) for n in deleted):
+            raise Refusal(400, {"deleted_frames": ["A valid integer is required."]})
+        unknown = sorted(n for n in deleted if not first <= n <= last)
+        if unknown:
+            raise Refusal(400, [f"Unknown frames {', '.join(map(str, unknown))} requested for removal"])
         kept = [n for n in task["data"]["deleted_frames"] if not first <= n <= last]
         task["data"]["deleted_frames"] = sorted(set(kept) | set(deleted))
-        store.put("task", task["id"], task | {"updated_date": now()})
-    return reply(_meta(store, task, job))
+        # Measured: a job's deletion moves the date of its task only, a task's moves none.
+        store.put("task", task["id"], task if job is None else task | {"updated_date": now()})
+    return reply(_meta(call, task, job))
 
 
 def show_data(call: Call) -> Response:
@@ -88,13 +92,15 @@ def show_data(call: Call) -> Response:
     first, last = _range(task, job)
     number = int(text)
     if kind == "frame":
+        if job is not None and number not in frames_in(job):
+            raise Refusal(400, f"Incorrect requested frame number: {number}")
         if not first <= number <= last:
             reach = f"[{first}, {last + 1}]"
             raise Refusal(400, f"Invalid frame '{number}'. The frame number should be in the {reach} range")
-        return _frame(call.store, task, number, quality)
-    if "number" not in call.query:
-        number += first // int(task["data"]["chunk_size"])
-    return _chunk(call.store, task, number, quality)
+        # Measured: a job of chosen frames gives no file as it was uploaded, only a new picture of it.
+        chosen = job is not None and job.get("frames") is not None
+        return _frame(call.store, task, number, quality, again=chosen)
+    return _chunk(call.store, task, None if "number" in call.query else job, number, quality)
 
 
 def show_preview(call: Call) -> Response:
@@ -116,35 +122,49 @@ def original_bytes(store: Store, task_id: int, frame: Json) -> bytes:
     return _jpeg(path, 100) if frame["turned"] else path.read_bytes()
 
 
-def _meta(store: Store, task: Json, job: Json | None = None) -> Json:
+def _meta(call: Call, task: Json, job: Json | None = None) -> Json:
     data = task["data"]
+    included = None if job is None else job.get("frames")
     first, last = _range(task, job)
     step = int(data["step"])
     shown = [
         {
             "width": frame["width"],
             "height": frame["height"],
-            "name": frame["name"],
+            # A job of chosen frames lists all of its range, with placeholders for those that are not in it.
+            "name": frame["name"] if included is None or number in included else _PLACEHOLDER,
             "related_files": 0,
             "has_related_context": False,
         }
-        for frame in frames_of(store, task["id"])[first : last + 1]
+        for number, frame in enumerate(frames_of(call.store, task["id"]))
+        if first <= number <= last
     ]
     # The numbers of a task count its source files, and so do those of a job here, but not in /api/jobs.
     start = data["start_frame"] + first * step
     stop = data["stop_frame"] if job is None else data["start_frame"] + last * step
-    return {
+    meta = {
         "chunks_updated_date": data["chunks_updated_date"],
         "chunk_size": data["chunk_size"],
-        "size": len(shown),
+        "size": len(shown) if included is None else len(included),
         "image_quality": data["image_quality"],
         "start_frame": start,
         "stop_frame": stop,
         "frame_filter": data["frame_filter"],
         "frames": shown,
         "deleted_frames": [n for n in data["deleted_frames"] if first <= n <= last],
-        "included_frames": None,
+        "included_frames": included,
     }
+    return _without_later(call, meta)
+
+
+def _without_later(call: Call, meta: Json) -> Json:
+    """Return what the played version says of a task's data."""
+    meta = dict(meta)
+    if not call.generation.chunk_dates:
+        del meta["chunks_updated_date"]
+    if call.generation.storage_fields:
+        meta |= {"storage": "local", "cloud_storage_id": None}
+    return meta
 
 
 def _task_with_data(task: Json) -> Json:
@@ -166,19 +186,24 @@ def _range(task: Json, job: Json | None) -> tuple[int, int]:
     return int(job["start_frame"]), int(job["stop_frame"])
 
 
-def _frame(store: Store, task: Json, number: int, quality: str) -> Response:
+def _frame(store: Store, task: Json, number: int, quality: str, *, again: bool) -> Response:
     frame = frames_of(store, task["id"])[number]
     path = store.folder(task["id"]) / frame["name"]
     if quality == "compressed":
         return Response(_jpeg(path, task["data"]["image_quality"]), media_type="image/jpeg")
+    if again:
+        return Response(_jpeg(path, 100), media_type="image/jpeg")
     if frame["turned"]:
         return Response(original_bytes(store, task["id"], frame), media_type="image/jpeg")
     return FileResponse(path, media_type=mimetypes.guess_type(frame["name"])[0] or "image/jpeg")
 
 
-def _chunk(store: Store, task: Json, number: int, quality: str) -> Response:
+def _chunk(store: Store, task: Json, job: Json | None, number: int, quality: str) -> Response:
     size = int(task["data"]["chunk_size"])
-    frames = frames_of(store, task["id"])[number * size : (number + 1) * size]
+    frames = frames_of(store, task["id"])
+    if job is not None:
+        frames = [frames[n] for n in frames_in(job)]
+    frames = frames[number * size : (number + 1) * size]
     if not frames:
         raise Refusal(400, [f"Incorrect requested chunk number: {number}"])
     buffer = io.BytesIO()
@@ -194,7 +219,7 @@ def _chunk(store: Store, task: Json, number: int, quality: str) -> Response:
 
 
 def _preview(store: Store, task: Json, job: Json | None) -> Response:
-    first, _ = _range(task, job)
+    first = 0 if job is None else frames_in(job)[0]
     frame = frames_of(store, task["id"])[first]
     image = Image.fromarray(load_rgb(store.folder(task["id"]) / frame["name"]))
     image.thumbnail(_PREVIEW)

@@ -47,7 +47,7 @@ def create_project(call: Call) -> Response:
     name = spec.get("name")
     if not isinstance(name, str) or not name.strip():
         raise required("name")
-    specs = check_specs(spec.get("labels"))
+    specs = check_specs(spec.get("labels"), call.generation)
     store = call.store
     with store.transaction():
         at = now()
@@ -77,7 +77,7 @@ def patch_project(call: Call) -> Response:
     """Answer ``PATCH /api/projects/ID``."""
     spec = call.json_object()
     store = call.store
-    specs = check_specs(spec.get("labels"))
+    specs = check_specs(spec.get("labels"), call.generation)
     with store.transaction():
         project = call.load("project")
         for key in ("name", "bug_tracker"):
@@ -129,4 +129,5 @@ def project_view(call: Call, project: Json) -> Json:
         "tasks": {"count": len(tasks), "url": f"{call.origin}/api/tasks?project_id={project['id']}"},
         "labels": {"url": f"{call.origin}/api/labels?project_id={project['id']}"},
         "assignee_updated_date": project["assignee_updated_date"],
+        **({"organization_id": project["organization"]} if call.generation.storage_fields else {}),
     }

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from . import (
     access,
-    exports,
+    export_requests,
     jobs,
     labels,
     landing,
@@ -18,7 +18,9 @@ from . import (
     organizations,
     projects,
     tasks,
+    tokens,
     uploads,
+    validation,
     workers,
 )
 from .annotations import delete_annotations, patch_annotations, put_annotations, show_annotations
@@ -47,15 +49,14 @@ class Route:
 
 def show_about(call: Call) -> Response:
     """Answer ``GET /api/server/about``."""
-    return reply(
-        {
-            "name": "Computer Vision Annotation Tool",
-            "description": "An embedded server that answers like CVAT.",
-            "version": call.world.options.version,
-            "logo_url": f"{call.origin}/static/logo.svg",
-            "subtitle": "Sandbox",
-        }
-    )
+    about = {
+        "name": "Computer Vision Annotation Tool",
+        "description": "An embedded server that answers like CVAT.",
+        "version": call.world.options.version,
+    }
+    if call.generation.about_pictures:
+        about |= {"logo_url": f"{call.origin}/static/logo.svg", "subtitle": "Sandbox"}
+    return reply(about)
 
 
 def show_plugins(call: Call) -> Response:
@@ -77,9 +78,17 @@ ROUTES = (
     _route("/tasks/ID/jobs/ID", anonymous=True, GET=landing.show_landing),
     _route("/api/server/about", anonymous=True, GET=show_about),
     _route("/api/server/plugins", GET=show_plugins),
-    _route("/api/server/annotation/formats", GET=exports.show_formats),
+    _route("/api/server/annotation/formats", GET=export_requests.show_formats),
     _route("/api/auth/login", anonymous=True, POST=access.log_in),
     _route("/api/auth/logout", anonymous=True, POST=access.log_out),
+    _route("/api/auth/access_tokens", GET=tokens.list_tokens, POST=tokens.create_token),
+    _route("/api/auth/access_tokens/self", GET=tokens.show_own_token),
+    _route(
+        "/api/auth/access_tokens/ID",
+        GET=tokens.show_token,
+        PATCH=tokens.patch_token,
+        DELETE=tokens.remove_token,
+    ),
     _route("/api/users/self", GET=organizations.show_self),
     _route("/api/users", GET=organizations.list_users),
     _route("/api/users/ID", GET=organizations.show_user),
@@ -116,8 +125,15 @@ ROUTES = (
         HEAD=uploads.show_upload,
     ),
     _route("/api/tasks/ID/preview", GET=media.show_preview),
-    _route("/api/jobs", GET=jobs.list_jobs, POST=jobs.create_job),
-    _route("/api/jobs/ID", GET=jobs.show_job, PATCH=jobs.patch_job),
+    _route("/api/tasks/ID/status", GET=workers.show_creation),
+    _route(
+        "/api/tasks/ID/validation_layout",
+        GET=validation.show_task_layout,
+        PATCH=validation.patch_task_layout,
+    ),
+    _route("/api/jobs", GET=jobs.list_jobs, POST=validation.create_job),
+    _route("/api/jobs/ID", GET=jobs.show_job, PATCH=jobs.patch_job, DELETE=jobs.remove_job),
+    _route("/api/jobs/ID/validation_layout", GET=validation.show_job_layout),
     _route("/api/jobs/ID/data/?", GET=media.show_data),
     _route("/api/jobs/ID/data/meta", GET=media.show_job_meta, PATCH=media.patch_meta),
     _route("/api/jobs/ID/preview", GET=media.show_preview),
@@ -128,10 +144,12 @@ ROUTES = (
         PATCH=patch_annotations,
         DELETE=delete_annotations,
     ),
-    _route("/api/(?:projects|tasks|jobs)/ID/dataset/export", POST=exports.start_export),
+    _route("/api/(?:projects|tasks|jobs)/ID/dataset/export", POST=export_requests.start_export),
     _route("/api/(?:projects|tasks|jobs)/ID/dataset/download", GET=workers.download),
-    _route("/api/(?:projects|tasks|jobs)/ID/(?:dataset|backup)/?", GET=exports.gone),
-    _route("/api/projects/ID/annotations/?", GET=exports.gone),
+    _route("/api/(?:projects|tasks|jobs)/ID/dataset/?", GET=export_requests.export_by_get),
+    _route("/api/(?:projects|tasks)/ID/backup/?", GET=export_requests.gone),
+    _route("/api/projects/ID/annotations/?", GET=export_requests.export_by_get),
     _route("/api/requests", GET=workers.list_requests),
+    _route("/api/requests/([^/]+)/cancel", POST=workers.cancel_request),
     _route("/api/requests/([^/]+)", GET=workers.show_request),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 
 from starlette.responses import Response
 
@@ -15,6 +16,8 @@ from .store import Json, Store, now
 
 _STATUSES = ("annotation", "validation", "completed")
 _LONGEST_NAME = 256
+_LONGEST_SUBSET = 64
+_MOST_REPLICAS = 10
 
 
 def storages(document: Json) -> Json:
@@ -27,12 +30,31 @@ def storages(document: Json) -> Json:
 
 
 def jobs_of(store: Store, task_id: int) -> list[Json]:
-    """Return a task's jobs, first segment first."""
+    """Return all of a task's jobs in the order in which they were made."""
     return store.all("job", parent=f"task:{task_id}")
 
 
+def work_jobs_of(store: Store, task: Json) -> list[Json]:
+    """Return the jobs whose annotations are the task's: no replicas, and ground truth only of a pool."""
+    pool = (task["data"] or {}).get("validation_mode") == "gt_pool"
+    kinds = {"annotation", "ground_truth"} if pool else {"annotation"}
+    return [job for job in jobs_of(store, task["id"]) if kind_of(job) in kinds]
+
+
+def kind_of(job: Json) -> str:
+    """Return a job's type as the sandbox keeps it: ``annotation``, ``ground_truth`` or ``replica``."""
+    return str(job.get("type", "annotation"))
+
+
+def frames_in(job: Json) -> Sequence[int]:
+    """Return the frames of the task that are in a job, in order."""
+    frames: list[int] | None = job.get("frames")
+    return range(job["start_frame"], job["stop_frame"] + 1) if frames is None else frames
+
+
 def task_status(jobs: list[Json]) -> str:
-    """Return a task's status, which follows the stages of its jobs and not their states."""
+    """Return a task's status, which follows the stages of its annotation jobs and not their states."""
+    jobs = [job for job in jobs if kind_of(job) == "annotation"]
     if jobs and all(_finished(job) for job in jobs):
         return "completed"
     if jobs and all(job["stage"] != "annotation" for job in jobs):
@@ -59,8 +81,9 @@ def list_tasks(call: Call) -> Response:
             "subset": t["subset"],
             "mode": "annotation",
             "dimension": "2d",
+            **({"media_type": "image"} if call.generation.media_types else {}),
             "tracker_link": t["bug_tracker"],
-            "validation_mode": None,
+            "validation_mode": (t["data"] or {}).get("validation_mode"),
             "updated_date": t["updated_date"],
         },
         lambda t: task_view(call, t),
@@ -78,8 +101,9 @@ def create_task(call: Call) -> Response:
         raise Refusal(400, {"name": ["This field may not be blank."]})
     if len(name) > _LONGEST_NAME:
         raise Refusal(400, {"name": [f"Ensure this field has no more than {_LONGEST_NAME} characters."]})
+    _check_subset(spec)
     project_id = spec.get("project_id")
-    specs = check_specs(spec.get("labels"))
+    specs = check_specs(spec.get("labels"), call.generation)
     if project_id is None and not specs:
         raise Refusal(400, ["Label set or project_id must be present"])
     if project_id is not None and specs:
@@ -99,6 +123,7 @@ def create_task(call: Call) -> Response:
             "subset": spec.get("subset") or "",
             "segment_size": _count(spec, "segment_size"),
             "overlap": spec.get("overlap"),
+            "replicas": _replicas(call, spec),
             "created_date": at,
             "updated_date": at,
             "organization": call.context.organization,
@@ -118,7 +143,8 @@ def show_task(call: Call) -> Response:
 def patch_task(call: Call) -> Response:
     """Answer ``PATCH /api/tasks/ID``."""
     spec = call.json_object()
-    specs = check_specs(spec.get("labels"))
+    _check_subset(spec)
+    specs = check_specs(spec.get("labels"), call.generation)
     store = call.store
     with store.transaction():
         task = call.load("task")
@@ -149,8 +175,7 @@ def remove_task(call: Call) -> Response:
 def delete_task(store: Store, task: Json) -> None:
     """Remove a task with its jobs, annotations, labels and pictures."""
     for job in jobs_of(store, task["id"]):
-        store.remove_items([job["id"]])
-        store.remove("job", job["id"])
+        delete_job(store, job)
     if task["project_id"] is None:
         for label in labels_of(store, owner_of(task)):
             delete_label(store, label)
@@ -158,6 +183,18 @@ def delete_task(store: Store, task: Json) -> None:
     store.remove("frames", task["id"])
     store.forget_uploads(task["id"])
     shutil.rmtree(store.folder(task["id"]), ignore_errors=True)
+
+
+def delete_job(store: Store, job: Json) -> None:
+    """Remove a job with its annotations."""
+    store.remove_items([job["id"]])
+    store.remove("job", job["id"])
+
+
+def touch_jobs(store: Store, task_id: int) -> None:
+    """Say that all jobs of a task have changed."""
+    for job in jobs_of(store, task_id):
+        store.put("job", job["id"], job | {"updated_date": now()})
 
 
 def task_view(call: Call, task: Json) -> Json:
@@ -192,8 +229,7 @@ def task_view(call: Call, task: Json) -> Json:
         "labels": {"url": f"{call.origin}/api/labels?task_id={number}"},
         "guide_id": None,
         "assignee_updated_date": task["assignee_updated_date"],
-        "validation_mode": None,
-        "consensus_enabled": False,
+        **_later_fields(call, task),
     }
     if data is None and task.get("begun"):
         view |= {
@@ -216,6 +252,38 @@ def task_view(call: Call, task: Json) -> Json:
     return view
 
 
+def _later_fields(call: Call, task: Json) -> Json:
+    """Return what tasks did not have from the first generation on."""
+    generation, replicas = call.generation, task.get("replicas", 0)
+    fields: Json = {}
+    if generation.validation:
+        fields["validation_mode"] = (task["data"] or {}).get("validation_mode")
+    if generation.initial_replicas:
+        fields["initial_replicas"] = replicas
+    elif generation.consensus:
+        fields["consensus_enabled"] = replicas > 0
+    if generation.storage_fields:
+        fields |= {"organization_id": task["organization"], "data_cloud_storage_id": None}
+    if generation.parent_names:
+        project = None if task["project_id"] is None else call.store.get("project", task["project_id"])
+        fields["project_name"] = None if project is None else project["name"]
+    if generation.media_types:
+        fields["media_type"] = "image"
+    return fields
+
+
+def _replicas(call: Call, spec: Json) -> int:
+    key = "initial_replicas" if "initial_replicas" in spec else "consensus_replicas"
+    if not call.generation.consensus or (key == "initial_replicas" and not call.generation.initial_replicas):
+        return 0  # a field that a server does not know is passed over
+    count = _count(spec, key)
+    if count > _MOST_REPLICAS:
+        raise Refusal(400, {key: [f"Ensure this value is less than or equal to {_MOST_REPLICAS}."]})
+    if count == 1:
+        raise Refusal(400, {key: ["Must be 0 or at least 2"]})
+    return count
+
+
 def _finished(job: Json) -> bool:
     return bool(job["stage"] == "acceptance" and job["state"] == "completed")
 
@@ -229,6 +297,11 @@ def _project(call: Call, project_id: object) -> Json | None:
     if project["organization"] != call.context.organization:
         raise Refusal(400, ["The task and its project should be in the same organization."])
     return project
+
+
+def _check_subset(spec: Json) -> None:
+    if len(str(spec.get("subset") or "")) > _LONGEST_SUBSET:
+        raise Refusal(400, {"subset": [f"Ensure this field has no more than {_LONGEST_SUBSET} characters."]})
 
 
 def _count(spec: Json, key: str) -> int:

@@ -17,6 +17,7 @@ from .answers import PageRefusal, Refusal, empty, reply, required
 from .calls import Call
 from .creation import frame_step
 from .store import Json
+from .validation import checked_params
 
 _SORTINGS = ("lexicographical", "natural", "predefined", "random")
 _TUS_MAX = 26843545600
@@ -81,7 +82,7 @@ def show_upload(call: Call) -> Response:
 
 
 def _begin(call: Call, fields: Json) -> Response:
-    for key in ("server_files", "remote_files", "cloud_storage_id", "job_file_mapping", "validation_params"):
+    for key in ("server_files", "remote_files", "cloud_storage_id", "job_file_mapping"):
         if fields.get(key):
             raise Refusal(400, {key: ["This server takes uploaded pictures only."]})
     method = fields.get("sorting_method") or "lexicographical"
@@ -100,6 +101,7 @@ def _begin(call: Call, fields: Json) -> Response:
         "step": frame_step(fields.get("frame_filter")),
         "sorting_method": method,
         "upload_file_order": order if method == "predefined" else None,
+        "validation_params": checked_params(fields) if call.generation.validation else None,
     }
     rq_id = f"action=create&target=task&target_id={call.key}"
     with call.store.transaction():

@@ -13,14 +13,14 @@ from starlette.responses import FileResponse, Response
 
 from agir_cvtoolkit.errors import DataError
 
-from .answers import Refusal, reply
+from .answers import Refusal, empty, reply
 from .calls import Call
 from .lists import page_answer
 from .store import Json, Store, now
 
 _LOG = logging.getLogger(__name__)
 
-_KEPT = {"create": timedelta(seconds=500), "import": timedelta(hours=1), "export": timedelta(hours=24)}
+_KEPT = {"import": timedelta(hours=1), "export": timedelta(hours=24)}
 
 
 class WorkError(DataError):
@@ -98,14 +98,37 @@ class Workers:
 def show_request(call: Call) -> Response:
     """Answer ``GET /api/requests/RQ_ID``; what ended long ago is forgotten."""
     request = call.store.get("request", call.ids[0])
-    if request is None or _forgotten(request):
-        return Response("There is no request with specified id", 404, media_type="text/html")
+    if request is None or _forgotten(call, request):
+        return _unknown()
     return reply(_view(call, request))
+
+
+def show_creation(call: Call) -> Response:
+    """Answer ``GET /api/tasks/ID/status``, the older way; what is forgotten counts as finished."""
+    call.load("task")
+    request = call.store.get("request", f"action=create&target=task&target_id={call.key}")
+    if request is None or _forgotten(call, request):
+        return reply({"state": "Finished", "message": "", "progress": 0.0})
+    return reply(
+        {"state": str(request["status"]).capitalize(), "message": request["message"], "progress": 0.0}
+    )
+
+
+def cancel_request(call: Call) -> Response:
+    """Answer ``POST /api/requests/RQ_ID/cancel``: only what is not begun can be cancelled."""
+    with call.store.transaction():
+        request = call.store.get("request", call.ids[0])
+        if request is None or _forgotten(call, request):
+            return _unknown()
+        if request["status"] != "queued":
+            raise Refusal(400, ["Only requests that have not yet been started can be cancelled"])
+        call.store.remove("request", request["id"])
+    return empty(200)
 
 
 def list_requests(call: Call) -> Response:
     """Answer ``GET /api/requests``."""
-    requests = [r for r in call.store.all("request") if not _forgotten(r)]
+    requests = [r for r in call.store.all("request") if not _forgotten(call, r)]
     for name, value in (("status", None), ("action", "type"), ("target", "target"), ("task_id", "task_id")):
         wanted = call.query.get(name)
         if wanted:
@@ -121,8 +144,8 @@ def list_requests(call: Call) -> Response:
 def download(call: Call) -> Response:
     """Answer ``GET .../dataset/download?rq_id=``."""
     request = call.store.get("request", call.query.get("rq_id", ""))
-    if request is None or _forgotten(request):
-        return Response("There is no request with specified id", 404, media_type="text/html")
+    if request is None or _forgotten(call, request):
+        return _unknown()
     if request["status"] != "finished" or request["result"] is None:
         raise Refusal(400, ["Export process is not finished"])
     path = call.store.root / str(request["result"])
@@ -139,14 +162,19 @@ def make_room(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def _forgotten(request: Json) -> bool:
+def _unknown() -> Response:
+    return Response("There is no request with specified id", 404, media_type="text/html")
+
+
+def _forgotten(call: Call, request: Json) -> bool:
     if request["finished_date"] is None:
         return False
-    return _expiry(request) < datetime.now(UTC)
+    return _expiry(call, request) <= datetime.now(UTC)
 
 
-def _expiry(request: Json) -> datetime:
-    kept = _KEPT[str(request["operation"]["type"]).partition(":")[0]]
+def _expiry(call: Call, request: Json) -> datetime:
+    kind = str(request["operation"]["type"]).partition(":")[0]
+    kept = _KEPT.get(kind, timedelta(seconds=call.world.options.creation_memory))
     return datetime.fromisoformat(request["finished_date"]) + kept
 
 
@@ -161,7 +189,7 @@ def _view(call: Call, request: Json) -> Json:
         # Nothing here takes long enough to tell how far it is, and the end is said by the status alone.
         "progress": 0.0,
         "finished_date": request["finished_date"],
-        "expiry_date": _expiry(request).isoformat().replace("+00:00", "Z")
+        "expiry_date": _expiry(call, request).isoformat().replace("+00:00", "Z")
         if request["finished_date"]
         else None,
         "owner": request["owner"],
