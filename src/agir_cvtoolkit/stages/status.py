@@ -9,6 +9,7 @@ from agir_cvtoolkit.ledger import Ledger, ModelRow
 from agir_cvtoolkit.runs import CURRENT, Run, list_runs, open_run
 
 from ._call import Call
+from ._correction_line import corrections_line
 
 _AFTER_PREDICTION = ("upload-cvat", "download-cvat", "preprocess", "train")
 STAGES = ("query", "infer-seg", "upload-cvat", "download-cvat", "preprocess", "train")
@@ -95,9 +96,10 @@ def _stage(run: Run, stage: str) -> StageStatus:
         state = "earlier"
     else:
         state = "done"
-    return StageStatus(
-        stage, state, {key: metrics[key] for key in _FIGURES[stage] if metrics.get(key, "") != ""}
-    )
+    figures = {key: metrics[key] for key in _FIGURES[stage] if metrics.get(key, "") != ""}
+    if stage == "download-cvat" and isinstance(metrics.get("corrections"), dict):
+        figures["corrections"] = corrections_line(metrics["corrections"])
+    return StageStatus(stage, state, figures)
 
 
 def _next_step(run: Run, out_root: Path) -> str:
