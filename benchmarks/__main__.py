@@ -10,13 +10,16 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from . import learning, mask_encoding, memory, startup, task_creation
+from . import learning, mask_encoding, memory, push_pull, reading, scale, startup, task_creation
 from ._table import Benchmark, Row, parser, show
 
 QUICK = {
     "startup": ["--rounds", "3"],
     "mask_encoding": ["--count", "4", "--rounds", "1"],
     "task_creation": ["--rounds", "3"],
+    "push_pull": ["--pictures", "40", "--large", "2", "--rounds", "1"],
+    "reading": ["--masks", "300", "--large", "2", "--rounds", "2"],
+    "scale": ["--counts", "50", "500", "--jobs", "40"],
     "memory": ["--counts", "20", "60", "--no-torch"],
     "learning": ["--seeds", "0"],
 }
@@ -55,6 +58,9 @@ def _all(data: Path | None, *, quick: bool) -> list[tuple[str, str, argparse.Nam
             task_creation.options_of(less["task_creation"]),
             task_creation.measure,
         ),
+        ("push_pull", push_pull.TITLE, push_pull.options_of(less["push_pull"]), push_pull.measure),
+        ("reading", reading.TITLE, reading.options_of(less["reading"]), reading.measure),
+        ("scale", scale.TITLE, scale.options_of(less["scale"]), scale.measure),
         ("memory", memory.TITLE, memory.options_of(less["memory"]), memory.measure),
         ("learning", learning.TITLE, learning.options_of(less["learning"]), learning.measure),
     ]

@@ -9,8 +9,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
-from agir_cvtoolkit.sandbox import SandboxOptions, serve
+from agir_cvtoolkit.sandbox import LIKE_CVAT_2_42, SandboxOptions, serve
 
 USERNAME, PASSWORD = "admin", "admin123"
 _SOURCES = Path(__file__).resolve().parent.parent
@@ -23,8 +24,13 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def sandbox_process(root: Path, simulated_work: float = 0.0) -> Iterator[str]:
-    """Run a sandbox and give its URL."""
+def sandbox_process(root: Path, simulated_work: float | Literal["real"] = 0.0) -> Iterator[str]:
+    """Run a sandbox and give its URL.
+
+    Args:
+        root: of its state.
+        simulated_work: seconds for each task, or ``real`` for what a real server takes for everything.
+    """
     command = [sys.executable, "-m", "benchmarks._sandbox", str(root), str(simulated_work)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment())
     try:
@@ -46,7 +52,7 @@ def _serve() -> None:
         root=Path(sys.argv[1]),
         username=USERNAME,
         password=PASSWORD,
-        simulated_work=float(sys.argv[2]),
+        simulated_work=LIKE_CVAT_2_42 if sys.argv[2] == "real" else float(sys.argv[2]),
         anonymous_limit=1_000_000,
     )
     serve(options, lambda url: print(url, flush=True))

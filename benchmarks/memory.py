@@ -20,7 +20,7 @@ from PIL import Image
 from agir_cvtoolkit.demo.scenes import draw_scenes
 from agir_cvtoolkit.pictures import load_rgb
 
-from ._peak import peak_of
+from ._process import measured
 from ._sandbox import PASSWORD, USERNAME, sandbox_process
 from ._table import Row, finish, parser, size_of
 
@@ -54,6 +54,11 @@ def measure(options: argparse.Namespace) -> list[Row]:
             _growth("upload-cvat", pushing, megabytes),
             *_large(root / "large", options),
         ]
+
+
+def peak_of(arguments: list[str], folder: Path, extra: dict[str, str] | None = None) -> float:
+    """Run ``agir-cvtoolkit`` with `arguments` in `folder` and return its peak in MB (10^6 bytes)."""
+    return measured("agir_cvtoolkit", arguments, folder, extra).peak
 
 
 def _growth(command: str, peaks: dict[int, float], megabytes: float) -> Row:

@@ -12,7 +12,7 @@ from benchmarks._table import Row, finish
 
 from agir_cvtoolkit.pictures import save_png
 from benchmarks import __main__ as everything
-from benchmarks import mask_encoding, memory, startup, task_creation
+from benchmarks import mask_encoding, memory, push_pull, reading, scale, startup, task_creation
 
 
 def test_missed_gate_ends_with_1_and_stands_in_the_table(
@@ -73,3 +73,25 @@ def test_help_imports_nothing_heavy() -> None:
 def test_a_quick_run_of_all_knows_every_option() -> None:
     titles = [title for _, title, _, _ in everything._all(Path("masks"), quick=True)]
     assert len(set(titles)) == len(everything.QUICK)
+
+
+@pytest.mark.integration
+def test_push_and_pull_compares_what_came_back(tmp_path: Path) -> None:
+    options = push_pull.options_of(["--pictures", "4", "--large", "0", "--rounds", "1", "--rivals", "floor"])
+    rows = push_pull.measure(options)
+    assert [row.name.split(",")[0] for row in rows[:2]] == ["push", "pull"]
+    assert rows[-1].name.endswith("came back different")
+    assert rows[-1].ours == "0"
+
+
+@pytest.mark.integration
+def test_reading_compares_equal_counts() -> None:
+    (row,) = reading.measure(reading.options_of(["--masks", "6", "--large", "0", "--rounds", "1"]))
+    assert row.name.startswith("6 masks")
+
+
+@pytest.mark.integration
+def test_scale_counts_requests() -> None:
+    rows = scale.measure(scale.options_of(["--counts", "5", "10", "--jobs", "6", "--changed", "2"]))
+    read = next(row for row in rows if "annotations read" in row.name)
+    assert (read.ours, read.ok) == ("2", True)
