@@ -10,6 +10,7 @@ from agir_cvtoolkit.errors import AgirError, PictureError
 from agir_cvtoolkit.progress import Progress, Silent
 
 from .frames import FrameMap, check_frames, read_frame_map
+from .server_files import ServerPlace, check_originals, take_from_server
 from .session import CvatSession
 from .tasks import TaskRequest, create_task, delete_task
 from .upload import GroupLost, PictureToSend, UploadOptions, check_pictures, send_pictures
@@ -43,6 +44,7 @@ def create_task_with_pictures(
     *,
     options: UploadOptions | None = None,
     on_deleted: Callable[[int], None] = lambda task_id: None,
+    place: ServerPlace | None = None,
 ) -> TaskCreated:
     """Make a task with pictures, wait until it is prepared, and check its frames by name and size.
 
@@ -57,6 +59,9 @@ def create_task_with_pictures(
         progress: counts pictures.
         options: how they are sent.
         on_deleted: called with the id of a half-made task that was deleted.
+        place: where the server finds the pictures by itself; they are then not sent, their names are paths
+            there, and of a few the server's original is compared with the file here. Ask
+            `check_server_files` before.
 
     Raises:
         PictureError: a picture cannot be sent; nothing was made.
@@ -65,17 +70,22 @@ def create_task_with_pictures(
     """
     if not pictures:
         raise PictureError(f"Task '{request.name}' would have no pictures", "Choose records first.")
-    check_pictures(pictures)
+    check_pictures(pictures, sent=place is None)
     how = options or UploadOptions()
     for attempt in range(1, TRIES + 1):
         task = create_task(session, request)
         try:
             on_created(task.id)
             with (progress or Silent()).bar("Uploading pictures", len(pictures)) as bar:
-                send_pictures(session, task.id, pictures, how, bar)
+                if place is None:
+                    send_pictures(session, task.id, pictures, how, bar)
+                else:
+                    take_from_server(session, task.id, place, pictures, how, bar)
             frames = read_frame_map(session, task.id)
             sizes = {p.name: (p.width, p.height) if p.width and p.height else None for p in pictures}
             check_frames(frames, sizes)
+            if place is not None:
+                check_originals(session, frames, pictures)
         except GroupLost as lost:
             _remove(session, task.id, lost.cause, on_deleted)
             if attempt == TRIES:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
-from agir_cvtoolkit.errors import NotFoundError, RefusedError, ServerFaultError
+from agir_cvtoolkit.errors import NotFoundError, RefusedError, RemoteError, ServerFaultError
 
+from .background import wait_until
 from .failures import UNCERTAIN
 from .labels import NewLabel
 from .session import CvatSession
@@ -22,12 +24,14 @@ class TaskRequest:
         project_id: the task inherits the project's labels; None for a task of its own.
         labels: of a task without project.
         segment_size: frames per job; None for one job.
+        subset: such as ``Train``, at most 64 characters; None for none.
     """
 
     name: str
     project_id: int | None = None
     labels: tuple[NewLabel, ...] = ()
     segment_size: int | None = None
+    subset: str | None = None
 
 
 @dataclass(frozen=True)
@@ -119,11 +123,45 @@ def get_task(session: CvatSession, task_id: int) -> TaskInfo:
         ) from error
 
 
-def delete_task(session: CvatSession, task_id: int) -> None:
-    """Delete a task with everything in it; one that is gone already is fine."""
-    session.request(
-        "DELETE", f"/api/tasks/{task_id}", f"delete task {task_id}", accept_status=frozenset({404})
-    )
+def delete_task(session: CvatSession, task_id: int, patience_s: float = 300.0) -> None:
+    """Delete a task with everything in it; one that is gone already is fine.
+
+    A server answers with 500 while it prepares the task's pictures; then this waits until it has done so.
+
+    Args:
+        session: where the task is.
+        task_id: of the task.
+        patience_s: longest time to wait in seconds.
+
+    Raises:
+        RemoteError: of its kinds.
+    """
+    subject = f"delete task {task_id}"
+    gone = frozenset({404})
+    try:
+        session.request("DELETE", f"/api/tasks/{task_id}", subject, accept_status=gone)
+    except ServerFaultError as error:
+        if error.status != 500 or not is_being_prepared(session, task_id):
+            raise
+        wait_until(session, lambda: not is_being_prepared(session, task_id) or None, subject, patience_s)
+        session.request("DELETE", f"/api/tasks/{task_id}", subject, accept_status=gone)
+
+
+def creation_request(task_id: int) -> str:
+    """Return the id under which a server prepares a task's pictures."""
+    return f"action=create&target=task&target_id={task_id}"
+
+
+def is_being_prepared(session: CvatSession, task_id: int) -> bool:
+    """Whether the server makes frames of a task's pictures right now, or will soon."""
+    try:
+        state = session.get(
+            f"/api/requests/{quote(creation_request(task_id), safe='')}",
+            f"ask whether task {task_id} is made",
+        )
+    except RemoteError:
+        return False
+    return isinstance(state, dict) and str(state.get("status", "")).lower() in {"queued", "started"}
 
 
 def _empty_ones(session: CvatSession, request: TaskRequest) -> list[TaskInfo]:
@@ -139,6 +177,8 @@ def _content(request: TaskRequest) -> dict[str, object]:
         content["labels"] = [label.as_request() for label in request.labels]
     if request.segment_size is not None:
         content["segment_size"] = request.segment_size
+    if request.subset:
+        content["subset"] = request.subset
     return content
 
 
