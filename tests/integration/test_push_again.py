@@ -108,8 +108,9 @@ def test_new_records_join_in_a_further_task(empty: Workspace) -> None:
     assert [frame["name"] for frame in empty.frames(second["tasks"][1]["task_id"])] == ["img_9.png"]
 
 
-def test_changed_predictions_are_left_alone_and_listed(predicted: Workspace) -> None:
-    predicted.upload()
+def test_changed_predictions_are_left_alone_in_a_job_in_work(predicted: Workspace) -> None:
+    task_id = predicted.upload()["task_id"]
+    predicted.set_job(predicted.jobs(task_id)[0]["id"], state="in progress")
     before = predicted.state()
     mask = predicted.predicted_mask("img_1").copy()
     mask[:4, :4] = 255
@@ -118,6 +119,7 @@ def test_changed_predictions_are_left_alone_and_listed(predicted: Workspace) -> 
     outcome = predicted.cli("upload-cvat", code=1)
     assert nothing_changed(predicted, before)
     assert "img_1" in outcome.stderr
+    assert f"tasks/{task_id}/jobs/" in outcome.stderr
     assert "cvat_upload.task_name" in outcome.stderr
     stage = predicted.metrics()["upload-cvat"]
     assert (stage["uploaded_annotations"], stage["skipped"], stage["left_alone"]) == (2, 1, 1)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from agir_cvtoolkit.stages import Call
     from agir_cvtoolkit.stages.upload_cvat import UploadResult
 
+SHOWN = 5
+
 
 @click.command("upload-cvat")
 @with_options
@@ -33,15 +35,15 @@ def command(shell: Shell) -> None:
 
 
 def _show(result: UploadResult) -> None:
-    fresh = result.uploaded_annotations - result.already_there
     rest = f"{result.skipped} skipped, {result.failed} failed"
     where = f"project {result.project_id}" if result.project_id else "a task without project"
     if result.dry_run:
-        click.echo(f"Would upload {fresh} of {result.total_records} records, {rest}")
+        replaced = f", replace the proposals of {result.replaced}" if result.replaced else ""
+        click.echo(f"Would upload {result.added} of {result.total_records} records{replaced}, {rest}")
         click.echo(
             f"To {result.server}, {where}, as '{result.name}'; {result.already_there} are there already"
         )
-    elif result.already_there and not fresh:
+    elif result.already_there and not (result.added or result.replaced):
         click.echo(
             f"{result.already_there} of {result.total_records} records are there already, {rest};"
             " nothing was changed on the server"
@@ -49,9 +51,25 @@ def _show(result: UploadResult) -> None:
     else:
         there = f" ({result.already_there} were there already)" if result.already_there else ""
         click.echo(f"Uploaded {result.uploaded_annotations} of {result.total_records} records{there}, {rest}")
+        if result.replaced:
+            click.echo(f"Of these, {result.replaced} got new proposals in place of untouched earlier ones")
+    _show_same_pictures(result)
+    if result.left_alone:
+        click.echo(f"{result.left_alone} records stay as they are in CVAT, listed with the reason", err=True)
     echo_items(result.items)
     if result.missing_labels and result.project_id is None:
         listed = ",".join(result.missing_labels)
         click.echo(f"Labels of a task without project: -o 'cvat_upload.labels=[{listed}]'", err=True)
     for task in result.tasks:
         click.echo(f"Task URL: {task.task_url}")
+
+
+def _show_same_pictures(result: UploadResult) -> None:
+    if not result.same_pictures:
+        return
+    verb = "would not be sent" if result.dry_run else "were not sent"
+    click.echo(f"{len(result.same_pictures)} pictures {verb}: they are there as another record's")
+    for one in result.same_pictures[:SHOWN]:
+        click.echo(f"  {one.record_id} is {one.picture_of}")
+    if len(result.same_pictures) > SHOWN:
+        click.echo(f"  ... and {len(result.same_pictures) - SHOWN} more; all are in metrics.json")

@@ -9,11 +9,13 @@ from ._rows import (
     Pull,
     PullCursor,
     PulledTaskRow,
+    PushedAlias,
     PushedFrame,
     PushedJob,
     PushedShape,
     PushedTask,
     PushKey,
+    Replacement,
     SeenJob,
 )
 
@@ -26,10 +28,12 @@ __all__ = [
     "PullCursor",
     "PulledTaskRow",
     "PushKey",
+    "PushedAlias",
     "PushedFrame",
     "PushedJob",
     "PushedShape",
     "PushedTask",
+    "Replacement",
     "SeenJob",
     "backup",
 ]

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from agir_cvtoolkit.errors import LedgerError
 
+from ._care import Care
 from ._corrections import Corrections
 from ._migrations import migrate
 from ._models import Models
@@ -17,9 +18,10 @@ from ._opening import Place, failed
 from ._pulls import Pulls
 from ._pushes import Pushes
 from ._records import Records
+from ._replacements import Replacements
 
 
-class Ledger(Records, Pushes, Pulls, Corrections, Models):
+class Ledger(Records, Care, Pushes, Replacements, Pulls, Corrections, Models):
     """An open ledger; use it in a ``with`` block. A state change and its event commit together."""
 
     @classmethod

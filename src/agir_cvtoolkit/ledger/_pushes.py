@@ -9,7 +9,7 @@ from sqlalchemy import Connection, and_, delete, insert, select, update
 
 from . import _tables as t
 from ._part import LedgerPart, add_event, columns_of, now
-from ._rows import PushedFrame, PushedShape, PushedTask, PushKey
+from ._rows import PushedFrame, PushedJob, PushedShape, PushedTask, PushKey
 
 
 class Pushes(LedgerPart):
@@ -108,15 +108,32 @@ class Pushes(LedgerPart):
             if frames:
                 connection.execute(insert(t.push_frames), [columns_of(f) for f in frames])
 
-    def task_done(self, task: PushedTask, counts: Mapping[int, int], shapes: Sequence[PushedShape]) -> None:
-        """Record what was read back from a task: shapes per frame, and the hash of each."""
+    def task_done(
+        self,
+        task: PushedTask,
+        counts: Mapping[int, int],
+        shapes: Sequence[PushedShape] | None = None,
+        jobs: Sequence[PushedJob] = (),
+    ) -> None:
+        """Record what was read back from a task.
+
+        Args:
+            task: of the push.
+            counts: shapes by frame.
+            shapes: all of them; None where `keep_shapes` has recorded them on the way.
+            jobs: as they were left.
+        """
         table = t.push_frames
         with self._begin() as connection:
             self._set_task(connection, task, state="done")
-            connection.execute(delete(t.push_shapes).where(_same_task(t.push_shapes, task)))
+            if shapes is not None:
+                connection.execute(delete(t.push_shapes).where(_same_task(t.push_shapes, task)))
             if shapes:
                 rows = [{"push_id": task.push_id, "ordinal": task.ordinal, **columns_of(s)} for s in shapes]
                 connection.execute(insert(t.push_shapes), rows)
+            if jobs:
+                connection.execute(delete(t.push_jobs).where(_same_task(t.push_jobs, task)))
+                connection.execute(insert(t.push_jobs), [columns_of(job) for job in jobs])
             for frame, record_id in connection.execute(
                 select(table.c.frame, table.c.record_id).where(_same_task(table, task))
             ).all():
@@ -135,7 +152,8 @@ class Pushes(LedgerPart):
             add_event(connection, "task dropped", task.run_id, None, detail)
 
     def _forget(self, connection: Connection, task: PushedTask) -> None:
-        for table in (t.push_shapes, t.push_frames, t.run_tasks, t.push_tasks):
+        of_task = (t.push_shapes, t.push_frames, t.push_jobs, t.push_aliases, t.push_replacements)
+        for table in (*of_task, t.replacement_shapes, t.run_tasks, t.push_tasks):
             connection.execute(delete(table).where(_same_task(table, task)))
 
     @staticmethod

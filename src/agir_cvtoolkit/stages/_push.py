@@ -9,16 +9,12 @@ filled gets its missing shapes, and what somebody has begun to work in is left a
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
-from agir_cvtoolkit.config import CvatUpload
 from agir_cvtoolkit.cvat import (
     CvatSession,
     FrameMap,
-    JobInfo,
-    LabelSet,
     NewLabel,
     PictureToSend,
     TaskRequest,
@@ -30,40 +26,15 @@ from agir_cvtoolkit.cvat import (
     get_task,
     read_frame_map,
     read_job,
-    read_labels,
-    write_new,
 )
 from agir_cvtoolkit.errors import AgirError, FrameMapError, NotFoundError, ServerFaultError
-from agir_cvtoolkit.ledger import Ledger, PushedFrame, PushedShape, PushedTask
-from agir_cvtoolkit.progress import Progress
-from agir_cvtoolkit.shapes import Shape
+from agir_cvtoolkit.ledger import PushedFrame, PushedJob, PushedTask
 
 from ._candidates import Candidate
-from ._connect import Target
+from ._push_shapes import annotate, finish_task
+from ._push_words import Push
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class Push:
-    """One push under way.
-
-    Attributes:
-        name: of the push; its tasks are called ``<name> [<push id>-<n>]``.
-    """
-
-    push_id: str
-    name: str
-    run_id: str
-    target: Target
-    ledger: Ledger
-    upload: CvatUpload
-    progress: Progress
-
-    @property
-    def session(self) -> CvatSession:
-        """The conversation with the server."""
-        return self.target.session
 
 
 def tidy_up(push: Push, candidates: Sequence[Candidate]) -> None:
@@ -73,15 +44,37 @@ def tidy_up(push: Push, candidates: Sequence[Candidate]) -> None:
         if task.state == "done":
             continue
         frames = push.ledger.frames_of_task(task)
-        same = bool(frames) and all(
+        there = task.state == "filled" and bool(frames) and is_there(push.session, task, frames)
+        same = all(
             f.record_id in current and current[f.record_id].prediction_hash == f.prediction_hash
             for f in frames
         )
-        if task.state == "filled" and same and is_there(push.session, task, frames):
+        if there and same:
             _log.info("going on with task %s, which has its pictures but not all shapes", task.task_id)
             _finish(push, task, [current[f.record_id] for f in frames])
-            continue
-        _remove(push, task)
+        elif there and task.task_id is not None and _is_in_work(push, task.task_id, task):
+            _accept(push, task)
+        else:
+            _remove(push, task)
+
+
+def _accept(push: Push, task: PushedTask) -> None:
+    """Leave a task as it is in which somebody works although not all of its proposals came there."""
+    _log.warning(
+        "task %s was left without all its proposals and is in work: it is left as it is: %s",
+        task.task_id,
+        task.url,
+    )
+    counts: dict[int, int] = {}
+    for job in find_jobs(push.session, task_ids=[task.task_id or 0], required_status=None):
+        there = read_job(push.session, job.id).shapes
+        counts.update({frame: len(there.get(frame, ())) for frame in job.frames})
+        push.ledger.keep_job(
+            PushedJob(
+                task.push_id, task.ordinal, job.id, job.start_frame, job.stop_frame, "", state="touched"
+            )
+        )
+    finish_task(push, task, counts)
 
 
 def is_there(session: CvatSession, task: PushedTask, frames: Sequence[PushedFrame]) -> bool:
@@ -145,7 +138,7 @@ def _finish(
 ) -> None:
     """Annotate a task that has its pictures; one that cannot be annotated is removed."""
     try:
-        _annotate(push, task, candidates, frame_map)
+        annotate(push, task, candidates, frame_map)
     except BaseException as error:
         try:
             # Nobody works yet in a task of this very call; not to ask spares requests to a server in trouble.
@@ -179,65 +172,6 @@ def _frames(
     ]
 
 
-def _annotate(
-    push: Push, task: PushedTask, candidates: Sequence[Candidate], frame_map: FrameMap | None = None
-) -> None:
-    if task.task_id is None:
-        raise ServerFaultError(f"task '{task.name}' has no id", "Run upload-cvat again.")
-    frames = frame_map or read_frame_map(push.session, task.task_id)
-    labels = push.target.labels or read_labels(push.session, task_id=task.task_id)
-    by_frame = {frames.frame_of(c.file_name): c for c in candidates}
-    counts: dict[int, int] = {}
-    written: list[PushedShape] = []
-    claimed: set[int] = set()
-    with push.progress.bar("Writing annotations", len(by_frame)) as bar:
-        for job in find_jobs(push.session, task_ids=[task.task_id], required_status=None):
-            own = [frame for frame in sorted(by_frame) if frame in job.frames and frame not in claimed]
-            claimed.update(own)
-            if not own:
-                continue
-            if (
-                frame_map is None
-                and (held := _held(push, job, {f: by_frame[f] for f in own}, labels)) is not None
-            ):
-                counts.update(held)
-                bar.advance(len(own))
-                continue
-
-            def drawn(
-                own: list[int] = own, labels: LabelSet = labels
-            ) -> Iterator[tuple[int, Sequence[Shape]]]:
-                for frame in own:
-                    shapes = by_frame[frame].draw(lambda name: labels.find(name).name)
-                    counts[frame] = len(shapes)
-                    written.extend(
-                        PushedShape(frame, position, s.label, s.kind, s.geometry_hash())
-                        for position, s in enumerate(shapes)
-                    )
-                    yield frame, shapes
-                    bar.advance()
-
-            write_new(push.session, job, drawn(), labels=labels, frame_map=frames)
-    push.ledger.task_done(task, counts, written)
-
-
-def _held(push: Push, job: JobInfo, own: Mapping[int, Candidate], labels: LabelSet) -> dict[int, int] | None:
-    """Return the shapes by frame of a job that a person has begun to work in; None where nobody has."""
-    there = read_job(push.session, job.id, labels)
-    ours = Counter(
-        (frame, shape.geometry_hash())
-        for frame, candidate in own.items()
-        for shape in candidate.draw(lambda name: labels.find(name).name)
-    )
-    if job.state == "new" and job.stage == "annotation" and not there.keys() - ours:
-        return None
-    page = f"{push.session.task_url(job.task_id)}/jobs/{job.id}"
-    _log.warning(
-        "job %d was left without all its proposals and is in work: it is left as it is: %s", job.id, page
-    )
-    return {frame: len(there.shapes.get(frame, ())) for frame in own}
-
-
 def _remove(push: Push, task: PushedTask, *, ask: bool = True) -> None:
     """Remove an unfinished task, found by its unique name, unless a person has begun to work in it."""
     for found in find_tasks(push.session, name=task.name):
@@ -251,12 +185,16 @@ def _remove(push: Push, task: PushedTask, *, ask: bool = True) -> None:
     push.ledger.forget_task(task)
 
 
-def _is_in_work(push: Push, task_id: int) -> bool:
+def _is_in_work(push: Push, task_id: int, task: PushedTask | None = None) -> bool:
+    """Whether somebody works in a task; of one whose frames are known, also by what is there that we sent not."""
     jobs = find_jobs(push.session, task_ids=[task_id], required_status=None)
-    started = any(job.state != "new" or job.stage != "annotation" for job in jobs)
-    return started or any(
-        shape.source == "manual"
-        for job in jobs
-        for shapes in read_job(push.session, job.id).shapes.values()
-        for shape in shapes
-    )
+    if any(job.state != "new" or job.stage != "annotation" for job in jobs):
+        return True
+    for job in jobs:
+        there = read_job(push.session, job.id)
+        for frame, shapes in there.shapes.items():
+            known = {s.geometry_hash for s in push.ledger.shapes_of_frame(task, frame)} if task else None
+            for shape in shapes:
+                if shape.source == "manual" or (known is not None and shape.geometry_hash() not in known):
+                    return True
+    return False

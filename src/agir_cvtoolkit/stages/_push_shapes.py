@@ -1,0 +1,185 @@
+"""The proposals of one task: drawn record by record, known to the ledger, written job by job."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from agir_cvtoolkit.cvat import FrameMap, JobInfo, LabelSet, find_jobs, read_frame_map, read_labels, write_new
+from agir_cvtoolkit.cvat.replacing import as_new, read_content
+from agir_cvtoolkit.cvat.shape_check import validate
+from agir_cvtoolkit.errors import ServerFaultError
+from agir_cvtoolkit.ledger import PushedJob, PushedShape, PushedTask
+from agir_cvtoolkit.plain_shapes import pack
+from agir_cvtoolkit.progress import Bar
+from agir_cvtoolkit.shapes import Shape
+
+from ._candidates import Candidate
+from ._push_words import Push, job_page
+
+_log = logging.getLogger(__name__)
+
+KEPT_BYTES = 500_000
+"""The ledger gets shapes in pieces of about so many bytes: memory does not grow with the task."""
+
+
+def annotate(
+    push: Push, task: PushedTask, candidates: Sequence[Candidate], frame_map: FrameMap | None = None
+) -> None:
+    """Write the proposals of a task that has its pictures, and record what was left in each job.
+
+    Args:
+        push: under way.
+        task: with an id, state ``filled``.
+        candidates: its records.
+        frame_map: of the task as this very call made it; None where an earlier call left it unfinished: then
+            jobs that are written already, and jobs that somebody works in, stay as they are.
+    """
+    if task.task_id is None:
+        raise ServerFaultError(f"task '{task.name}' has no id", "Run upload-cvat again.")
+    frames = frame_map or read_frame_map(push.session, task.task_id)
+    labels = push.target.labels or read_labels(push.session, task_id=task.task_id)
+    by_frame = {frames.frame_of(c.file_name): c for c in candidates}
+    written = {} if frame_map is not None else {job.job_id: job for job in push.ledger.jobs_of_task(task)}
+    counts: dict[int, int] = {}
+    claimed: set[int] = set()
+    with push.progress.bar("Writing annotations", len(by_frame)) as bar:
+        for job in find_jobs(push.session, task_ids=[task.task_id], required_status=None):
+            own = {f: by_frame[f] for f in sorted(by_frame) if f in job.frames and f not in claimed}
+            claimed.update(own)
+            if not own:
+                continue
+            if job.id in written:
+                bar.advance(len(own))
+                continue
+            if frame_map is None and (held := _in_work(push, job, own, labels, frames)) is not None:
+                counts.update(held)
+                bar.advance(len(own))
+                push.ledger.keep_job(_pushed(task, job, "touched"))
+                continue
+            _write(push, task, job, own, labels, frames, bar)
+            push.ledger.keep_job(_pushed(task, job, "left"))
+    finish_task(push, task, counts)
+
+
+def finish_task(push: Push, task: PushedTask, counts: Mapping[int, int]) -> None:
+    """Record a task as done: its jobs with the date that the server gives them after the last write.
+
+    Args:
+        push: under way.
+        task: with all that is to be in it.
+        counts: shapes by frame where they are not those of the ledger.
+    """
+    kept = {job.job_id: job for job in push.ledger.jobs_of_task(task)}
+    listed = find_jobs(push.session, task_ids=[task.task_id or 0], required_status=None)
+    jobs = [
+        _pushed(task, job, "touched" if kept[job.id].state == "touched" else "left", job.updated_date)
+        for job in listed
+        if job.id in kept
+    ]
+    push.ledger.task_done(task, {**push.ledger.shape_counts(task), **counts}, jobs=jobs)
+
+
+def checked_shapes(candidate: Candidate, frame: int, labels: LabelSet, size: tuple[int, int]) -> list[Shape]:
+    """Draw a record's shapes as the server will hold them.
+
+    Raises:
+        LabelError: a label that the task does not have.
+        ShapeError: a shape that must not be sent.
+    """
+    drawn = candidate.draw(lambda name: labels.find(name).name)
+    return [validate(shape, frame, size, labels.find(shape.label)) for shape in drawn]
+
+
+def as_pushed(frame: int, shapes: Sequence[Shape]) -> list[PushedShape]:
+    """Return shapes as the ledger keeps them."""
+    return [
+        PushedShape(frame, position, s.label, s.kind, s.geometry_hash(), pack(s))
+        for position, s in enumerate(shapes)
+    ]
+
+
+@dataclass
+class _Kept:
+    """Shapes on their way into the ledger."""
+
+    push: Push
+    task: PushedTask
+    rows: dict[int, list[PushedShape]] = field(default_factory=dict)
+    size: int = 0
+
+    def add(self, frame: int, rows: list[PushedShape]) -> None:
+        self.rows[frame] = rows
+        self.size += sum(len(row.geometry or b"") for row in rows)
+        if self.size > KEPT_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        self.push.ledger.keep_shapes(self.task, self.rows)
+        self.rows, self.size = {}, 0
+
+
+def _write(
+    push: Push,
+    task: PushedTask,
+    job: JobInfo,
+    own: Mapping[int, Candidate],
+    labels: LabelSet,
+    frames: FrameMap,
+    bar: Bar,
+) -> None:
+    kept = _Kept(push, task)
+
+    def drawn() -> Iterator[tuple[int, Sequence[Shape]]]:
+        for frame, candidate in own.items():
+            shapes = checked_shapes(candidate, frame, labels, _size(frames, frame))
+            kept.add(frame, as_pushed(frame, shapes))
+            yield frame, shapes
+            bar.advance()
+
+    write_new(push.session, job, drawn(), labels=labels, frame_map=frames)
+    kept.flush()
+
+
+def _in_work(
+    push: Push, job: JobInfo, own: Mapping[int, Candidate], labels: LabelSet, frames: FrameMap
+) -> dict[int, int] | None:
+    """Return the shapes by frame of a job that a person has begun to work in; None where nobody has.
+
+    A write that broke off leaves the first of our shapes, in their order, and nothing else. A job from which
+    somebody has deleted some, or in which there is more, is in work.
+    """
+    there = read_content(push.session, job.id, labels)
+    ours = (
+        as_new(shape, frame, labels, push.session.capabilities).signature
+        for frame, candidate in own.items()
+        for shape in checked_shapes(candidate, frame, labels, _size(frames, frame))
+    )
+    first = Counter(signature for _, signature in zip(range(len(there.shapes)), ours, strict=False))
+    if job.state == "new" and job.stage == "annotation" and not there.others and first == there.signatures():
+        return None
+    page = job_page(push.session, job.task_id, job.id)
+    _log.warning(
+        "job %d was left without all its proposals and is in work: it is left as it is: %s", job.id, page
+    )
+    found = Counter(shape.frame for shape in there.shapes)
+    return {frame: found[frame] for frame in own}
+
+
+def _pushed(task: PushedTask, job: JobInfo, state: str, updated_date: str = "") -> PushedJob:
+    return PushedJob(
+        push_id=task.push_id,
+        ordinal=task.ordinal,
+        job_id=job.id,
+        start_frame=job.start_frame,
+        stop_frame=job.stop_frame,
+        updated_date=updated_date,
+        state="touched" if state == "touched" else "left",
+    )
+
+
+def _size(frames: FrameMap, frame: int) -> tuple[int, int]:
+    entry = frames.by_frame[frame]
+    return entry.width, entry.height
