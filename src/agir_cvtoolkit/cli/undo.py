@@ -1,0 +1,66 @@
+"""``agir-cvtoolkit undo``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from ._shell import Shell, with_options
+
+if TYPE_CHECKING:
+    from agir_cvtoolkit.stages import Call
+    from agir_cvtoolkit.stages.undo import UndoResult
+
+
+@click.command("undo")
+@click.argument("push")
+@click.option("--yes", is_flag=True, help="Delete without asking.")
+@with_options
+def command(shell: Shell, *, push: str, yes: bool) -> None:
+    """Delete the tasks of PUSH (its id, or its name) that nobody has touched; list the others.
+
+    The same push can then be made again.
+
+    \b
+    agir-cvtoolkit undo 8ab74797 --dry-run
+    agir-cvtoolkit undo Round1_Barley --yes
+    """
+
+    def stage(call: Call) -> UndoResult:
+        from agir_cvtoolkit.errors import UsageError
+        from agir_cvtoolkit.stages.undo import undo
+
+        if not yes and not call.dry_run:
+            if shell.as_json or not sys.stdin.isatty():
+                raise UsageError("undo deletes tasks", "Add --yes; look first with --dry-run.")
+            planned = undo(push, replace(call, dry_run=True))
+            if all(task.outcome == "left" for task in planned.tasks):
+                return planned
+            _show(planned)
+            if not click.confirm("Delete them?", err=True):
+                return replace(planned, tasks=())
+        return undo(push, call)
+
+    shell.run(stage, _show)
+
+
+def _show(result: UndoResult) -> None:
+    would = "would be " if result.dry_run else ""
+    words = {"deleted": f"{would}deleted", "gone": "was gone", "left": "left"}
+    for task in result.tasks:
+        where = task.url or "not on the server"
+        click.echo(f"{words[task.outcome]}: {task.name}, {task.records} records  {where}")
+        if task.reason:
+            click.echo(f"  {task.reason}")
+    if not result.tasks:
+        click.echo("Nothing was deleted.")
+        return
+    deleted = sum(1 for task in result.tasks if task.outcome != "left")
+    click.echo(
+        f"Push {result.push_id} '{result.name}' on {result.server}:"
+        f" {deleted} of {len(result.tasks)} tasks {would}undone"
+        + (f", {len(result.left)} left alone" if result.left else "")
+    )

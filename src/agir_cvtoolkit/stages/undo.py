@@ -1,0 +1,173 @@
+"""``undo``: delete what was pushed and nobody has touched, so that the same push can be made again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from agir_cvtoolkit.config import Settings, load_credentials
+from agir_cvtoolkit.cvat import CvatSession, TaskInfo, delete_task, find_tasks, get_task
+from agir_cvtoolkit.errors import FrameMapError, NotFoundError, ServerFaultError, UsageError, did_you_mean
+from agir_cvtoolkit.ledger import Ledger, PushedTask, PushKey
+from agir_cvtoolkit.runs import Run, StagePass, list_runs
+
+from ._call import Call
+from ._connect import connect
+from ._untouched import why_left
+
+_log = logging.getLogger(__name__)
+_UPLOAD = "upload-cvat"
+
+
+@dataclass(frozen=True)
+class UndoneTask:
+    """What became of one task of the push.
+
+    Attributes:
+        task_id: None where the server never had it.
+        records: that were pushed into it.
+        outcome: ``deleted`` (in a dry run: would be), ``gone`` (somebody had deleted it before) or ``left``.
+        reason: why it was left.
+    """
+
+    task_id: int | None
+    name: str
+    url: str | None
+    records: int
+    outcome: Literal["deleted", "gone", "left"]
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class UndoResult:
+    """What ``undo`` did, or in a dry run would do."""
+
+    push_id: str
+    name: str
+    server: str
+    tasks: tuple[UndoneTask, ...]
+    dry_run: bool = False
+
+    @property
+    def left(self) -> tuple[UndoneTask, ...]:
+        """The tasks that were left alone."""
+        return tuple(task for task in self.tasks if task.outcome == "left")
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 1 where a task was left."""
+        return 1 if self.left else 0
+
+
+def undo(push: str, call: Call | None = None) -> UndoResult:
+    """Delete the tasks of a push that nobody has touched, and forget them.
+
+    Each task is read again just before it is deleted; one in which anybody has worked is left and listed. The
+    pushed records are then new to ``upload-cvat``. What was predicted and pulled stays. A person who opens a
+    task and saves between the last look and the deletion, which is one request long, loses that work.
+
+    Args:
+        push: id of a push, or its name where only one has it.
+        call: with ``dry_run`` nothing is deleted.
+
+    Raises:
+        UsageError: there is no such push, it lies on another server, or an upload is under way.
+        RemoteError: the server fails; what was deleted until then is forgotten.
+    """
+    call = call or Call()
+    settings = call.settings()
+    ledger_at = Ledger.open_to_read if call.dry_run else Ledger.open
+    with ledger_at(settings.io.ledger_url, settings.io.out_root) as ledger:
+        push_id, key = _find(ledger, push)
+        address = load_credentials(settings.io.keys_file).base_url
+        if address != key.server:
+            raise UsageError(
+                f"push {push_id} lies on {key.server}, and the configured server is {address}",
+                f"Set CVAT_URL={key.server}, with an account there.",
+            )
+        with _alone(call, settings, key):
+            session = connect(settings, "cvat_upload", None).session.in_organization(key.organization)
+            runs = ledger.runs_of_push(push_id)
+            done = tuple(
+                _undo_task(session, ledger, task, dry_run=call.dry_run)
+                for task in ledger.tasks_of_push(push_id)
+            )
+            if not call.dry_run:
+                _reopen(settings, ledger, runs)
+    return UndoResult(push_id, key.name, key.server, done, call.dry_run)
+
+
+def _find(ledger: Ledger, push: str) -> tuple[str, PushKey]:
+    known = {push_id: key for push_id, key, _ in ledger.pushes()}
+    if push in known:
+        return push, known[push]
+    named = [push_id for push_id, key in known.items() if key.name == push]
+    if len(named) == 1:
+        return named[0], known[named[0]]
+    if named:
+        listed = ", ".join(f"{i} ({known[i].kind}, {known[i].server})" for i in named)
+        raise UsageError(f"{len(named)} pushes are named '{push}'", f"Give the id of one: {listed}")
+    names = [*known, *(key.name for key in known.values())]
+    listed = ", ".join(f"{push_id} '{key.name}'" for push_id, key in list(known.items())[-5:])
+    hint = f"{did_you_mean(push, names)} Known: {listed or 'none'}".strip()
+    raise UsageError(f"there is no push '{push}'", hint)
+
+
+@contextmanager
+def _alone(call: Call, settings: Settings, key: PushKey) -> Iterator[None]:
+    """Hold the push as ``upload-cvat`` does."""
+    with ExitStack() as held:
+        try:
+            if not call.dry_run:
+                held.enter_context(Run(key.name, Path(settings.io.out_root)).lock(f"push-{key.push_id}"))
+        except UsageError as error:
+            raise UsageError(f"upload-cvat is pushing '{key.name}'", "Wait until it has ended.") from error
+        yield
+
+
+def _undo_task(session: CvatSession, ledger: Ledger, pushed: PushedTask, *, dry_run: bool) -> UndoneTask:
+    records = len(ledger.frames_of_task(pushed))
+
+    def told(
+        outcome: Literal["deleted", "gone", "left"], task_id: int | None, reason: str = ""
+    ) -> UndoneTask:
+        url = session.task_url(task_id) if task_id is not None else None
+        return UndoneTask(task_id, pushed.name, url, records, outcome, reason)
+
+    tasks = _on_server(session, pushed)
+    for task in tasks:
+        try:
+            reason = why_left(session, ledger, pushed, task)
+        except (FrameMapError, ServerFaultError) as error:
+            reason = f"it cannot be read: {error}"
+        if reason:
+            return told("left", task.id, reason)
+        if not dry_run:
+            delete_task(session, task.id)
+            _log.info("deleted task %d '%s'", task.id, task.name)
+    if not dry_run:
+        ledger.undo_task(pushed)
+    return told("deleted" if tasks else "gone", tasks[0].id if tasks else pushed.task_id)
+
+
+def _on_server(session: CvatSession, pushed: PushedTask) -> list[TaskInfo]:
+    """Return the task by its id, and where it has none yet, whatever carries its unique name."""
+    if pushed.task_id is None:
+        return list(find_tasks(session, name=pushed.name))
+    try:
+        return [get_task(session, pushed.task_id)]
+    except NotFoundError:
+        return []
+
+
+def _reopen(settings: Settings, ledger: Ledger, run_ids: Sequence[str]) -> None:
+    """Let runs of which nothing is pushed any more say so: their next step is the upload again."""
+    out_root = Path(settings.io.out_root)
+    for run_id in sorted(set(run_ids) & set(list_runs(out_root))):
+        run = Run(run_id, out_root / run_id)
+        if run.is_done(_UPLOAD) and not ledger.has_pushed(run_id):
+            run.reopen(StagePass(_UPLOAD, "", 1, "done"))

@@ -1,0 +1,144 @@
+"""``undo`` deletes what nobody has touched, and nothing else, so that the same push can be made again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from .workspace import Json, Workspace
+
+pytestmark = pytest.mark.integration
+SPLIT = ("-o", "cvat_upload.images_per_task=1")
+
+
+def undo(workspace: Workspace, push: str, *words: str, code: int = 0) -> Json:
+    return dict(json.loads(workspace.cli("undo", push, "--json", *words, code=code).stdout))
+
+
+def test_an_untouched_push_is_undone_and_can_be_made_again(predicted: Workspace) -> None:
+    first = predicted.upload(*SPLIT)
+    before = predicted.state()
+    planned = undo(predicted, first["push_id"], "--dry-run")
+    assert [task["outcome"] for task in planned["tasks"]] == ["deleted"] * 3
+    assert predicted.state() == before
+    done = undo(predicted, first["name"], "--yes")
+    assert [(task["outcome"], task["records"]) for task in done["tasks"]] == [("deleted", 1)] * 3
+    assert predicted.tasks() == []
+    assert "Next: agir-cvtoolkit upload-cvat" in predicted.cli("status").stdout
+    assert undo(predicted, first["push_id"], "--yes")["tasks"] == []
+    life = predicted.cli("why", next(iter(predicted.manifest()))).stdout
+    assert "undone" in life
+    again = predicted.upload(*SPLIT)
+    assert again["push_id"] == first["push_id"]
+    assert again["uploaded_annotations"] == first["uploaded_annotations"]
+    assert len(predicted.tasks()) == 3
+
+
+def touch_shape(workspace: Workspace, task: Json) -> None:
+    path = f"/api/jobs/{workspace.jobs(task['id'])[0]['id']}/annotations/"
+    shape = workspace.shapes(task["id"])[0]
+    content = {"version": 0, "tags": [], "tracks": [], "shapes": [shape | {"occluded": True}]}
+    assert workspace.plain("PATCH", f"{path}?action=update", content).status == 200
+
+
+def add_tag(workspace: Workspace, task: Json) -> None:
+    job = workspace.jobs(task["id"])[0]["id"]
+    label = next(iter(workspace.labels(task["id"])))
+    tag = {"frame": 0, "label_id": label, "attributes": []}
+    content = {"version": 0, "tags": [tag], "tracks": [], "shapes": []}
+    assert workspace.plain("PATCH", f"/api/jobs/{job}/annotations/?action=create", content).status == 200
+
+
+def empty_job(workspace: Workspace, task: Json) -> None:
+    job = workspace.jobs(task["id"])[0]["id"]
+    assert workspace.plain("DELETE", f"/api/jobs/{job}/annotations/").status == 204
+
+
+def begin(workspace: Workspace, task: Json) -> None:
+    workspace.set_job(workspace.jobs(task["id"])[0]["id"], state="in progress")
+
+
+def review(workspace: Workspace, task: Json) -> None:
+    workspace.set_job(workspace.jobs(task["id"])[0]["id"], stage="validation")
+
+
+def delete_frame(workspace: Workspace, task: Json) -> None:
+    got = workspace.plain("PATCH", f"/api/tasks/{task['id']}/data/meta", {"deleted_frames": [0]})
+    assert got.status == 200
+
+
+@pytest.mark.parametrize("touch", [touch_shape, add_tag, empty_job, begin, review, delete_frame])
+def test_a_touched_task_is_left_and_listed_and_the_others_go(
+    predicted: Workspace, touch: Callable[[Workspace, Json], None]
+) -> None:
+    pushed = predicted.upload(*SPLIT)
+    touched = predicted.tasks()[1]
+    touch(predicted, touched)
+    before = predicted.state()[str(touched["id"])]
+    outcome = predicted.cli("undo", pushed["push_id"], "--yes", code=1)
+    assert predicted.state() == {str(touched["id"]): before}
+    assert f"left: {touched['name']}" in outcome.stdout
+    assert f"/tasks/{touched['id']}" in outcome.stdout
+    assert "2 of 3 tasks undone, 1 left alone" in outcome.stdout
+    # What was left is still known: it is not pushed a second time.
+    predicted.upload(*SPLIT, code=None)
+    assert len(predicted.tasks()) == 3
+
+
+def test_a_person_who_saves_while_it_looks_keeps_the_work(
+    predicted: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import agir_cvtoolkit.stages._untouched as room
+
+    pushed = predicted.upload()
+    task = predicted.tasks()[0]
+    real = room.read_content
+
+    def read_then_save(*words: object) -> object:
+        found = real(*words)  # type: ignore[arg-type]
+        touch_shape(predicted, task)
+        return found
+
+    monkeypatch.setattr(room, "read_content", read_then_save)
+    outcome = predicted.cli("undo", pushed["push_id"], "--yes", code=1)
+    assert "somebody is working in it right now" in outcome.stdout
+    assert [t["id"] for t in predicted.tasks()] == [task["id"]]
+
+
+def test_a_task_that_is_gone_is_forgotten(predicted: Workspace) -> None:
+    pushed = predicted.upload()
+    assert predicted.plain("DELETE", f"/api/tasks/{pushed['task_id']}").status == 204
+    done = undo(predicted, pushed["push_id"], "--yes")
+    assert [task["outcome"] for task in done["tasks"]] == ["gone"]
+    assert predicted.upload()["uploaded_annotations"] == 3
+
+
+def test_nothing_is_deleted_without_a_word(predicted: Workspace) -> None:
+    pushed = predicted.upload()
+    outcome = predicted.cli("undo", pushed["push_id"], code=2)
+    assert "Add --yes" in outcome.stderr
+    assert len(predicted.tasks()) == 1
+
+
+def test_an_unknown_push_names_those_there_are(predicted: Workspace) -> None:
+    pushed = predicted.upload()
+    outcome = predicted.cli("undo", "nonsense", "--yes", code=2)
+    assert pushed["push_id"] in outcome.stderr
+
+
+def test_a_name_that_two_pushes_have_is_refused(predicted: Workspace) -> None:
+    first = predicted.upload()
+    second = predicted.upload("-o", "cvat_upload.source.type=detections")
+    outcome = predicted.cli("undo", first["name"], "--yes", code=2)
+    assert first["push_id"] in outcome.stderr
+    assert second["push_id"] in outcome.stderr
+    assert len(predicted.tasks()) == 2
+
+
+def test_another_server_is_not_asked(predicted: Workspace) -> None:
+    pushed = predicted.upload()
+    predicted.keys(url="http://127.0.0.1:9")
+    outcome = predicted.cli("undo", pushed["push_id"], "--yes", code=2)
+    assert "CVAT_URL" in outcome.stderr
