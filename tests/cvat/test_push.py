@@ -14,6 +14,7 @@ import pytest
 from agir_cvtoolkit.cvat import (
     CvatSession,
     FrameMap,
+    OriginalWanted,
     PictureToSend,
     TaskRequest,
     UploadOptions,
@@ -71,9 +72,11 @@ def test_originals_come_back_byte_for_byte(
 ) -> None:
     sent = pictures(3)
     frames = push(session, project_id, sent)
-    wanted = [(entry.frame, tmp_path / "back" / f"{entry.frame}.png") for entry in frames.entries]
+    wanted = [
+        OriginalWanted(entry.frame, tmp_path / "back" / f"{entry.frame}.png") for entry in frames.entries
+    ]
     assert download_originals(session, frames.task_id, wanted) == {}
-    for (_, path), picture in zip(wanted, sent, strict=True):
+    for (_, path), picture in zip(((w.frame, w.path) for w in wanted), sent, strict=True):
         assert path.read_bytes() == picture.path.read_bytes()
     assert sorted(path.name for path in (tmp_path / "back").iterdir()) == ["0.png", "1.png", "2.png"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from agir_cvtoolkit.cvat import FrameMap, read_frame_map
 from agir_cvtoolkit.errors import FrameMapError
 from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.sandbox import Fault
-from agir_cvtoolkit.stages import _pull_task
+from agir_cvtoolkit.stages import _pull, _pull_plan
 
 from .workspace import Workspace
 
@@ -99,13 +100,34 @@ def test_a_kept_mask_that_was_removed_is_missed_aloud(pulled: Workspace) -> None
 
 
 def test_frames_that_were_deleted_leave(pulled: Workspace) -> None:
-    path = f"/api/tasks/{task_of(pulled)}/data/meta"
+    """People delete frames in a job; only the date of its task tells."""
+    path = f"/api/jobs/{pulled.jobs(task_of(pulled))[1]['id']}/data/meta"
     assert pulled.plain("PATCH", path, {"deleted_frames": [1]}).status == 200
     pulled.set_job(pulled.jobs(task_of(pulled))[2]["id"], state="in progress")
-    assert download(pulled)["frames"] == 2
+    result = download(pulled)
+    assert (result["frames"], result["jobs_read"]) == (2, 0)
     assert set(pulled.pulled(task_of(pulled))) == ALL - {"img_1"}
+    (folder,) = (pulled.run / "cvat_downloads").glob("*_*")
+    assert json.loads((folder / "frame_map.json").read_text(encoding="utf-8"))["deleted_frames"] == [1]
+    assert download(pulled)["frames"] == 2
     assert pulled.plain("PATCH", path, {"deleted_frames": []}).status == 200
     assert download(pulled)["frames"] == 3
+
+
+@pytest.mark.parametrize("way", ["after a while", "on request"])
+def test_frames_that_a_program_deleted_leave_later(
+    pulled: Workspace, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Through the task they leave no date behind."""
+    path = f"/api/tasks/{task_of(pulled)}/data/meta"
+    assert pulled.plain("PATCH", path, {"deleted_frames": [1]}).status == 200
+    if way == "after a while":
+        monkeypatch.setattr(_pull_plan, "FRAMES_LAST", timedelta(0))
+        words = []
+    else:
+        words = ["-o", "cvat_download.overwrite_existing=true"]
+    assert download(pulled, *words)["frames"] == 2
+    assert set(pulled.pulled(task_of(pulled))) == ALL - {"img_1"}
 
 
 def put(workspace: Workspace, job: dict[str, Any], **content: Any) -> None:
@@ -150,7 +172,7 @@ def test_a_job_read_again_for_its_faults_is_told_once(pulled: Workspace) -> None
         download(pulled, code=1)
     with Ledger.open(None, pulled.root / "outputs" / "runs") as ledger:
         kinds = [event.kind for event in ledger.events_of_record("img_1")]
-    assert kinds == ["predicted", "pushed", "pulled", "pulled"]
+    assert kinds == ["predicted", "pushed", "corrected", "pulled", "corrected", "pulled"]
 
 
 @pytest.mark.parametrize("trouble", ["404", "500", "doubled names", "damaged frame map"])
@@ -173,7 +195,7 @@ def test_one_bad_task_does_not_stop_the_others(
                 raise FrameMapError(f"Task {bad} has several frames of one name: 'a'", "Rename the pictures.")
             return read_frame_map(session, task_id)
 
-        monkeypatch.setattr(_pull_task, "read_frame_map", doubled)
+        monkeypatch.setattr(_pull, "read_frame_map", doubled)
     else:
         folder = predicted.run / "cvat_downloads" / f"{bad}_x"
         folder.mkdir(parents=True)

@@ -107,7 +107,7 @@ def test_a_killed_download_goes_on(predicted: Workspace) -> None:
     task_id = predicted.upload("-o", "cvat_upload.segment_size=1")["task_id"]
     predicted.complete(task_id)
     predicted.sandbox.add_fault(Fault(r"/api/jobs/\d+/annotations", "delay", nth=3, delay=LATE))
-    process = predicted.start("download-cvat")
+    process = predicted.start("download-cvat", "-o", "cvat_download.parallel_requests=1")
     wait_for_fault(predicted, process)
     process.kill()
     process.communicate()

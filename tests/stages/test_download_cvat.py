@@ -15,13 +15,13 @@ from agir_cvtoolkit.runs import Run
 from agir_cvtoolkit.shapes import Mask, Polygon, Rectangle
 from agir_cvtoolkit.stages._classes import class_table, extend_classes, ids_by_label, read_classes
 from agir_cvtoolkit.stages._originals import find_original
+from agir_cvtoolkit.stages._pull_files import write_mask
 from agir_cvtoolkit.stages._pulled import (
     PulledFrame,
     PulledTask,
     folder_of,
     read_frame_maps,
     write_frame_map,
-    write_mask,
 )
 
 

@@ -35,7 +35,7 @@ from .jobs import (
 from .labels import AttributeSpec, LabelSet, LabelSpec, NewLabel, normal_name, read_labels
 from .listings import ListedTask, Listing, Scope, count_jobs, list_jobs, list_tasks, moment
 from .names import upload_name
-from .originals import download_original, download_originals
+from .originals import OriginalWanted, download_original, download_originals
 from .projects import (
     ProjectInfo,
     create_project,
@@ -44,7 +44,7 @@ from .projects import (
 )
 from .pushing import TaskCreated, create_task_with_pictures
 from .retry import RetryPolicy
-from .session import UNSET, CvatSession, Organization, Unset
+from .session import PAGE_SIZE, UNSET, CvatSession, Organization, Unset
 from .shape_check import validate
 from .shapes_json import ReadShape, shape_from_json, shape_to_json
 from .tasks import TaskInfo, TaskRequest, create_task, delete_task, find_tasks, get_task
@@ -56,6 +56,7 @@ __all__ = [
     "ANNOTATION",
     "GROUND_TRUTH",
     "IMAGES_FORMAT",
+    "PAGE_SIZE",
     "REPLICA",
     "STAGES",
     "STATES",
@@ -76,6 +77,7 @@ __all__ = [
     "Listing",
     "NewLabel",
     "Organization",
+    "OriginalWanted",
     "PictureToSend",
     "ProjectInfo",
     "ReadShape",

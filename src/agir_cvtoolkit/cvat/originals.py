@@ -5,22 +5,49 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from agir_cvtoolkit.errors import RemoteError, ServerFaultError
+from agir_cvtoolkit.pictures import sha256_of
 from agir_cvtoolkit.progress import Progress, Silent
 
 from .session import CvatSession
 
 
-def download_original(session: CvatSession, task_id: int, frame: int, path: Path) -> Path:
-    """Fetch one frame's original and put it at `path`; the file appears whole or not at all.
+@dataclass(frozen=True)
+class OriginalWanted:
+    """A picture to be fetched.
+
+    Attributes:
+        frame: its number in the task.
+        path: where it is put.
+        sha256: that it must have; None where nobody knows.
+    """
+
+    frame: int
+    path: Path
+    sha256: str | None = None
+
+
+def download_original(
+    session: CvatSession, task_id: int, frame: int, path: Path, sha256: str | None = None
+) -> Path:
+    """Fetch one frame's original and put it at `path`; the file appears whole and right, or not at all.
 
     Byte-identical to the upload, unless the picture was one that EXIF turns: that one the server stores anew.
+    It is asked for through the task: through a ground-truth job the server encodes it anew.
+
+    Args:
+        session: where the task is.
+        task_id: of the task.
+        frame: its number in the task.
+        path: where it is put.
+        sha256: that it must have; None where nobody knows.
 
     Raises:
         NotFoundError: there is no such task.
-        ServerFaultError: what came is no picture.
+        ServerFaultError: what came is no picture, or not the one that was pushed.
     """
     subject = f"download the original of frame {frame} of task {task_id}"
     params = {"type": "frame", "number": frame, "quality": "original"}
@@ -41,6 +68,11 @@ def download_original(session: CvatSession, task_id: int, frame: int, path: Path
             raise ServerFaultError(
                 f"The server sent no picture, could not {subject}", "Open the task in CVAT."
             )
+        if sha256 is not None and sha256_of(part) != sha256:
+            raise ServerFaultError(
+                f"Frame {frame} of task {task_id} is not the picture that was pushed: its content differs",
+                "Was the picture replaced on the server or in its storage? Push it again in a new task.",
+            )
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -50,29 +82,31 @@ def download_original(session: CvatSession, task_id: int, frame: int, path: Path
 def download_originals(
     session: CvatSession,
     task_id: int,
-    wanted: Iterable[tuple[int, Path]],
+    wanted: Iterable[OriginalWanted],
     *,
     in_flight: int = 4,
     progress: Progress | None = None,
 ) -> dict[int, RemoteError]:
-    """Fetch several originals at once, skipping files that are there already.
+    """Fetch several originals at once, skipping files that are there already and right.
 
     Returns:
         The frames that failed, each with its reason; the others are at their paths.
     """
-    open_ones = [(frame, path) for frame, path in wanted if not path.is_file()]
+    open_ones = [original for original in wanted if not _is_there(original)]
     failed: dict[int, RemoteError] = {}
+    if not open_ones:
+        return failed
     with (progress or Silent()).bar("Downloading pictures", len(open_ones)) as bar:
 
-        def fetch(frame: int, path: Path) -> None:
+        def fetch(original: OriginalWanted) -> None:
             try:
-                download_original(session, task_id, frame, path)
+                download_original(session, task_id, original.frame, original.path, original.sha256)
             except RemoteError as error:
-                failed[frame] = error
+                failed[original.frame] = error
             bar.advance()
 
         with ThreadPoolExecutor(max(1, in_flight), "cvat-download") as pool:
-            futures = [pool.submit(fetch, frame, path) for frame, path in open_ones]
+            futures = [pool.submit(fetch, original) for original in open_ones]
             try:
                 for future in futures:
                     future.result()
@@ -80,3 +114,9 @@ def download_originals(
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
     return failed
+
+
+def _is_there(original: OriginalWanted) -> bool:
+    if not original.path.is_file():
+        return False
+    return original.sha256 is None or sha256_of(original.path) == original.sha256

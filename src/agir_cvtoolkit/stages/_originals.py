@@ -2,38 +2,78 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from functools import cached_property
 from pathlib import Path
 
 from agir_cvtoolkit.pictures import sha256_of
 from agir_cvtoolkit.records import file_stem
 from agir_cvtoolkit.runs import Run
 
-_PLACES = ("images/{stem}.*", "history/infer-seg/*/images/{stem}.*", "cvat_downloads/*/images/{stem}.*")
+_PLACES = ("images", "history/infer-seg/*/images", "cvat_downloads/*/images")
 
 
-def find_original(run: Run, record_id: str, sha256: str | None, task_folder: Path) -> Path | None:
-    """Find a record's original in a run.
+class Originals:
+    """The pictures of a run, listed once; what is fetched later is told by `add`."""
 
-    Args:
-        run: where to look.
-        record_id: of the record.
-        sha256: that the file must have; None where it is not known: then only what was fetched from the task
-            itself is its picture, whatever else in the run has that name.
-        task_folder: of the pulled task.
+    def __init__(self, run: Run) -> None:
+        self._run = run
 
-    Returns:
-        The file, or None.
-    """
-    stem = file_stem(record_id)
-    fetched = [p for p in sorted((task_folder / "images").glob(f"{_quoted(stem)}.*")) if p.stem == stem]
-    if sha256 is None:
-        return fetched[0] if fetched else None
-    for place in _PLACES:
-        for path in sorted(run.root.glob(place.format(stem=_quoted(stem)))):
-            if path.stem == stem and sha256_of(path) == sha256:
-                return path
-    return None
+    @cached_property
+    def _by_stem(self) -> dict[str, list[Path]]:
+        found: dict[str, list[Path]] = defaultdict(list)
+        for place in _PLACES:
+            for folder in sorted(self._run.root.glob(place)):
+                for path in sorted(folder.iterdir()):
+                    if not path.name.startswith("."):
+                        found[path.stem].append(path)
+        return found
+
+    def add(self, path: Path) -> None:
+        """Take note of a picture that was fetched."""
+        listed = self._by_stem[path.stem]
+        if path not in listed:
+            listed.append(path)
+
+    def may_be_here(self, record_id: str, source_path: str | None = None) -> bool:
+        """Whether a file of the record's name lies here; nothing is read, so it may be another picture."""
+        there = any(path.is_file() for path in self._by_stem.get(file_stem(record_id), ()))
+        return there or (source_path is not None and Path(source_path).is_file())
+
+    def find(
+        self, record_id: str, sha256: str | None, task_folder: Path, source_path: str | None = None
+    ) -> Path | None:
+        """Find a record's original: in the run, or where the source has it.
+
+        Args:
+            record_id: of the record.
+            sha256: that the file must have; None where it is not known: then only what was fetched from the
+                task itself is its picture, whatever else in the run has that name.
+            task_folder: of the pulled task.
+            source_path: the file that the source named.
+
+        Returns:
+            The file, or None.
+        """
+        listed = self._by_stem.get(file_stem(record_id), [])
+        if sha256 is None:
+            fetched = task_folder / "images"
+            found = [path for path in listed if path.parent == fetched and path.is_file()]
+            return found[0] if found else None
+        places = [*listed, Path(source_path)] if source_path else listed
+        return next((path for path in places if _is(path, sha256)), None)
 
 
-def _quoted(stem: str) -> str:
-    return "".join(f"[{c}]" if c in "*?[" else c for c in stem)
+def _is(path: Path, sha256: str) -> bool:
+    try:
+        return path.is_file() and sha256_of(path) == sha256
+    except OSError:
+        # A source that cannot be read is no source; the server has the picture.
+        return False
+
+
+def find_original(
+    run: Run, record_id: str, sha256: str | None, task_folder: Path, source_path: str | None = None
+) -> Path | None:
+    """Find one record's original; for many ask one `Originals`, see `Originals.find`."""
+    return Originals(run).find(record_id, sha256, task_folder, source_path)

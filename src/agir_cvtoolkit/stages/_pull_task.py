@@ -1,36 +1,24 @@
-"""One task of the server into a run: finished jobs are read, what reopened ones had finished stays."""
+"""One task of the server into a run: finished jobs are stored, what reopened ones had finished stays."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
-from agir_cvtoolkit.config import Settings
-from agir_cvtoolkit.cvat import (
-    CvatSession,
-    FrameMap,
-    JobAnnotations,
-    JobInfo,
-    LabelSet,
-    TaskInfo,
-    download_originals,
-    has_come_to,
-    read_frame_map,
-    read_job,
-    read_job_by_export,
-    read_labels,
-)
-from agir_cvtoolkit.ledger import Ledger, Pull, PushedFrame
+from agir_cvtoolkit.cvat import ANNOTATION, FrameMap, JobInfo
+from agir_cvtoolkit.errors import AgirError
+from agir_cvtoolkit.ledger import Pull, PulledTaskRow
+from agir_cvtoolkit.progress import Progress
 from agir_cvtoolkit.records import Item
-from agir_cvtoolkit.runs import Run
 
-from ._originals import find_original
-from ._pulled import FRAME_MAP, PulledFrame, PulledTask, folder_of, read_frame_map_file, write_frame_map
-from ._store_job import TaskContext, named_values, store_job
-
-EXPORT_FROM_PIXELS = 12_000_000
-"""Mean size of a job's pictures from which it is read by the "CVAT for images 1.1" export."""
+from ._corrections import correct_job
+from ._pull_apart import store_apart
+from ._pull_context import PullContext
+from ._pull_pictures import fetch_originals
+from ._pull_plan import TaskPlan
+from ._pull_read import JobRead
+from ._pulled import Honeypot, PulledFrame, PulledTask, write_frame_map
+from ._store_job import TaskContext, store_job
 
 
 @dataclass(frozen=True)
@@ -44,6 +32,8 @@ class TaskDownloaded:
         reopened: jobs that were finished when they were read and are not now; their frames are kept as they
             were.
         negatives: frames on which the person left no shape.
+        success: all its finished jobs lie in the run.
+        apart: ground-truth jobs and replicas that were asked for and lie apart.
     """
 
     task_id: int
@@ -57,212 +47,181 @@ class TaskDownloaded:
     shapes: int
     negatives: int
     success: bool = True
+    apart: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Stored:
-    """What lies in the run of the jobs that the task still has.
+class TaskStore:
+    """Takes the jobs of one task as they are read, in the order of their changes.
 
-    Attributes:
-        frames: by number, without those that were deleted on the server.
-        incomplete: jobs of which something could not be taken.
-        pulls: the last reading of each job.
+    Of each job first the files are written, then the frame map, then the ledger: killed in between, the job is
+    read again.
     """
 
-    folder: Path
-    frames: Mapping[int, PulledFrame]
-    incomplete: frozenset[int]
-    pulls: Mapping[int, Pull | None]
+    def __init__(self, context: PullContext, plan: TaskPlan) -> None:
+        self.plan = plan
+        self.failed: list[JobInfo] = []
+        self.errors: list[AgirError] = []
+        self._context = context
+        self._items: list[Item] = []
+        self._read: set[int] = set()
+        self._incomplete = set(plan.stored.incomplete)
+        self._task = _task_context(context, plan)
+        self._frames: dict[int, PulledFrame] = self._kept()
+        to_read = {job.id for job in plan.to_read}
+        for job in plan.jobs.finished:
+            if job.id not in to_read:
+                self._frames |= plan.stored.of_job(job)
 
-    def of_job(self, job: JobInfo) -> dict[int, PulledFrame]:
-        return {number: frame for number, frame in self.frames.items() if frame.job_id == job.id}
+    def store(self, job: JobInfo, found: JobRead) -> None:
+        """Put a job into the run.
 
-    def is_whole(self, frame: PulledFrame) -> bool:
-        return frame.mask is None or (self.folder / frame.mask).is_file()
+        Raises:
+            DataError: there are more labels than mask values.
+            LedgerError: the ledger cannot be used.
+        """
+        if self._task is None:
+            raise ValueError("a job is stored without the frames of its task")
+        if job.kind != ANNOTATION:
+            own, problems = store_apart(self._task, job, found.annotations, found.numbers)
+        else:
+            own, problems = store_job(self._task, job, found.annotations, found.numbers)
+            self._frames = {n: f for n, f in self._frames.items() if f.job_id != job.id} | own
+            self._incomplete = self._incomplete | {job.id} if problems else self._incomplete - {job.id}
+            others = {n: f for n, f in self.plan.stored.frames.items() if f.job_id != job.id}
+            write_frame_map(self._content({**others, **self._frames}))
+            self._correct(job, found, own)
+        self._items += problems
+        self._read.add(job.id)
+        pull = self._pull(job, own)
+        if pull != self._last(job):
+            self._context.ledger.record_pull(pull, {frame.record_id: frame.shapes for frame in own.values()})
 
-    def is_current(self, job: JobInfo, frame_map: FrameMap) -> bool:
-        """Whether a job lies here wholly and has not changed since."""
-        last = self.pulls[job.id]
-        if last is None or (last.updated_date, last.stage) != (job.updated_date, job.stage):
-            return False
-        expected = (set(job.frames) & set(frame_map.by_frame)) - frame_map.deleted_frames
-        return (
-            job.id not in self.incomplete
-            and expected <= set(self.frames)
-            and all(self.is_whole(frame) for frame in self.of_job(job).values())
+    def fail(self, job: JobInfo, error: AgirError) -> None:
+        """Take note of a job that could not be read; what lies there of it stays."""
+        self.failed.append(job)
+        self.errors.append(error)
+        self._items.append(Item(f"{self.plan.jobs.task.name}, job {job.id}", "failed", str(error)))
+        if job.kind == ANNOTATION:
+            self._frames |= self.plan.stored.of_job(job)
+
+    def finish(self, progress: Progress) -> tuple[TaskDownloaded, list[Item]]:
+        """Write what the task is now, fetch its pictures, and say what was done and what could not be."""
+        plan, context = self.plan, self._context
+        counted = {job.id for job in (*plan.jobs.finished, *plan.reopened)}
+        self._incomplete &= counted
+        result = self._content(self._frames)
+        if result != plan.stored.old:
+            write_frame_map(result)
+        if plan.frames is not None:
+            context.ledger.see_tasks([self._row()])
+        touched = bool(self._read) or plan.frames is not None
+        self._items += fetch_originals(context, result, progress, look_closely=touched)
+        done = [job for job in plan.jobs.finished if job not in self.failed]
+        summary = TaskDownloaded(
+            task_id=plan.jobs.task.id,
+            name=result.name,
+            url=result.url,
+            directory=str(result.folder.relative_to(context.run.root)),
+            jobs=len(done),
+            jobs_read=len(self._read & {job.id for job in done}),
+            reopened=tuple(job.id for job in plan.reopened),
+            frames=len(result.frames),
+            shapes=sum(frame.shapes for frame in result.frames),
+            negatives=sum(1 for frame in result.frames if not frame.shapes),
+            success=not self.failed,
+            apart=tuple(job.id for job in plan.jobs.apart if job not in self.failed),
+        )
+        return summary, self._items
+
+    def _kept(self) -> dict[int, PulledFrame]:
+        kept = {}
+        for job in self.plan.reopened:
+            for number, frame in self.plan.stored.of_job(job).items():
+                if self.plan.stored.is_whole(frame):
+                    kept[number] = frame
+                else:
+                    reason = f"its mask was removed, and job {job.id} is open again: complete the job"
+                    self._items.append(Item(frame.record_id, "failed", reason))
+        return kept
+
+    def _content(self, frames: dict[int, PulledFrame]) -> PulledTask:
+        plan = self.plan
+        result = PulledTask(
+            task_id=plan.jobs.task.id,
+            name=plan.jobs.task.name,
+            url=self._context.session.task_url(plan.jobs.task.id),
+            folder=plan.stored.folder,
+            frames=tuple(frames[number] for number in sorted(frames)),
+            incomplete_jobs=tuple(sorted(self._incomplete)),
+        )
+        if plan.frames is not None:
+            return replace(
+                result,
+                deleted_frames=tuple(sorted(plan.frames.deleted_frames)),
+                honeypots=_honeypots(plan.frames),
+                validation_frames=tuple(sorted(plan.frames.validation_frames)),
+            )
+        old = plan.stored.old
+        if old is None:
+            return result
+        return replace(
+            result,
+            deleted_frames=old.deleted_frames,
+            honeypots=old.honeypots,
+            validation_frames=old.validation_frames,
         )
 
-    def was_finished(self, job: JobInfo, required_status: str | None) -> bool:
-        """Whether a job had come far enough when it was read."""
-        last = self.pulls[job.id]
-        finished = last is not None and has_come_to(last.state, last.stage, required_status)
-        return finished and bool(self.of_job(job))
+    def _correct(self, job: JobInfo, found: JobRead, own: dict[int, PulledFrame]) -> None:
+        context = self._context
+        task = context.ledger.task_by_id(context.session.url, job.task_id)
+        correct_job(
+            context.ledger, context.session.url, context.run.run_id, task, job, found.annotations, own
+        )
+
+    def _last(self, job: JobInfo) -> Pull | None:
+        return self.plan.pulls.get(job.id)
+
+    def _pull(self, job: JobInfo, frames: dict[int, PulledFrame]) -> Pull:
+        return Pull(
+            server=self._context.session.url,
+            run_id=self._context.run.run_id,
+            task_id=job.task_id,
+            job_id=job.id,
+            updated_date=job.updated_date,
+            state=job.state,
+            stage=job.stage,
+            frames=len(frames),
+            shapes=sum(frame.shapes for frame in frames.values()),
+            stored=str(self.plan.stored.folder.relative_to(self._context.run.root)),
+            assignee=job.assignee,
+            type=job.type,
+        )
+
+    def _row(self) -> PulledTaskRow:
+        task = self.plan.jobs.task
+        return PulledTaskRow(
+            server=self._context.session.url,
+            run_id=self._context.run.run_id,
+            task_id=task.id,
+            name=task.name,
+            updated_date=task.updated_date,
+            frames_of=task.updated_date,
+            frames_read=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
 
 
-def pull_task(
-    run: Run,
-    settings: Settings,
-    session: CvatSession,
-    ledger: Ledger,
-    task: TaskInfo,
-    finished: Sequence[JobInfo],
-    all_jobs: Sequence[JobInfo],
-) -> tuple[TaskDownloaded, list[Item]]:
-    """Bring a task's finished jobs into the run; the frame map then names what lies there of the task.
-
-    Frames of a job that was reopened stay as they were when it was finished; frames and jobs that were deleted
-    on the server leave the frame map.
-
-    Args:
-        run: where to.
-        settings: with ``cvat_download``.
-        session: where the task is.
-        ledger: knows what was pushed and read before.
-        task: the task.
-        finished: its jobs that have come far enough.
-        all_jobs: all its annotation jobs.
-
-    Returns:
-        What was brought, and what could not be taken.
-
-    Raises:
-        DataError: the task's frames or the stored frame map cannot be used.
-        RemoteError: the server fails; what was stored until then is kept.
-    """
-    frame_map = read_frame_map(session, task.id)
-    folder = folder_of(run, task.id, task.name)
-    stored = _stored(run, session, ledger, folder, frame_map, all_jobs)
-    context = TaskContext(
-        run, folder, frame_map, _pushed_frames(ledger, session, task.id), named_values(run, settings)
-    )
-
-    def write(frames: Mapping[int, PulledFrame], incomplete: set[int]) -> PulledTask:
-        in_order = tuple(frames[number] for number in sorted(frames))
-        url = session.task_url(task.id)
-        result = PulledTask(task.id, task.name, url, folder, in_order, tuple(sorted(incomplete)))
-        write_frame_map(result)
-        return result
-
-    items: list[Item] = []
-    incomplete = set(stored.incomplete)
-    reopened = _reopened(stored, finished, all_jobs, settings.cvat_download.required_status)
-    frames = _kept_frames(stored, reopened, items)
-    labels: LabelSet | None = None
-    read = 0
-    for job in sorted(finished, key=lambda j: j.updated_date):
-        if stored.is_current(job, frame_map) and not settings.cvat_download.overwrite_existing:
-            frames |= stored.of_job(job)
-            continue
-        labels = labels or read_labels(session, task_id=task.id)
-        own, problems = store_job(context, job, _read(session, job, labels, frame_map))
-        read += 1
-        items += problems
-        frames |= own
-        incomplete = incomplete | {job.id} if problems else incomplete - {job.id}
-        # First the frame map, then the ledger: killed in between, the job is read again.
-        write({**stored.frames, **frames}, incomplete)
-        pull = _pull_of(run, session, folder, job, own)
-        if pull != stored.pulls[job.id]:
-            ledger.record_pull(pull, {frame.record_id: frame.shapes for frame in own.values()})
-    result = write(frames, incomplete & {job.id for job in (*finished, *reopened)})
-    items += _fetch_originals(run, settings, session, result)
-    summary = TaskDownloaded(
-        task_id=task.id,
-        name=task.name,
-        url=result.url,
-        directory=str(folder.relative_to(run.root)),
-        jobs=len(finished),
-        jobs_read=read,
-        reopened=tuple(job.id for job in reopened),
-        frames=len(result.frames),
-        shapes=sum(frame.shapes for frame in result.frames),
-        negatives=sum(1 for frame in result.frames if not frame.shapes),
-    )
-    return summary, items
-
-
-def _stored(
-    run: Run,
-    session: CvatSession,
-    ledger: Ledger,
-    folder: Path,
-    frame_map: FrameMap,
-    all_jobs: Sequence[JobInfo],
-) -> _Stored:
-    old = read_frame_map_file(folder / FRAME_MAP) if (folder / FRAME_MAP).is_file() else None
-    ids = {job.id for job in all_jobs}
-    frames = {}
-    for frame in old.frames if old else ():
-        entry = frame_map.by_frame.get(frame.frame)
-        there = entry is not None and entry.name == frame.file_name
-        if there and frame.frame not in frame_map.deleted_frames and frame.job_id in ids:
-            frames[frame.frame] = frame
-    pulls = {job.id: ledger.last_pull(session.url, run.run_id, job.id) for job in all_jobs}
-    return _Stored(folder, frames, frozenset(old.incomplete_jobs if old else ()) & ids, pulls)
-
-
-def _reopened(
-    stored: _Stored, finished: Sequence[JobInfo], all_jobs: Sequence[JobInfo], required_status: str | None
-) -> list[JobInfo]:
-    now = {job.id for job in finished}
-    return [job for job in all_jobs if job.id not in now and stored.was_finished(job, required_status)]
-
-
-def _kept_frames(stored: _Stored, reopened: Sequence[JobInfo], items: list[Item]) -> dict[int, PulledFrame]:
-    kept = {}
-    for job in reopened:
-        for number, frame in stored.of_job(job).items():
-            if stored.is_whole(frame):
-                kept[number] = frame
-            else:
-                reason = f"its mask was removed, and job {job.id} is open again: complete the job"
-                items.append(Item(frame.record_id, "failed", reason))
-    return kept
-
-
-def _read(session: CvatSession, job: JobInfo, labels: LabelSet, frame_map: FrameMap) -> JobAnnotations:
-    """Read a job; large masks come faster by the export, which carries the same bits."""
-    pixels = [e.width * e.height for e in frame_map.entries if e.frame in job.frames]
-    if pixels and sum(pixels) / len(pixels) >= EXPORT_FROM_PIXELS:
-        return read_job_by_export(session, job, frame_map)
-    return read_job(session, job.id, labels)
-
-
-def _pull_of(
-    run: Run, session: CvatSession, folder: Path, job: JobInfo, frames: Mapping[int, PulledFrame]
-) -> Pull:
-    return Pull(
-        server=session.url,
-        run_id=run.run_id,
-        task_id=job.task_id,
-        job_id=job.id,
-        updated_date=job.updated_date,
-        state=job.state,
-        stage=job.stage,
-        frames=len(frames),
-        shapes=sum(frame.shapes for frame in frames.values()),
-        stored=str(folder.relative_to(run.root)),
+def _honeypots(frames: FrameMap) -> tuple[Honeypot, ...]:
+    return tuple(
+        Honeypot(number, real, frames.by_frame[number].name)
+        for number, real in sorted(frames.honeypots.items())
+        if number in frames.by_frame
     )
 
 
-def _pushed_frames(ledger: Ledger, session: CvatSession, task_id: int) -> dict[str, PushedFrame]:
-    task = ledger.task_by_id(session.url, task_id)
-    return {frame.file_name: frame for frame in ledger.frames_of_task(task)} if task else {}
-
-
-def _fetch_originals(run: Run, settings: Settings, session: CvatSession, task: PulledTask) -> list[Item]:
-    """Fetch the pictures that are nowhere in the run, byte for byte."""
-    always = settings.cvat_download.include_images
-    wanted = []
-    for frame in task.frames:
-        path = task.folder / "images" / frame.picture_name
-        if not path.is_file() and (
-            always or find_original(run, frame.record_id, frame.sha256, task.folder) is None
-        ):
-            wanted.append((frame.frame, path))
-    failed = download_originals(session, task.task_id, wanted)
-    names = {frame.frame: frame.record_id for frame in task.frames}
-    return [
-        Item(names[frame], "failed", f"its picture could not be fetched: {error}")
-        for frame, error in failed.items()
-    ]
+def _task_context(context: PullContext, plan: TaskPlan) -> TaskContext | None:
+    if plan.frames is None:
+        return None
+    ledger = context.ledger
+    task = ledger.task_by_id(context.session.url, plan.jobs.task.id)
+    pushed = {frame.file_name: frame for frame in ledger.frames_of_task(task)} if task else {}
+    return TaskContext(context, plan.stored.folder, plan.frames, pushed)

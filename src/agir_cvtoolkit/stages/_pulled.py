@@ -1,28 +1,19 @@
-"""What lies in ``cvat_downloads/<task id>_<name>/``: frame map, annotations as read, decoded masks."""
+"""What lies in ``cvat_downloads/<task id>_<name>/``, as its frame map says."""
 
 from __future__ import annotations
 
-import json
-import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from agir_cvtoolkit import masks, outlines
-from agir_cvtoolkit.errors import DataError, MaskError
-from agir_cvtoolkit.pictures import png_bytes
-from agir_cvtoolkit.plain_shapes import to_plain
+from agir_cvtoolkit.errors import DataError
 from agir_cvtoolkit.records import file_stem
-from agir_cvtoolkit.runs import Run, read_json_object, write_bytes, write_json
-from agir_cvtoolkit.shapes import Mask, Polygon, Shape
+from agir_cvtoolkit.runs import Run, read_json_object, write_json
 
 FOLDER = "cvat_downloads"
 FRAME_MAP = "frame_map.json"
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,11 +43,28 @@ class PulledFrame:
 
 
 @dataclass(frozen=True)
+class Honeypot:
+    """A frame that repeats a validation frame, to see how well people work; it is nobody's record.
+
+    Attributes:
+        real_frame: number of the frame that it repeats.
+    """
+
+    frame: int
+    real_frame: int
+    file_name: str
+    honeypot: bool = True
+
+
+@dataclass(frozen=True)
 class PulledTask:
     """A task's folder.
 
     Attributes:
         incomplete_jobs: ids of jobs of which something could not be taken; they are read again.
+        deleted_frames: numbers of frames that were taken out of the task.
+        honeypots: frames that repeat validation frames.
+        validation_frames: numbers of the frames that honeypots repeat.
     """
 
     task_id: int
@@ -65,6 +73,15 @@ class PulledTask:
     folder: Path
     frames: tuple[PulledFrame, ...]
     incomplete_jobs: tuple[int, ...] = ()
+    deleted_frames: tuple[int, ...] = ()
+    honeypots: tuple[Honeypot, ...] = ()
+    validation_frames: tuple[int, ...] = ()
+
+    @property
+    def no_records(self) -> frozenset[int]:
+        """Numbers of frames whose annotations are not a record's."""
+        honeypots = (honeypot.frame for honeypot in self.honeypots)
+        return frozenset((*self.deleted_frames, *self.validation_frames, *honeypots))
 
 
 def folder_of(run: Run, task_id: int, name: str) -> Path:
@@ -76,16 +93,29 @@ def folder_of(run: Run, task_id: int, name: str) -> Path:
     return known[0] if known else root / f"{task_id}_{file_stem(plain)[:120]}"
 
 
-def write_frame_map(task: PulledTask) -> None:
+def folders(run: Run) -> dict[int, Path]:
+    """Return the folders of all tasks that were pulled into a run, by task."""
+    found: dict[int, Path] = {}
+    for path in sorted(run.path(FOLDER).glob("*_*")):
+        number = path.name.partition("_")[0]
+        if number.isdecimal() and path.is_dir():
+            found.setdefault(int(number), path)
+    return found
+
+
+def write_frame_map(task: PulledTask, name: str = FRAME_MAP) -> None:
     """Write ``frame_map.json``; it is the last file of a task, so what it names is there."""
-    content = {
+    content: dict[str, Any] = {
         "task_id": task.task_id,
         "name": task.name,
         "url": task.url,
         "frames": [asdict(frame) for frame in task.frames],
         "incomplete_jobs": list(task.incomplete_jobs),
+        "deleted_frames": list(task.deleted_frames),
+        "honeypots": [asdict(honeypot) for honeypot in task.honeypots],
+        "validation_frames": list(task.validation_frames),
     }
-    write_json(task.folder / FRAME_MAP, content)
+    write_json(task.folder / name, content)
 
 
 def has_frame_map(run: Run, task_id: int) -> bool:
@@ -118,7 +148,10 @@ def read_frame_map_file(path: Path) -> PulledTask:
             url=str(content["url"]),
             folder=path.parent,
             frames=tuple(PulledFrame(**frame) for frame in content["frames"]),
-            incomplete_jobs=tuple(int(job) for job in content.get("incomplete_jobs", ())),
+            incomplete_jobs=_numbers(content, "incomplete_jobs"),
+            deleted_frames=_numbers(content, "deleted_frames"),
+            honeypots=tuple(Honeypot(**honeypot) for honeypot in content.get("honeypots", ())),
+            validation_frames=_numbers(content, "validation_frames"),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
@@ -126,56 +159,5 @@ def read_frame_map_file(path: Path) -> PulledTask:
         ) from error
 
 
-def write_shapes(folder: Path, job_id: int, content: Mapping[int, Sequence[Shape]]) -> None:
-    """Write the shapes of a job as they were read, by frame, labels by name."""
-    frames = {str(frame): [to_plain(shape) for shape in shapes] for frame, shapes in content.items()}
-    write_bytes(
-        folder / "annotations" / f"job_{job_id}.json", json.dumps(frames, ensure_ascii=False).encode("utf-8")
-    )
-
-
-def write_mask(
-    folder: Path, stem: str, shapes: Sequence[Shape], size: tuple[int, int], class_ids: Mapping[str, int]
-) -> str | None:
-    """Draw shapes into one mask of class ids and write it as PNG.
-
-    Shapes are drawn by z-order, later ones over earlier ones. Masks and polygons are areas; a record that has
-    only other shapes gives no mask.
-
-    Args:
-        folder: of the task.
-        stem: of the record's files.
-        shapes: of one frame.
-        size: width and height of the picture.
-        class_ids: mask value by label.
-
-    Returns:
-        The path relative to the folder; None where there is no area to draw and other shapes are there.
-
-    Raises:
-        MaskError: runs that do not fit, or a label without class id.
-    """
-    areas = [shape for shape in shapes if isinstance(shape, Mask | Polygon)]
-    if shapes and not areas:
-        return None
-    canvas: NDArray[np.uint8] = np.zeros((size[1], size[0]), dtype=np.uint8)
-    for shape in sorted(areas, key=lambda s: s.z_order):
-        if shape.label not in class_ids:
-            raise MaskError(f"label '{shape.label}' has no class id", "Add it to dataset/classes.json.")
-        _draw(canvas, shape, size, class_ids[shape.label])
-    relative = f"masks/{stem}.png"
-    write_bytes(folder / relative, png_bytes(canvas))
-    return relative
-
-
-def _draw(canvas: NDArray[np.uint8], shape: Mask | Polygon, size: tuple[int, int], value: int) -> None:
-    if isinstance(shape, Polygon):
-        ring = np.asarray(shape.points, dtype=np.float64)
-        canvas[outlines.rasterize([ring], size)] = value
-        return
-    left, top, right, bottom = shape.box
-    part = masks.decode(
-        masks.Runs(shape.runs, (0, 0, right - left, bottom - top)), (right - left + 1, bottom - top + 1)
-    )
-    masks.check_runs(masks.Runs(shape.runs, shape.box), size)
-    canvas[top : bottom + 1, left : right + 1][part] = value
+def _numbers(content: Mapping[str, Any], key: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in content.get(key, ()))

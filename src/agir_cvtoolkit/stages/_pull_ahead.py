@@ -1,0 +1,46 @@
+"""Requests ahead of the one who waits for them: several at once, taken in order, never all in memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+_T = TypeVar("_T")
+_U = TypeVar("_U")
+
+
+def ahead(
+    work: Iterable[tuple[_U, Callable[[], _T] | None]], in_flight: int
+) -> Iterator[tuple[_U, Future[_T] | None]]:
+    """Run work in threads and yield it in its own order.
+
+    No more than `in_flight` outcomes are under way or waiting to be taken; the iterable is asked for the next
+    piece of work only when there is room for it, always from the thread that iterates.
+
+    Args:
+        work: what it is about, with what is to be run; None where nothing is.
+        in_flight: how many at once, at least 1.
+
+    Yields:
+        What it is about, with its outcome: ended, or None where nothing was to be run.
+    """
+    waiting: deque[tuple[_U, Future[_T] | None]] = deque()
+    with ThreadPoolExecutor(max(1, in_flight), "cvat-pull") as pool:
+        try:
+            for about, run in work:
+                waiting.append((about, None if run is None else pool.submit(run)))
+                while sum(1 for _, future in waiting if future is not None) >= max(1, in_flight):
+                    yield _ended(waiting.popleft())
+            while waiting:
+                yield _ended(waiting.popleft())
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _ended(piece: tuple[_U, Future[_T] | None]) -> tuple[_U, Future[_T] | None]:
+    if piece[1] is not None:
+        piece[1].exception()
+    return piece

@@ -1,0 +1,115 @@
+"""A job's files: its shapes as they were read, and a mask for each of its frames."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agir_cvtoolkit import masks, outlines
+from agir_cvtoolkit.cvat import JobAnnotations
+from agir_cvtoolkit.errors import MaskError
+from agir_cvtoolkit.pictures import png_bytes
+from agir_cvtoolkit.plain_shapes import to_plain
+from agir_cvtoolkit.runs import write_bytes
+from agir_cvtoolkit.shapes import Ellipse, Mask, Polygon, Shape
+
+Area = Mask | Polygon | Ellipse
+"""Shapes that cover pixels."""
+
+
+def write_annotations(folder: Path, found: JobAnnotations) -> None:
+    """Write what a job holds as it was read: shapes by frame, labels by name."""
+    content: dict[str, Any] = {
+        str(frame): [to_plain(shape) for shape in shapes] for frame, shapes in found.shapes.items()
+    }
+    path = folder / "annotations" / f"job_{found.job_id}.json"
+    write_bytes(path, json.dumps(content, ensure_ascii=False).encode("utf-8"))
+
+
+def write_mask(
+    folder: Path, stem: str, shapes: Sequence[Shape], size: tuple[int, int], class_ids: Mapping[str, int]
+) -> str | None:
+    """Draw shapes into one mask of class ids and write it as PNG.
+
+    Shapes are drawn by z-order, later ones over earlier ones. Masks, polygons and ellipses are areas; a record
+    that has only other shapes gives no mask. A pixel belongs to a polygon as `outlines.rasterize` says, and to an
+    ellipse when its centre lies in it or on its edge.
+
+    Args:
+        folder: of the task.
+        stem: of the record's files.
+        shapes: of one frame.
+        size: width and height of the picture.
+        class_ids: mask value by label.
+
+    Returns:
+        The path relative to the folder; None where there is no area to draw and other shapes are there.
+
+    Raises:
+        MaskError: runs that do not fit, or a label without class id.
+    """
+    areas = [shape for shape in shapes if isinstance(shape, Area)]
+    if shapes and not areas:
+        return None
+    canvas: NDArray[np.uint8] = np.zeros((size[1], size[0]), dtype=np.uint8)
+    for shape in sorted(areas, key=lambda s: s.z_order):
+        if shape.label not in class_ids:
+            raise MaskError(f"label '{shape.label}' has no class id", "Add it to dataset/classes.json.")
+        _draw(canvas, shape, size, class_ids[shape.label])
+    relative = f"masks/{stem}.png"
+    write_bytes(folder / relative, png_bytes(canvas))
+    return relative
+
+
+def ellipse_pixels(shape: Ellipse, size: tuple[int, int]) -> tuple[tuple[int, int], NDArray[np.bool_]]:
+    """Tell which pixels belong to an ellipse: those whose centre lies in it or on its edge.
+
+    Args:
+        shape: with its rotation, clockwise in degrees.
+        size: width and height of the picture; what lies outside is cut off.
+
+    Returns:
+        Left and top of a part of the picture, and the pixels of that part, bool (height, width).
+
+    Raises:
+        MaskError: a coordinate is no number.
+    """
+    (cx, cy), (rx, ry) = shape.points[0], (abs(radius) for radius in shape.radii)
+    if not all(map(math.isfinite, (cx, cy, rx, ry, shape.rotation))):
+        raise MaskError(f"an ellipse of label '{shape.label}' has no place", "Draw it anew in CVAT.")
+    turn = math.radians(shape.rotation)
+    cos, sin = math.cos(turn), math.sin(turn)
+    half = math.hypot(rx * cos, ry * sin), math.hypot(rx * sin, ry * cos)
+    left, top = (max(0, math.floor(min(c - h, 2**30))) for c, h in zip((cx, cy), half, strict=True))
+    right, bottom = (
+        min(limit, math.ceil(max(c + h, -1.0)) + 1) for c, h, limit in zip((cx, cy), half, size, strict=True)
+    )
+    x = np.arange(left, max(left, right)) + 0.5 - cx
+    y = np.arange(top, max(top, bottom))[:, None] + 0.5 - cy
+    # Multiplied out, so that a radius of nothing divides nothing.
+    along, across = (x * cos + y * sin) * ry, (y * cos - x * sin) * rx
+    inside: NDArray[np.bool_] = along**2 + across**2 <= (rx * ry) ** 2
+    return (left, top), inside & (rx > 0) & (ry > 0)
+
+
+def _draw(canvas: NDArray[np.uint8], shape: Area, size: tuple[int, int], value: int) -> None:
+    if isinstance(shape, Polygon):
+        ring = np.asarray(shape.points, dtype=np.float64)
+        canvas[outlines.rasterize([ring], size)] = value
+        return
+    if isinstance(shape, Ellipse):
+        (left, top), part = ellipse_pixels(shape, size)
+        canvas[top : top + part.shape[0], left : left + part.shape[1]][part] = value
+        return
+    left, top, right, bottom = shape.box
+    part = masks.decode(
+        masks.Runs(shape.runs, (0, 0, right - left, bottom - top)), (right - left + 1, bottom - top + 1)
+    )
+    masks.check_runs(masks.Runs(shape.runs, shape.box), size)
+    canvas[top : bottom + 1, left : right + 1][part] = value
