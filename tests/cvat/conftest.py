@@ -11,8 +11,11 @@ import pytest
 from agir_cvtoolkit.cvat import Credentials, CvatSession, NewLabel, PictureToSend, create_project
 from agir_cvtoolkit.pictures import save_png
 from agir_cvtoolkit.sandbox import Sandbox, SandboxOptions
+from tests.sandbox.openapi import answers_as_described, description
 
 from .fakes import FastClock
+
+__all__ = ["answers_as_described", "description"]
 
 LABELS = (
     NewLabel("weed", "mask"),

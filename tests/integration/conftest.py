@@ -13,9 +13,12 @@ import agir_cvtoolkit.config
 import agir_cvtoolkit.cvat.session
 from agir_cvtoolkit.config import Settings, load_settings
 from agir_cvtoolkit.sandbox import Sandbox, SandboxOptions
+from tests.sandbox.openapi import answers_as_described, description
 from tests.sandbox.plain import Plain
 
 from .workspace import Workspace
+
+__all__ = ["answers_as_described", "description"]
 
 
 class FastClock:

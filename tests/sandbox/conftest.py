@@ -8,7 +8,10 @@ import pytest
 from agir_cvtoolkit.sandbox import Sandbox, SandboxOptions
 
 from .generations import Generations
+from .openapi import answers_as_described, description
 from .plain import Plain
+
+__all__ = ["answers_as_described", "description"]
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ class Application:
             return
         request = Request(scope, receive)
         try:
-            response = await self._answer(request)
+            response = await self.answer(request)
         except Refusal as refusal:
             await _drain(request)
             response = refusal.response()
@@ -55,7 +55,17 @@ class Application:
         answered = len(getattr(response, "body", b""))
         return self._world.options.work.of_request(request.method, request.url.path, sent, answered)
 
-    async def _answer(self, request: Request) -> Response:
+    @property
+    def version(self) -> str:
+        """The version of CVAT that it plays."""
+        return self._world.options.version
+
+    async def answer(self, request: Request) -> Response:
+        """Answer one request.
+
+        Raises:
+            Refusal: the answer is another than success.
+        """
         # The raw path keeps a quoted slash or '=' inside a request id apart from the path's own.
         raw = request.scope.get("raw_path", request.url.path.encode()).decode("latin-1").partition("?")[0]
         path = _OLD_PREFIX.sub("/api/", raw)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import mimetypes
 import random
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from agir_cvtoolkit.errors import PictureError
 from agir_cvtoolkit.pictures import glance
 
 from .jobs import add_job
+from .server_pictures import found_pictures
+from .storages import media_kind
 from .store import Json, Store, now
 from .validation import add_ground_truth, chosen_frames, with_honeypots
 from .work import SimulatedWork
@@ -30,7 +32,8 @@ def task_creator(store: Store, simulated: SimulatedWork) -> Work:
         params = settings.get("validation_params")
         if params and params["mode"] == "gt_pool" and settings["sorting_method"] != "random":
             raise WorkError('validation mode "gt_pool" can only be used with "random" sorting')
-        names = _ordered(_pictures(store, task_id), settings)
+        names, files, claimed = _sources(store, task_id, settings.get("server"))
+        names = _ordered(names, settings)
         start = int(settings["start_frame"])
         stop = (
             len(names) - 1
@@ -40,7 +43,8 @@ def task_creator(store: Store, simulated: SimulatedWork) -> Work:
         names = names[start : stop + 1 : int(settings["step"])]
         if not names:
             raise WorkError("ValueError: No media data found")
-        frames = [_frame(store, task_id, name) for name in names]
+        own = store.folder(task_id)
+        frames = [_frame(name, files.get(name, own / name), own, claimed) for name in names]
         chunk = settings["chunk_size"] or default_chunk_size(frames[0]["width"], frames[0]["height"])
         time.sleep(simulated.of_creation(chunk, [(f["width"], f["height"]) for f in frames]))
         _finish(store, task_id, frames, settings | {"start_frame": start, "stop_frame": stop})
@@ -65,18 +69,28 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts if part]
 
 
+def _sources(
+    store: Store, task_id: int, server: Json | None
+) -> tuple[list[str], dict[str, Path], dict[str, tuple[int, int]]]:
+    """Return the names of a task's pictures, the files of those that were not sent, and sizes claimed of them."""
+    if server is None:
+        return _pictures(store, task_id), {}, {}
+    if store.uploads(task_id):
+        missing = Path(server["base"]) / store.uploads(task_id)[0]
+        raise WorkError(f"FileNotFoundError: [Errno 2] No such file or directory: '{missing}'")
+    names, files, claimed = found_pictures(server, store.folder(task_id))
+    if not names:
+        raise WorkError("ValueError: No media data found")
+    return names, files, claimed
+
+
 def _pictures(store: Store, task_id: int) -> list[str]:
     if any(not upload["done"] for upload in store.all("tus", parent=f"task:{task_id}")):
         raise WorkError("An uploaded file is not complete")
-    names = [name for name in store.uploads(task_id) if _is_picture(name)]
+    names = [name for name in store.uploads(task_id) if media_kind(name) == "image"]
     if not names:
         raise WorkError("ValueError: No media data found")
     return names
-
-
-def _is_picture(name: str) -> bool:
-    kind = mimetypes.guess_type(name)[0] or ""
-    return kind.startswith("image/") and not kind.startswith("image/svg")
 
 
 def _ordered(names: list[str], settings: Json) -> list[str]:
@@ -87,16 +101,23 @@ def _ordered(names: list[str], settings: Json) -> list[str]:
         return random.sample(names, len(names))
     if method == "predefined":
         order: list[str] | None = settings["upload_file_order"]
+        if settings.get("server") is not None:  # it is ignored there
+            return names
         return names if order is None else [name for name in order if name in set(names)]
     return sorted(names, key=lambda name: name.encode("utf-8", "surrogatepass"))
 
 
-def _frame(store: Store, task_id: int, name: str) -> Json:
+def _frame(name: str, path: Path, own: Path, claimed: Mapping[str, tuple[int, int]]) -> Json:
+    """Look at a picture; the place of one outside the task's own folder is kept with it."""
+    elsewhere = not path.is_relative_to(own)
     try:
-        info = glance(store.folder(task_id) / name)
+        info = glance(path)
     except PictureError as error:
-        raise WorkError(f"PIL.UnidentifiedImageError: cannot identify image file '{name}'") from error
-    return {"name": name, "width": info.width, "height": info.height, "turned": info.orientation != 1}
+        shown = path if elsewhere else name
+        raise WorkError(f"PIL.UnidentifiedImageError: cannot identify image file '{shown}'") from error
+    width, height = claimed.get(name, info.size)
+    frame: Json = {"name": name, "width": width, "height": height, "turned": info.orientation != 1}
+    return frame | {"path": str(path)} if elsewhere else frame
 
 
 def _finish(store: Store, task_id: int, frames: list[Json], settings: Json) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from contextlib import suppress
 
 import uvicorn
 
@@ -38,15 +39,27 @@ class Door:
         """
         self._loop = asyncio.get_running_loop()
         self._is_shut.set()
-        for listening in self._server.servers:
-            listening.close()
-        self._server.servers = []
+        servers, self._server.servers = self._server.servers, []
+        for listener in [one for server in servers for one in server.sockets]:
+            with suppress(NotImplementedError):  # a loop that is told of connections in another way
+                self._loop.remove_reader(listener.fileno())
+        # A connection that was taken a moment ago and has no protocol yet would be left open and unheard for ever.
+        for _ in range(3):
+            await asyncio.sleep(0)
+        for server in servers:
+            server.close()
         for connection in list(self._server.server_state.connections):
             transport = getattr(connection, "transport", None)
             if transport is not None:
                 transport.abort()
         if seconds is not None:
             self._loop.call_later(seconds, lambda: asyncio.ensure_future(self._open()))
+
+    def close(self) -> None:
+        """Do as `shut` does, from any other thread."""
+        servers = self._server.servers
+        if servers:
+            asyncio.run_coroutine_threadsafe(self.shut(), servers[0].get_loop()).result(_SECONDS)
 
     def open(self) -> None:
         """Take connections again, from any thread; an open door stays as it is.

@@ -116,9 +116,14 @@ def show_preview(call: Call) -> Response:
     return _preview(call.store, task, job)
 
 
+def file_of(store: Store, task_id: int, frame: Json) -> Path:
+    """Return the file of a frame: in the task's own folder, or where the server found it."""
+    return Path(frame["path"]) if "path" in frame else store.folder(task_id) / str(frame["name"])
+
+
 def original_bytes(store: Store, task_id: int, frame: Json) -> bytes:
     """Return a frame as its original: the file itself, or a new JPEG where it had to be turned."""
-    path = store.folder(task_id) / str(frame["name"])
+    path = file_of(store, task_id, frame)
     return _jpeg(path, 100) if frame["turned"] else path.read_bytes()
 
 
@@ -188,7 +193,7 @@ def _range(task: Json, job: Json | None) -> tuple[int, int]:
 
 def _frame(store: Store, task: Json, number: int, quality: str, *, again: bool) -> Response:
     frame = frames_of(store, task["id"])[number]
-    path = store.folder(task["id"]) / frame["name"]
+    path = file_of(store, task["id"], frame)
     if quality == "compressed":
         return Response(_jpeg(path, task["data"]["image_quality"]), media_type="image/jpeg")
     if again:
@@ -209,7 +214,7 @@ def _chunk(store: Store, task: Json, job: Json | None, number: int, quality: str
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for index, frame in enumerate(frames):
-            path = store.folder(task["id"]) / frame["name"]
+            path = file_of(store, task["id"], frame)
             if quality == "compressed":
                 archive.writestr(f"{index:06d}.jpeg", _jpeg(path, task["data"]["image_quality"]))
             else:
@@ -221,7 +226,7 @@ def _chunk(store: Store, task: Json, job: Json | None, number: int, quality: str
 def _preview(store: Store, task: Json, job: Json | None) -> Response:
     first = 0 if job is None else frames_in(job)[0]
     frame = frames_of(store, task["id"])[first]
-    image = Image.fromarray(load_rgb(store.folder(task["id"]) / frame["name"]))
+    image = Image.fromarray(load_rgb(file_of(store, task["id"], frame)))
     image.thumbnail(_PREVIEW)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80)

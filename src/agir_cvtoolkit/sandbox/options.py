@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from agir_cvtoolkit.errors import ConfigError
 
@@ -31,6 +33,8 @@ class SandboxOptions:
         anonymous_limit: logins per minute before the server throttles.
         creation_memory: seconds after its end for which the creation of a task is remembered as a request;
             0 forgets it at once.
+        share: the folder that is mounted at the server as its share; None for none.
+        buckets: the folders that play buckets, by name; they can be registered as cloud storages.
     """
 
     root: Path
@@ -45,6 +49,8 @@ class SandboxOptions:
     users: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     anonymous_limit: int = 100
     creation_memory: float = 500.0
+    share: Path | None = None
+    buckets: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
         """Refuse what would leave this machine, and versions that cannot be played.

@@ -127,8 +127,13 @@ class Sandbox:
         """Put one more rule in force."""
         self.faults.add(fault)
 
+    def refuse(self) -> None:
+        """Cut all connections and take no new ones until `accept` is called."""
+        if self._middleware.door is not None:
+            self._middleware.door.close()
+
     def accept(self) -> None:
-        """Take connections again that a ``refuse`` without end turns away."""
+        """Take connections again that `refuse`, or a rule of that name without end, turns away."""
         if self._middleware.door is not None:
             self._middleware.door.open()
 

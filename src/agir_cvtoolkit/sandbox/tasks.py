@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from starlette.responses import Response
 
 from .access import account, basic_user
-from .answers import Refusal, reply, required
+from .answers import PageRefusal, Refusal, reply, required
 from .calls import Call
 from .labels import add_labels, check_specs, delete_label, labels_of, owner_of, patch_labels
 from .lists import list_answer
@@ -166,7 +166,11 @@ def patch_task(call: Call) -> Response:
 
 
 def remove_task(call: Call) -> Response:
-    """Answer ``DELETE /api/tasks/ID``."""
+    """Answer ``DELETE /api/tasks/ID``; while its pictures are being prepared it fails, and the task stays."""
+    creation = call.store.get("request", f"action=create&target=task&target_id={call.key}")
+    if creation is not None and creation["status"] == "started":
+        call.load("task")
+        raise PageRefusal(500)
     with call.store.transaction():
         delete_task(call.store, call.load("task"))
     return Response(status_code=204)

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from .answers import PageRefusal, Refusal, empty, reply, required
 from .calls import Call
 from .creation import frame_step
+from .storages import named_files
 from .store import Json
 from .validation import checked_params
 
@@ -82,14 +83,15 @@ def show_upload(call: Call) -> Response:
 
 
 def _begin(call: Call, fields: Json) -> Response:
-    for key in ("server_files", "remote_files", "cloud_storage_id", "job_file_mapping"):
+    for key in ("remote_files", "job_file_mapping"):
         if fields.get(key):
             raise Refusal(400, {key: ["This server takes uploaded pictures only."]})
+    server = named_files(call, fields)
     method = fields.get("sorting_method") or "lexicographical"
     if method not in _SORTINGS:
         raise Refusal(400, {"sorting_method": [f'"{method}" is not a valid choice.']})
     order = fields.get("upload_file_order") or None
-    if order is not None and method == "predefined":
+    if order is not None and method == "predefined" and server is None:
         _check_order(order, call.store.uploads(call.key))
     if str(fields.get("chunk_size")) == "0":
         raise Refusal(400, {"chunk_size": ["Chunk size must be a positive integer"]})
@@ -101,6 +103,7 @@ def _begin(call: Call, fields: Json) -> Response:
         "step": frame_step(fields.get("frame_filter")),
         "sorting_method": method,
         "upload_file_order": order if method == "predefined" else None,
+        "server": server,
         "validation_params": checked_params(fields) if call.generation.validation else None,
     }
     rq_id = f"action=create&target=task&target_id={call.key}"
@@ -168,13 +171,18 @@ async def _take_files(call: Call, stream: AsyncIterator[bytes]) -> Json:
         async for piece in stream:
             parser.write(piece)
         parser.finalize()
+        parts.keep()
     finally:
         parts.close()
     return parts.fields
 
 
 class _Parts:
-    """Writes the files of a multipart body to the task's folder as they come, and keeps the small fields."""
+    """Writes the files of a multipart body to the task's folder as they come, and keeps the small fields.
+
+    As measured, a body is taken whole or not at all: neither one that was cut nor one with a known name leaves
+    a file behind.
+    """
 
     def __init__(self, call: Call) -> None:
         self.fields: Json = {}
@@ -183,7 +191,7 @@ class _Parts:
         self._headers: dict[str, bytes] = {}
         self._name = ""
         self._value: bytearray | None = None
-        self._path: Path | None = None
+        self._parts: list[tuple[Path, Path]] = []
         self._file = _Sink()
 
     def callbacks(self) -> dict[str, object]:
@@ -197,11 +205,25 @@ class _Parts:
             "on_part_end": self._end,
         }
 
+    def keep(self) -> None:
+        """Take all files under their names.
+
+        Raises:
+            PageRefusal: 500, one of the names is taken.
+        """
+        store, task_id = self._call.store, self._call.key
+        with store.transaction():
+            for _, target in self._parts:
+                if target.exists() or not store.claim_upload(task_id, target.name):
+                    raise PageRefusal(500)
+            for part, target in self._parts:
+                part.replace(target)
+
     def close(self) -> None:
-        """Drop a file that did not come whole: its name is free again."""
+        """Drop what was not kept: its names are free again."""
         self._file.close()
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
+        for part, _ in self._parts:
+            part.unlink(missing_ok=True)
 
     def _begin(self) -> None:
         self._headers, self._value = {}, None
@@ -225,11 +247,9 @@ class _Parts:
             return
         folder = self._call.store.folder(self._call.key)
         folder.mkdir(parents=True, exist_ok=True)
-        if (folder / name).exists():
-            raise PageRefusal(500)
-        self._path = folder / f".{uuid.uuid4().hex}.part"
-        self._target = folder / name
-        self._file.open(self._path)
+        part = folder / f".{uuid.uuid4().hex}.part"
+        self._parts.append((part, folder / name))
+        self._file.open(part)
 
     def _data(self, data: bytes) -> None:
         if self._value is not None:
@@ -240,12 +260,8 @@ class _Parts:
     def _end(self) -> None:
         if self._value is not None:
             self.fields[self._name] = self._value.decode("utf-8", "replace")
-        elif self._path is not None:
+        else:
             self._file.close()
-            if not self._call.store.claim_upload(self._call.key, self._target.name):
-                raise PageRefusal(500)
-            self._path.replace(self._target)
-            self._path = None
 
 
 class _Sink:
