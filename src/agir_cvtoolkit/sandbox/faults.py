@@ -52,7 +52,7 @@ class Fault:
             not known, as the server does of those that ended long ago.
 
             ``cut_before`` closes the connection before the work, ``cut_within_request`` resets it when half
-            of the request's body has come (files that came whole until then stay), ``cut_after`` closes it
+            of the request's body has come (of its files none stays), ``cut_after`` closes it
             after the work (the effect happens, the answer is lost), ``cut_within`` within the answer.
 
             ``refuse`` cuts this and all other connections and takes no new ones for `delay` seconds; with 0

@@ -192,6 +192,8 @@ class _Parts:
         self._name = ""
         self._value: bytearray | None = None
         self._parts: list[tuple[Path, Path]] = []
+        self._whole: list[tuple[Path, Path]] = []
+        self._in_file = False
         self._file = _Sink()
 
     def callbacks(self) -> dict[str, object]:
@@ -213,10 +215,10 @@ class _Parts:
         """
         store, task_id = self._call.store, self._call.key
         with store.transaction():
-            for _, target in self._parts:
+            for _, target in self._whole:
                 if target.exists() or not store.claim_upload(task_id, target.name):
                     raise PageRefusal(500)
-            for part, target in self._parts:
+            for part, target in self._whole:
                 part.replace(target)
 
     def close(self) -> None:
@@ -226,7 +228,7 @@ class _Parts:
             part.unlink(missing_ok=True)
 
     def _begin(self) -> None:
-        self._headers, self._value = {}, None
+        self._headers, self._value, self._in_file = {}, None, False
 
     def _collect(self, which: int, data: bytes) -> None:
         self._header[which] += data
@@ -250,6 +252,7 @@ class _Parts:
         part = folder / f".{uuid.uuid4().hex}.part"
         self._parts.append((part, folder / name))
         self._file.open(part)
+        self._in_file = True
 
     def _data(self, data: bytes) -> None:
         if self._value is not None:
@@ -260,8 +263,9 @@ class _Parts:
     def _end(self) -> None:
         if self._value is not None:
             self.fields[self._name] = self._value.decode("utf-8", "replace")
-        else:
+        elif self._in_file:
             self._file.close()
+            self._whole.append(self._parts[-1])
 
 
 class _Sink:
