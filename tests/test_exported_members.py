@@ -13,6 +13,8 @@ from agir_cvtoolkit.cli._main import COMMANDS
 
 FUNCTIONS = {
     "config": ("show_config", "init_config"),
+    "runs": ("runs_list", "runs_show", "runs_prune"),
+    "ledger": ("ledger_backup", "ledger_check"),
     "sandbox": ("serve_sandbox",),
     "demo": ("run_demo",),
     "completion": (),  # nothing that a program would want

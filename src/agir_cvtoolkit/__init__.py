@@ -30,11 +30,15 @@ if TYPE_CHECKING:
     from .stages.doctor import doctor
     from .stages.download_cvat import download_cvat
     from .stages.infer_seg import infer_seg
+    from .stages.ledger_care import ledger_backup, ledger_check
     from .stages.preprocess import preprocess
     from .stages.promote import promote
     from .stages.query import query
+    from .stages.runs_list import runs_list, runs_show
+    from .stages.runs_prune import runs_prune
     from .stages.status import status
     from .stages.train import train
+    from .stages.undo import undo
     from .stages.upload_cvat import upload_cvat
     from .stages.why import why
 
@@ -46,15 +50,21 @@ _WHERE = {
     "download_cvat": ".stages.download_cvat",
     "infer_seg": ".stages.infer_seg",
     "init_config": ".stages.config",
+    "ledger_backup": ".stages.ledger_care",
+    "ledger_check": ".stages.ledger_care",
     "load_settings": ".config",
     "preprocess": ".stages.preprocess",
     "promote": ".stages.promote",
     "query": ".stages.query",
     "run_demo": ".demo.run:demo",
+    "runs_list": ".stages.runs_list",
+    "runs_prune": ".stages.runs_prune",
+    "runs_show": ".stages.runs_list",
     "serve_sandbox": ".sandbox:serve",
     "show_config": ".stages.config",
     "status": ".stages.status",
     "train": ".stages.train",
+    "undo": ".stages.undo",
     "upload_cvat": ".stages.upload_cvat",
     "why": ".stages.why",
 }
@@ -69,15 +79,21 @@ __all__ = [
     "download_cvat",
     "infer_seg",
     "init_config",
+    "ledger_backup",
+    "ledger_check",
     "load_settings",
     "preprocess",
     "promote",
     "query",
     "run_demo",
+    "runs_list",
+    "runs_prune",
+    "runs_show",
     "serve_sandbox",
     "show_config",
     "status",
     "train",
+    "undo",
     "upload_cvat",
     "why",
 ]

@@ -228,6 +228,11 @@ class Run:
         finished = self._state(stage).get("finished")
         return str(finished) if finished is not None else None
 
+    def started_at(self) -> str | None:
+        """When the run was started (ISO 8601, UTC), None where its mark does not say it."""
+        started = read_json_object(self.root / _MARKER).get("started")
+        return str(started) if started is not None else None
+
     def has_begun(self, stage: str) -> bool:
         """Whether a pass of a stage was ever begun."""
         return bool(self._state(stage))
@@ -362,6 +367,14 @@ def open_run(out_root: Path, run_id: str | None = None) -> Run:
     return Run(str(root.relative_to(out_root.resolve())), root)
 
 
+def current_run_id(out_root: Path) -> str | None:
+    """Return the id of the current run, None where there is none."""
+    try:
+        return open_run(out_root).run_id
+    except NoRunError:
+        return None
+
+
 def _real(path: Path) -> Path | None:
     try:
         resolved = path.resolve()
@@ -383,7 +396,9 @@ def list_runs(out_root: Path) -> list[str]:
     if not out_root.is_dir():
         return []
     found = [p.parent.parent for place in ("*", "*/*") for p in out_root.glob(f"{place}/{_MARKER}")]
-    return sorted(str(p.relative_to(out_root)) for p in found if CURRENT not in p.relative_to(out_root).parts)
+    relative = (p.relative_to(out_root) for p in found)
+    # A run on its way out has a dot before its name; no run's own name begins so.
+    return sorted(str(p) for p in relative if CURRENT not in p.parts and not p.name.startswith("."))
 
 
 def read_json_object(path: Path) -> dict[str, Any]:

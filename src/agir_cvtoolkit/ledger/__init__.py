@@ -1,5 +1,6 @@
 """The database of all that happened to every picture, across runs."""
 
+from ._check import Finding, NamedFile, backup_file, check_file
 from ._ledger import Ledger
 from ._migrations import backup
 from ._rows import (
@@ -16,14 +17,17 @@ from ._rows import (
     PushedTask,
     PushKey,
     Replacement,
+    RunNeeds,
     SeenJob,
 )
 
 __all__ = [
     "CorrectionRow",
     "Event",
+    "Finding",
     "Ledger",
     "ModelRow",
+    "NamedFile",
     "Pull",
     "PullCursor",
     "PulledTaskRow",
@@ -34,6 +38,9 @@ __all__ = [
     "PushedShape",
     "PushedTask",
     "Replacement",
+    "RunNeeds",
     "SeenJob",
     "backup",
+    "backup_file",
+    "check_file",
 ]

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from agir_cvtoolkit.errors import LedgerError
 
 from ._care import Care
+from ._check import Check
 from ._corrections import Corrections
 from ._migrations import migrate
 from ._models import Models
@@ -21,7 +22,7 @@ from ._records import Records
 from ._replacements import Replacements
 
 
-class Ledger(Records, Care, Pushes, Replacements, Pulls, Corrections, Models):
+class Ledger(Records, Care, Pushes, Replacements, Pulls, Corrections, Models, Check):
     """An open ledger; use it in a ``with`` block. A state change and its event commit together."""
 
     @classmethod

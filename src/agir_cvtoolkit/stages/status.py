@@ -80,14 +80,15 @@ def status(call: Call | None = None) -> Status:
     known = list_runs(out_root)
     current = (out_root / CURRENT).is_dir()
     run = open_run(out_root, call.run) if call.run or current else None
-    stages = [_stage(run, stage) for stage in STAGES] if run is not None else []
+    stages = [stage_status(run, stage) for stage in STAGES] if run is not None else []
     next_step = _next_step(run, out_root) if run is not None else _COMMANDS["query"]
     tasks, models = _ledger_part(settings.io.ledger_url, out_root)
     run_id = run.run_id if run else None
     return Status(out_root, tuple(known), run_id, tuple(stages), tasks, models, next_step)
 
 
-def _stage(run: Run, stage: str) -> StageStatus:
+def stage_status(run: Run, stage: str) -> StageStatus:
+    """Return where a stage of a run stands, with its newest figures."""
     metrics = run.read_metrics(stage)
     finished, predicted = run.finished_at(stage), run.finished_at("infer-seg")
     if finished is None:

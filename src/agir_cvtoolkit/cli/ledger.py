@@ -1,0 +1,75 @@
+"""``agir-cvtoolkit ledger``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ._shell import Shell, with_options
+
+if TYPE_CHECKING:
+    from agir_cvtoolkit.stages import Call
+    from agir_cvtoolkit.stages.ledger_care import LedgerBackup, LedgerCheck
+
+
+@click.group("ledger")
+def command() -> None:
+    """Back up and check the database of all that happened."""
+
+
+@command.command("backup")
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@with_options
+def backup(shell: Shell, *, file: Path | None) -> None:
+    """Copy the ledger to FILE, or beside the runs under a name with the date; it may be in use.
+
+    \b
+    agir-cvtoolkit ledger backup
+    agir-cvtoolkit ledger backup backups/before-round-2.db
+    """
+
+    def stage(call: Call) -> LedgerBackup:
+        from agir_cvtoolkit.stages.ledger_care import ledger_backup
+
+        return ledger_backup(file, call)
+
+    shell.run(stage, _show_backup)
+
+
+@command.command("check")
+@click.option("--server", is_flag=True, help="Ask the CVAT server too whether the pushed tasks still exist.")
+@with_options
+def check(shell: Shell, *, server: bool) -> None:
+    """Check the ledger, its rows and the files that it names; nothing is repaired.
+
+    \b
+    agir-cvtoolkit ledger check
+    agir-cvtoolkit ledger check --server
+    """
+
+    def stage(call: Call) -> LedgerCheck:
+        from agir_cvtoolkit.stages.ledger_care import ledger_check
+
+        return ledger_check(call, server=server)
+
+    shell.run(stage, _show_check)
+
+
+def _show_backup(result: LedgerBackup) -> None:
+    if result.dry_run:
+        click.echo(f"Would copy the ledger to {result.file}")
+    else:
+        click.echo(f"Copied the ledger to {result.file} ({result.bytes} bytes), checked")
+
+
+def _show_check(result: LedgerCheck) -> None:
+    wide = max((len(finding.subject) for finding in result.findings), default=0)
+    for finding in result.findings:
+        click.echo(f"{finding.subject:{wide}}  {finding.problem}")
+        click.echo(f"{'':{wide}}  -> {finding.next_step}")
+    asked = f", {result.tasks} tasks asked for" if result.tasks else ""
+    click.echo(f"{len(result.findings)} findings; {result.files} files looked for{asked}")
+    for server in result.not_asked:
+        click.echo(f"Not asked: {server}, which is not the configured server", err=True)

@@ -1,0 +1,200 @@
+"""Whether a ledger is sound: the database itself, and what its rows say of each other."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Select, Table, and_, func, select
+
+from agir_cvtoolkit.errors import LedgerError, UsageError
+
+from . import _tables as t
+from ._care import REMOVED
+from ._migrations import backup
+from ._opening import Place
+from ._part import LedgerPart
+
+_MOST_NAMED = 100
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be.
+
+    Attributes:
+        subject: what it is about.
+        problem: what is wrong with it.
+        next_step: what to do about it.
+    """
+
+    subject: str
+    problem: str
+    next_step: str
+
+
+@dataclass(frozen=True)
+class NamedFile:
+    """A file that the ledger names.
+
+    Attributes:
+        what: prediction, model or reading.
+        run_id: whose folder a relative path is in; None for one of its own.
+    """
+
+    what: str
+    run_id: str | None
+    path: str
+
+
+def backup_file(url: str | None, out_root: Path, target: Path) -> None:
+    """Copy a SQLite ledger, as it is at one moment, while others may write to it; it is not migrated.
+
+    Raises:
+        ConfigError: the URL cannot be understood.
+        UsageError: there is no ledger, it is in another database, or the target is there.
+        LedgerError: it cannot be read or the copy cannot be written.
+    """
+    place = Place.find(url, out_root)
+    place.engine.dispose()
+    if place.file is None:
+        raise UsageError(
+            f"the ledger {place.name} is not a SQLite file",
+            "Back it up with the tools of its database, such as pg_dump for PostgreSQL.",
+        )
+    if not place.file.is_file():
+        raise UsageError(
+            f"there is no ledger {place.file}", "Nothing was predicted, pushed or pulled here yet."
+        )
+    if target.exists():
+        raise UsageError(f"{target} is there already", "Name another file.")
+    part = target.with_name(f".{target.name}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.unlink(missing_ok=True)
+        backup(place.file, part)
+        problems = _integrity(part)
+        if problems:
+            raise LedgerError(
+                f"the ledger {place.file} is damaged: {problems[0]}", "See: agir-cvtoolkit ledger check"
+            )
+        part.replace(target)
+    except (sqlite3.Error, OSError) as error:
+        raise LedgerError(f"{place.file} cannot be copied to {target}: {error}", "Check the disk.") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def check_file(url: str | None, out_root: Path) -> list[Finding]:
+    """Let SQLite check its file, every page and every reference; of another database nothing is said.
+
+    Raises:
+        ConfigError: the URL cannot be understood.
+    """
+    place = Place.find(url, out_root)
+    place.engine.dispose()
+    if place.file is None or not place.file.is_file():
+        return []
+    restore = "Move it away and copy a backup in its place."
+    try:
+        return [Finding(str(place.file), problem, restore) for problem in _integrity(place.file)]
+    except sqlite3.Error as error:
+        return [Finding(str(place.file), f"cannot be read: {error}", restore)]
+
+
+def _integrity(file: Path) -> list[str]:
+    with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+        rows = connection.execute(f"PRAGMA integrity_check({_MOST_NAMED})").fetchall()
+        problems = [str(row[0]) for row in rows if row[0] != "ok"]
+        for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check").fetchmany(_MOST_NAMED):
+            problems.append(f"row {row} of table {table} refers to nothing in {parent}")
+    return problems
+
+
+class Check(LedgerPart):
+    """What the rows of a ledger say of each other."""
+
+    def orphans(self) -> list[Finding]:
+        """Return rows without what they belong to, and what was begun and not ended."""
+        found: list[Finding] = []
+        tasks, frames = t.push_tasks, t.push_frames
+        again = "Run upload-cvat again: it goes on where it stopped."
+        with self._begin() as connection:
+            held = select(frames.c.push_id).where(
+                and_(frames.c.push_id == tasks.c.push_id, frames.c.ordinal == tasks.c.ordinal)
+            )
+            for row in connection.execute(
+                select(tasks.c.name).where(tasks.c.state.in_(("filled", "done")), ~held.exists())
+            ):
+                found.append(
+                    Finding(row.name, "a task without frames", "Take it back: agir-cvtoolkit undo PUSH")
+                )
+            for row in connection.execute(select(tasks.c.name, tasks.c.state).where(tasks.c.state != "done")):
+                found.append(Finding(row.name, f"an upload that was not finished ({row.state})", again))
+            for row in connection.execute(
+                select(t.push_jobs.c.job_id).where(t.push_jobs.c.state == "replacing")
+            ):
+                found.append(Finding(f"job {row.job_id}", "new proposals were not wholly written", again))
+            for table in _OF_TASK:
+                count = connection.execute(_without_task(table)).scalar_one()
+                if count:
+                    found.append(
+                        Finding(f"table {table.name}", f"{count} rows of tasks that are not known", _RESTORE)
+                    )
+            champions = connection.execute(select(func.count()).where(t.models.c.is_champion)).scalar_one()
+            if champions > 1:
+                found.append(
+                    Finding("models", f"{champions} champions", "Promote one: agir-cvtoolkit promote")
+                )
+        return found
+
+    def named_files(self) -> list[NamedFile]:
+        """Return the files that the ledger names: masks of predictions, models, and what was read last."""
+        predictions, models, pulls = t.predictions, t.models, t.pulls
+        with self._begin() as connection:
+            found = [
+                NamedFile("prediction", row.run_id, row.mask_path)
+                for row in connection.execute(
+                    select(predictions.c.run_id, predictions.c.mask_path)
+                    .distinct()
+                    .where(predictions.c.mask_path.is_not(None))
+                )
+            ]
+            found += [
+                NamedFile("champion" if row.is_champion else "model", row.run_id, row.path)
+                for row in connection.execute(select(models.c.run_id, models.c.path, models.c.is_champion))
+            ]
+            found += [
+                NamedFile("reading", row.run_id, row.stored)
+                for row in connection.execute(select(pulls.c.run_id, pulls.c.stored).distinct())
+            ]
+        return found
+
+    def removed_runs(self) -> frozenset[str]:
+        """Return the runs whose folders were removed on purpose."""
+        query = select(t.events.c.run_id).where(t.events.c.kind == REMOVED)
+        with self._begin() as connection:
+            return frozenset(str(run_id) for run_id in connection.execute(query).scalars())
+
+
+_RESTORE = "Nothing uses them; if records are missing, restore a backup."
+_OF_TASK: tuple[Table, ...] = (
+    t.push_frames,
+    t.push_shapes,
+    t.push_jobs,
+    t.push_aliases,
+    t.push_replacements,
+    t.replacement_shapes,
+    t.run_tasks,
+)
+
+
+def _without_task(table: Table) -> Select[Any]:
+    tasks = t.push_tasks
+    known = select(tasks.c.push_id).where(
+        and_(tasks.c.push_id == table.c.push_id, tasks.c.ordinal == table.c.ordinal)
+    )
+    return select(func.count()).select_from(table).where(~known.exists())

@@ -1,0 +1,164 @@
+"""``ledger backup``, ``ledger check``: the ledger kept, and looked after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from agir_cvtoolkit.config import Settings, load_credentials
+from agir_cvtoolkit.cvat import get_task
+from agir_cvtoolkit.errors import DataError, LedgerError, NotFoundError, UsageError
+from agir_cvtoolkit.ledger import Finding, Ledger, NamedFile, backup_file, check_file
+from agir_cvtoolkit.runs import list_runs
+
+from ._call import Call
+from ._connect import connect
+
+
+@dataclass(frozen=True)
+class LedgerBackup:
+    """Where the ledger was copied to, or in a dry run would be."""
+
+    file: Path
+    bytes: int
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class LedgerCheck:
+    """What is not as it should be.
+
+    Attributes:
+        files: how many files the ledger names that were looked for.
+        tasks: how many tasks the server was asked for.
+        not_asked: servers of other pushes, which were not asked.
+    """
+
+    findings: tuple[Finding, ...]
+    files: int
+    tasks: int
+    not_asked: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 4 where something was found."""
+        return DataError.exit_code if self.findings else 0
+
+
+def ledger_backup(file: Path | None = None, call: Call | None = None) -> LedgerBackup:
+    """Copy the ledger as it is at one moment; others may write to it meanwhile. The copy is checked.
+
+    Args:
+        file: of the copy; None is ``ledger-<date>-<time>.db`` beside the runs.
+        call: with ``dry_run`` nothing is written.
+
+    Raises:
+        UsageError: there is no ledger, it is no SQLite file, or the target is there already.
+        LedgerError: it is damaged, or the copy cannot be written.
+    """
+    call = call or Call()
+    settings = call.settings()
+    out_root = Path(settings.io.out_root)
+    target = file or out_root.parent / f"ledger-{datetime.now().astimezone():%Y%m%d-%H%M%S}.db"
+    if call.dry_run:
+        if not Ledger.is_there(settings.io.ledger_url, out_root):
+            raise UsageError("there is no ledger", "Nothing was predicted, pushed or pulled here yet.")
+        return LedgerBackup(target, 0, dry_run=True)
+    backup_file(settings.io.ledger_url, out_root, target)
+    return LedgerBackup(target, target.stat().st_size)
+
+
+def ledger_check(call: Call | None = None, *, server: bool = False) -> LedgerCheck:
+    """Check the ledger: the database, its rows against each other, the files that it names; nothing is changed.
+
+    Args:
+        call: options.
+        server: ask the configured server besides whether the tasks that were pushed there still exist.
+
+    Raises:
+        ConfigError: no credentials.
+        LedgerError: it was written by a newer version.
+        RemoteError: the server cannot be asked.
+    """
+    call = call or Call()
+    settings = call.settings()
+    out_root, url = Path(settings.io.out_root), settings.io.ledger_url
+    findings = check_file(url, out_root)
+    if findings:
+        return LedgerCheck(tuple(findings), 0, 0)
+    try:
+        with Ledger.open_to_read(url, out_root) as ledger:
+            findings += ledger.orphans()
+            files = ledger.named_files()
+            findings += _missing(out_root, files, ledger.removed_runs())
+            asked = 0
+            not_asked: tuple[str, ...] = ()
+            if server:
+                gone, asked, not_asked = _ask(settings, ledger)
+                findings += gone
+    except LedgerError as error:
+        if "newer version" in error.problem:
+            raise
+        return LedgerCheck((Finding("ledger", error.problem, error.next_step),), 0, 0)
+    return LedgerCheck(tuple(findings), len(files), asked, not_asked)
+
+
+def _missing(out_root: Path, files: Sequence[NamedFile], removed: frozenset[str]) -> list[Finding]:
+    runs = set(list_runs(out_root))
+    findings = []
+    gone: dict[str, int] = {}
+    for file in files:
+        if file.run_id is not None and file.run_id not in runs and file.what != "champion":
+            if file.run_id not in removed:
+                gone[file.run_id] = gone.get(file.run_id, 0) + 1
+            continue
+        if not _is_there(out_root, file):
+            subject = f"{file.what} of run {file.run_id}" if file.run_id else file.what
+            findings.append(Finding(subject, f"{file.path} is missing", _NEXT[file.what]))
+    for run_id, count in sorted(gone.items()):
+        step = "Bring its folder back, or set io.out_root to where it is."
+        findings.append(Finding(f"run {run_id}", f"its folder is missing, with {count} files", step))
+    return findings
+
+
+def _is_there(out_root: Path, file: NamedFile) -> bool:
+    path = Path(file.path)
+    if path.is_absolute() or file.run_id is None:
+        return path.exists()
+    root = out_root / file.run_id
+    # An earlier pass keeps its masks under history.
+    return (root / path).exists() or any(root.glob(f"history/*/*/{_quoted(file.path)}"))
+
+
+def _quoted(text: str) -> str:
+    return "".join(f"[{c}]" if c in "*?[" else c for c in text)
+
+
+_NEXT = {
+    "prediction": "Run infer-seg again in this run.",
+    "model": "Train again, or bring the file back.",
+    "champion": "Promote another model: agir-cvtoolkit promote",
+    "reading": "Run download-cvat again in this run.",
+}
+
+
+def _ask(settings: Settings, ledger: Ledger) -> tuple[list[Finding], int, tuple[str, ...]]:
+    address = load_credentials(settings.io.keys_file).base_url
+    everything = connect(settings, "cvat_upload", None).session
+    findings, asked, others = [], 0, set()
+    for push_id, key, _ in ledger.pushes():
+        tasks = [task for task in ledger.tasks_of_push(push_id) if task.task_id is not None]
+        if key.server != address:
+            others |= {key.server} if tasks else set()
+            continue
+        session = everything.in_organization(key.organization)
+        for task in tasks:
+            asked += 1
+            try:
+                get_task(session, task.task_id or 0)
+            except NotFoundError:
+                step = "upload-cvat pushes its records anew; or forget it: agir-cvtoolkit undo " + push_id
+                findings.append(Finding(task.name, f"task {task.task_id} is not on {key.server}", step))
+    return findings, asked, tuple(sorted(others))
