@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: demo test test-compat lint format bench clean help
+.PHONY: demo test test-compat lint format bench faults clean help
 
 help:
 	@echo "make demo [DATA=folder] [SEED=n]  run the whole loop on embedded parts"
@@ -12,6 +12,7 @@ help:
 	@echo "make test-compat                  the official SDK and cvat-cli, two versions, against the sandbox"
 	@echo "make lint                         format, lint, types, import contracts"
 	@echo "make bench [DATA=folder]          measure speed and memory against their baselines"
+	@echo "make faults [KILLS=100] [SEED=n]   break every request of push and pull in every way; compare the ends"
 	@echo "make clean                        remove what was built"
 
 demo: $(VENV)/.user
@@ -45,6 +46,10 @@ format: $(VENV)/.developer
 
 bench: $(VENV)/.developer
 	$(BIN)/python -m benchmarks $(if $(DATA),--data "$(DATA)")
+
+faults: $(VENV)/.developer
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m tests.faults --kills $(or $(KILLS),100) \
+		$(if $(SEED),--seed $(SEED)) $(if $(JSON),--json "$(JSON)")
 
 clean:
 	rm -rf $(VENV) .compat build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo_output

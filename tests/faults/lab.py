@@ -197,6 +197,17 @@ class Lab:
             problems = [] if second.code == 0 else [f"the next call ended with {second.code}: {second.text}"]
             return problems + self._compared(prepared)
 
+    def changed(self, scenario: Scenario, change: Callable[[Workspace], None]) -> list[str]:
+        """Return what is seen of a change that is made after an undisturbed call."""
+        prepared = self.prepared(scenario)
+        with self._quiet_world():
+            self._restore(prepared.folder)
+            for _ in range(2):
+                assert self._call(scenario, Day()).code == 0
+            with self._space(logged_in=True) as space:
+                change(space)
+            return differences(prepared.end, self._state())
+
     def _compared(self, prepared: Prepared) -> list[str]:
         return self._further_call(prepared.scenario) + differences(prepared.end, self._state())
 
