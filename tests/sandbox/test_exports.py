@@ -238,7 +238,7 @@ def test_unknown_formats(plain: Plain) -> None:
     assert plain("POST", f"/api/tasks/{task['id']}/dataset/export").status == 400
 
 
-def test_the_same_creation_twice_is_409(tmp_path: Path) -> None:
+def test_no_data_are_added_while_a_task_is_made(tmp_path: Path) -> None:
     with Sandbox(SandboxOptions(tmp_path, simulated_work=0.5)) as sandbox:
         plain = Plain(sandbox.url)
         plain.log_in()
@@ -247,7 +247,7 @@ def test_the_same_creation_twice_is_409(tmp_path: Path) -> None:
         again = plain(
             "POST", f"/api/tasks/{task_id}/data/", {"image_quality": 70}, headers={"Upload-Finish": ""}
         )
-        assert (again.status, again.json) == (409, begun.json)
+        assert (again.status, again.json) == (400, "Adding more data is not supported")
         assert plain.wait(begun.json["rq_id"])["status"] == "finished"
 
 

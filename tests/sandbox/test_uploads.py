@@ -179,7 +179,7 @@ def test_a_corrupt_picture_fails_the_task_for_good(plain: Plain) -> None:
 def test_more_data_for_a_finished_task(plain: Plain) -> None:
     task = plain.task()
     got = plain("POST", f"/api/tasks/{task['id']}/data/", headers={"Upload-Start": ""})
-    assert (got.status, got.json) == (400, ["Adding more data is not supported"])
+    assert (got.status, got.json) == (400, "Adding more data is not supported")
 
 
 def test_meta_and_annotations_before_data(plain: Plain) -> None:

@@ -105,7 +105,7 @@ def show_job(call: Call) -> Response:
 
 
 def patch_job(call: Call) -> Response:
-    """Answer ``PATCH /api/jobs/ID``: a new stage resets the state unless both are sent."""
+    """Answer ``PATCH /api/jobs/ID``: a new stage resets state and assignee unless they are sent with it."""
     spec = call.json_object()
     if set(spec) - {"assignee", "stage", "state"}:
         raise Refusal(403, {"detail": "Attempted to update an unknown field"})
@@ -116,8 +116,7 @@ def patch_job(call: Call) -> Response:
     with store.transaction():
         job = call.load("job")
         if "stage" in spec and spec["stage"] != job["stage"]:
-            job["stage"] = spec["stage"]
-            job["state"] = "new"
+            job |= {"stage": spec["stage"], "state": "new", "assignee_id": None}
         if "state" in spec:
             job["state"] = spec["state"]
         if "assignee" in spec:

@@ -19,6 +19,7 @@ from .creation import frame_step
 from .storages import named_files
 from .store import Json
 from .validation import checked_params
+from .workers import creation_id, under_way
 
 _SORTINGS = ("lexicographical", "natural", "predefined", "random")
 _TUS_MAX = 26843545600
@@ -35,8 +36,8 @@ _MOST_NAMED = 5
 async def post_data(call: Call, stream: AsyncIterator[bytes]) -> Response:
     """Answer ``POST /api/tasks/ID/data/``: start, take files, create a file for pieces, or finish."""
     task = call.load("task")
-    if task["data"] is not None:
-        raise Refusal(400, ["Adding more data is not supported"])
+    if task["data"] is not None or under_way(call.store, call.key):
+        raise Refusal(400, "Adding more data is not supported")
     headers = call.headers
     if "upload-length" in headers:
         return _tus_create(call)
@@ -106,7 +107,7 @@ def _begin(call: Call, fields: Json) -> Response:
         "server": server,
         "validation_params": checked_params(fields) if call.generation.validation else None,
     }
-    rq_id = f"action=create&target=task&target_id={call.key}"
+    rq_id = creation_id(call.key)
     with call.store.transaction():
         call.store.put("task", call.key, call.load("task") | {"begun": True})
     operation = {"type": "create:task", "target": "task", "task_id": call.key}
@@ -171,6 +172,8 @@ async def _take_files(call: Call, stream: AsyncIterator[bytes]) -> Json:
         async for piece in stream:
             parser.write(piece)
         parser.finalize()
+        if "image_quality" not in parts.fields:
+            raise required("image_quality")
         parts.keep()
     finally:
         parts.close()

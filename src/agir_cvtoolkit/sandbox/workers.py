@@ -20,6 +20,7 @@ from .store import Json, Store, now
 
 _LOG = logging.getLogger(__name__)
 
+_EXTRACTING = "Media files are being extracted..."
 _KEPT = {"import": timedelta(hours=1), "export": timedelta(hours=24)}
 
 
@@ -100,18 +101,20 @@ def show_request(call: Call) -> Response:
     request = call.store.get("request", call.ids[0])
     if request is None or _forgotten(call, request):
         return _unknown()
+    operation = request["operation"]
+    if operation["type"] == "create:task" and call.store.get("task", operation["task_id"]) is None:
+        raise Refusal(400, ["Task matching query does not exist."])
     return reply(_view(call, request))
 
 
 def show_creation(call: Call) -> Response:
     """Answer ``GET /api/tasks/ID/status``, the older way; what is forgotten counts as finished."""
     call.load("task")
-    request = call.store.get("request", f"action=create&target=task&target_id={call.key}")
+    request = call.store.get("request", creation_id(call.key))
     if request is None or _forgotten(call, request):
         return reply({"state": "Finished", "message": "", "progress": 0.0})
-    return reply(
-        {"state": str(request["status"]).capitalize(), "message": request["message"], "progress": 0.0}
-    )
+    message = _EXTRACTING if request["status"] == "started" else request["message"]
+    return reply({"state": str(request["status"]).capitalize(), "message": message, "progress": 0.0})
 
 
 def cancel_request(call: Call) -> Response:
@@ -121,7 +124,8 @@ def cancel_request(call: Call) -> Response:
         if request is None or _forgotten(call, request):
             return _unknown()
         if request["status"] != "queued":
-            raise Refusal(400, ["Only requests that have not yet been started can be cancelled"])
+            text = "Only requests that have not yet been started can be cancelled"
+            return Response(text, 400, media_type="text/html")
         call.store.remove("request", request["id"])
     return empty(200)
 
@@ -154,6 +158,17 @@ def download(call: Call) -> Response:
     return FileResponse(
         path, media_type="application/zip", filename=path.name.partition("__")[2] or path.name
     )
+
+
+def creation_id(task_id: int) -> str:
+    """Return the id of the request that makes a task."""
+    return f"action=create&target=task&target_id={task_id}"
+
+
+def under_way(store: Store, task_id: int) -> bool:
+    """Whether a task is being made or waits for it."""
+    request = store.get("request", creation_id(task_id))
+    return request is not None and request["status"] in {"queued", "started"}
 
 
 def make_room(folder: Path) -> None:
