@@ -27,6 +27,26 @@ class UploadSource(Group):
     db: Literal["semif", "field"] = "semif"
 
 
+class ShareSettings(Group):
+    """The server's share: `root` is where it is mounted on this machine."""
+
+    root: str | None = Field(default=None, min_length=1)
+
+
+class CloudSettings(Group):
+    """A bucket that is registered with the server.
+
+    `root` is where the bucket's content lies on this machine (mounted, or the folder that was copied there),
+    `prefix` what its keys have before their paths below `root`; `manifest` is a path below `root`.
+    """
+
+    storage_id: int | None = Field(default=None, ge=1)
+    root: str | None = Field(default=None, min_length=1)
+    prefix: str = ""
+    manifest: str | None = Field(default="manifest.jsonl", pattern=r"\.jsonl$")
+    write_manifest: bool = False
+
+
 class CvatUpload(Group):
     """Settings of ``upload-cvat``."""
 
@@ -43,6 +63,13 @@ class CvatUpload(Group):
     segment_size: int | None = Field(default=None, ge=1)
     chunk_size: int | None = Field(default=None, ge=1)
     image_quality: int = Field(default=95, ge=1, le=100)
+    use_cache: bool = True
+    assignees: tuple[str, ...] = ()
+    subset: str | None = Field(default=None, min_length=1, max_length=64)
+    transport: Literal["bytes", "share", "cloud"] = "bytes"
+    share: ShareSettings = ShareSettings()
+    cloud: CloudSettings = CloudSettings()
+    unreachable: Literal["error", "bytes"] = "error"
     parallel_requests: int = Field(default=4, ge=1, le=32)
     deadline_s: float = Field(default=3600, gt=0)
 
@@ -55,6 +82,20 @@ class CvatUpload(Group):
         if len(set(spelled)) != len(spelled):
             raise ValueError("labels must differ in more than case, space and _")
         return labels
+
+    @model_validator(mode="after")
+    def _places_are_named(self) -> CvatUpload:
+        if self.transport == "share" and self.share.root is None:
+            raise ValueError("transport=share needs share.root: where the server's share is mounted here")
+        if self.transport == "cloud" and (self.cloud.root is None or self.cloud.storage_id is None):
+            raise ValueError("transport=cloud needs cloud.storage_id and cloud.root")
+        for root in (self.share.root, self.cloud.root):
+            if root is not None and "://" in root:
+                raise ValueError(
+                    f"'{root}' is an address; root is the folder on this machine that holds the same files, and "
+                    "cloud.prefix what the keys have before their paths there"
+                )
+        return self
 
     @model_validator(mode="after")
     def _own_tasks_need_labels(self) -> CvatUpload:

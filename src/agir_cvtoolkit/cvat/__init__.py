@@ -34,6 +34,8 @@ from .jobs import (
 )
 from .labels import AttributeSpec, LabelSet, LabelSpec, NewLabel, normal_name, read_labels
 from .listings import ListedTask, Listing, Scope, count_jobs, list_jobs, list_tasks, moment
+from .manifest import ManifestPicture, add_to_manifest, manifest_text, read_manifest
+from .members import Member, assign_jobs, find_members
 from .names import upload_name
 from .originals import OriginalWanted, download_original, download_originals
 from .projects import (
@@ -44,9 +46,11 @@ from .projects import (
 )
 from .pushing import TaskCreated, create_task_with_pictures
 from .retry import RetryPolicy
+from .server_files import ServerPlace, check_server_files
 from .session import PAGE_SIZE, UNSET, CvatSession, Organization, Unset
 from .shape_check import validate
 from .shapes_json import ReadShape, shape_from_json, shape_to_json
+from .storages import StorageInfo, find_storage, find_storages
 from .tasks import TaskInfo, TaskRequest, create_task, delete_task, find_tasks, get_task
 from .transport import Response, Transport, TransportFailure, Urllib3Transport
 from .upload import PictureToSend, UploadOptions
@@ -75,6 +79,8 @@ __all__ = [
     "LabelSpec",
     "ListedTask",
     "Listing",
+    "ManifestPicture",
+    "Member",
     "NewLabel",
     "Organization",
     "OriginalWanted",
@@ -84,7 +90,9 @@ __all__ = [
     "Response",
     "RetryPolicy",
     "Scope",
+    "ServerPlace",
     "SkippedShape",
+    "StorageInfo",
     "SystemClock",
     "TaskCreated",
     "TaskInfo",
@@ -95,8 +103,11 @@ __all__ = [
     "UploadOptions",
     "Urllib3Transport",
     "WrittenCount",
+    "add_to_manifest",
     "annotations_from_json",
+    "assign_jobs",
     "check_frames",
+    "check_server_files",
     "count_jobs",
     "create_project",
     "create_task",
@@ -106,12 +117,16 @@ __all__ = [
     "download_originals",
     "export_dataset",
     "find_jobs",
+    "find_members",
     "find_project",
+    "find_storage",
+    "find_storages",
     "find_tasks",
     "get_task",
     "has_come_to",
     "list_jobs",
     "list_tasks",
+    "manifest_text",
     "moment",
     "normal_name",
     "organization_slug",
@@ -121,6 +136,7 @@ __all__ = [
     "read_job_by_export",
     "read_job_frames",
     "read_labels",
+    "read_manifest",
     "shape_from_json",
     "shape_to_json",
     "split_status",

@@ -67,7 +67,8 @@ def detection_batch(run: Run, settings: Settings, *, dry_run: bool) -> Callable[
             unusable = known.dropped.get(record.record_id, ())
             units = max(1, len(record.boxes) + len(unusable))
             try:
-                picture = _glanced(run, record) if dry_run else _original_of(run, record)
+                kept = upload.transport == "bytes"
+                picture = _glanced(run, record) if dry_run else _original_of(run, record, kept=kept)
             except DataError as error:
                 reason = f"Could not load image for record {record.record_id}: {error}"
                 found.leave(record.record_id, "skipped", reason, units)
@@ -131,6 +132,7 @@ def _detection(record: Record, picture: _Picture, boxes: list[tuple[Box, str]]) 
         prediction_hash=fingerprint("boxes", described),
         draw=draw,
         without=without,
+        source=record.image_path,
     )
 
 
@@ -149,11 +151,16 @@ def _glanced(run: Run, record: Record) -> _Picture:
     return _Picture(record.image_path, info.suffix, info.size, "")
 
 
-def _original_of(run: Run, record: Record) -> _Picture:
+def _original_of(run: Run, record: Record, *, kept: bool) -> _Picture:
+    """Return a record's original; one that is the source's own file is laid into the run only if `kept`."""
     saved = _saved(run, record)
     if saved is not None:
         return _Picture(saved, saved.suffix, check(saved).size, sha256_of(saved))
-    original = read_original(record, run, save=True)
+    original = read_original(record, run, save=kept)
+    if original.sha256 is not None and original.image_path is None and record.image_path is not None:
+        return _Picture(record.image_path, glance(record.image_path).suffix, original.size, original.sha256)
+    if original.image_path is None:
+        original = read_original(record, run, save=True)
     if original.image_path is None or original.sha256 is None:
         raise PictureError("its original was not saved", "Check that the disk has room.")
     path = run.inside(original.image_path)

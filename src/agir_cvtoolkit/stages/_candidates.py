@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from agir_cvtoolkit.cvat import ServerPlace
 from agir_cvtoolkit.records import Item
 from agir_cvtoolkit.shapes import Shape
 
@@ -27,6 +28,8 @@ class Candidate:
         draw: makes the shapes; the label names pass through the function given.
         without: the same without the shapes of some labels, None where none are left; where it is not given,
             the record goes whole or not at all.
+        source: the file that the source named, where the record is all of it; the original may be another.
+        place: where the server finds the picture by itself; then `file_name` is its path there.
     """
 
     record_id: str
@@ -40,6 +43,8 @@ class Candidate:
     prediction_hash: str
     draw: Callable[[Callable[[str], str]], tuple[Shape, ...]]
     without: Callable[[Collection[str]], Candidate | None] | None = None
+    source: Path | None = None
+    place: ServerPlace | None = None
 
 
 @dataclass(frozen=True, eq=False)

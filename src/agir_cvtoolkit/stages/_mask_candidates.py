@@ -85,6 +85,7 @@ def _segmentation(
         labels=names,
         prediction_hash=fingerprint("masks", identity, tolerance),
         draw=draw,
+        source=Path(entry.source_path) if entry.source_path and entry.image_mode == "full_image" else None,
     )
 
 

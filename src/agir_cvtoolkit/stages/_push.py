@@ -31,6 +31,7 @@ from agir_cvtoolkit.errors import AgirError, FrameMapError, NotFoundError, Serve
 from agir_cvtoolkit.ledger import PushedFrame, PushedJob, PushedTask
 
 from ._candidates import Candidate
+from ._places import same_place
 from ._push_shapes import annotate, finish_task
 from ._push_words import Push
 
@@ -95,9 +96,10 @@ def push_tasks(push: Push, candidates: Sequence[Candidate]) -> None:
     size = push.upload.images_per_task
     known = push.ledger.tasks_of_push(push.push_id)
     ordinal = max((task.ordinal for task in known), default=0)
-    for start in range(0, len(candidates), size):
-        ordinal += 1
-        _push_task(push, ordinal, candidates[start : start + size])
+    for group in same_place(candidates):
+        for start in range(0, len(group), size):
+            ordinal += 1
+            _push_task(push, ordinal, group[start : start + size])
 
 
 def _push_task(push: Push, ordinal: int, candidates: Sequence[Candidate]) -> None:
@@ -111,11 +113,13 @@ def _push_task(push: Push, ordinal: int, candidates: Sequence[Candidate]) -> Non
         project_id=project.id if project else None,
         labels=() if project else tuple(NewLabel(label) for label in upload.labels),
         segment_size=upload.segment_size,
+        subset=upload.subset,
     )
-    pictures = [PictureToSend(c.file_name, c.image, c.width, c.height) for c in candidates]
+    pictures = [PictureToSend(c.file_name, c.image, c.width, c.height, c.sha256) for c in candidates]
     options = UploadOptions(
         image_quality=upload.image_quality,
         chunk_size=upload.chunk_size,
+        use_cache=upload.use_cache,
         in_flight=upload.parallel_requests,
         deadline_s=upload.deadline_s,
     )
@@ -127,6 +131,7 @@ def _push_task(push: Push, ordinal: int, candidates: Sequence[Candidate]) -> Non
         on_deleted=lambda _: push.ledger.plan_task(task),
         progress=push.progress,
         options=options,
+        place=candidates[0].place,
     )
     task = replace(task, state="filled", task_id=created.task_id, url=created.url)
     push.ledger.task_filled(task, _frames(push, task, candidates, created.frame_map))

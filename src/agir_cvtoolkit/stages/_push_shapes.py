@@ -7,7 +7,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agir_cvtoolkit.cvat import FrameMap, JobInfo, LabelSet, find_jobs, read_frame_map, read_labels, write_new
+from agir_cvtoolkit.cvat import (
+    FrameMap,
+    JobInfo,
+    LabelSet,
+    assign_jobs,
+    find_jobs,
+    read_frame_map,
+    read_labels,
+    write_new,
+)
 from agir_cvtoolkit.cvat.replacing import as_new, read_content
 from agir_cvtoolkit.cvat.shape_check import validate
 from agir_cvtoolkit.errors import ServerFaultError
@@ -46,7 +55,9 @@ def annotate(
     counts: dict[int, int] = {}
     claimed: set[int] = set()
     with push.progress.bar("Writing annotations", len(by_frame)) as bar:
-        for job in find_jobs(push.session, task_ids=[task.task_id], required_status=None):
+        for job in _assigned(
+            push, task, find_jobs(push.session, task_ids=[task.task_id], required_status=None)
+        ):
             own = {f: by_frame[f] for f in sorted(by_frame) if f in job.frames and f not in claimed}
             claimed.update(own)
             if not own:
@@ -62,6 +73,12 @@ def annotate(
             _write(push, task, job, own, labels, frames, bar)
             push.ledger.keep_job(_pushed(task, job, "left"))
     finish_task(push, task, counts)
+
+
+def _assigned(push: Push, task: PushedTask, jobs: Sequence[JobInfo]) -> tuple[JobInfo, ...]:
+    """Give out a task's jobs before anything is written: what the ledger keeps as their date comes after."""
+    before = sum(job.ordinal < task.ordinal for job in push.ledger.jobs_of_push(push.push_id))
+    return assign_jobs(push.session, jobs, push.members, before)
 
 
 def finish_task(push: Push, task: PushedTask, counts: Mapping[int, int]) -> None:

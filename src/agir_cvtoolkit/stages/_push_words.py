@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agir_cvtoolkit.config import CvatUpload
-from agir_cvtoolkit.cvat import CvatSession
+from agir_cvtoolkit.cvat import CvatSession, Member
 from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.progress import Progress
 
@@ -18,6 +18,7 @@ class Push:
 
     Attributes:
         name: of the push; its tasks are called ``<name> [<push id>-<n>]``.
+        members: who is given the jobs, in turn; nobody where it is empty.
     """
 
     push_id: str
@@ -27,6 +28,7 @@ class Push:
     ledger: Ledger
     upload: CvatUpload
     progress: Progress
+    members: tuple[Member, ...] = ()
 
     @property
     def session(self) -> CvatSession:

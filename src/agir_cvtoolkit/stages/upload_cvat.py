@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from agir_cvtoolkit.config import Settings
+from agir_cvtoolkit.cvat import find_members
 from agir_cvtoolkit.errors import UsageError
 from agir_cvtoolkit.ledger import Ledger, PushKey
 from agir_cvtoolkit.runs import Run
@@ -17,6 +18,7 @@ from ._call import Call
 from ._candidates import Batch
 from ._connect import Target, connect
 from ._mask_candidates import segmentation_batch
+from ._places import placed
 from ._push import push_tasks, tidy_up
 from ._push_map import write_frame_map
 from ._push_plan import plan_push, vanished_tasks
@@ -69,9 +71,9 @@ def upload_cvat(call: Call | None = None) -> UploadResult:
         key = _key(run, settings, target)
         ledger_at = Ledger.open_to_read if call.dry_run else Ledger.open
         with ledger_at(settings.io.ledger_url, settings.io.out_root) as ledger, _alone(call, settings, key):
-            push = Push(
-                key.push_id, key.name, run.run_id, target, ledger, settings.cvat_upload, call.progress
-            )
+            upload = settings.cvat_upload
+            members = find_members(target.session, upload.assignees)
+            push = Push(key.push_id, key.name, run.run_id, target, ledger, upload, call.progress, members)
             if call.dry_run:
                 return _rehearse(run, key, settings, batch, push)
             call.record_config(run, STAGE, settings, settings.dump("cvat_upload", "io"))
@@ -83,6 +85,7 @@ def upload_cvat(call: Call | None = None) -> UploadResult:
 def _rehearse(run: Run, key: PushKey, settings: Settings, batch: Batch, push: Push) -> UploadResult:
     gone = vanished_tasks(key, push.target, push.ledger)
     plan = plan_push(key, settings, batch, push.target, push.ledger, gone)
+    placed(plan.fresh, push.upload, push.session, run, dry_run=True)
     replaced = replace_proposals(push, plan.changed, dry_run=True)
     list_left(plan, replaced)
     return planned_result(run, plan, replaced)
@@ -97,15 +100,16 @@ def _apply(run: Run, key: PushKey, settings: Settings, batch: Batch, push: Push)
     ended = end_replacements(push)
     plan = plan_push(key, settings, batch, push.target, ledger, ())
     if ledger.has_open_tasks(key.push_id):
-        tidy_up(push, plan.fresh)
+        tidy_up(push, placed(plan.fresh, push.upload, push.session, run))
         plan = plan_push(key, settings, batch, push.target, ledger, ())
     plan = without_left(plan, ended)
+    fresh = placed(plan.fresh, push.upload, push.session, run)
     # Old tasks first: people who are about to begin wait for better proposals there.
     now = replace_proposals(push, plan.changed)
     now.left |= {record_id: ended.left[record_id] for record_id in now.left.keys() & ended.left.keys()}
     now.replaced |= ended.replaced
     list_left(plan, now)
-    push_tasks(push, plan.fresh)
+    push_tasks(push, fresh)
     result = result_of(run, plan, ledger, key.push_id, now)
     write_frame_map(run, push)
     return result
