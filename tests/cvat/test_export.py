@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agir_cvtoolkit.cvat import Response, export_dataset, upload_name, wait_for_request
-from agir_cvtoolkit.errors import DeadlineError, RefusedError, ServerFaultError
+from agir_cvtoolkit.errors import DeadlineError, NotFoundError, RefusedError, ServerFaultError
 
 from .fakes import FakeClock, FakeTransport, cut, ok, opened, page
 
@@ -74,6 +74,47 @@ def test_results_in_a_cloud_storage_are_fetched_without_credentials(tmp_path: Pa
     export_dataset(opened(transport), "tasks", 5, tmp_path / "a.zip")
     (call,) = transport.of("GET /a.zip")
     assert not {"Authorization", "Cookie", "X-Organization"} & set(call.headers)
+
+
+OLD = "GET /api/tasks/5/annotations"
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_an_old_server_exports_in_the_old_way(tmp_path: Path, status: int) -> None:
+    clock = FakeClock()
+    transport = FakeTransport(
+        {
+            START: ok({"detail": "Not found."}, status),
+            OLD: [
+                Response(202, {}, b""),
+                Response(202, {}, b""),
+                Response(201, {}, b""),
+                Response(202, {}, b""),
+                Response(200, {}, b"zip"),
+            ],
+        },
+        version="2.20.0",
+    )
+    path = export_dataset(opened(transport, clock=clock), "tasks", 5, tmp_path / "a.zip")
+    assert path.read_bytes() == b"zip"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.zip"]
+    asked = [call.params.get("action") for call in transport.of(OLD)]
+    assert asked == [None, None, None, "download", "download"]
+    assert {call.params["format"] for call in transport.of(OLD)} == {"CVAT for images 1.1"}
+
+
+def test_pictures_are_exported_by_their_own_old_way(tmp_path: Path) -> None:
+    old = "GET /api/tasks/5/dataset"
+    transport = FakeTransport({old: [Response(201, {}, b""), Response(200, {}, b"zip")]}, version="2.31.0")
+    export_dataset(opened(transport), "tasks", 5, tmp_path / "a.zip", save_images=True)
+    assert len(transport.of(old)) == 2
+
+
+def test_a_newer_server_without_the_thing_is_not_asked_in_the_old_way(tmp_path: Path) -> None:
+    transport = FakeTransport({START: ok({"detail": "No Task matches the given query."}, 404)})
+    with pytest.raises(NotFoundError):
+        export_dataset(opened(transport), "tasks", 5, tmp_path / "a.zip")
+    assert transport.of(OLD) == []
 
 
 def test_waiting_has_a_deadline_and_growing_pauses() -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import secrets
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
-from agir_cvtoolkit.errors import FrameMapError, RefusedError, ServerFaultError
+from agir_cvtoolkit.errors import FrameMapError, NotFoundError, RefusedError, ServerFaultError
 from agir_cvtoolkit.shapes import Shape
 
 from .annotations import JobAnnotations, SkippedShape, read_job
-from .background import cancel_request, wait_for_request
+from .background import cancel_request, wait_for_request, wait_until
 from .failures import UNCERTAIN
 from .frames import FrameMap
 from .jobs import JobInfo
@@ -22,6 +23,7 @@ from .session import CvatSession, parsed
 from .xml_shapes import read_images_xml
 
 IMAGES_FORMAT = "CVAT for images 1.1"
+_NO_SUCH_WAY = frozenset({404, 405, 410})
 
 
 def export_dataset(
@@ -49,32 +51,27 @@ def export_dataset(
 
     Raises:
         NotFoundError: there is no such thing.
-        RefusedError: an unknown format, a server older than 2.22, or the export failed (the server says why).
+        RefusedError: an unknown format, or the export failed (the server says why).
         DeadlineError: it was not ready in time.
     """
     subject = f"export {of.removesuffix('s')} {resource_id} as '{dataset_format}'"
-    if not session.capabilities.dataset_export:
-        raise RefusedError(
-            f"CVAT {session.capabilities.text} is too old to {subject}", "Update the server, or read JSON."
-        )
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    params = {"format": dataset_format, "save_images": "True" if save_images else "False"}
+    what = _Export(session, of, resource_id, dataset_format, save_images, subject, deadline_s)
     try:
-        for _ in range(2):
-            request_id = _begin(session, f"/api/{of}/{resource_id}/dataset/export", subject, params)
+        if not session.capabilities.dataset_export:
+            _old_way(what, part)
+        else:
             try:
-                outcome = wait_for_request(session, request_id, subject, deadline_s)
-            except KeyboardInterrupt:
-                cancel_request(session, request_id)
-                raise
-            if outcome.status == "finished" and outcome.result_url:
-                _download(session, outcome.result_url, subject, part)
-                part.replace(path)
-                return path
+                _by_request(what, part)
+            except (NotFoundError, RefusedError) as error:
+                if error.status not in _NO_SUCH_WAY or not session.capabilities.old_export:
+                    raise
+                _old_way(what, part)
+        part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-    raise ServerFaultError(f"The server named no result, could not {subject}", "Run the same command again.")
+    return path
 
 
 def read_job_by_export(session: CvatSession, job: JobInfo, frames: FrameMap) -> JobAnnotations:
@@ -108,6 +105,62 @@ def read_job_by_export(session: CvatSession, job: JobInfo, frames: FrameMap) -> 
     if any(order_matters(found) for found in shapes.values()):
         return read_job(session, job.id)
     return JobAnnotations(job.id, shapes, tags, tuple(skipped))
+
+
+@dataclass(frozen=True)
+class _Export:
+    session: CvatSession
+    of: str
+    resource_id: int
+    dataset_format: str
+    save_images: bool
+    subject: str
+    deadline_s: float
+
+
+def _by_request(what: _Export, part: Path) -> None:
+    params = {"format": what.dataset_format, "save_images": "True" if what.save_images else "False"}
+    for _ in range(2):
+        path = f"/api/{what.of}/{what.resource_id}/dataset/export"
+        request_id = _begin(what.session, path, what.subject, params)
+        try:
+            outcome = wait_for_request(what.session, request_id, what.subject, what.deadline_s)
+        except KeyboardInterrupt:
+            cancel_request(what.session, request_id)
+            raise
+        if outcome.status == "finished" and outcome.result_url:
+            _download(what.session, outcome.result_url, what.subject, part)
+            return
+    raise ServerFaultError(
+        f"The server named no result, could not {what.subject}", "Run the same command again."
+    )
+
+
+def _old_way(what: _Export, part: Path) -> None:
+    """Ask for an export as before 2.32: 202 while it is made, 201 once it is ready, 200 with the file."""
+    path = f"/api/{what.of}/{what.resource_id}/{'dataset' if what.save_images else 'annotations'}"
+    params = {"format": what.dataset_format}
+
+    def ready() -> bool | None:
+        response = what.session.request("GET", path, what.subject, params=params)
+        return None if response.status == 202 else True
+
+    wait_until(what.session, ready, what.subject, what.deadline_s)
+
+    def taken() -> bool | None:
+        # An archive that has expired meanwhile is made anew, and 202 again.
+        response = what.session.request(
+            "GET",
+            path,
+            what.subject,
+            params=params | {"action": "download"},
+            to_file=part,
+            timeout=600.0,
+            headers={"Accept": "*/*"},
+        )
+        return True if response.status == 200 and part.is_file() else None
+
+    wait_until(what.session, taken, what.subject, what.deadline_s)
 
 
 def _begin(session: CvatSession, path: str, subject: str, params: Mapping[str, object]) -> str:

@@ -124,11 +124,12 @@ def read_job_frames(session: CvatSession, job_id: int) -> tuple[frozenset[int] |
 
 
 def _with_honeypots(session: CvatSession, frames: FrameMap) -> FrameMap:
+    if not session.capabilities.validation_layout:
+        return frames
     path = f"/api/tasks/{frames.task_id}/validation_layout"
     try:
         layout: Any = session.get(path, f"read the honeypots of task {frames.task_id}")
     except (NotFoundError, RefusedError):
-        # Before 2.21 there are none.
         return frames
     layout = layout if isinstance(layout, dict) else {}
     if layout.get("mode") != "gt_pool":

@@ -18,10 +18,11 @@ import numpy as np
 from agir_cvtoolkit.errors import DataError
 from agir_cvtoolkit.shapes import Mask, Point, Points, Polygon, Polyline, Rectangle, Shape, Skeleton
 
+from .archives import LARGEST_UNPACKED, opened_member
 from .shapes_json import ellipse_polygon, in_label_order
 
 PIECE_BYTES = 1024 * 1024
-LARGEST_XML = 16 * 1024**3
+LARGEST_XML = LARGEST_UNPACKED
 _DEEPEST = 32
 _LONGEST_TEXT = 1024 * 1024
 _SHAPES = frozenset({"polygon", "polyline", "points", "box", "mask", "ellipse", "skeleton", "cuboid", "tag"})
@@ -84,12 +85,8 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
             with path.open("rb") as stream:
                 yield stream
             return
-        with zipfile.ZipFile(path) as archive:
-            names = [n for n in archive.namelist() if n.rpartition("/")[2] == "annotations.xml"]
-            if not names:
-                raise DataError(f"{path} holds no annotations.xml", _NEXT_STEP)
-            with archive.open(names[0]) as member:
-                yield member
+        with opened_member(path, "annotations.xml", _NEXT_STEP) as member:
+            yield member
     except (zipfile.BadZipFile, OSError, RuntimeError) as error:
         raise DataError(f"{path} cannot be opened: {error}", _NEXT_STEP) from error
 
