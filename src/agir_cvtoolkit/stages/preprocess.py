@@ -156,8 +156,9 @@ def _pulled_pairs(
     items: dict[str, Item] = {}
     for task in tasks:
         for frame in task.frames:
-            image = find_original(run, frame.record_id, frame.sha256, task.folder)
             entry = entries.get(frame.record_id)
+            source = entry.source_path if entry else None
+            image = find_original(run, frame.record_id, frame.sha256, task.folder, source)
             sha256 = frame.sha256 or (sha256_of(image) if image else "")
             # A picture of somebody else's task may share no more than its name with a record.
             own = frame.sha256 is not None or (entry is not None and entry.sha256 == sha256)
