@@ -19,6 +19,7 @@ class _Ran:
     url: str | None
     root: Path
     username: str
+    version: str
 
 
 @click.command("sandbox")
@@ -31,28 +32,83 @@ class _Ran:
 )
 @click.option("--username", default="admin", show_default=True)
 @click.option("--password", default="admin123", show_default=True)
+@click.option(
+    "--cvat-version",
+    default="2.42",
+    show_default=True,
+    metavar="VERSION",
+    help="The CVAT to play, 2.20 to 2.80.",
+)
+@click.option("--access-token", metavar="TOKEN", help="Taken as Bearer, from 2.48 on.")
+@click.option(
+    "--simulated-work",
+    default="0",
+    show_default=True,
+    metavar="SECONDS",
+    help="What making a task takes beside the real work, or 'cvat': as long as a real server in all.",
+)
+@click.option(
+    "--faults",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="JSON list of rules that break chosen requests.",
+)
 @with_options
-def command(shell: Shell, *, root: Path, host: str, port: int, username: str, password: str) -> None:
+def command(
+    shell: Shell,
+    *,
+    root: Path,
+    host: str,
+    port: int,
+    username: str,
+    password: str,
+    cvat_version: str,
+    access_token: str | None,
+    simulated_work: str,
+    faults: Path | None,
+) -> None:
     """Run the embedded server that answers like CVAT, on this machine only, until Ctrl-C.
 
     \b
     agir-cvtoolkit sandbox --port 8080
+    agir-cvtoolkit sandbox --cvat-version 2.60 --access-token secret
     CVAT_URL=http://127.0.0.1:8080 CVAT_USERNAME=admin CVAT_PASSWORD=admin123 agir-cvtoolkit upload-cvat
     """
 
     def run(call: Call) -> _Ran:
-        from agir_cvtoolkit.sandbox import SandboxOptions, serve
+        from agir_cvtoolkit.errors import ConfigError
+        from agir_cvtoolkit.sandbox import LIKE_CVAT_2_42, SandboxOptions, SimulatedWork, load_faults, serve
 
-        options = SandboxOptions(root=root, host=host, port=port, username=username, password=password)
+        try:
+            like_cvat = simulated_work == "cvat"
+            work = LIKE_CVAT_2_42 if like_cvat else SimulatedWork(creation=float(simulated_work))
+        except ValueError as error:
+            raise ConfigError(
+                f"--simulated-work '{simulated_work}' is no number", "Write seconds, or: cvat"
+            ) from error
+        options = SandboxOptions(
+            root=root,
+            host=host,
+            port=port,
+            username=username,
+            password=password,
+            access_token=access_token,
+            version=cvat_version,
+            simulated_work=work,
+            faults=() if faults is None else load_faults(faults),
+        )
+        if access_token is not None and not options.generation.access_tokens:
+            raise ConfigError(
+                f"CVAT {options.version} knows no access tokens", "They came with 2.48: --cvat-version 2.48"
+            )
         urls: list[str] = []
 
         def ready(url: str) -> None:
             urls.append(url)
             # Under --json stdout belongs to the result, which comes at the end.
-            click.echo(f"{url}  (user {username}; Ctrl-C stops)", err=shell.as_json)
+            click.echo(f"{url}  (CVAT {options.version}, user {username}; Ctrl-C stops)", err=shell.as_json)
 
         if not call.dry_run:
             serve(options, ready)
-        return _Ran(urls[0] if urls else None, root, username)
+        return _Ran(urls[0] if urls else None, root, username, options.version)
 
     shell.run(run, lambda _: None, configured=False)
