@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
+
+from agir_cvtoolkit.cvat import replacing
+from agir_cvtoolkit.runs import Run
+from agir_cvtoolkit.stages import _untouched
 
 from .workspace import Json, Workspace
 
@@ -90,18 +96,16 @@ def test_a_touched_task_is_left_and_listed_and_the_others_go(
 def test_a_person_who_saves_while_it_looks_keeps_the_work(
     predicted: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import agir_cvtoolkit.stages._untouched as room
-
     pushed = predicted.upload()
     task = predicted.tasks()[0]
-    real = room.read_content
+    real = replacing.read_content
 
     def read_then_save(*words: object) -> object:
         found = real(*words)  # type: ignore[arg-type]
         touch_shape(predicted, task)
         return found
 
-    monkeypatch.setattr(room, "read_content", read_then_save)
+    monkeypatch.setattr(_untouched, "read_content", read_then_save)
     outcome = predicted.cli("undo", pushed["push_id"], "--yes", code=1)
     assert "somebody is working in it right now" in outcome.stdout
     assert [t["id"] for t in predicted.tasks()] == [task["id"]]
@@ -142,3 +146,26 @@ def test_another_server_is_not_asked(predicted: Workspace) -> None:
     predicted.keys(url="http://127.0.0.1:9")
     outcome = predicted.cli("undo", pushed["push_id"], "--yes", code=2)
     assert "CVAT_URL" in outcome.stderr
+
+
+@pytest.mark.parametrize("touched", [False, True])
+def test_what_an_earlier_version_has_pushed_is_known_by_its_hashes(
+    predicted: Workspace, touched: bool
+) -> None:
+    pushed = predicted.upload()
+    with closing(sqlite3.connect(predicted.root / "outputs" / "ledger.db")) as ledger, ledger:
+        ledger.execute("UPDATE push_shapes SET geometry = NULL")
+        ledger.execute("DELETE FROM push_jobs")
+    if touched:
+        empty_job(predicted, predicted.tasks()[0])
+    predicted.cli("undo", pushed["push_id"], "--yes", code=int(touched))
+    assert len(predicted.tasks()) == int(touched)
+
+
+def test_an_upload_at_work_is_waited_for(predicted: Workspace) -> None:
+    pushed = predicted.upload()
+    runs = predicted.root / "outputs" / "runs"
+    with Run(pushed["name"], runs / pushed["name"]).lock(f"push-{pushed['push_id']}"):
+        outcome = predicted.cli("undo", pushed["push_id"], "--yes", code=2)
+    assert "upload-cvat is pushing" in outcome.stderr
+    assert len(predicted.tasks()) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -135,3 +136,9 @@ def test_a_job_is_compared_with_what_the_ledger_knows(tmp_path: Path) -> None:
         assert ledger.corrections_of_run("run") == list(found)
         assert correct_job(ledger, "http://s", "run", None, job(), annotations, stored) == ()
         assert ledger.corrections_of_run("run") == list(found)
+
+
+def test_a_damaged_shape_in_the_ledger_does_not_stop_the_pull() -> None:
+    damaged = [replace(row, geometry=b"damaged") for row in left(0, square(10), square(60))]
+    found = rows({0: damaged}, {0: (square(10), square(62))})
+    assert [r.outcome for r in found] == ["accepted", "unknown", "unknown"]

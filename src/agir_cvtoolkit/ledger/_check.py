@@ -76,6 +76,9 @@ def backup_file(url: str | None, out_root: Path, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         part.unlink(missing_ok=True)
         backup(place.file, part)
+        with closing(sqlite3.connect(part)) as connection:
+            # Without a log beside it the copy is one file.
+            connection.execute("PRAGMA journal_mode=DELETE")
         problems = _integrity(part)
         if problems:
             raise LedgerError(
@@ -85,7 +88,8 @@ def backup_file(url: str | None, out_root: Path, target: Path) -> None:
     except (sqlite3.Error, OSError) as error:
         raise LedgerError(f"{place.file} cannot be copied to {target}: {error}", "Check the disk.") from error
     finally:
-        part.unlink(missing_ok=True)
+        for end in ("", "-wal", "-shm"):
+            part.with_name(part.name + end).unlink(missing_ok=True)
 
 
 def check_file(url: str | None, out_root: Path) -> list[Finding]:

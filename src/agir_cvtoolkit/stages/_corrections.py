@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 
 from agir_cvtoolkit.corrections import Match, match, match_hashes
 from agir_cvtoolkit.cvat import JobAnnotations, JobInfo
+from agir_cvtoolkit.errors import ShapeError
 from agir_cvtoolkit.ledger import CorrectionRow, Ledger, PushedShape, PushedTask
 from agir_cvtoolkit.plain_shapes import unpack
 from agir_cvtoolkit.shapes import Shape
@@ -15,6 +17,7 @@ from ._pulled import PulledFrame
 SHAPE_OUTCOMES = ("accepted", "edited", "relabelled", "deleted", "added", "unknown")
 EMPTY = "empty"
 NOBODY = "nobody assigned"
+_log = logging.getLogger(__name__)
 
 
 def correct_job(
@@ -40,7 +43,6 @@ def correct_job(
         frames: the stored frames of the job, by number.
 
     Raises:
-        ShapeError: a stored shape is damaged.
         LedgerError: the ledger cannot be used.
     """
     if task is None:
@@ -72,9 +74,6 @@ def rows_of_job(
 
     Returns:
         A row for each proposal and each added shape, by frame, and one for a frame without either.
-
-    Raises:
-        ShapeError: a stored shape is damaged.
     """
     rows: list[CorrectionRow] = []
     for number in sorted(frames.keys() & pushed.keys()):
@@ -129,12 +128,24 @@ def summary(rows: Iterable[CorrectionRow]) -> dict[str, object]:
 def _matches(
     before: Sequence[PushedShape], after: Sequence[Shape], size: tuple[int, int]
 ) -> tuple[Match, ...]:
-    packed = [shape.geometry for shape in before if shape.geometry is not None]
-    if len(packed) < len(before):
+    known = _unpacked(before)
+    if known is None:
         return match_hashes(
             [shape.geometry_hash for shape in before], [shape.geometry_hash() for shape in after]
         )
-    return match([unpack(geometry) for geometry in packed], after, size)
+    return match(known, after, size)
+
+
+def _unpacked(before: Sequence[PushedShape]) -> list[Shape] | None:
+    """Return the shapes themselves; None where an earlier version kept hashes alone, or one is damaged."""
+    packed = [shape.geometry for shape in before if shape.geometry is not None]
+    if len(packed) < len(before):
+        return None
+    try:
+        return [unpack(geometry) for geometry in packed]
+    except ShapeError as error:
+        _log.warning("only hashes are compared: %s", error)
+        return None
 
 
 def _pushed(before: Sequence[PushedShape], found: Match) -> PushedShape:
