@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from agir_cvtoolkit.cvat import JobAnnotations
 from agir_cvtoolkit.errors import DataError, MaskError
 from agir_cvtoolkit.masks import encode
 from agir_cvtoolkit.pictures import load_mask, save_png, sha256_of
+from agir_cvtoolkit.plain_shapes import tag_from_plain, track_from_plain
 from agir_cvtoolkit.runs import Run
-from agir_cvtoolkit.shapes import Mask, Polygon, Rectangle
+from agir_cvtoolkit.shapes import Ellipse, Keyframe, Mask, Polygon, Rectangle, Tag, Track
 from agir_cvtoolkit.stages._classes import class_table, extend_classes, ids_by_label, read_classes
 from agir_cvtoolkit.stages._originals import find_original
-from agir_cvtoolkit.stages._pull_files import write_mask
+from agir_cvtoolkit.stages._pull_files import ellipse_pixels, shapes_on, write_annotations, write_mask
 from agir_cvtoolkit.stages._pulled import (
     PulledFrame,
     PulledTask,
@@ -141,3 +146,81 @@ def test_originals_are_found_by_their_content(run: Run) -> None:
     assert find_original(run, "a[1]", "0" * 64, folder) is None
     assert find_original(run, "a[1]", None, folder) == fetched
     assert find_original(run, "a[1]", None, run.path("cvat_downloads", "6_y")) is None
+
+
+def test_a_source_with_the_pushed_content_serves_as_original(run: Run, tmp_path: Path) -> None:
+    source = tmp_path / "field" / "x.png"
+    source.parent.mkdir()
+    save_png(np.full((4, 8, 3), 7, dtype=np.uint8), source)
+    folder = run.path("cvat_downloads", "5_x")
+    right = sha256_of(source)
+    assert find_original(run, "a", right, folder, str(source)) == source
+    assert find_original(run, "a", "0" * 64, folder, str(source)) is None
+    # Without a hash nobody knows whether it is the picture that people saw.
+    assert find_original(run, "a", None, folder, str(source)) is None
+    source.unlink()
+    assert find_original(run, "a", right, folder, str(source)) is None
+
+
+@given(
+    centre=st.tuples(st.floats(-5, 35), st.floats(-5, 25)),
+    radii=st.tuples(st.floats(0, 20), st.floats(0, 20)),
+    rotation=st.floats(0, 360),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_pixel_belongs_to_an_ellipse_when_its_centre_does(
+    centre: tuple[float, float], radii: tuple[float, float], rotation: float
+) -> None:
+    (cx, cy), (rx, ry) = centre, radii
+    shape = Ellipse(label="weed", points=((cx, cy), (cx + rx, cy - ry)), rotation=rotation)
+    rx, ry = shape.radii
+    (left, top), part = ellipse_pixels(shape, (30, 20))
+    drawn = np.zeros((20, 30), dtype=bool)
+    drawn[top : top + part.shape[0], left : left + part.shape[1]] = part
+    turn = math.radians(rotation)
+    for y in range(20):
+        for x in range(30):
+            dx, dy = x + 0.5 - cx, y + 0.5 - cy
+            along = dx * math.cos(turn) + dy * math.sin(turn)
+            across = dy * math.cos(turn) - dx * math.sin(turn)
+            value = (along * ry) ** 2 + (across * rx) ** 2 - (rx * ry) ** 2
+            inside = value <= 0 and rx > 0 and ry > 0
+            assert bool(drawn[y, x]) == inside or abs(value) < 1e-6
+
+
+def test_an_upright_ellipse_has_the_expected_pixels(tmp_path: Path) -> None:
+    shape = Ellipse(label="weed", points=((4.0, 2.0), (7.0, 0.0)))
+    relative = write_mask(tmp_path, "a", [shape], (8, 4), {"weed": 2})
+    assert relative is not None
+    rows = ["".join(".#"[int(value > 0)] for value in row) for row in load_mask(tmp_path / relative)]
+    assert rows == ["..####..", ".######.", ".######.", "..####.."]
+
+
+def test_an_ellipse_far_away_or_nowhere_harms_nothing(tmp_path: Path) -> None:
+    far = Ellipse(label="weed", points=((1e12, -1e12), (1e12 + 5, -1e12 - 5)))
+    assert not load_mask(tmp_path / str(write_mask(tmp_path, "a", [far], (8, 4), {"weed": 2}))).any()
+    huge = Ellipse(label="weed", points=((4.0, 2.0), (1e9, -1e9)))
+    assert load_mask(tmp_path / str(write_mask(tmp_path, "a", [huge], (8, 4), {"weed": 2}))).all()
+    nowhere = Ellipse(label="weed", points=((float("nan"), 0.0), (1.0, 1.0)))
+    with pytest.raises(MaskError, match="no place"):
+        write_mask(tmp_path, "a", [nowhere], (8, 4), {"weed": 2})
+
+
+def test_tags_and_tracks_are_kept_and_a_track_is_seen_where_it_is(tmp_path: Path) -> None:
+    square = ((0.0, 0.0), (2.0, 0.0), (2.0, 2.0), (0.0, 2.0))
+    there = Polygon(label="weed", points=square, source="manual")
+    track = Track(
+        label="weed", keyframes=(Keyframe(frame=1, shape=there), Keyframe(frame=3, shape=there, outside=True))
+    )
+    mask = mask_of("crop", 0, 1)
+    found = JobAnnotations(7, {0: (mask,)}, {0: (Tag(label="blurred"),)}, (), (track,))
+    assert [len(shapes_on(found, number, ())) for number in range(4)] == [1, 1, 1, 0]
+    assert shapes_on(found, 2, {1}) == ()
+    write_annotations(tmp_path, found)
+    content = json.loads((tmp_path / "annotations" / "job_7.json").read_text(encoding="utf-8"))
+    assert set(content) == {"0", "tags", "tracks"}
+    assert [tag_from_plain(tag).label for tag in content["tags"]["0"]] == ["blurred"]
+    assert track_from_plain(content["tracks"][0]).keyframes == track.keyframes
+    write_annotations(tmp_path, JobAnnotations(7, {0: (mask,)}))
+    content = json.loads((tmp_path / "annotations" / "job_7.json").read_text(encoding="utf-8"))
+    assert set(content) == {"0"}

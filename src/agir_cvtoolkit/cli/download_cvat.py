@@ -21,6 +21,8 @@ def command(shell: Shell) -> None:
     \b
     agir-cvtoolkit download-cvat
     agir-cvtoolkit download-cvat -o cvat_download.project_id=12345 -o cvat_download.required_status=completed
+    agir-cvtoolkit download-cvat -o cvat_download.required_stage=acceptance
+    agir-cvtoolkit download-cvat -o cvat_download.job_types=[annotation,ground_truth]
     """
 
     def stage(call: Call) -> DownloadResult:
@@ -32,6 +34,8 @@ def command(shell: Shell) -> None:
 
 
 def _show(result: DownloadResult) -> None:
+    from agir_cvtoolkit.stages._correction_line import corrections_line
+
     verb = "would be read" if result.dry_run else "finished"
     click.echo(f"{result.jobs} jobs {verb} in {result.tasks_found} tasks, {result.waiting} not yet", nl=False)
     click.echo(
@@ -45,9 +49,15 @@ def _show(result: DownloadResult) -> None:
         if task.reopened:
             numbers = ", ".join(str(job) for job in task.reopened)
             click.echo(f"    reopened since they were read, kept as they were finished: jobs {numbers}")
+        if task.apart:
+            numbers = ", ".join(str(job) for job in task.apart)
+            click.echo(f"    stored apart, never trained on: jobs {numbers}")
+    if result.corrections is not None:
+        click.echo(f"  {corrections_line(result.corrections)}")
     echo_items(result.items)
     if not result.jobs:
-        status = result.required_status or "any"
+        wanted = " and ".join(f"'{word}'" for word in (result.required_status, result.required_stage) if word)
         click.echo(
-            f"No job is '{status}' yet. Complete the jobs in CVAT, or set cvat_download.required_status=null."
+            f"No job is {wanted or 'there'} yet. Complete the jobs in CVAT, or set "
+            f"cvat_download.required_{'stage' if result.required_stage else 'status'}=null."
         )

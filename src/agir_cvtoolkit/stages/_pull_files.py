@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from agir_cvtoolkit import masks, outlines
 from agir_cvtoolkit.cvat import JobAnnotations
 from agir_cvtoolkit.errors import MaskError
+from agir_cvtoolkit.interpolation import shape_on
 from agir_cvtoolkit.pictures import png_bytes
-from agir_cvtoolkit.plain_shapes import to_plain
+from agir_cvtoolkit.plain_shapes import tag_to_plain, to_plain, track_to_plain
 from agir_cvtoolkit.runs import write_bytes
 from agir_cvtoolkit.shapes import Ellipse, Mask, Polygon, Shape
 
@@ -24,12 +25,32 @@ Area = Mask | Polygon | Ellipse
 
 
 def write_annotations(folder: Path, found: JobAnnotations) -> None:
-    """Write what a job holds as it was read: shapes by frame, labels by name."""
+    """Write what a job holds as it was read, labels by name.
+
+    The JSON has a list of shapes under the number of each frame that has any; where there are any, ``tags`` holds
+    lists of tags by frame, and ``tracks`` a list of the objects that go through several frames.
+    """
     content: dict[str, Any] = {
         str(frame): [to_plain(shape) for shape in shapes] for frame, shapes in found.shapes.items()
     }
+    if found.tags:
+        content["tags"] = {str(f): [tag_to_plain(tag) for tag in tags] for f, tags in found.tags.items()}
+    if found.tracks:
+        content["tracks"] = [track_to_plain(track) for track in found.tracks]
     path = folder / "annotations" / f"job_{found.job_id}.json"
     write_bytes(path, json.dumps(content, ensure_ascii=False).encode("utf-8"))
+
+
+def shapes_on(found: JobAnnotations, frame: int, deleted: Collection[int]) -> tuple[Shape, ...]:
+    """Return what is to be seen on a frame: its shapes, then the objects that go through it, where they are there.
+
+    Args:
+        found: what the job holds.
+        frame: number of the frame in the task.
+        deleted: frames that are deleted; what was set on them moves nothing.
+    """
+    tracked = (shape_on(track, frame, deleted) for track in found.tracks)
+    return (*found.shapes.get(frame, ()), *(shape for shape in tracked if shape is not None))
 
 
 def write_mask(

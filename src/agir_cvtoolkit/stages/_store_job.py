@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -12,10 +12,11 @@ from agir_cvtoolkit.cvat import FrameMap, JobAnnotations, JobInfo, normal_name
 from agir_cvtoolkit.errors import MaskError
 from agir_cvtoolkit.ledger import PushedFrame
 from agir_cvtoolkit.records import Item, file_stem
+from agir_cvtoolkit.shapes import Shape
 
 from ._classes import extend_classes, ids_by_label
 from ._pull_context import PullContext
-from ._pull_files import Area, write_annotations, write_mask
+from ._pull_files import Area, shapes_on, write_annotations, write_mask
 from ._pulled import PulledFrame
 
 
@@ -73,13 +74,13 @@ def store_job(
         if skipped.frame in numbers or skipped.frame not in task.frames.by_frame
     ]
     write_annotations(task.folder, annotations)
-    shown = {frame: shapes for frame, shapes in annotations.shapes.items() if frame in numbers}
+    shown = {number: shapes_on(annotations, number, task.frames.deleted_frames) for number in numbers}
     labels = {shape.label for shapes in shown.values() for shape in shapes if isinstance(shape, Area)}
-    class_ids = extend_classes(task.pull.run, labels, _known_ids(task, annotations))
+    class_ids = extend_classes(task.pull.run, labels, _known_ids(task, shown))
     frames: dict[int, PulledFrame] = {}
     for number in sorted(numbers):
         entry = task.frames.by_frame[number]
-        shapes = shown.get(number, ())
+        shapes = shown[number]
         record_id = task.record_ids[number]
         sent = task.pushed.get(entry.name)
         size = (entry.width, entry.height)
@@ -102,11 +103,11 @@ def store_job(
     return frames, items
 
 
-def _known_ids(task: TaskContext, annotations: JobAnnotations) -> dict[str, set[int]]:
+def _known_ids(task: TaskContext, shown: Mapping[int, Sequence[Shape]]) -> dict[str, set[int]]:
     named, entries = task.pull.named_values, task.pull.entries
 
     def pairs() -> Iterable[tuple[str, int]]:
-        for frame, shapes in annotations.shapes.items():
+        for frame, shapes in shown.items():
             entry = entries.get(task.record_ids.get(frame, ""))
             labels = {shape.label for shape in shapes}
             for label in labels:

@@ -18,7 +18,7 @@ from agir_cvtoolkit.training.preprocess import prepare
 from ._call import Call
 from ._classes import BACKGROUND, class_table, read_classes
 from ._dataset_pass import DATASET, begin_pass
-from ._originals import find_original
+from ._originals import Originals
 from ._pulled import PulledTask, read_frame_maps
 
 STAGE = "preprocess"
@@ -154,11 +154,12 @@ def _pulled_pairs(
 ) -> tuple[list[Pair], list[Item]]:
     pairs: dict[str, Pair] = {}
     items: dict[str, Item] = {}
+    originals = Originals(run)
     for task in tasks:
         for frame in task.frames:
             entry = entries.get(frame.record_id)
             source = entry.source_path if entry else None
-            image = find_original(run, frame.record_id, frame.sha256, task.folder, source)
+            image = originals.find(frame.record_id, frame.sha256, task.folder, source)
             sha256 = frame.sha256 or (sha256_of(image) if image else "")
             # A picture of somebody else's task may share no more than its name with a record.
             own = frame.sha256 is not None or (entry is not None and entry.sha256 == sha256)
@@ -167,7 +168,11 @@ def _pulled_pairs(
                 items[record_id] = Item(record_id, "skipped", "came back without masks or polygons")
                 continue
             if image is None:
-                items[record_id] = Item(record_id, "failed", f"its original is not in run {run.run_id}")
+                items[record_id] = Item(
+                    record_id,
+                    "failed",
+                    f"its original is not in run {run.run_id}",
+                )
                 continue
             pairs[record_id] = Pair(
                 record_id=record_id,
