@@ -165,7 +165,7 @@ def test_what_an_earlier_version_has_pushed_is_known_by_its_hashes(
 def test_an_upload_at_work_is_waited_for(predicted: Workspace) -> None:
     pushed = predicted.upload()
     runs = predicted.root / "outputs" / "runs"
-    with Run(pushed["name"], runs / pushed["name"]).lock(f"push-{pushed['push_id']}"):
+    with Run(pushed["name"], runs).lock(f"push-{pushed['push_id']}"):
         outcome = predicted.cli("undo", pushed["push_id"], "--yes", code=2)
     assert "upload-cvat is pushing" in outcome.stderr
     assert len(predicted.tasks()) == 1
