@@ -119,8 +119,8 @@ def test_a_skeleton_track_ends_when_all_its_elements_do(plain: Plain, task: dict
     assert [n for n, skeleton in found.items() if skeleton is not None] == list(range(6))
     parts = [(p.get("label"), p.get("points"), p.get("outside")) for p in found[2] or []]
     assert parts == [("nose", "4.00,4.00", "0"), ("tail", "1.00,1.00", "0")]
-    parts = [(p.get("label"), p.get("outside")) for p in found[5] or []]
-    assert parts == [("nose", "1"), ("tail", "0")]
+    ended = [(p.get("label"), p.get("outside")) for p in found[5] or []]
+    assert ended == [("nose", "1"), ("tail", "0")]
 
 
 def test_curves_with_other_numbers_of_points(plain: Plain, task: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from . import (
     access,
     export_requests,
+    imports,
     jobs,
     labels,
     landing,
@@ -145,10 +146,16 @@ ROUTES = (
     _route("/api/jobs/ID/preview", GET=media.show_preview),
     _route(
         "/api/(?:tasks|jobs)/ID/annotations/?",
+        takers={"POST": imports.post_annotations},
         GET=show_annotations,
         PUT=put_annotations,
         PATCH=patch_annotations,
         DELETE=delete_annotations,
+    ),
+    _route(
+        "/api/(?:tasks|jobs)/ID/annotations/([0-9a-f]{32})/?",
+        takers={"PATCH": uploads.patch_upload},
+        HEAD=uploads.show_upload,
     ),
     _route("/api/(?:projects|tasks|jobs)/ID/dataset/export", POST=export_requests.start_export),
     _route("/api/(?:projects|tasks|jobs)/ID/dataset/download", GET=workers.download),

@@ -22,6 +22,7 @@ from .creation import task_creator
 from .door import Door, listen
 from .exports import exporter
 from .faults import Fault, FaultPlan, load_faults
+from .imports import importer
 from .options import SandboxOptions
 from .store import Store
 from .workers import Workers
@@ -63,6 +64,7 @@ class Sandbox:
         self._workers = Workers(self._store)
         self._workers.learn("create", task_creator(self._store, options.work))
         self._workers.learn("export", exporter(self._store, options.work))
+        self._workers.learn("import", importer(self._store, options.generation))
         for username, password in ((options.username, options.password), *options.users):
             ensure_user(self._store, username, password)
         world = World(options, self._store, self._workers)

@@ -40,7 +40,7 @@ async def post_data(call: Call, stream: AsyncIterator[bytes]) -> Response:
         raise Refusal(400, "Adding more data is not supported")
     headers = call.headers
     if "upload-length" in headers:
-        return _tus_create(call)
+        return create_in_pieces(call)
     if "upload-start" in headers:
         return empty(202)
     kind = headers.get("content-type", "").split(";")[0].strip().lower()
@@ -57,12 +57,12 @@ async def post_data(call: Call, stream: AsyncIterator[bytes]) -> Response:
 
 
 async def patch_upload(call: Call, stream: AsyncIterator[bytes]) -> Response:
-    """Answer ``PATCH /api/tasks/ID/data/FILE_ID``: one piece of a large file."""
+    """Answer ``PATCH .../FILE_ID`` of data and annotations: one piece of a large file."""
     upload = _upload(call)
     sent = call.headers.get("upload-offset", "")
     if not sent.isdigit() or int(sent) != upload["offset"] or upload["done"]:
         return empty(409, _TUS_HEADERS)
-    path = call.store.folder(call.key) / upload["name"]
+    path = call.store.root / upload["folder"] / upload["name"]
     offset = int(upload["offset"])
     with path.open("r+b") as file:
         file.seek(offset)
@@ -75,7 +75,7 @@ async def patch_upload(call: Call, stream: AsyncIterator[bytes]) -> Response:
 
 
 def show_upload(call: Call) -> Response:
-    """Answer ``HEAD /api/tasks/ID/data/FILE_ID``: how far a large file is; a complete one is a 500."""
+    """Answer ``HEAD .../FILE_ID`` of data and annotations: how far a large file is; a complete one is a 500."""
     upload = _upload(call)
     if upload["done"]:
         raise PageRefusal(500)
@@ -290,7 +290,13 @@ class _Sink:
         self._stream = None
 
 
-def _tus_create(call: Call) -> Response:
+def create_in_pieces(call: Call, *, beside: str | None = None) -> Response:
+    """Make the file that pieces go into.
+
+    Args:
+        beside: the folder below the state where it lies under the number it gets; None for a picture of the
+            task, which keeps its name.
+    """
     headers = call.headers
     if "origin" not in headers:
         raise PageRefusal(500)
@@ -308,15 +314,17 @@ def _tus_create(call: Call) -> Response:
     if int(length) > _TUS_MAX:
         return empty(413, _TUS_HEADERS)
     store = call.store
-    folder = store.folder(call.key)
+    number = uuid.uuid4().hex
+    name = name if beside is None else number
+    folder = store.folder(call.key) if beside is None else store.root / beside
     folder.mkdir(parents=True, exist_ok=True)
-    if (folder / name).exists() or not store.claim_upload(call.key, name):
+    if beside is None and ((folder / name).exists() or not store.claim_upload(call.key, name)):
         return Response("File with same name already exists", 409, media_type="text/html")
     (folder / name).touch()
-    number = uuid.uuid4().hex
     upload: Json = {"id": number, "name": name, "length": int(length), "offset": 0, "done": length == "0"}
-    store.put("tus", number, upload, parent=f"task:{call.key}")
-    location = f"{call.origin}/api/tasks/{call.key}/data/{number}"
+    upload["folder"] = str(folder.relative_to(store.root))
+    store.put("tus", number, upload, parent=f"task:{call.key}" if beside is None else None)
+    location = f"{call.origin}{call.path.rstrip('/')}/{number}"
     return empty(201, _TUS_HEADERS | {"Location": location, "Upload-Filename": number, "Upload-Offset": "0"})
 
 
