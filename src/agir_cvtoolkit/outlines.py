@@ -1,14 +1,15 @@
 """Bit masks as outlines, exact both ways.
 
 Rings run along the edges of pixels: pixel (x, y) covers the square from (x, y) to (x + 1, y + 1), as CVAT
-    draws it. A
-ring traced without simplification therefore encloses the centres of its pixels and of no others, and
-`rasterize` gives the mask back bit for bit. (Outlines through pixel centres, as OpenCV traces them, lose half
+draws it. A ring traced without simplification therefore encloses the centres of its pixels and of no others,
+and `rasterize` gives the mask back bit for bit. (Outlines through pixel centres, as OpenCV traces them, lose half
 a pixel on every side.)
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .masks import Bitmap, bounding_box
+from .shapes import Point
 
 Ring = NDArray[np.float64]
 
@@ -99,6 +101,26 @@ def rasterize(rings: list[Ring], size: tuple[int, int]) -> NDArray[np.bool_]:
         columns = np.clip(np.ceil(crossing - 0.5), 0, width).astype(np.int64)
         np.bitwise_xor.at(toggles, (rows, columns), np.uint8(1))
     return np.bitwise_xor.accumulate(toggles, axis=1)[:, :width].astype(np.bool_)
+
+
+def turned(points: Sequence[Point], centre: Point, rotation: float) -> tuple[Point, ...]:
+    """Return points turned clockwise on the screen by `rotation` degrees about `centre`."""
+    cosine, sine = _cosine_and_sine(rotation)
+    cx, cy = centre
+    moved = (
+        (cx + (x - cx) * cosine - (y - cy) * sine, cy + (x - cx) * sine + (y - cy) * cosine)
+        for x, y in points
+    )
+    return tuple(moved)
+
+
+def _cosine_and_sine(rotation: float) -> tuple[float, float]:
+    quarters, rest = divmod(rotation % 360.0, 90.0)
+    if rest == 0.0:
+        # Quarter turns are exact, so that an upright shape stays so.
+        return ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0), (1.0, 0.0))[int(quarters)]
+    angle = math.radians(rotation)
+    return math.cos(angle), math.sin(angle)
 
 
 def _traced(binary: NDArray[np.uint8], labels: NDArray[np.int32]) -> list[tuple[Ring, int]]:

@@ -21,12 +21,12 @@ from agir_cvtoolkit.cvat import (
     read_labels,
     write_new,
 )
-from agir_cvtoolkit.cvat.annotations import annotations_from_json
+from agir_cvtoolkit.cvat.job_content import annotations_from_json
 from agir_cvtoolkit.cvat.labels import LabelSpec
 from agir_cvtoolkit.errors import LabelError, ServerFaultError, ShapeError
 from agir_cvtoolkit.masks import encode
 from agir_cvtoolkit.sandbox import Fault, Sandbox
-from agir_cvtoolkit.shapes import Mask, Points, Polygon, Rectangle, Shape, Skeleton
+from agir_cvtoolkit.shapes import Mask, Points, Polygon, Rectangle, Shape, Skeleton, Tag
 
 from .fakes import FakeTransport, ok, opened
 
@@ -222,8 +222,9 @@ def test_what_is_no_shape_is_kept_apart_or_named() -> None:
         "intervals": [{}],
     }
     found = annotations_from_json(5, answer, LABELS)
-    assert found.tags == {1: ("field",)}
-    assert [(s.frame, s.kind) for s in found.skipped] == [(0, "cuboid"), (1, "tag"), (3, "track")]
+    assert found.tags == {1: (Tag(label="field", source="manual"),)}
+    listed = [(s.frame, s.kind) for s in found.skipped]
+    assert listed == [(0, "cuboid"), (1, "tag"), (3, "track"), (-1, "interval")]
     assert annotations_from_json(5, {}, LABELS).count == 0
     assert annotations_from_json(5, {"shapes": None}, LABELS).count == 0
 

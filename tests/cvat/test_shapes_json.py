@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,23 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from agir_cvtoolkit.cvat import LabelSet, shape_from_json, shape_to_json, validate
+from agir_cvtoolkit.cvat import LabelSet, shape_from_json, shape_to_json, validate, validate_tag
 from agir_cvtoolkit.cvat.capabilities import capabilities_of
 from agir_cvtoolkit.cvat.labels import AttributeSpec, LabelSpec
+from agir_cvtoolkit.cvat.shapes_json import tag_from_json, tag_to_json
 from agir_cvtoolkit.errors import ShapeError
 from agir_cvtoolkit.masks import Runs, decode, encode
-from agir_cvtoolkit.shapes import Mask, Points, Polygon, Polyline, Rectangle, Shape, Skeleton
+from agir_cvtoolkit.shapes import (
+    Ellipse,
+    Mask,
+    Points,
+    Polygon,
+    Polyline,
+    Rectangle,
+    Shape,
+    Skeleton,
+    Tag,
+)
 
 OLD = capabilities_of("2.42.0", "http://x")
 NEW = capabilities_of("2.60.0", "http://x")
@@ -30,6 +42,16 @@ PLANT = LabelSpec(
     attributes=(AttributeSpec(7, "score", "number", ("0", "100", "1")), AttributeSpec(8, "note")),
 )
 MASKS = LabelSpec(2, "weed", "mask", attributes=(AttributeSpec(9, "Confidence"),))
+STAGED = LabelSpec(
+    4,
+    "staged",
+    "any",
+    attributes=(
+        AttributeSpec(41, "stage", "select", ("young", "old"), "young"),
+        AttributeSpec(42, "wet", "checkbox", ("false",), "false"),
+    ),
+)
+TAGGED = LabelSpec(5, "weed", "tag", attributes=(AttributeSpec(51, "confidence"),))
 LABELS = LabelSet((PLANT, MASKS, DOG))
 
 bitmaps = hnp.arrays(np.bool_, st.tuples(st.integers(1, 20), st.integers(1, 20)))
@@ -153,19 +175,20 @@ def test_confidence_of_a_person_is_none() -> None:
     assert by_person.confidence is None
 
 
-def test_an_ellipse_is_read_as_a_polygon_around_its_centre() -> None:
-    item = {
-        "type": "ellipse",
-        "frame": 0,
-        "label_id": 1,
-        "points": [50.0, 40.0, 70.0, 30.0],
-        "rotation": 90.0,
-    }
+def test_ellipses_stay_ellipses() -> None:
+    item = {"type": "ellipse", "frame": 0, "label_id": 1, "points": [5.0, 4.0, 8.0, 2.5], "rotation": 90.0}
     shape = shape_from_json(item, LABELS).shape
-    assert isinstance(shape, Polygon)
-    corners = np.array(shape.points)
-    np.testing.assert_allclose(corners.mean(axis=0), [50, 40], atol=1e-9)
-    np.testing.assert_allclose(corners.max(axis=0) - corners.min(axis=0), [20, 40], atol=1e-9)
+    assert isinstance(shape, Ellipse)
+    assert (shape.points, shape.radii, shape.rotation) == (((5.0, 4.0), (8.0, 2.5)), (3.0, 1.5), 90.0)
+    again = sent(validate(shape, 0, (60, 60), PLANT), PLANT)
+    assert (again["type"], again["points"], again["rotation"]) == ("ellipse", [5.0, 4.0, 8.0, 2.5], 90.0)
+
+
+@pytest.mark.parametrize("corner", [(8.0, 2.5), (2.0, 2.5), (8.0, 5.5), (2.0, 5.5)])
+def test_an_ellipse_is_sent_by_its_right_and_upper_radius(corner: tuple[float, float]) -> None:
+    checked = validate(Ellipse(label="plant", points=((5.0, 4.0), corner)), 0, (60, 60), PLANT)
+    assert isinstance(checked, Ellipse)
+    assert checked.points == ((5.0, 4.0), (8.0, 2.5))
 
 
 @pytest.mark.parametrize(
@@ -224,6 +247,20 @@ def box_mask(runs: list[int], box: tuple[int, int, int, int]) -> Mask:
         (Rectangle(label="x", points=((1, 1), (1, 5))), PLANT, "no area"),
         (Rectangle(label="x", points=((1, 1),)), PLANT, "two corners"),
         (Rectangle(label="x", points=((1, 1), (2, 2)), rotation=float("inf")), PLANT, "rotation"),
+        (Rectangle(label="x", points=((30, 0), (40, 5)), rotation=10.0), PLANT, "outside the picture"),
+        (Ellipse(label="x", points=((5, 5), (5, 2))), PLANT, "no area"),
+        (Ellipse(label="x", points=((25, 5), (30, 2))), PLANT, "centre outside"),
+        (Ellipse(label="x", points=((5, 5), (float("nan"), 2))), PLANT, "no number"),
+        (Ellipse(label="x", points=((5, 5),)), PLANT, "the centre and one corner"),
+        (Polyline(label="x", points=((0, 0),)), PLANT, "at least 2"),
+        (Points(label="x", points=((1, 1),), confidence=float("nan")), PLANT, "confidence"),
+        (Points(label="x", points=((1, 1),), source="a" * 17), PLANT, "longer than 16"),
+        (Points(label="x", points=((1, 1),), group=-1), PLANT, "group"),
+        (Points(label="x", points=((1, 1),), attributes={"nope": "1"}), PLANT, "'score', 'note'"),
+        (Points(label="x", points=((1, 1),), attributes={"score": "101"}), PLANT, "from 0 to 100"),
+        (Points(label="x", points=((1, 1),), attributes={"score": "nan"}), PLANT, "from 0 to 100"),
+        (Points(label="x", points=((1, 1),), attributes={"stage": "dead"}), STAGED, "'young', 'old'"),
+        (Points(label="x", points=((1, 1),), attributes={"wet": "maybe"}), STAGED, "'true', 'false'"),
         (Skeleton(label="dog", elements=()), DOG, "nose, tail missing"),
         (Skeleton(label="dog", elements=(Points(label="nose", points=((1, 1),)),) * 2), DOG, "twice"),
         (Skeleton(label="dog", elements=()), PLANT, "only shapes of type any"),
@@ -232,6 +269,73 @@ def box_mask(runs: list[int], box: tuple[int, int, int, int]) -> Mask:
 def test_shapes_that_the_server_would_swallow_are_refused(shape: Shape, label: LabelSpec, text: str) -> None:
     with pytest.raises(ShapeError, match=text):
         validate(shape, 3, SIZE, label)
+
+
+def test_attributes_get_the_servers_names_and_spellings() -> None:
+    given = Points(label="staged", points=((1, 1),), attributes={"STAGE": "old", "wet": "True"})
+    checked = validate(given, 0, SIZE, STAGED)
+    assert checked.attributes == {"stage": "old", "wet": "true"}
+    assert sent(checked, STAGED)["attributes"] == [
+        {"spec_id": 41, "value": "old"},
+        {"spec_id": 42, "value": "true"},
+    ]
+
+
+@pytest.mark.parametrize("place", [(), ((float("nan"), 2.0),), ((-50.0, 99.0),), ((3.0, 4.0),)])
+def test_an_absent_element_gets_a_place_that_the_server_can_keep(
+    place: tuple[tuple[float, float], ...],
+) -> None:
+    elements = (
+        Points(label="tail", points=place, outside=True),
+        Points(label="nose", points=((4.0, 5.0),)),
+    )
+    dog = validate(Skeleton(label="dog", elements=elements), 0, SIZE, DOG)
+    assert isinstance(dog, Skeleton)
+    assert [(e.label, e.outside) for e in dog.elements] == [("nose", False), ("tail", True)]
+    ((x, y),) = dog.elements[1].points
+    assert 0 <= x <= SIZE[0]
+    assert 0 <= y <= SIZE[1]
+    assert place != ((3.0, 4.0),) or (x, y) == (3.0, 4.0)
+
+
+@pytest.mark.parametrize("capabilities", [OLD, NEW], ids=["attribute", "score"])
+@pytest.mark.parametrize("label", [PLANT, MASKS], ids=["percent", "text"])
+def test_confidence_is_read_back_from_where_it_was_put(label: LabelSpec, capabilities: Any) -> None:
+    mask = Mask(label=label.name, runs=np.array([0, 4], np.int32), box=(0, 0, 1, 1), confidence=0.87)
+    content = sent(validate(mask, 0, SIZE, label), label, capabilities=capabilities)
+    assert ("score" in content) == capabilities.score
+    for servers_default in ({}, {} if capabilities.score else {"score": 1.0}):
+        back = shape_from_json(content | servers_default, LABELS).shape
+        assert back is not None
+        assert back.confidence == pytest.approx(0.87)
+
+
+def test_tags_there_and_back() -> None:
+    tag = Tag(label="weed", source="auto", confidence=0.5, group=3)
+    content = orjson.loads(tag_to_json(validate_tag(replace(tag, label="Weed"), 2, TAGGED), 2, TAGGED))
+    assert content == {
+        "frame": 2,
+        "label_id": 5,
+        "source": "auto",
+        "group": 3,
+        "attributes": [{"spec_id": 51, "value": "0.5000"}],
+    }
+    assert tag_from_json(content, LabelSet((TAGGED,))) == (
+        2,
+        replace(tag, attributes={"confidence": "0.5000"}),
+    )
+    with pytest.raises(ShapeError, match="only shapes of type skeleton"):
+        validate_tag(Tag(label="dog"), 0, DOG)
+
+
+def test_groups_survive() -> None:
+    for shape in (
+        Polygon(label="plant", points=((0, 0), (4, 0), (4, 4)), group=7),
+        mask_of(np.ones((2, 2), dtype=np.bool_)),
+    ):
+        back = shape_from_json(sent(replace(shape, group=7), LABELS.find(shape.label)), LABELS).shape
+        assert back is not None
+        assert back.group == 7
 
 
 def test_an_all_absent_skeleton_is_refused() -> None:

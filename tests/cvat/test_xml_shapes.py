@@ -14,7 +14,7 @@ from agir_cvtoolkit.cvat import JobAnnotations, LabelSet, annotations_from_json,
 from agir_cvtoolkit.cvat.labels import AttributeSpec, LabelSpec
 from agir_cvtoolkit.errors import DataError, MaskError
 from agir_cvtoolkit.masks import Runs, decode
-from agir_cvtoolkit.shapes import Mask, Points, Polygon, Rectangle, Skeleton
+from agir_cvtoolkit.shapes import Ellipse, Mask, Points, Polygon, Rectangle, Skeleton, Tag
 
 XML = """<?xml version="1.0" encoding="utf-8"?>
 <annotations>
@@ -73,8 +73,9 @@ def test_every_kind_of_shape_is_read(tmp_path: Path) -> None:
         decode(Runs(broken.runs, broken.box), (20, 10))
     assert isinstance(box, Rectangle)
     assert (box.points, box.rotation) == (((1.0, 2.0), (3.5, 4.5)), 30.0)
-    assert isinstance(ellipse, Polygon)
-    assert first.tags == ("field",)
+    assert isinstance(ellipse, Ellipse)
+    assert (ellipse.points, ellipse.radii) == (((10.0, 5.0), (14.0, 3.0)), (4.0, 2.0))
+    assert first.tags == (Tag(label="field", source="manual"),)
     assert [kind for kind, _ in first.skipped] == ["cuboid"]
 
 

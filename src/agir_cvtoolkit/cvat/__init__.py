@@ -8,19 +8,13 @@ from __future__ import annotations
 
 from agir_cvtoolkit.credentials import Credentials
 
-from .annotations import (
-    JobAnnotations,
-    SkippedShape,
-    WrittenCount,
-    annotations_from_json,
-    read_job,
-    write_new,
-)
+from .annotations import WrittenCount, read_job, write_new
 from .background import wait_for_request
 from .capabilities import Capabilities
 from .clock import Clock, SystemClock
 from .export import IMAGES_FORMAT, export_dataset, read_job_by_export
 from .frames import FrameEntry, FrameMap, check_frames, read_frame_map, read_job_frames
+from .job_content import JobAnnotations, SkippedShape, annotations_from_json
 from .jobs import (
     ANNOTATION,
     GROUND_TRUTH,
@@ -48,7 +42,7 @@ from .pushing import TaskCreated, create_task_with_pictures
 from .retry import RetryPolicy
 from .server_files import ServerPlace, check_server_files
 from .session import PAGE_SIZE, UNSET, CvatSession, Organization, Unset
-from .shape_check import validate
+from .shape_check import validate, validate_tag
 from .shapes_json import ReadShape, shape_from_json, shape_to_json
 from .storages import StorageInfo, find_storage, find_storages
 from .tasks import TaskInfo, TaskRequest, create_task, delete_task, find_tasks, get_task
@@ -142,6 +136,7 @@ __all__ = [
     "split_status",
     "upload_name",
     "validate",
+    "validate_tag",
     "wait_for_request",
     "write_new",
 ]

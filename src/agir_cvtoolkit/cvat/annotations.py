@@ -3,70 +3,29 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from agir_cvtoolkit.errors import ServerFaultError, ShapeError
-from agir_cvtoolkit.shapes import Shape
+from agir_cvtoolkit.shapes import Shape, Tag
 
 from .failures import UNCERTAIN, is_page
 from .frames import FrameMap, read_frame_map
+from .job_content import JobAnnotations, JobContent, Key
+from .job_stream import job_items
 from .jobs import JobInfo
-from .json_stream import items_of
 from .labels import LabelSet, read_labels
 from .session import CvatSession, parsed
-from .shapes_json import shape_from_json, shape_to_json, validate
-from .transport import PIECE_BYTES, Response
+from .shape_check import validate_tag
+from .shapes_json import shape_to_json, tag_to_json, validate
 
 BODY_BYTES = 2_000_000
 """Largest body of one write: servers take more, but proxies often not, and it is held in memory."""
 
-ShapesByFrame = Mapping[int, Sequence[Shape]] | Iterable[tuple[int, Sequence[Shape]]]
-"""Shapes by number of the frame in the task; as pairs they may come one frame after the other."""
-
-_Key = tuple[int, str]
-_HEAD = b'{"version":0,"tags":[],"tracks":[],"shapes":['
-
-
-@dataclass(frozen=True)
-class SkippedShape:
-    """A shape of the server that was left out, and why."""
-
-    frame: int
-    kind: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class JobAnnotations:
-    """What a job holds.
-
-    Attributes:
-        shapes: by number of the frame in the task; a frame without shapes is not listed.
-        tags: names of the labels that a frame has as a whole.
-        skipped: what could not be taken: tracks, cuboids, unknown kinds.
-    """
-
-    job_id: int
-    shapes: Mapping[int, tuple[Shape, ...]]
-    tags: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
-    skipped: tuple[SkippedShape, ...] = ()
-
-    @property
-    def count(self) -> int:
-        """Number of shapes."""
-        return sum(len(shapes) for shapes in self.shapes.values())
-
-    def keys(self) -> Counter[tuple[int, str]]:
-        """Return how often each (frame, geometry hash) occurs."""
-        return Counter(
-            (frame, shape.geometry_hash()) for frame, shapes in self.shapes.items() for shape in shapes
-        )
+ShapesByFrame = Mapping[int, Sequence[Shape | Tag]] | Iterable[tuple[int, Sequence[Shape | Tag]]]
+"""Shapes and tags by number of the frame in the task; as pairs they may come one frame after the other."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +33,9 @@ class WrittenCount:
     """What a write left behind, as read back from the server.
 
     Attributes:
-        asked: shapes that were to be there.
+        asked: shapes and tags that were to be there.
         sent: of these, how many had to be sent; the rest was there already.
-        found: shapes that the job holds now.
+        found: shapes and tags that the job holds now.
         hashes: geometry hashes of what was asked, by frame.
     """
 
@@ -88,7 +47,9 @@ class WrittenCount:
 
 
 def read_job(session: CvatSession, job_id: int, labels: LabelSet | None = None) -> JobAnnotations:
-    """Read all annotations of a job as JSON.
+    """Read all annotations of a job as JSON, coordinates as the server keeps them.
+
+    The answer is read item by item; of a mask no more than its run lengths is held.
 
     Args:
         session: where the job is.
@@ -99,86 +60,32 @@ def read_job(session: CvatSession, job_id: int, labels: LabelSet | None = None) 
         NotFoundError: there is no such job.
         ServerFaultError: the answer cannot be understood.
     """
-    known = labels if labels is not None else read_labels(session, job_id=job_id)
-    subject = f"read the annotations of job {job_id}"
-    answer: Any = session.get(f"/api/jobs/{job_id}/annotations/", subject)
-    if not isinstance(answer, dict):
-        raise ServerFaultError(f"The server's answer cannot be understood, could not {subject}", "Try again.")
-    return annotations_from_json(job_id, answer, known)
+    content = JobContent(labels if labels is not None else read_labels(session, job_id=job_id))
+    for name, item in job_items(session, job_id):
+        content.add(name, item)
+    return content.annotations(job_id)
 
 
 @dataclass(frozen=True)
 class _Held:
     """What a job holds, without its geometry: memory is that of one shape and of the hashes."""
 
-    keys: Counter[_Key]
+    keys: Counter[Key]
     count: int
     empty: bool
 
 
 def _read_held(session: CvatSession, job_id: int, labels: LabelSet) -> _Held:
-    subject = f"read the annotations of job {job_id}"
-    keys: Counter[_Key] = Counter()
+    keys: Counter[Key] = Counter()
     count, others = 0, False
-    with tempfile.TemporaryDirectory(prefix="agir-") as folder:
-        path = Path(folder) / "annotations.json"
-        headers = {"Accept-Encoding": session.packing}
-        response = session.request(
-            "GET", f"/api/jobs/{job_id}/annotations/", subject, headers=headers, to_file=path
-        )
-        with path.open("rb") as stream:
-            head = stream.read(PIECE_BYTES)
-            start = Response(response.status, response.headers, head[:2000])
-            try:
-                for name, item in items_of(chain([head], iter(lambda: stream.read(PIECE_BYTES), b""))):
-                    part = annotations_from_json(job_id, {name: [item]}, labels)
-                    keys.update(part.keys())
-                    count += part.count
-                    others = others or bool(part.tags or part.skipped)
-            except ValueError as error:
-                if is_page(start):
-                    parsed(start, subject)
-                raise ServerFaultError(
-                    f"The server's answer cannot be read, could not {subject}: {error}",
-                    "Run the same command again.",
-                    status=response.status,
-                ) from error
+    for name, item in job_items(session, job_id):
+        content = JobContent(labels)
+        content.add(name, item)
+        part = content.annotations(job_id)
+        keys.update(part.keys())
+        count += part.count + sum(map(len, part.tags.values()))
+        others = others or bool(part.tracks or part.skipped)
     return _Held(keys, count, not (count or others))
-
-
-def annotations_from_json(job_id: int, answer: Mapping[str, Any], labels: LabelSet) -> JobAnnotations:
-    """Read annotations as the server writes them; missing parts are empty, unknown ones are ignored.
-
-    Shapes of a frame come in the order of their ids.
-    """
-    shapes: dict[int, list[Shape]] = {}
-    skipped: list[SkippedShape] = []
-    # The server lists the shapes of a frame in any order, another one after each change.
-    for item in sorted(_dicts(answer.get("shapes")), key=_by_id):
-        read = shape_from_json(item, labels)
-        if read.shape is not None:
-            shapes.setdefault(read.frame, []).append(read.shape)
-        else:
-            skipped.append(SkippedShape(read.frame, read.kind, read.skipped or ""))
-    tags: dict[int, list[str]] = {}
-    for item in _dicts(answer.get("tags")):
-        label = labels.by_id(item.get("label_id"))
-        frame = item.get("frame")
-        if label is None or not isinstance(frame, int):
-            skipped.append(
-                SkippedShape(frame if isinstance(frame, int) else -1, "tag", "its label is unknown")
-            )
-        else:
-            tags.setdefault(frame, []).append(label.name)
-    for item in _dicts(answer.get("tracks")):
-        frame = item.get("frame")
-        skipped.append(SkippedShape(frame if isinstance(frame, int) else -1, "track", "tracks are not taken"))
-    return JobAnnotations(
-        job_id,
-        {frame: tuple(found) for frame, found in sorted(shapes.items())},
-        {frame: tuple(names) for frame, names in sorted(tags.items())},
-        tuple(skipped),
-    )
 
 
 def write_new(
@@ -190,7 +97,7 @@ def write_new(
     frame_map: FrameMap | None = None,
     body_bytes: int = BODY_BYTES,
 ) -> WrittenCount:
-    """Bring shapes into a job, once each, whatever happens on the way, and count what is there after.
+    """Bring shapes and tags into a job, once each, whatever happens on the way, and count what is there after.
 
     What the job holds already is not sent again, nothing in it is changed or removed, so a write that broke
     off is simply repeated. Into an empty job the first body goes by PUT, which may be repeated; the others by
@@ -222,11 +129,17 @@ def write_new(
         if left[key] > 0:
             left[key] -= 1
             continue
-        part = shape_to_json(shape, frame, known.find(shape.label), session.capabilities)
-        if parts.keys and len(parts.buffer) + len(part) > body_bytes:
+        label = known.find(shape.label)
+        tag = isinstance(shape, Tag)
+        part = (
+            tag_to_json(shape, frame, label)
+            if isinstance(shape, Tag)
+            else shape_to_json(shape, frame, label, session.capabilities)
+        )
+        if parts.keys and parts.size + len(part) > body_bytes:
             writer.write(parts)
             parts = _Parts()
-        parts.add(key, part)
+        parts.add(key, part, tag=tag)
     if parts.keys:
         writer.write(parts)
     del parts
@@ -245,31 +158,39 @@ def write_new(
     )
 
 
-@dataclass
 class _Parts:
-    """Serialized shapes of one request, in one piece: many small ones would leave holes in memory."""
+    """Serialized shapes and tags of one request, in one piece: many small ones would leave holes in memory."""
 
-    keys: list[_Key] = field(default_factory=list)
-    ends: list[int] = field(default_factory=list)
-    buffer: bytearray = field(default_factory=bytearray)
+    def __init__(self) -> None:
+        self.keys: list[Key] = []
+        self._ends: list[tuple[bool, int]] = []
+        self._shapes, self._tags = bytearray(), bytearray()
 
-    def add(self, key: _Key, part: bytes | memoryview) -> None:
-        self.buffer += part
+    @property
+    def size(self) -> int:
+        """Bytes so far."""
+        return len(self._shapes) + len(self._tags)
+
+    def add(self, key: Key, part: bytes | memoryview, *, tag: bool) -> None:
+        buffer = self._tags if tag else self._shapes
+        buffer += part
         self.keys.append(key)
-        self.ends.append(len(self.buffer))
-        self.buffer += b","
+        self._ends.append((tag, len(buffer)))
+        buffer += b","
 
     def body(self) -> bytes:
-        return b"".join((_HEAD, memoryview(self.buffer)[:-1], b"]}"))
+        tags, shapes = memoryview(self._tags)[:-1], memoryview(self._shapes)[:-1]
+        return b"".join((b'{"version":0,"tags":[', tags, b'],"tracks":[],"shapes":[', shapes, b"]}"))
 
-    def without(self, arrived: Counter[_Key]) -> _Parts:
-        left, missing, start = Counter(arrived), _Parts(), 0
-        for key, end in zip(self.keys, self.ends, strict=True):
+    def without(self, arrived: Counter[Key]) -> _Parts:
+        left, missing, start = Counter(arrived), _Parts(), {True: 0, False: 0}
+        for key, (tag, end) in zip(self.keys, self._ends, strict=True):
             if left[key] > 0:
                 left[key] -= 1
             else:
-                missing.add(key, memoryview(self.buffer)[start:end])
-            start = end + 1
+                buffer = self._tags if tag else self._shapes
+                missing.add(key, memoryview(buffer)[start[tag] : end], tag=tag)
+            start[tag] = end + 1
         return missing
 
 
@@ -325,8 +246,8 @@ class _Writer:
 
 
 def _checked(
-    pairs: Iterator[tuple[int, Sequence[Shape]]], job: JobInfo, labels: LabelSet, frames: FrameMap
-) -> Iterator[tuple[int, Shape]]:
+    pairs: Iterator[tuple[int, Sequence[Shape | Tag]]], job: JobInfo, labels: LabelSet, frames: FrameMap
+) -> Iterator[tuple[int, Shape | Tag]]:
     for frame, shapes in pairs:
         entry = frames.by_frame.get(frame)
         if entry is None or frame not in job.frames:
@@ -335,20 +256,15 @@ def _checked(
                 "Take frame numbers from the frame map.",
             )
         for shape in shapes:
-            yield frame, validate(shape, frame, (entry.width, entry.height), labels.find(shape.label))
+            label = labels.find(shape.label)
+            if isinstance(shape, Tag):
+                yield frame, validate_tag(shape, frame, label)
+            else:
+                yield frame, validate(shape, frame, (entry.width, entry.height), label)
 
 
-def _pairs(shapes_by_frame: ShapesByFrame) -> Iterator[tuple[int, Sequence[Shape]]]:
+def _pairs(shapes_by_frame: ShapesByFrame) -> Iterator[tuple[int, Sequence[Shape | Tag]]]:
     if isinstance(shapes_by_frame, Mapping):
         yield from sorted(shapes_by_frame.items())
     else:
         yield from shapes_by_frame
-
-
-def _by_id(item: Mapping[str, Any]) -> int:
-    found = item.get("id")
-    return found if isinstance(found, int) else 0
-
-
-def _dicts(items: object) -> Iterator[Mapping[str, Any]]:
-    return (item for item in items if isinstance(item, dict)) if isinstance(items, list) else iter(())

@@ -11,12 +11,13 @@ from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from agir_cvtoolkit.errors import FrameMapError, NotFoundError, RefusedError, ServerFaultError
-from agir_cvtoolkit.shapes import Shape
+from agir_cvtoolkit.shapes import Mask, Shape, Tag
 
-from .annotations import JobAnnotations, SkippedShape, read_job
+from .annotations import read_job
 from .background import cancel_request, wait_for_request, wait_until
 from .failures import UNCERTAIN
 from .frames import FrameMap
+from .job_content import JobAnnotations
 from .jobs import JobInfo
 from .overlaps import order_matters
 from .session import CvatSession, parsed
@@ -77,8 +78,9 @@ def export_dataset(
 def read_job_by_export(session: CvatSession, job: JobInfo, frames: FrameMap) -> JobAnnotations:
     """Read a job by its export, which carries the same bits as the JSON and is faster where masks are large.
 
-    Coordinates of points come rounded to 1/100 pixel, confidences not at all. The export does not say which
-    of two shapes is the older one: where areas of two labels overlap at one z-order, the job is read as JSON.
+    What the export would change is read as JSON after all: it rounds coordinates to 1/100 pixel and draws out
+    tracks, so a job with anything but masks and tags; it does not say which of two shapes is the older one,
+    so a job in which masks of two labels overlap at one z-order. Scores of newer servers are not in the export.
 
     Raises:
         FrameMapError: an image of the export is not the frame that the map says.
@@ -87,9 +89,9 @@ def read_job_by_export(session: CvatSession, job: JobInfo, frames: FrameMap) -> 
     """
     with tempfile.TemporaryDirectory(prefix="agir-export-") as folder:
         archive = export_dataset(session, "jobs", job.id, Path(folder) / "export.zip")
+        exact = True
         shapes: dict[int, tuple[Shape, ...]] = {}
-        tags: dict[int, tuple[str, ...]] = {}
-        skipped: list[SkippedShape] = []
+        tags: dict[int, tuple[Tag, ...]] = {}
         for image in read_images_xml(archive):
             entry = frames.by_frame.get(image.frame)
             if entry is None or entry.name != image.name:
@@ -101,10 +103,12 @@ def read_job_by_export(session: CvatSession, job: JobInfo, frames: FrameMap) -> 
                 shapes[image.frame] = image.shapes
             if image.tags:
                 tags[image.frame] = image.tags
-            skipped += [SkippedShape(image.frame, kind, reason) for kind, reason in image.skipped]
-    if any(order_matters(found) for found in shapes.values()):
+            if image.skipped or any(not isinstance(shape, Mask) for shape in image.shapes):
+                exact = False
+                break
+    if not exact or any(order_matters(found) for found in shapes.values()):
         return read_job(session, job.id)
-    return JobAnnotations(job.id, shapes, tags, tuple(skipped))
+    return JobAnnotations(job.id, shapes, tags)
 
 
 @dataclass(frozen=True)

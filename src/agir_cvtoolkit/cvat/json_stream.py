@@ -12,7 +12,7 @@ _TOKEN = re.compile(rb'\[[^\[\]{}"]*\]|"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]"]', re.D
 _OPENING, _CLOSING = (b"{", b"["), (b"}", b"]")
 
 
-def items_of(pieces: Iterable[bytes]) -> Iterator[tuple[str, object]]:  # noqa: PLR0912 - one small state machine
+def items_of(pieces: Iterable[bytes]) -> Iterator[tuple[str, object]]:
     """Yield the objects in the lists of a JSON object, each with the key of its list.
 
     Args:
@@ -21,12 +21,26 @@ def items_of(pieces: Iterable[bytes]) -> Iterator[tuple[str, object]]:  # noqa: 
     Raises:
         ValueError: it is no JSON object, or breaks off.
     """
-    buffer, place, start, depth = b"", 0, -1, 0
+    return ((key, orjson.loads(text)) for key, text in texts_of(pieces))
+
+
+def texts_of(pieces: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:  # noqa: PLR0912 - one small state machine
+    """Yield the objects in the lists of a JSON object as text, each with the key of its list.
+
+    Args:
+        pieces: ``{"shapes": [{...}, {...}], "tags": [...], ...}`` as UTF-8, cut anywhere.
+
+    Raises:
+        ValueError: it is no JSON object, or breaks off.
+    """
+    # Grown in place: one item may be as long as all pieces together.
+    buffer, place, start, depth = bytearray(), 0, -1, 0
     key = last = ""
     begun = ended = False
     for piece in pieces:
         keep = start if start >= 0 else place
-        buffer = buffer[keep:] + piece
+        del buffer[:keep]
+        buffer += piece
         place -= keep
         start = 0 if start >= 0 else -1
         while (found := _TOKEN.search(buffer, place)) is not None:
@@ -48,13 +62,12 @@ def items_of(pieces: Iterable[bytes]) -> Iterator[tuple[str, object]]:  # noqa: 
             elif token in _CLOSING:
                 depth -= 1
                 if depth == 2 and start >= 0:
-                    yield key, orjson.loads(memoryview(buffer)[start:place])
+                    yield key, bytes(memoryview(buffer)[start:place])
                     start = -1
                 ended = depth == 0
             elif depth == 1 and token[:1] == b'"':
                 last = orjson.loads(token)
         else:
-            if start < 0:
-                place = len(buffer)
+            place = len(buffer)
     if not ended:
         raise ValueError("it breaks off")

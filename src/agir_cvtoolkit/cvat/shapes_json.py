@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,18 +10,35 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from agir_cvtoolkit.shapes import Mask, Point, Points, Polygon, Polyline, Rectangle, Shape, Skeleton
+from agir_cvtoolkit.shapes import (
+    Ellipse,
+    Mask,
+    Point,
+    Points,
+    Polygon,
+    Polyline,
+    Rectangle,
+    Shape,
+    Skeleton,
+    Tag,
+)
 
 from .capabilities import Capabilities
 from .labels import AttributeSpec, LabelSet, LabelSpec
 from .shape_check import validate
 
-ELLIPSE_CORNERS = 72
-"""An ellipse is read as a polygon of so many corners: the words have no ellipse, and no work may be lost."""
-
 CONFIDENCE_NAMES = ("confidence", "score")
 
-__all__ = ["ReadShape", "ellipse_polygon", "in_label_order", "shape_from_json", "shape_to_json", "validate"]
+__all__ = [
+    "ReadShape",
+    "in_label_order",
+    "read_shape",
+    "shape_from_json",
+    "shape_to_json",
+    "tag_from_json",
+    "tag_to_json",
+    "validate",
+]
 
 
 @dataclass(frozen=True)
@@ -52,7 +68,10 @@ def shape_to_json(shape: Shape, frame: int, label: LabelSpec, capabilities: Capa
         "source": shape.source,
         "occluded": shape.occluded,
         "z_order": shape.z_order,
-        "attributes": _attributes_to_json(shape.attributes, shape.confidence, label, capabilities),
+        "group": shape.group,
+        "attributes": _attributes_to_json(
+            shape.attributes, shape.confidence, label, score=capabilities.score
+        ),
     }
     if shape.confidence is not None and capabilities.score:
         content["score"] = min(1.0, max(0.0, float(shape.confidence)))
@@ -67,9 +86,22 @@ def shape_to_json(shape: Shape, frame: int, label: LabelSpec, capabilities: Capa
     else:
         content["points"] = _flat(shape.points)
         content["outside"] = shape.outside
-        if isinstance(shape, Rectangle) and shape.rotation:
+        if isinstance(shape, Rectangle | Ellipse) and shape.rotation:
             content["rotation"] = shape.rotation
     return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def tag_to_json(tag: Tag, frame: int, label: LabelSpec) -> bytes:
+    """Serialize a checked tag; no server has a score for tags, so a confidence goes into an attribute."""
+    values = _attributes_to_json(tag.attributes, tag.confidence, label, score=False)
+    content = {
+        "frame": frame,
+        "label_id": label.id,
+        "source": tag.source,
+        "group": tag.group,
+        "attributes": values,
+    }
+    return orjson.dumps(content)
 
 
 def shape_from_json(item: Mapping[str, Any], labels: LabelSet) -> ReadShape:
@@ -82,7 +114,7 @@ def shape_from_json(item: Mapping[str, Any], labels: LabelSet) -> ReadShape:
     if label is None:
         return ReadShape(frame, None, f"its label {item.get('label_id')} is unknown", kind)
     try:
-        shape = _read(kind, item, label)
+        shape = read_shape(kind, item, label)
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         return ReadShape(frame, None, f"it cannot be understood: {error}", kind)
     if shape is None:
@@ -90,7 +122,28 @@ def shape_from_json(item: Mapping[str, Any], labels: LabelSet) -> ReadShape:
     return ReadShape(frame, shape, None, kind)
 
 
-def mask_from_numbers(numbers: NDArray[np.float64]) -> tuple[NDArray[np.int32], tuple[int, int, int, int]]:
+def tag_from_json(item: Mapping[str, Any], labels: LabelSet) -> tuple[int, Tag] | str:
+    """Read one tag with its frame; or why it was left out."""
+    frame, label = item.get("frame"), labels.by_id(item.get("label_id"))
+    if not isinstance(frame, int):
+        return "it names no frame"
+    if label is None:
+        return f"its label {item.get('label_id')} is unknown"
+    source = str(item.get("source") or "manual")
+    attributes = attributes_from_json(item.get("attributes"), label)
+    tag = Tag(
+        label=label.name,
+        source=source,
+        attributes=attributes,
+        confidence=confidence_of(None, source, attributes, label),
+        group=_whole(item.get("group")),
+    )
+    return frame, tag
+
+
+def mask_from_numbers(
+    numbers: NDArray[np.float64] | NDArray[np.int64],
+) -> tuple[NDArray[np.int32], tuple[int, int, int, int]]:
     """Split the server's list of a mask into runs (int32) and box; ``1.0`` is as good as ``1``.
 
     Raises:
@@ -114,43 +167,35 @@ def in_label_order(elements: Sequence[Points], order: Sequence[str]) -> tuple[Po
     return tuple(sorted(elements, key=lambda element: rank.get(element.label, len(rank))))
 
 
-def ellipse_polygon(centre: Point, radii: Point, rotation: float) -> tuple[Point, ...]:
-    """Return the corners of an ellipse given by centre, radii and its turn clockwise in degrees."""
-    turn = math.radians(rotation)
-    corners = []
-    for step in range(ELLIPSE_CORNERS):
-        angle = 2.0 * math.pi * step / ELLIPSE_CORNERS
-        x, y = radii[0] * math.cos(angle), radii[1] * math.sin(angle)
-        corners.append(
-            (
-                centre[0] + x * math.cos(turn) - y * math.sin(turn),
-                centre[1] + x * math.sin(turn) + y * math.cos(turn),
-            )
-        )
-    return tuple(corners)
+def read_shape(kind: str, item: Mapping[str, Any], label: LabelSpec) -> Shape | None:
+    """Read a shape of a known label; None for a kind that is not taken.
 
-
-def _read(kind: str, item: Mapping[str, Any], label: LabelSpec) -> Shape | None:
-    attributes = _attributes_from_json(item.get("attributes"), label)
+    Raises:
+        ValueError, TypeError, KeyError, OverflowError: something of it is missing or makes no sense.
+    """
+    attributes = attributes_from_json(item.get("attributes"), label)
     source = str(item.get("source") or "manual")
     shared: dict[str, Any] = {
         "label": label.name,
         "source": source,
         "occluded": bool(item.get("occluded")),
-        "z_order": int(item.get("z_order") or 0),
+        "z_order": _whole(item.get("z_order")),
+        "group": _whole(item.get("group")),
         "attributes": attributes,
-        "confidence": _confidence(item, source, attributes),
+        "confidence": confidence_of(item.get("score"), source, attributes, label),
     }
     if kind == "skeleton":
         return Skeleton(**shared, elements=_elements(item, label))
     if kind == "mask":
-        runs, box = mask_from_numbers(np.asarray(item["points"], dtype=np.float64))
+        numbers = item["points"]
+        if not isinstance(numbers, np.ndarray):
+            numbers = np.asarray(numbers, dtype=np.float64)
+        runs, box = mask_from_numbers(numbers)
         return Mask(**shared, runs=runs, box=box)
     rotation = float(item.get("rotation") or 0.0)
     shared["outside"] = bool(item.get("outside"))
     if kind == "ellipse":
-        (cx, cy), (right, top) = _pairs(item["points"], 2)
-        return Polygon(**shared, points=ellipse_polygon((cx, cy), (right - cx, cy - top), rotation))
+        return Ellipse(**shared, points=_pairs(item["points"], 2), rotation=rotation)
     if kind == "rectangle":
         return Rectangle(**shared, points=_pairs(item["points"], 2), rotation=rotation)
     if kind == "polygon":
@@ -176,7 +221,8 @@ def _elements(item: Mapping[str, Any], label: LabelSpec) -> tuple[Points, ...]:
                 source=str(element.get("source") or "manual"),
                 occluded=bool(element.get("occluded")),
                 outside=bool(element.get("outside")),
-                attributes=_attributes_from_json(element.get("attributes"), sublabel),
+                attributes=attributes_from_json(element.get("attributes"), sublabel),
+                group=_whole(element.get("group")),
             )
         )
     return in_label_order(found, [sublabel.name for sublabel in label.sublabels])
@@ -193,7 +239,9 @@ def _element_to_json(
         "occluded": element.occluded,
         "outside": element.outside,
         "source": element.source,
-        "attributes": _attributes_to_json(element.attributes, element.confidence, label, capabilities),
+        "attributes": _attributes_to_json(
+            element.attributes, element.confidence, label, score=capabilities.score
+        ),
     }
     if element.confidence is not None and capabilities.score:
         content["score"] = min(1.0, max(0.0, float(element.confidence)))
@@ -201,14 +249,14 @@ def _element_to_json(
 
 
 def _attributes_to_json(
-    values: Mapping[str, str], confidence: float | None, label: LabelSpec, capabilities: Capabilities
+    values: Mapping[str, str], confidence: float | None, label: LabelSpec, *, score: bool
 ) -> list[dict[str, Any]]:
     wanted = {}
     for name, value in values.items():
         spec = label.attribute(name)
         if spec is not None:
             wanted[spec.id] = value
-    if confidence is not None and not capabilities.score:
+    if confidence is not None and not score:
         for name in CONFIDENCE_NAMES:
             spec = label.attribute(name)
             if spec is not None and spec.id not in wanted:
@@ -235,7 +283,8 @@ def _confidence_text(confidence: float, spec: AttributeSpec) -> str | None:
     return f"{value:g}"
 
 
-def _attributes_from_json(items: object, label: LabelSpec) -> dict[str, str]:
+def attributes_from_json(items: object, label: LabelSpec) -> dict[str, str]:
+    """Return attribute values by name; those of unknown attributes are left out."""
     by_id = {spec.id: spec.name for spec in label.attributes}
     found = {}
     for item in items if isinstance(items, list) else ():
@@ -244,20 +293,40 @@ def _attributes_from_json(items: object, label: LabelSpec) -> dict[str, str]:
     return found
 
 
-def _confidence(item: Mapping[str, Any], source: str, attributes: Mapping[str, str]) -> float | None:
+def confidence_of(
+    score: object, source: str, attributes: Mapping[str, str], label: LabelSpec
+) -> float | None:
+    """Return how sure a model was: the server's score, or the attribute that stands for it.
+
+    A person's shape has none. Where the score is 1, which servers put where nobody has said one, an attribute
+    is believed more.
+    """
     if source == "manual":
         return None
-    score = item.get("score")
-    if isinstance(score, int | float):
-        return float(score)
+    given = float(score) if isinstance(score, int | float) and 0.0 <= score <= 1.0 else None
+    if given is not None and given != 1.0:
+        return given
     for name in CONFIDENCE_NAMES:
-        try:
-            value = float(attributes.get(name, ""))
-        except ValueError:
-            continue
-        if 0.0 <= value <= 1.0:
+        spec = label.attribute(name)
+        value = None if spec is None else _confidence_from_text(attributes.get(spec.name, ""), spec)
+        if value is not None:
             return value
-    return None
+    return given
+
+
+def _confidence_from_text(text: str, spec: AttributeSpec) -> float | None:
+    try:
+        value = float(text)
+        if spec.input_type == "number" and len(spec.values) >= 2:
+            low, high = (float(limit) for limit in spec.values[:2])
+            value = (value - low) / (high - low)
+    except (ValueError, ZeroDivisionError):
+        return None
+    return value if 0.0 <= value <= 1.0 else None
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _flat(points: Sequence[Point]) -> list[float]:

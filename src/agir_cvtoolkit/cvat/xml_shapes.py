@@ -1,6 +1,8 @@
 """The export "CVAT for images 1.1", read as a stream and without trust.
 
-Coordinates in it are rounded to 1/100 pixel; masks are exact. The order of a skeleton's elements is any.
+Coordinates in it are rounded to 1/100 pixel; masks are exact. Tracks are drawn out into one shape per frame
+that cannot be told from others. Confidences are not in it, nor whether a whole skeleton is occluded. The
+order of a skeleton's elements is any.
 """
 
 from __future__ import annotations
@@ -16,10 +18,21 @@ from xml.parsers import expat
 import numpy as np
 
 from agir_cvtoolkit.errors import DataError
-from agir_cvtoolkit.shapes import Mask, Point, Points, Polygon, Polyline, Rectangle, Shape, Skeleton
+from agir_cvtoolkit.shapes import (
+    Ellipse,
+    Mask,
+    Point,
+    Points,
+    Polygon,
+    Polyline,
+    Rectangle,
+    Shape,
+    Skeleton,
+    Tag,
+)
 
 from .archives import LARGEST_UNPACKED, opened_member
-from .shapes_json import ellipse_polygon, in_label_order
+from .shapes_json import in_label_order
 
 PIECE_BYTES = 1024 * 1024
 LARGEST_XML = LARGEST_UNPACKED
@@ -47,7 +60,7 @@ class ExportedImage:
     height: int
     task: str | None
     shapes: tuple[Shape, ...]
-    tags: tuple[str, ...] = ()
+    tags: tuple[Tag, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
 
 
@@ -118,7 +131,7 @@ class _Reader:
         self._done: list[ExportedImage] = []
         self._image: dict[str, str] | None = None
         self._shapes: list[Shape] = []
-        self._tags: list[str] = []
+        self._tags: list[Tag] = []
         self._skipped: list[tuple[str, str]] = []
         self._open: list[_Open] = []
         self._attribute = ""
@@ -165,10 +178,10 @@ class _Reader:
 
     def _end(self, name: str) -> None:
         self._stack.pop()
-        text = "".join(self._text_now).strip()
+        text = "".join(self._text_now)
         self._text_now, self._text_length = [], 0
         if self._image is None:
-            self._end_of_meta(name, text)
+            self._end_of_meta(name, text.strip())
         elif name == "image":
             self._end_of_image()
         elif name == "attribute" and self._open:
@@ -205,7 +218,7 @@ class _Reader:
 
     def _end_of_shape(self, found: _Open) -> None:
         if found.kind == "tag":
-            self._tags.append(found.given.get("label", ""))
+            self._end_of_tag(found)
             return
         try:
             shape = _shape(found, self._order.get(found.given.get("label", ""), []))
@@ -219,6 +232,20 @@ class _Reader:
         else:
             self._shapes.append(shape)
 
+    def _end_of_tag(self, found: _Open) -> None:
+        given = found.given
+        try:
+            tag = Tag(
+                label=given["label"],
+                source=given.get("source", "manual"),
+                attributes=found.attributes,
+                group=int(given.get("group_id", "0")),
+            )
+        except (KeyError, ValueError) as error:
+            self._skipped.append(("tag", f"it cannot be understood: {error}"))
+        else:
+            self._tags.append(tag)
+
 
 def _shape(found: _Open, order: list[str]) -> Shape | None:
     given = found.given
@@ -227,6 +254,7 @@ def _shape(found: _Open, order: list[str]) -> Shape | None:
         "source": given.get("source", "manual"),
         "occluded": given.get("occluded", "0") == "1",
         "z_order": int(given.get("z_order", "0")),
+        "group": int(given.get("group_id", "0")),
         "attributes": found.attributes,
     }
     if found.kind == "skeleton":
@@ -239,8 +267,10 @@ def _shape(found: _Open, order: list[str]) -> Shape | None:
         corners = ((float(given["xtl"]), float(given["ytl"])), (float(given["xbr"]), float(given["ybr"])))
         return Rectangle(**shared, points=corners, rotation=rotation)
     if found.kind == "ellipse":
-        centre, radii = (float(given["cx"]), float(given["cy"])), (float(given["rx"]), float(given["ry"]))
-        return Polygon(**shared, points=ellipse_polygon(centre, radii, rotation))
+        cx, cy, rx, ry = (float(given[name]) for name in ("cx", "cy", "rx", "ry"))
+        # The sums of two numbers with two decimals have two decimals.
+        points = ((cx, cy), (round(cx + rx, 2), round(cy - ry, 2)))
+        return Ellipse(**shared, points=points, rotation=rotation)
     kinds: dict[str, type[Polygon | Polyline | Points]] = {
         "polygon": Polygon,
         "polyline": Polyline,
