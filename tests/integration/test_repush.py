@@ -7,17 +7,19 @@ after one request is the same moment as before the next.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
+import agir_cvtoolkit.cvat.annotations as annotations
 import agir_cvtoolkit.stages._replace_job as replace_job
 from agir_cvtoolkit.ledger import Ledger
+from agir_cvtoolkit.pictures import save_png
 from agir_cvtoolkit.stages import Call
 from agir_cvtoolkit.stages.upload_cvat import UploadResult, upload_cvat
 
 from .annotator import LABEL, Person, Wire, contents, predict_anew
-from .workspace import Json, Workspace
+from .workspace import Workspace
 
 pytestmark = pytest.mark.integration
 
@@ -88,11 +90,9 @@ def test_from_nothing_and_to_nothing(pushed: Workspace) -> None:
     for number, record in ((0, "img_0"), (1, "img_1")):
         mask = pushed.predicted_mask(record)
         path = pushed.run / pushed.manifest()[record]["mask_path"]
-        from agir_cvtoolkit.pictures import save_png
-
         save_png(mask * 0, path)
         result = upload_cvat()
-        assert (result.replaced, result.negatives) == (1, 1 if number == 0 else 1)
+        assert (result.replaced, result.negatives) == (1, 1)
         assert not [s for s in pushed.shapes(task_id) if s["frame"] == number]
         save_png(mask, path)
         result = upload_cvat()
@@ -390,3 +390,87 @@ def nothing_intended(workspace: Workspace) -> bool:
         return bool(jobs) and not any(
             job.state == "replacing" or ledger.replacements_of_job(job) for job in jobs
         )
+
+
+# --- a first push that was killed, and a person ----------------------------------------------------
+
+
+def half_pushed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, writes: int) -> int:
+    """Push anew in two jobs, killed before so many writes of annotations were made; return the task."""
+    for task in workspace.tasks():
+        assert workspace.plain("DELETE", f"/api/tasks/{task['id']}").status == 204
+    monkeypatch.setattr(annotations.write_new, "__kwdefaults__", small_bodies())
+    sent = 0
+
+    def kill(number: int, request: str) -> None:
+        nonlocal sent
+        sent += "annotations" in request and request.startswith(("PUT", "PATCH"))
+        if sent > writes:
+            wire.stop = 0
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        wire = Wire(kill).tapped(patched)
+        with pytest.raises(KeyboardInterrupt):
+            upload_cvat(in_two_jobs())
+    return only_task(workspace)
+
+
+def in_two_jobs() -> Call:
+    return Call(overrides=("cvat_upload.segment_size=2",))
+
+
+def small_bodies() -> dict[str, object]:
+    return {**(annotations.write_new.__kwdefaults__ or {}), "body_bytes": 10}
+
+
+@pytest.mark.parametrize("writes", range(6))
+def test_a_killed_push_goes_on_where_nobody_was(
+    pushed: Workspace, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    expected = whole(pushed)
+    task_id = half_pushed(pushed, monkeypatch, writes)
+    result = upload_cvat(in_two_jobs())
+    assert (result.added, result.left_alone) == (3, 0)
+    assert only_task(pushed) == task_id
+    assert whole(pushed) == expected
+    predict_anew(pushed, 5, *RECORDS)
+    assert upload_cvat(in_two_jobs()).replaced == 3
+
+
+@pytest.mark.parametrize("writes", [2, 3, 5])
+def test_what_a_person_deletes_in_a_half_made_task_does_not_come_back(
+    pushed: Workspace, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    task_id = half_pushed(pushed, monkeypatch, writes)
+    first, second = pushed.jobs(task_id)
+    person = Person(pushed, task_id, first["id"]).load()
+    person.delete()
+    result = upload_cvat(in_two_jobs())
+    assert {shape["id"]: shape for shape in person.shapes()} == person.saved
+    assert (result.added, result.left_alone) == (3, 0)
+    assert [s for s in pushed.shapes(task_id) if s["frame"] == 2], "the other job is made whole"
+    predict_anew(pushed, 5, *RECORDS)
+    result = upload_cvat(in_two_jobs())
+    assert (result.left_alone, result.replaced) == (2, 1)
+    assert {shape["id"]: shape for shape in person.shapes()} == person.saved
+    assert second["id"] != first["id"]
+
+
+@pytest.mark.parametrize("in_work", [False, True])
+def test_a_half_made_task_whose_predictions_changed(
+    pushed: Workspace, monkeypatch: pytest.MonkeyPatch, in_work: bool
+) -> None:
+    task_id = half_pushed(pushed, monkeypatch, 3)
+    person = Person(pushed, task_id, pushed.jobs(task_id)[0]["id"]).load()
+    if in_work:
+        person.edit()
+    predict_anew(pushed, 5, *RECORDS)
+    result = upload_cvat(in_two_jobs())
+    if in_work:
+        assert {shape["id"]: shape for shape in person.shapes()} == person.saved
+        assert (result.left_alone, result.added) == (3, 0)
+        assert only_task(pushed) == task_id
+    else:
+        assert (result.left_alone, result.added) == (0, 3)
+        assert whole(pushed) == expected_of(pushed)

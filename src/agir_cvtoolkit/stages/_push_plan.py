@@ -52,6 +52,7 @@ class Plan:
         known: frames of candidates that are there with the same prediction.
         changed: candidates that are there with another prediction.
         shared: candidates whose picture is there, or in this batch, as another record's.
+        finished: of the known, records whose task an earlier call began and this one has brought to its end.
     """
 
     key: PushKey
@@ -61,6 +62,7 @@ class Plan:
     shared: tuple[Shared, ...]
     total: int
     tally: Tally
+    finished: frozenset[str] = frozenset()
 
 
 def vanished_tasks(key: PushKey, target: Target, ledger: Ledger) -> tuple[PushedTask, ...]:

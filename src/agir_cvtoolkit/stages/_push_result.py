@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 
@@ -132,8 +133,11 @@ def result_of(run: Run, plan: Plan, ledger: Ledger, push_id: str, replaced: Repl
     mine = {f.ordinal for f in own} | {alias.ordinal for alias in shared}
     left = {by_record[id_].ordinal for id_ in replaced.left if id_ in by_record}
     ledger.run_uses(run.run_id, push_id, sorted(mine | left))
+    units: Counter[int] = Counter()
+    for frame in own:
+        units[frame.ordinal] += frame.units
     pushed = tuple(
-        TaskPushed(task.task_id, task.url or "", sum(f.units for f in own if f.ordinal == ordinal))
+        TaskPushed(task.task_id, task.url or "", units[ordinal])
         for ordinal, task in tasks.items()
         if task.task_id is not None and ordinal in mine
     )
@@ -169,10 +173,11 @@ def _counted(plan: Plan, replaced: Replaced) -> _Counts:
         units for id_, units in changed.items() if id_ in replaced.replaced and id_ not in replaced.left
     )
     same = sum(units for id_, units in changed.items() if id_ in replaced.same and id_ not in replaced.left)
+    ended = sum(frame.units for frame in plan.known if frame.record_id in plan.finished - replaced.replaced)
     return _Counts(
-        added=sum(candidate.units for candidate in plan.fresh),
+        added=sum(candidate.units for candidate in plan.fresh) + ended,
         replaced=again + new,
-        already_there=sum(frame.units for frame in plan.known) - again + same,
+        already_there=sum(frame.units for frame in plan.known) - again - ended + same,
         same_picture=sum(shared.candidate.units for shared in plan.shared),
     )
 

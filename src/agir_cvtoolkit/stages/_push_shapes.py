@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from agir_cvtoolkit.cvat import (
     FrameMap,
@@ -30,8 +29,8 @@ from ._push_words import Push, job_page
 
 _log = logging.getLogger(__name__)
 
-KEPT_BYTES = 500_000
-"""The ledger gets shapes in pieces of about so many bytes: memory does not grow with the task."""
+KEPT_BYTES, KEPT_FRAMES = 500_000, 50
+"""The ledger gets to know shapes in pieces of about so many bytes or frames, before they are sent."""
 
 
 def annotate(
@@ -118,26 +117,6 @@ def as_pushed(frame: int, shapes: Sequence[Shape]) -> list[PushedShape]:
     ]
 
 
-@dataclass
-class _Kept:
-    """Shapes on their way into the ledger."""
-
-    push: Push
-    task: PushedTask
-    rows: dict[int, list[PushedShape]] = field(default_factory=dict)
-    size: int = 0
-
-    def add(self, frame: int, rows: list[PushedShape]) -> None:
-        self.rows[frame] = rows
-        self.size += sum(len(row.geometry or b"") for row in rows)
-        if self.size > KEPT_BYTES:
-            self.flush()
-
-    def flush(self) -> None:
-        self.push.ledger.keep_shapes(self.task, self.rows)
-        self.rows, self.size = {}, 0
-
-
 def _write(
     push: Push,
     task: PushedTask,
@@ -147,17 +126,34 @@ def _write(
     frames: FrameMap,
     bar: Bar,
 ) -> None:
-    kept = _Kept(push, task)
-
     def drawn() -> Iterator[tuple[int, Sequence[Shape]]]:
+        waiting: dict[int, list[Shape]] = {}
+        rows: dict[int, list[PushedShape]] = {}
+        size = 0
         for frame, candidate in own.items():
-            shapes = checked_shapes(candidate, frame, labels, _size(frames, frame))
-            kept.add(frame, as_pushed(frame, shapes))
-            yield frame, shapes
-            bar.advance()
+            waiting[frame] = checked_shapes(candidate, frame, labels, _size(frames, frame))
+            rows[frame] = as_pushed(frame, waiting[frame])
+            size += sum(len(row.geometry or b"") for row in rows[frame])
+            if size > KEPT_BYTES or len(waiting) >= KEPT_FRAMES:
+                yield from _known(push, task, rows, waiting, bar)
+                waiting, rows, size = {}, {}, 0
+        yield from _known(push, task, rows, waiting, bar)
 
     write_new(push.session, job, drawn(), labels=labels, frame_map=frames)
-    kept.flush()
+
+
+def _known(
+    push: Push,
+    task: PushedTask,
+    rows: Mapping[int, Sequence[PushedShape]],
+    shapes: Mapping[int, Sequence[Shape]],
+    bar: Bar,
+) -> Iterator[tuple[int, Sequence[Shape]]]:
+    """Yield shapes that are to be sent, once the ledger knows of them."""
+    push.ledger.keep_shapes(task, rows)
+    for frame, listed in shapes.items():
+        yield frame, listed
+        bar.advance()
 
 
 def _in_work(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from agir_cvtoolkit.config import Settings
@@ -100,8 +101,9 @@ def _apply(run: Run, key: PushKey, settings: Settings, batch: Batch, push: Push)
     ended = end_replacements(push)
     plan = plan_push(key, settings, batch, push.target, ledger, ())
     if ledger.has_open_tasks(key.push_id):
+        begun = frozenset(candidate.record_id for candidate in plan.fresh)
         tidy_up(push, placed(plan.fresh, push.upload, push.session, run))
-        plan = plan_push(key, settings, batch, push.target, ledger, ())
+        plan = replace(plan_push(key, settings, batch, push.target, ledger, ()), finished=begun)
     plan = without_left(plan, ended)
     fresh = placed(plan.fresh, push.upload, push.session, run)
     # Old tasks first: people who are about to begin wait for better proposals there.
