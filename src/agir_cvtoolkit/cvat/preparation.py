@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from agir_cvtoolkit.errors import DeadlineError, NotFoundError
+from agir_cvtoolkit.errors import DeadlineError, NotFoundError, RefusedError
 
 from .background import Outcome, cancel_request, wait_for_request, wait_until
 from .failures import UNCERTAIN
 from .session import CvatSession, parsed, to_json
 from .tasks import creation_request, get_task
+
+_BEGUN = "Adding more data is not supported"
 
 
 def prepare(
@@ -35,9 +37,18 @@ def prepare(
     subject = f"prepare task {task_id}"
     request_id: str | None = None
 
+    told = False
+
     def tell() -> None:
-        nonlocal request_id
-        request_id = _tell(session, task_id, subject, content, headers)
+        nonlocal request_id, told
+        again, told = told, True
+        try:
+            request_id = _tell(session, task_id, subject, content, headers)
+        except RefusedError as error:
+            # The first telling, whose answer was lost, was carried out late.
+            if not (again and _BEGUN in error.problem):
+                raise
+            request_id = creation_request(task_id)
 
     def begun() -> bool:
         nonlocal request_id

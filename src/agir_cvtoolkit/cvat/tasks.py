@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ from .background import wait_until
 from .failures import UNCERTAIN
 from .labels import NewLabel
 from .session import CvatSession
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,7 @@ def delete_task(session: CvatSession, task_id: int, patience_s: float = 300.0) -
     except ServerFaultError as error:
         if error.status != 500 or not is_being_prepared(session, task_id):
             raise
+        _log.info("task %d is being prepared; it is deleted as soon as that has ended", task_id)
         wait_until(session, lambda: not is_being_prepared(session, task_id) or None, subject, patience_s)
         session.request("DELETE", f"/api/tasks/{task_id}", subject, accept_status=gone)
 
