@@ -132,7 +132,7 @@ def test_curves_with_other_numbers_of_points(plain: Plain, task: dict[str, Any])
     _put(plain, task, _track(label, *keys))
     line = _images(plain, f"/api/tasks/{task['id']}")[1].find("polyline")
     assert line is not None
-    assert line.get("points") == "0.00,5.00;5.00,5.00;10.00,5.00"
+    assert line.get("points") == "0.00,5.00;2.50,5.00;10.00,5.00"
 
 
 def test_a_mask_track_keeps_the_mask_of_its_key_frame(plain: Plain, task: dict[str, Any]) -> None:
@@ -142,7 +142,25 @@ def test_a_mask_track_keeps_the_mask_of_its_key_frame(plain: Plain, task: dict[s
     )
     _put(plain, task, _track(task["labels"]["plant"]["id"], *keys))
     images = _images(plain, f"/api/tasks/{task['id']}")
-    assert [image.find("mask").get("rle") for image in images.values()][:3] == ["0, 4", "0, 4", "1, 3"]  # type: ignore[union-attr]
+    masks = [mask.get("rle") for image in images.values() for mask in image.findall("mask")]
+    assert masks[:3] == ["0, 4", "0, 4", "1, 3"]
+
+
+def test_key_frames_on_deleted_frames_do_not_count(plain: Plain, task: dict[str, Any]) -> None:
+    keys = (_key(0, [0, 0, 4, 4]), _key(2, [90, 90, 94, 94]), _key(4, [4, 4, 8, 8]))
+    _put(plain, task, _track(task["labels"]["plant"]["id"], *keys))
+    assert plain("PATCH", f"/api/tasks/{task['id']}/data/meta", {"deleted_frames": [2]}).status == 200
+    images = _images(plain, f"/api/tasks/{task['id']}")
+    assert 2 not in images
+    assert _corners(images[1]) == ["1.00,1.00,5.00,5.00"]
+
+
+def test_a_half_turn_takes_neither_way(plain: Plain, task: dict[str, Any]) -> None:
+    keys = (_key(0, [0, 0, 4, 4]), _key(4, [0, 0, 4, 4], rotation=180))
+    _put(plain, task, _track(task["labels"]["plant"]["id"], *keys))
+    images = _images(plain, f"/api/tasks/{task['id']}").values()
+    found = [box.get("rotation") for image in images for box in image.findall("box")]
+    assert found[:5] == [None, "0.25", "0.50", "0.75", "180.00"]
 
 
 def test_a_track_stays_in_its_job(plain: Plain) -> None:

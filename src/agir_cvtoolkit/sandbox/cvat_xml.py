@@ -190,7 +190,7 @@ def _images(
 ) -> None:
     content = orjson.loads(annotations_json(store, task, jobs, whole=True))
     shapes: dict[int, list[Json]] = {}
-    for shape in (*content["shapes"], *_tracked(store, jobs)):
+    for shape in (*content["shapes"], *_tracked(store, task, jobs)):
         shapes.setdefault(shape["frame"], []).append(shape)
     tags: dict[int, list[Json]] = {}
     for tag in content["tags"]:
@@ -226,10 +226,11 @@ def exported_frames(store: Store, task: Json, jobs: Sequence[Json]) -> set[int]:
     return inside
 
 
-def _tracked(store: Store, jobs: Sequence[Json]) -> Iterator[Json]:
+def _tracked(store: Store, task: Json, jobs: Sequence[Json]) -> Iterator[Json]:
+    deleted = frozenset(task["data"]["deleted_frames"])
     for job in jobs:
         for _, _, body in store.items([job["id"]], "tracks"):
-            yield from shapes_of(orjson.loads(body), int(job["stop_frame"]))
+            yield from shapes_of(orjson.loads(body), int(job["stop_frame"]), deleted)
 
 
 def _shape(out: _Writer, shape: Json, names: _Names) -> None:

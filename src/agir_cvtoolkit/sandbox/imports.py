@@ -119,7 +119,8 @@ class _Reader:
             self._frames.setdefault(_bare(frame["name"]), number)
 
     def read(self, root: ET.Element) -> Json:
-        tags, shapes = [], []
+        tags: list[Json] = []
+        shapes: list[Json] = []
         for image in root.iterfind("image"):
             name = image.get("name", "")
             frame = self._frames.get(_bare(name))

@@ -15,7 +15,7 @@ from agir_cvtoolkit.pictures import load_rgb
 from .answers import PageRefusal, Refusal, not_found, reply
 from .calls import Call
 from .store import Json, Store, now
-from .tasks import frames_in
+from .tasks import frames_in, touch_project
 
 _PREVIEW = (256, 256)
 _PLACEHOLDER = "placeholder.jpg"
@@ -71,6 +71,8 @@ def patch_meta(call: Call) -> Response:
         task["data"]["deleted_frames"] = sorted(set(kept) | set(deleted))
         # Measured: a job's deletion moves the date of its task only, a task's moves none.
         store.put("task", task["id"], task if job is None else task | {"updated_date": now()})
+        if job is not None:
+            touch_project(store, task["project_id"])
     return reply(_meta(call, task, job))
 
 

@@ -9,17 +9,10 @@ from .answers import reply, required
 from .calls import Call
 from .labels import add_labels, check_specs, delete_label, labels_of, patch_labels
 from .lists import list_answer
-from .store import Json, Store, now
+from .store import Json, now
 from .tasks import delete_task, storages
 
 _STATUSES = ("annotation", "validation", "completed")
-
-
-def touch_project(store: Store, project_id: int | None) -> None:
-    """Set a project's ``updated_date``."""
-    project = None if project_id is None else store.get("project", project_id)
-    if project is not None:
-        store.put("project", project["id"], project | {"updated_date": now()})
 
 
 def list_projects(call: Call) -> Response:

@@ -132,6 +132,7 @@ def create_task(call: Call) -> Response:
         parent = None if project is None else f"project:{project_id}"
         store.put("task", task["id"], task, parent=parent)
         add_labels(store, owner_of(task), specs)
+        touch_project(store, project_id)
     return reply(task_view(call, task), 201)
 
 
@@ -162,6 +163,7 @@ def patch_task(call: Call) -> Response:
             patch_labels(store, owner_of(task), specs)
         task["updated_date"] = now()
         store.put("task", task["id"], task)
+        touch_project(store, task["project_id"])
     return reply(task_view(call, task))
 
 
@@ -193,6 +195,13 @@ def delete_job(store: Store, job: Json) -> None:
     """Remove a job with its annotations."""
     store.remove_items([job["id"]])
     store.remove("job", job["id"])
+
+
+def touch_project(store: Store, project_id: int | None) -> None:
+    """Set a project's ``updated_date``."""
+    project = None if project_id is None else store.get("project", project_id)
+    if project is not None:
+        store.put("project", project["id"], project | {"updated_date": now()})
 
 
 def touch_jobs(store: Store, task_id: int) -> None:
