@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import posixpath
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agir_cvtoolkit.errors import DataError
@@ -27,12 +27,14 @@ class ManifestPicture:
     Attributes:
         path: relative to the manifest, with ``/``.
         width, height: upright, in pixels.
+        meta: what CVAT's own tool says besides: related pictures.
     """
 
     path: str
     width: int
     height: int
     checksum: str | None = None
+    meta: Mapping[str, object] | None = field(default=None, hash=False)
 
 
 def manifest_text(pictures: Iterable[ManifestPicture]) -> str:
@@ -46,7 +48,11 @@ def manifest_text(pictures: Iterable[ManifestPicture]) -> str:
             "width": picture.width,
             "height": picture.height,
         }
-        lines.append(line if picture.checksum is None else line | {"checksum": picture.checksum})
+        if picture.meta is not None:
+            line["meta"] = dict(picture.meta)
+        if picture.checksum is not None:
+            line["checksum"] = picture.checksum
+        lines.append(line)
     return "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
 
 
@@ -66,6 +72,7 @@ def read_manifest(path: Path) -> tuple[ManifestPicture, ...]:
                 int(line.get("width") or 0),
                 int(line.get("height") or 0),
                 line.get("checksum"),
+                line.get("meta"),
             )
             for line in lines[2:]
         )

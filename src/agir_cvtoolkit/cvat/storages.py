@@ -69,7 +69,8 @@ def missing_keys(
     for folder in dict.fromkeys(posixpath.dirname(key) for key in keys):
         wanted = {key for key in keys if posixpath.dirname(key) == folder}
         for name in _names_in(session, storage_id, folder, manifest):
-            wanted.discard(posixpath.join(folder, name))
+            # Names count from the folder that is listed; a server that counts from the root is understood too.
+            wanted -= {posixpath.join(folder, name), name}
             if not wanted:
                 break
         missing |= wanted
