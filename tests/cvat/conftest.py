@@ -11,6 +11,7 @@ import pytest
 from agir_cvtoolkit.cvat import Credentials, CvatSession, NewLabel, PictureToSend, create_project
 from agir_cvtoolkit.pictures import save_png
 from agir_cvtoolkit.sandbox import Sandbox, SandboxOptions
+from tests.sandbox.generations import VERSION
 from tests.sandbox.openapi import answers_as_described, description
 
 from .fakes import FastClock
@@ -39,7 +40,7 @@ LABELS = (
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     root = tmp_path_factory.mktemp("cvat") / "sandbox"
-    with Sandbox(SandboxOptions(root, anonymous_limit=10_000)) as started:
+    with Sandbox(SandboxOptions(root, version=VERSION, anonymous_limit=10_000)) as started:
         yield started
 
 

@@ -13,6 +13,7 @@ import agir_cvtoolkit.config
 import agir_cvtoolkit.cvat.session
 from agir_cvtoolkit.config import Settings, load_settings
 from agir_cvtoolkit.sandbox import Sandbox, SandboxOptions
+from tests.sandbox.generations import VERSION
 from tests.sandbox.openapi import answers_as_described, description
 from tests.sandbox.plain import Plain
 
@@ -49,7 +50,7 @@ def _remembered() -> Callable[..., Settings]:
 @pytest.fixture(scope="session")
 def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     root = tmp_path_factory.mktemp("sandbox")
-    with Sandbox(SandboxOptions(root, anonymous_limit=1_000_000)) as running:
+    with Sandbox(SandboxOptions(root, version=VERSION, anonymous_limit=1_000_000)) as running:
         yield running
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from agir_cvtoolkit.sandbox import Sandbox, SandboxOptions
 from .plain import Plain
 
 TOKEN = "pat-123"
+
+VERSION = os.environ.get("AGIR_SANDBOX_VERSION", "2.42.0")
+"""What the sandbox plays in the tests of the client and of the whole loop."""
 
 
 class Generations:
