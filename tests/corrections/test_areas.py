@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from agir_cvtoolkit import agreement, masks
 from agir_cvtoolkit.corrections import _areas
-from agir_cvtoolkit.corrections._areas import area_of, outline_distance, overlap
+from agir_cvtoolkit.corrections._areas import Bits, area_of, outline_distance, overlap
 from agir_cvtoolkit.shapes import Ellipse, Mask, Polygon, Rectangle
 
 PAIRS = st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(
@@ -36,6 +36,31 @@ def test_masks_are_measured_as_drawn_ones_are(pair: tuple[np.ndarray, np.ndarray
         assert distance == pytest.approx(agreement.boundary_distance(*pair), abs=1e-5)
     else:
         assert distance is None
+
+
+BOXES = st.tuples(st.integers(-3, 9), st.integers(-3, 9), st.integers(1, 12), st.integers(1, 12))
+
+
+@given(PAIRS, BOXES, st.integers(1, 3))
+def test_masks_of_many_runs_are_held_as_bits_and_measured_the_same(
+    pair: tuple[np.ndarray, np.ndarray], box: tuple[int, int, int, int], step: int
+) -> None:
+    size = pair[0].shape[1], pair[0].shape[0]
+    rows = [area_of(mask_of(bits), size) for bits in pair]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_areas, "DENSE_FROM_RUNS", 1)
+        patch.setattr(_areas, "_BAND_PIXELS", 7)
+        bits = [area_of(mask_of(mask), size) for mask in pair]
+        for mask, area in zip(pair, bits, strict=True):
+            assert isinstance(area, Bits) == bool(mask.any())
+        assert [area.pixels for area in bits] == [area.pixels for area in rows]
+        for mixed in ((bits[0], bits[1]), (bits[0], rows[1]), (rows[0], bits[1])):
+            assert overlap(*mixed) == overlap(*rows)
+            assert outline_distance(*mixed) == outline_distance(*rows)
+        left, top, width, height = box
+        part = (left, top, left + width, top + height)
+        if bits[0].pixels and left >= 0 and top >= 0:
+            assert np.array_equal(bits[0].drawn(part, step), rows[0].drawn(part, step))
 
 
 @given(PAIRS, st.integers(2, 3))

@@ -186,6 +186,15 @@ def test_points_that_are_no_numbers_are_no_reason_to_fail() -> None:
     assert outcomes(broken, broken) == ["accepted"] * 3
 
 
+def test_a_skeleton_that_was_hidden_wholly_is_another_and_two_such_are_one() -> None:
+    hidden = [
+        Skeleton(label=label, elements=tuple(replace(e, outside=True) for e in skeleton().elements))
+        for label in ("mouse", "rat")
+    ]
+    assert outcomes([skeleton()], hidden[:1]) == ["deleted", "added"]
+    assert outcomes(hidden[:1], hidden[1:]) == ["relabelled"]
+
+
 LABELS = st.sampled_from(["weed", "crop"])
 SQUARES = st.builds(
     square, st.integers(0, 30).map(float), st.integers(0, 30).map(float), st.sampled_from([8.0, 20.0]), LABELS
@@ -218,6 +227,19 @@ def test_the_order_of_the_lists_does_not_matter(
     for shapes in mixed:
         random.shuffle(shapes)  # type: ignore[attr-defined]
     assert told(*mixed) == expected
+
+
+@given(LISTS, LISTS)
+def test_what_is_too_far_apart_to_be_looked_at_would_not_have_matched(
+    before: list[Shape], after: list[Shape]
+) -> None:
+    found = match(before, after, SIZE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "agir_cvtoolkit.corrections._match._Measures.near",
+            lambda _, first, second: [(x, y) for x in range(len(first)) for y in range(len(second))],
+        )
+        assert match(before, after, SIZE) == found
 
 
 @given(LISTS, LISTS)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +17,31 @@ from agir_cvtoolkit.shapes import Ellipse, Mask, Polygon, Rectangle
 AreaShape = Mask | Polygon | Rectangle | Ellipse
 MAX_DRAWN_PIXELS = 16_000_000
 """Larger pairs of areas are compared by their outlines on every second (third, ...) row and column."""
+DENSE_FROM_RUNS = 1_000_000
+"""Masks of more runs (noise) are held as bits, an eighth of a byte a pixel."""
 _BAND_PIXELS = 4_000_000
 _Ints = NDArray[np.int64]
+_Box = tuple[int, int, int, int]
+
+
+class Area(Protocol):
+    """Pixels of a picture; boxes are left, top, and right and bottom behind the last pixel."""
+
+    @property
+    def pixels(self) -> int:
+        """How many pixels are covered."""
+
+    @property
+    def box(self) -> _Box:
+        """Where they are; all 0 where nothing is covered."""
+
+    def drawn(self, box: _Box, step: int = 1) -> NDArray[np.bool_]:
+        """Draw the part inside a box, every `step`-th row and column of it."""
 
 
 @dataclass(frozen=True, eq=False)
-class Area:
-    """Pixels of a picture as intervals of rows, ascending and disjoint.
+class Rows:
+    """Pixels as intervals of rows, ascending and disjoint.
 
     Attributes:
         rows: int64, the row of each interval.
@@ -40,16 +60,14 @@ class Area:
         return int((self.stops - self.starts).sum())
 
     @property
-    def box(self) -> tuple[int, int, int, int]:
-        """Left, top, and right and bottom behind the last pixel; all 0 where nothing is covered."""
+    def box(self) -> _Box:
+        """Where they are; all 0 where nothing is covered."""
         if not len(self.rows):
             return 0, 0, 0, 0
         return int(self.starts.min()), int(self.rows[0]), int(self.stops.max()), int(self.rows[-1]) + 1
 
-    def shared(self, other: Area) -> int:
-        """Return how many pixels both cover."""
-        if not len(self.rows) or not len(other.rows):
-            return 0
+    def shared(self, other: Rows) -> int:
+        """Return how many pixels both cover; one of the two at least covers some."""
         starts, stops = self._along()
         covered = np.concatenate([[0], np.cumsum(stops - starts)])
 
@@ -65,8 +83,8 @@ class Area:
         stride = self.width + 1
         return self.rows * stride + self.starts, self.rows * stride + self.stops
 
-    def drawn(self, box: tuple[int, int, int, int], step: int = 1) -> NDArray[np.bool_]:
-        """Draw the part inside a box (right and bottom excluded), every `step`-th row and column of it."""
+    def drawn(self, box: _Box, step: int = 1) -> NDArray[np.bool_]:
+        """Draw the part inside a box, every `step`-th row and column of it."""
         left, top, right, bottom = box
         kept = (self.rows >= top) & (self.rows < bottom) & ((self.rows - top) % step == 0)
         columns = -(-(right - left) // step)
@@ -77,6 +95,29 @@ class Area:
             np.bitwise_xor.at(toggles, (rows, at), np.uint8(1))
         np.bitwise_xor.accumulate(toggles, axis=1, out=toggles)
         return toggles[:, :columns].view(np.bool_)
+
+
+@dataclass(frozen=True, eq=False)
+class Bits:
+    """Pixels as packed bits of a box that has at least one row and column."""
+
+    packed: NDArray[np.uint8]
+    pixels: int
+    box: _Box
+
+    def drawn(self, box: _Box, step: int = 1) -> NDArray[np.bool_]:
+        """Draw the part inside a box, every `step`-th row and column of it."""
+        left, top, right, bottom = box
+        drawn = np.zeros((-(-(bottom - top) // step), -(-(right - left) // step)), dtype=np.bool_)
+        # The first row and column of the grid that lie in both, and how many do.
+        x, y = (-(-max(0, own - start) // step) for own, start in zip(self.box[:2], box[:2], strict=True))
+        from_y, to_y = top + y * step - self.box[1], min(bottom, self.box[3]) - self.box[1]
+        from_x, to_x = left + x * step - self.box[0], min(right, self.box[2]) - self.box[0]
+        if from_y < to_y and from_x < to_x:
+            rows = np.unpackbits(self.packed[from_y:to_y:step], axis=1, count=self.box[2] - self.box[0])
+            part = rows[:, from_x:to_x:step].view(np.bool_)
+            drawn[y : y + part.shape[0], x : x + part.shape[1]] = part
+        return drawn
 
 
 def area_of(shape: AreaShape, size: tuple[int, int]) -> Area:
@@ -95,29 +136,33 @@ def area_of(shape: AreaShape, size: tuple[int, int]) -> Area:
     top, bottom = _clipped(ring[:, 1], size[1])
     if left >= right or top >= bottom:
         return _none(size)
-    height = max(1, _BAND_PIXELS // (right - left))
     found = []
-    for upper in range(top, bottom, height):
-        lower = min(bottom, upper + height)
+    for _, upper, _, lower in _bands((left, top, right, bottom)):
         band = outlines.rasterize([ring - (left, upper)], (right - left, lower - upper))
         changes = np.diff(np.pad(band, ((0, 0), (1, 1))).view(np.int8), axis=1)
         rows, starts = np.nonzero(changes == 1)
         stops = np.nonzero(changes == -1)[1]
         found.append((rows + upper, starts + left, stops + left))
     rows, starts, stops = (np.concatenate(parts).astype(np.int64) for parts in zip(*found, strict=True))
-    return Area(rows, starts, stops, size[0])
+    return Rows(rows, starts, stops, size[0])
 
 
 def overlap(first: Area, second: Area) -> float:
     """Return the intersection over union of two areas (Jaccard 1912), 0 where both are empty."""
-    shared = first.shared(second)
-    union = first.pixels + second.pixels - shared
-    return shared / union if union else 0.0
+    a, b = first.box, second.box
+    both = (max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3]))
+    if both[0] >= both[2] or both[1] >= both[3]:
+        return 0.0
+    if isinstance(first, Rows) and isinstance(second, Rows):
+        shared = first.shared(second)
+    else:
+        shared = sum(int(np.count_nonzero(first.drawn(band) & second.drawn(band))) for band in _bands(both))
+    return shared / (first.pixels + second.pixels - shared)
 
 
 def outline_distance(first: Area, second: Area) -> float | None:
     """Return `agir_cvtoolkit.agreement.boundary_distance` of two areas in pixels, None where one is empty."""
-    if not len(first.rows) or not len(second.rows):
+    if not first.pixels or not second.pixels:
         return None
     a, b = first.box, second.box
     box = (min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3]))
@@ -130,7 +175,14 @@ def outline_distance(first: Area, second: Area) -> float | None:
 
 def _none(size: tuple[int, int]) -> Area:
     empty = np.zeros(0, dtype=np.int64)
-    return Area(empty, empty, empty, size[0])
+    return Rows(empty, empty, empty, size[0])
+
+
+def _bands(box: _Box) -> Iterator[_Box]:
+    """Split a box into pieces that are drawn one after the other."""
+    left, top, right, bottom = box
+    height = max(1, _BAND_PIXELS // (right - left))
+    return ((left, upper, right, min(bottom, upper + height)) for upper in range(top, bottom, height))
 
 
 def _clipped(values: NDArray[np.float64], limit: int) -> tuple[int, int]:
@@ -144,6 +196,9 @@ def _of_mask(shape: Mask, size: tuple[int, int]) -> Area:
     width, height = right - left + 1, bottom - top + 1
     if width <= 0 or height <= 0 or (len(shape.runs) and int(shape.runs.min()) < 0):
         return _none(size)
+    inside = left >= 0 and top >= 0 and right < size[0] and bottom < size[1]
+    if len(shape.runs) > DENSE_FROM_RUNS and inside:
+        return _bits_of(shape, width, height)
     ends = np.minimum(np.cumsum(shape.runs, dtype=np.int64), width * height)
     starts, stops = ends[:-1:2], ends[1::2]
     starts, stops = starts[starts < stops], stops[starts < stops]
@@ -158,7 +213,20 @@ def _of_mask(shape: Mask, size: tuple[int, int]) -> Area:
     begins, finishes = np.clip(begins, 0, size[0]), np.clip(finishes, 0, size[0])
     rows += top
     kept = (begins < finishes) & (rows >= 0) & (rows < size[1])
-    return Area(rows[kept], begins[kept], finishes[kept], size[0])
+    return Rows(rows[kept], begins[kept], finishes[kept], size[0])
+
+
+def _bits_of(shape: Mask, width: int, height: int) -> Area:
+    flat = np.zeros(width * height, dtype=np.bool_)
+    at = 0
+    for start in range(0, len(shape.runs), DENSE_FROM_RUNS):
+        runs = shape.runs[start : start + DENSE_FROM_RUNS]
+        values = np.repeat(np.arange(start, start + len(runs)) % 2 == 1, runs)[: len(flat) - at]
+        flat[at : at + len(values)] = values
+        at += len(values)
+    left, top, right, bottom = shape.box
+    packed = np.packbits(flat.reshape(height, width), axis=1)
+    return Bits(packed, int(np.count_nonzero(flat)), (left, top, right + 1, bottom + 1))
 
 
 def _ring(shape: Polygon | Rectangle | Ellipse) -> NDArray[np.float64]:

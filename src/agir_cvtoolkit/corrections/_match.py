@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from agir_cvtoolkit.shapes import Ellipse, Mask, Points, Polygon, Polyline, Rectangle, Shape, Skeleton
 
 from ._areas import Area, AreaShape, area_of, outline_distance, overlap
 from ._assignment import best_pairs
-from ._points import line_distance, moves, nearness, positions, tolerance
+from ._points import line_distance, moves, nearness, positions, tolerance, tolerances
 
 Outcome = Literal["accepted", "edited", "relabelled", "deleted", "added", "unknown"]
 MATCH_FROM = 0.1
@@ -20,6 +24,10 @@ SAME_LABEL_WORTH = 0.1
 """What the same label adds to a similarity: it decides between objects that lie over each other."""
 _AREAS = (Mask, Polygon, Rectangle, Ellipse)
 _POINTS = (Points, Skeleton)
+_NOWHERE, _AREA = -1, 0
+_FAMILIES = {"points": 1, "polyline": 2, "skeleton": 3}
+_EVERYWHERE = (-1e9, -1e9, 1e9, 1e9)
+"""Box of a skeleton all of whose points are absent."""
 _S = TypeVar("_S")
 
 
@@ -83,9 +91,8 @@ def match(before: Sequence[Shape], after: Sequence[Shape], size: tuple[int, int]
     # The places in the sorted lists, not those in the given ones, decide between equally good pairings.
     weights = {
         (x, y): similarity + (SAME_LABEL_WORTH if before[i].label == after[j].label else 0.0)
-        for x, i in enumerate(rest[0])
-        for y, j in enumerate(rest[1])
-        if (similarity := measures.similarity(i, j)) >= MATCH_FROM
+        for x, y in measures.near(*rest)
+        if (similarity := measures.similarity(i := rest[0][x], j := rest[1][y])) >= MATCH_FROM
     }
     pairs += [(rest[0][x], rest[1][y]) for x, y in best_pairs(weights)]
     partner = dict(pairs)
@@ -122,16 +129,29 @@ class _Measures:
         self._before = before
         self._after = after
         self._size = size
-        self._areas: dict[tuple[str, int], tuple[Area, tuple[int, int, int, int]]] = {}
+        self._areas: dict[tuple[str, int], Area] = {}
+
+    def near(self, first: Sequence[int], second: Sequence[int]) -> list[tuple[int, int]]:
+        """Return the places in two lists of positions of shapes that may be one object, by their boxes alone."""
+        if not first or not second:
+            return []
+        kinds, boxes = self._placed("before", self._before, first)
+        others, other_boxes = self._placed("after", self._after, second)
+        sigmas = tolerances(_diagonals(boxes), _diagonals(other_boxes), self._size)
+        # Of points farther apart exp(-d² / 2σ²) is too small.
+        reach = sigmas * math.sqrt(-2 * math.log(MATCH_FROM))
+        reach[kinds == _AREA] = 0
+        gap = np.maximum(
+            boxes[:, None, :2] - other_boxes[None, :, 2:], other_boxes[None, :, :2] - boxes[:, None, 2:]
+        )
+        gaps = np.hypot(*np.moveaxis(np.maximum(gap, 0), 2, 0))
+        same = (kinds[:, None] == others[None]) & (kinds[:, None] != _NOWHERE)
+        return [(int(x), int(y)) for x, y in np.argwhere(same & (gaps <= reach))]
 
     def similarity(self, i: int, j: int) -> float:
         first, second = self._before[i], self._after[j]
         if isinstance(first, _AREAS) and isinstance(second, _AREAS):
-            (a, a_box), (b, b_box) = self._area("before", i, first), self._area("after", j, second)
-            apart = (
-                a_box[0] >= b_box[2] or b_box[0] >= a_box[2] or a_box[1] >= b_box[3] or b_box[1] >= a_box[3]
-            )
-            return 0.0 if apart else overlap(a, b)
+            return overlap(self._area("before", i, first), self._area("after", j, second))
         if isinstance(first, Polyline) and isinstance(second, Polyline):
             distance = line_distance(first, second)
             sigma = tolerance(positions(first), positions(second), self._size)
@@ -167,19 +187,41 @@ class _Measures:
         relabelled = first.label != second.label
         if _geometry(first) == _geometry(second):
             return Match(i, j, _outcome(relabelled, False), iou=1.0, boundary_px=0.0)
-        (a, _), (b, _) = self._area("before", i, first), self._area("after", j, second)
+        a, b = self._area("before", i, first), self._area("after", j, second)
         iou = overlap(a, b)
         # The same bits in a wider box are the same mask.
         same = isinstance(first, Mask) and isinstance(second, Mask) and iou == 1.0
         distance = 0.0 if iou == 1.0 else outline_distance(a, b)
         return Match(i, j, _outcome(relabelled, not same), iou=iou, boundary_px=distance)
 
-    def _area(self, side: str, position: int, shape: AreaShape) -> tuple[Area, tuple[int, int, int, int]]:
+    def _placed(
+        self, side: str, shapes: Sequence[Shape], positions_: Sequence[int]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the family of each shape and its box, right and bottom behind the last pixel of an area."""
+        kinds = np.full(len(positions_), _NOWHERE, dtype=np.int64)
+        boxes = np.zeros((len(positions_), 4))
+        for row, position in enumerate(positions_):
+            shape = shapes[position]
+            if isinstance(shape, _AREAS):
+                area = self._area(side, position, shape)
+                kinds[row] = _AREA if area.pixels else _NOWHERE
+                boxes[row] = area.box
+                continue
+            points = positions(shape)
+            if np.isfinite(points).all():
+                kinds[row] = _FAMILIES[shape.kind]
+                boxes[row] = (*points.min(axis=0), *points.max(axis=0)) if len(points) else _EVERYWHERE
+        return kinds, boxes
+
+    def _area(self, side: str, position: int, shape: AreaShape) -> Area:
         key = (side, position)
         if key not in self._areas:
-            area = area_of(shape, self._size)
-            self._areas[key] = (area, area.box)
+            self._areas[key] = area_of(shape, self._size)
         return self._areas[key]
+
+
+def _diagonals(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.hypot(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
 
 
 def _outcome(relabelled: bool, changed: bool) -> Outcome:

@@ -44,8 +44,14 @@ def tolerance(first: _Array, second: _Array, size: tuple[int, int]) -> float:
 
     A tenth of the object's extent is about what CVAT's own quality check allows (OKS sigma 0.09).
     """
-    extents = [float(np.hypot(*np.ptp(points, axis=0))) for points in (first, second) if len(points)]
-    return max(8.0, 0.01 * math.hypot(*size), 0.1 * max(extents, default=0.0))
+    extents = [np.hypot(*np.ptp(points, axis=0)) if len(points) else 0.0 for points in (first, second)]
+    return float(tolerances(np.asarray(extents[:1]), np.asarray(extents[1:]), size)[0, 0])
+
+
+def tolerances(extents: _Array, others: _Array, size: tuple[int, int]) -> _Array:
+    """Return σ of every pair, float64 of shape (n, m), by the diagonals of n and of m shapes."""
+    larger = np.maximum(extents[:, None], others[None])
+    return np.maximum(max(8.0, 0.01 * math.hypot(*size)), 0.1 * larger)
 
 
 def positions(shape: PointShape | Polyline) -> _Array:
