@@ -224,9 +224,13 @@ def test_pictures_that_were_not_saved_are_taken_from_their_source_if_unchanged(w
     assert (stage["uploaded_annotations"], stage["failed"]) == (2, 1)
     workspace.complete(stage["task_id"])
     workspace.cli("download-cvat")
-    folder = next((workspace.run / "cvat_downloads").iterdir()) / "images"
-    for name in ("img_0.png", "img_2.png"):
-        source = workspace.root / "pictures" / "images" / name
-        assert (folder / name).read_bytes() == source.read_bytes()
+    (folder,) = (workspace.run / "cvat_downloads").glob("*/")
+    assert not (folder / "images").exists(), "the sources are still what was pushed"
+    source = workspace.root / "pictures" / "images" / "img_0.png"
+    pushed = source.read_bytes()
+    save(draw(98), source)
+    workspace.cli("download-cvat")
+    assert [path.name for path in (folder / "images").iterdir()] == ["img_0.png"]
+    assert (folder / "images" / "img_0.png").read_bytes() == pushed
     workspace.cli("preprocess")
     assert workspace.metrics()["preprocess"]["pairs"] == 2

@@ -543,6 +543,10 @@ def test_originals_that_are_gone_are_fetched_byte_for_byte(predicted: Workspace)
     predicted.complete(task_id)
     predicted.cli("download-cvat")
     folder = next((predicted.run / "cvat_downloads").glob(f"{task_id}_*"))
+    assert not (folder / "images").exists(), "the source still has them"
+    for path in (predicted.root / "pictures" / "images").iterdir():
+        path.unlink()
+    predicted.cli("download-cvat")
     assert {path.name: path.read_bytes() for path in (folder / "images").iterdir()} == kept
     predicted.cli("preprocess")
     assert predicted.metrics()["preprocess"]["pairs"] == 3

@@ -20,6 +20,7 @@ from agir_cvtoolkit.cvat import (
     TaskRequest,
     create_task_with_pictures,
     find_jobs,
+    list_jobs,
     write_new,
 )
 from agir_cvtoolkit.cvat.transport import Urllib3Transport
@@ -296,7 +297,7 @@ def test_a_task_that_vanishes_between_list_and_reading_is_listed(
 ) -> None:
     crowd.task("a", 1)
     gone = crowd.task("b", 1)
-    plain = _pull_listing.list_jobs
+    plain = list_jobs
 
     def then_deleted(*words: Any) -> Any:
         found = plain(*words)

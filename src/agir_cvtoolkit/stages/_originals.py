@@ -35,10 +35,9 @@ class Originals:
         if path not in listed:
             listed.append(path)
 
-    def may_be_here(self, record_id: str, source_path: str | None = None) -> bool:
-        """Whether a file of the record's name lies here; nothing is read, so it may be another picture."""
-        there = any(path.is_file() for path in self._by_stem.get(file_stem(record_id), ()))
-        return there or (source_path is not None and Path(source_path).is_file())
+    def may_be_here(self, record_id: str) -> bool:
+        """Whether a file of the record's name lies in the run; it is not read, so it may be another picture."""
+        return any(path.is_file() for path in self._by_stem.get(file_stem(record_id), ()))
 
     def find(
         self, record_id: str, sha256: str | None, task_folder: Path, source_path: str | None = None
@@ -77,3 +76,11 @@ def find_original(
 ) -> Path | None:
     """Find one record's original; for many ask one `Originals`, see `Originals.find`."""
     return Originals(run).find(record_id, sha256, task_folder, source_path)
+
+
+def is_untouched_since(path: Path, mark: Path) -> bool:
+    """Whether a file was last written before another one was."""
+    try:
+        return path.is_file() and path.stat().st_mtime < mark.stat().st_mtime
+    except OSError:
+        return False

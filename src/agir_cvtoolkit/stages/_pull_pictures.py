@@ -8,8 +8,9 @@ from agir_cvtoolkit.cvat import OriginalWanted, download_originals
 from agir_cvtoolkit.progress import Progress
 from agir_cvtoolkit.records import Item
 
+from ._originals import is_untouched_since
 from ._pull_context import PullContext
-from ._pulled import PulledFrame, PulledTask
+from ._pulled import FRAME_MAP, PulledFrame, PulledTask
 
 
 def fetch_originals(
@@ -21,7 +22,8 @@ def fetch_originals(
         context: of the pull.
         task: as it lies in the run.
         progress: told how far it is.
-        look_closely: compare what is here with what was pushed; else a file of the right name is enough.
+        look_closely: compare what is here with what was pushed; else a file of the right name in the
+            run is enough, and a source that was not written to since the last pull.
 
     Returns:
         The records whose picture could not be fetched, or is not the one that was pushed.
@@ -56,6 +58,8 @@ def _is_missing(
     source = entry.source_path if entry is not None else None
     if context.settings.cvat_download.include_images and not path.is_file():
         return True
-    if not look_closely and (path.is_file() or context.originals.may_be_here(frame.record_id, source)):
-        return False
+    if not look_closely:
+        here = path.is_file() or context.originals.may_be_here(frame.record_id)
+        if here or (source and is_untouched_since(Path(source), task.folder / FRAME_MAP)):
+            return False
     return context.originals.find(frame.record_id, frame.sha256, task.folder, source) is None
