@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,16 @@ import agir_cvtoolkit.stages.download_cvat
 import agir_cvtoolkit.stages.upload_cvat
 from agir_cvtoolkit.cli import main
 from agir_cvtoolkit.config import Settings
-from agir_cvtoolkit.cvat import annotations as writing
 from agir_cvtoolkit.cvat import session, upload
 from agir_cvtoolkit.cvat.clock import Clock
 from agir_cvtoolkit.cvat.transport import Response, Transport
-from agir_cvtoolkit.stages import _pull_task as pull_task
+from agir_cvtoolkit.stages import _pull_read as pull_read
 
 from .requests import Row
 from .troubles import BY_NAME
 from .wire import Day, Sent, SkippedTime, Wire
 
+writing: Any = import_module("agir_cvtoolkit.cvat.annotations")
 _groups_of = upload.groups_of
 BODY_BYTES = 400
 GROUP_FILES = 2
@@ -46,7 +47,7 @@ def small_pieces(*, by_export: bool) -> Iterator[None]:
         stack.enter_context(patch.object(upload, "groups_of", groups_of))
         stack.enter_context(patch.object(writing.write_new, "__kwdefaults__", defaults))
         if by_export:
-            stack.enter_context(patch.object(pull_task, "EXPORT_FROM_PIXELS", 1))
+            stack.enter_context(patch.object(pull_read, "EXPORT_FROM_PIXELS", 1))
         yield
 
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ from .client import Doomed, conversation, die, small_pieces
 from .full_disk import FullDisk
 from .requests import Row
 from .scenarios import Scenario
-from .states import differences, ledger_state, run_state, server_state
+from .states import differences, ledger_state, run_state, server_state, without_passes
 from .troubles import Trouble
 from .wire import Day, Sent, SkippedTime, Wire
 
@@ -79,6 +80,7 @@ class Lab:
         self._waits = 0
         self._back_after: int | None = 0
         self._down = False
+        self._moving = threading.Lock()
         self._day = Day()
         self._clock = SkippedTime()
         self._clock.on_wait = self._waited
@@ -182,7 +184,7 @@ class Lab:
                 second = self._call(scenario, Day())
                 if second.code != 0:
                     problems.append(f"the second call ended with {second.code}: {second.text}")
-            problems += self._compared(prepared)
+            problems += self._compared(prepared, in_part=outcome.code == 1)
         verdict: Verdict = "FAIL" if problems else "again" if outcome.code else "ok"
         return Cell(scenario.name, row, trouble.name, verdict, tuple(problems), outcome.code, outcome.text)
 
@@ -208,8 +210,12 @@ class Lab:
                 change(space)
             return differences(prepared.end, self._state())
 
-    def _compared(self, prepared: Prepared) -> list[str]:
-        return self._further_call(prepared.scenario) + differences(prepared.end, self._state())
+    def _compared(self, prepared: Prepared, *, in_part: bool = False) -> list[str]:
+        problems = self._further_call(prepared.scenario)
+        end, found = prepared.end, self._state()
+        if in_part:  # a pass of its own, and told as one
+            end, found = without_passes(end), without_passes(found)
+        return problems + differences(end, found)
 
     def _disturbed(self, scenario: Scenario, row: Row, trouble: Trouble) -> tuple[Outcome, bool]:
         rules = trouble.rules(row)
@@ -286,13 +292,14 @@ class Lab:
 
     def stop_server(self) -> None:
         """Stop the server; it comes back after some waits of the client, or when the call is over."""
-        self._down, self._waits = True, 0
-        self._sandbox.refuse()
-        self._sandbox.stop()
+        with self._moving:
+            self._down, self._waits = True, 0
+            self._sandbox.refuse()
+            self._sandbox.stop()
 
     def forget_requests(self) -> None:
-        """Let the server know nothing of any work in the background."""
-        self._sandbox.add_fault(Fault(r"^/api/requests/|[?&]rq_id=", action="forget", times=0))
+        """Let the server have forgotten the work in the background that is asked for next, or its result."""
+        self._sandbox.add_fault(Fault(r"^/api/requests/|[?&]rq_id=", action="forget"))
 
     def fill_disk(self) -> None:
         """Let nothing fit on the user's disk any more."""
@@ -304,11 +311,12 @@ class Lab:
             self._come_back()
 
     def _come_back(self) -> None:
-        if self._down:
-            self._down = False
-            self._sandbox = self._start(self._port)
-        else:
-            self._sandbox.accept()
+        with self._moving:
+            if self._down:
+                self._down = False
+                self._sandbox = self._start(self._port)
+            else:
+                self._sandbox.accept()
 
     def _start(self, port: int) -> Sandbox:
         sandbox = Sandbox(SandboxOptions(self._box, port=port, anonymous_limit=1_000_000))
@@ -361,6 +369,8 @@ def _judged(outcome: Outcome, trouble: Trouble) -> list[str]:
     problems = []
     if outcome.code not in trouble.codes:
         problems.append(f"exit code {outcome.code}")
+    if trouble.passes and outcome.code != 0:
+        problems.append(f"does not get over it: {outcome.stderr[-300:]}")
     problems += [
         f"says '{word}'" for word in ("Traceback", "This is a bug", "Logging error") if word in outcome.text
     ]

@@ -1,7 +1,7 @@
 """What is there in the end: on the server, in the ledger and in the run's folder, free of what chance decides.
 
 Ids of tasks, jobs, labels and shapes are given by the server and differ when a task was made anew; in their
-place stand names. Times and the names of temporary files are left out, nothing else.
+place stand names. In the place of times stands that there is one. Nothing is left out but the content of logs.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from tests.sandbox.plain import Plain
 
 Json = Any
 
-_TIMES = {"at", "created", "changed", "applied", "first_seen", "started", "finished", "time"}
-_SERVER_TIMES = {"updated_date", "created_date", "read_at", "since", "cursor"}
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d")
 _TASK_KEYS = {"task_id", "task"}
 _JOB_KEYS = {"job_id", "job"}
 _IN_TEXT = re.compile(r"(?P<what>tasks/|jobs/|target_id=|cvat_downloads/|\btask |\bjob )(?P<id>\d+)")
@@ -42,12 +41,14 @@ class Names:
     def plain(self, value: Json, key: str = "") -> Json:
         """Return a JSON-like value with names for ids and without times."""
         if isinstance(value, Mapping):
-            return {k: self.plain(v, k) for k, v in value.items() if k not in _TIMES | _SERVER_TIMES}
+            return {k: self.plain(v, k) for k, v in value.items()}
         if isinstance(value, list | tuple):
             return [self.plain(item, key) for item in value]
         if isinstance(value, int) and not isinstance(value, bool):
             return self.task(value) if key in _TASK_KEYS else self.job(value) if key in _JOB_KEYS else value
-        return _IN_TEXT.sub(self._in_text, value) if isinstance(value, str) else value
+        if isinstance(value, str):
+            return "a time" if _TIME.match(value) else _IN_TEXT.sub(self._in_text, value)
+        return value
 
     def _in_text(self, found: re.Match[str]) -> str:
         key = int(found["id"])
@@ -180,6 +181,14 @@ def _files(root: Path, names: Names) -> Iterator[tuple[str, Json]]:
 
 def _hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def without_passes(state: Json) -> Json:
+    """Return a state without the numbers of passes and the metrics of earlier ones."""
+    if isinstance(state, dict):
+        left_out = {"pass", "number", "history"}
+        return {key: without_passes(value) for key, value in state.items() if key not in left_out}
+    return [without_passes(item) for item in state] if isinstance(state, list) else state
 
 
 def differences(expected: Json, found: Json, where: str = "") -> list[str]:

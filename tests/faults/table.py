@@ -17,9 +17,7 @@ def table(cells: Sequence[Cell]) -> str:
     letters = {t.name: ascii_letters[n] for n, t in enumerate(TROUBLES) if t.name in used}
     lines = [f"  {letter}  {name}" for name, letter in letters.items()]
     lines.append("")
-    lines.append(
-        "  .  ok    r  ok after a second call    F  FAIL    blank: not tried, or no body to break off"
-    )
+    lines.append("  .  ok    r  ok after a second call    F  FAIL    blank: not tried")
     for scenario in dict.fromkeys(cell.scenario for cell in cells):
         own = [cell for cell in cells if cell.scenario == scenario]
         titles = {(c.row.method, c.row.pattern, c.row.nth): c.row.title for c in own}

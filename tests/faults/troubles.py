@@ -42,6 +42,7 @@ class Trouble:
         back_after: waits of the client after which a server that is down comes back; None when the call is over.
         passes: whether a patient client gets over it without a second call, whatever the request.
         bodies_only: whether it makes sense only where a request carries a body.
+        logged_in_only: whether it makes sense only after the login.
         kills: whether it kills the process, so that it needs one of its own.
         codes: exit codes that the call may end with.
     """
@@ -52,11 +53,13 @@ class Trouble:
     back_after: int | None = 0
     passes: bool = False
     bodies_only: bool = False
+    logged_in_only: bool = False
     kills: bool = False
     codes: frozenset[int] = frozenset({0, 1, 3})
 
     def fits(self, row: Row) -> bool:
-        return row.body or not self.bodies_only
+        anonymous = row.name.endswith(("/api/server/about", "/api/auth/login"))
+        return (row.body or not self.bodies_only) and not (anonymous and self.logged_in_only)
 
 
 def _rule(**how: Any) -> Callable[[Row], tuple[Fault, ...]]:
@@ -150,6 +153,7 @@ TROUBLES: tuple[Trouble, ...] = (
     Trouble("time-out, done", act=_done, passes=True),
     Trouble("time-out, done 1 late", act=_late(1), passes=True),
     Trouble("time-out, done 2 late", act=_late(2)),
+    Trouble("logged out", _rule(status=401, body="json"), passes=True, logged_in_only=True),
     Trouble("429 twice", _rule(status=429, times=2, body="json", retry_after=3), passes=True),
     Trouble("429 for ever", _rule(status=429, times=_NEVER, body="json", retry_after=30)),
     Trouble("500 once", _rule(status=500)),

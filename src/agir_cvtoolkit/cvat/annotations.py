@@ -11,6 +11,7 @@ from pathlib import Path
 from agir_cvtoolkit.errors import ServerFaultError, ShapeError
 from agir_cvtoolkit.shapes import Shape, Tag
 
+from .doubled import remove_doubled
 from .failures import UNCERTAIN, is_page
 from .frames import FrameMap, read_frame_map
 from .job_content import JobAnnotations, JobContent, Key
@@ -101,7 +102,8 @@ def write_new(
 
     What the job holds already is not sent again, nothing in it is changed or removed, so a write that broke
     off is simply repeated. Into an empty job the first body goes by PUT, which may be repeated; the others by
-    PATCH, and after a lost answer the job is read before the rest is sent.
+    PATCH, and after a lost answer the job is read before the rest is sent. Where a body was sent twice and the
+    first one arrived after all, its second copy is taken out again.
 
     Args:
         session: where the job is.
@@ -146,6 +148,10 @@ def write_new(
     asked = Counter((frame, found) for frame, listed in hashes.items() for found in listed)
     total = sum(asked.values())
     after = _read_held(session, job.id, known) if writer.sent else before
+    late = (after.keys - (before.keys | asked)) & asked
+    if late and writer.repeated:
+        remove_doubled(session, job.id, known, late)
+        after = _read_held(session, job.id, known)
     missing = asked - after.keys
     if missing:
         some = ", ".join(str(frame) for frame in sorted({frame for frame, _ in missing})[:10])
@@ -197,6 +203,7 @@ class _Parts:
 class _Writer:
     def __init__(self, session: CvatSession, job: JobInfo, labels: LabelSet, before: _Held) -> None:
         self.sent = 0
+        self.repeated = False
         self._session = session
         self._job = job
         self._labels = labels
@@ -220,6 +227,7 @@ class _Writer:
             except UNCERTAIN:
                 if attempt >= self._session.policy.attempts:
                     raise
+                self.repeated = True
                 self._session.clock.sleep(self._session.policy.wait(attempt))
                 now = _read_held(self._session, self._job.id, self._labels).keys
                 before = self._there + Counter(whole) - Counter(parts.keys)

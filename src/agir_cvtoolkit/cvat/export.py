@@ -133,7 +133,10 @@ def _by_request(what: _Export, part: Path) -> None:
             cancel_request(what.session, request_id)
             raise
         if outcome.status == "finished" and outcome.result_url:
-            _download(what.session, outcome.result_url, what.subject, part)
+            try:
+                _download(what.session, outcome.result_url, what.subject, part)
+            except NotFoundError:
+                continue  # the result has expired since: it is asked for anew
             return
     raise ServerFaultError(
         f"The server named no result, could not {what.subject}", "Run the same command again."

@@ -85,6 +85,10 @@ class Place:
 def failed(where: str, error: SQLAlchemyError) -> LedgerError:
     """Return the error that names a ledger and what is wrong with it."""
     reason = str(error.orig) if isinstance(error, DBAPIError) and error.orig else type(error).__name__
+    if "disk is full" in reason:
+        return LedgerError(
+            f"the ledger {where} cannot grow: {reason}", "Make room there, then run the same command again."
+        )
     return LedgerError(
         f"the ledger {where} cannot be used: {reason}", "Restore a backup or move the file away."
     )
