@@ -45,10 +45,10 @@ class _Line:
         click.echo(f"\r{text}" if terminal else text, err=True, nl=not terminal or done == self._total)
 
 
-def _matrix(pool: ProcessPoolExecutor, wanted: Sequence[Column], part: bool) -> list[Cell]:
+def _matrix(pool: ProcessPoolExecutor, wanted: Sequence[Column], every: int) -> list[Cell]:
     order = {(c.scenario.name, c.trouble.name): n for n, c in enumerate(wanted)}
     line = _Line(len(wanted), "columns of the matrix")
-    tasks = [pool.submit(run_part, c.scenario.name, c.trouble.name, part) for c in wanted]
+    tasks = [pool.submit(run_part, c.scenario.name, c.trouble.name, every) for c in wanted]
     cells: list[Cell] = []
     for done, task in enumerate(as_completed(tasks), start=1):
         cells += task.result()
@@ -72,7 +72,7 @@ def _kills(pool: ProcessPoolExecutor, seed: int, count: int) -> Iterator[Killed]
     "--scenario", "scenarios", multiple=True, type=click.Choice(list(SCENARIOS)), help="Only these."
 )
 @click.option("--fault", "troubles", multiple=True, type=click.Choice(list(TROUBLES)), help="Only these.")
-@click.option("--pairwise", "part", is_flag=True, help="Only the cells that the tests run.")
+@click.option("--every", default=1, show_default=True, help="Only one cell in so many; an odd number.")
 @click.option("--kills", default=100, show_default=True, help="Pushes and pulls killed at random moments.")
 @click.option("--seed", default=None, type=int, help="Of the random moments.")
 @click.option("--workers", default=os.cpu_count() or 1, show_default="one per core")
@@ -83,7 +83,7 @@ def _kills(pool: ProcessPoolExecutor, seed: int, count: int) -> Iterator[Killed]
 def main(
     scenarios: tuple[str, ...],
     troubles: tuple[str, ...],
-    part: bool,
+    every: int,
     kills: int,
     seed: int | None,
     workers: int,
@@ -98,7 +98,7 @@ def main(
     )
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        cells = [] if no_matrix else _matrix(pool, wanted, part)
+        cells = [] if no_matrix else _matrix(pool, wanted, every)
         if cells:
             click.echo(table(cells))
             click.echo(f"\n{summary(cells)}")

@@ -21,25 +21,19 @@ EVERY = 13
 """Of a row with n columns a test run takes about n / EVERY cells."""
 
 
-def whole(row: int, column: int) -> bool:
-    """Take every cell."""
-    del row, column
-    return True
+def diagonals(every: int) -> Choice:
+    """Take a cell where row and column, the row counted 4 times, fall on one of `every` diagonals; 1 takes all.
 
-
-def pairwise(row: int, column: int) -> bool:
-    """Take a cell where row and column, the row counted 4 times, fall on one of `EVERY` diagonals.
-
-    4 and `EVERY` have no common divisor: in `EVERY` rows one after the other a column is hit once, and in a row
-    every `EVERY`-th column, beginning with another one than in the row before. So every request meets at least
-    two troubles, and every trouble at least one request in `EVERY`, of another kind in each scenario.
+    An odd `every` has no divisor in common with 4: in `every` rows one after the other a column is hit once, and in
+    a row every `every`-th column, beginning with another one than in the row before.
     """
-    return (4 * row + column) % EVERY == 0
+    return lambda row, column: (4 * row + column) % every == 0
 
 
-def _rarely(row: int, column: int) -> bool:
-    """Take half of the cells that `pairwise` takes."""
-    return (4 * row + column) % (2 * EVERY) == 0
+pairwise = diagonals(EVERY)
+"""The cells of a test run: every request meets at least two troubles, and every trouble at least one request in
+`EVERY`, of another kind in each scenario."""
+_rarely = diagonals(2 * EVERY)
 
 
 @dataclass(frozen=True)

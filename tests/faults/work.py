@@ -7,7 +7,7 @@ from multiprocessing.util import Finalize
 
 from .killing import Killed, kill_at_random
 from .lab import Cell, Lab
-from .matrix import Choice, Column, laboratory, pairwise, run_column, whole
+from .matrix import Column, diagonals, laboratory, run_column
 from .scenarios import BY_NAME as SCENARIOS
 from .troubles import BY_NAME as TROUBLES
 
@@ -23,10 +23,9 @@ def _lab() -> Lab:
     return _open_labs[0]
 
 
-def run_part(scenario: str, trouble: str, part: bool) -> list[Cell]:
-    """Run one column of the matrix."""
-    choice: Choice = pairwise if part else whole
-    return list(run_column(_lab(), Column(SCENARIOS[scenario], TROUBLES[trouble]), choice))
+def run_part(scenario: str, trouble: str, every: int) -> list[Cell]:
+    """Run one column of the matrix, or of it the cells on one of `every` diagonals."""
+    return list(run_column(_lab(), Column(SCENARIOS[scenario], TROUBLES[trouble]), diagonals(every)))
 
 
 def run_kill(seed: int, number: int) -> Killed:
