@@ -121,6 +121,21 @@ def test_how_far_a_job_has_come(status: str | None, found: bool) -> None:
     assert has_come_to("completed", "validation", status) is found
 
 
+@pytest.mark.parametrize(
+    ("status", "stage", "found"),
+    [
+        ("completed", "validation", True),
+        ("completed", "acceptance", False),
+        ("new", "validation", False),
+        (None, "validation", True),
+        ("validation", "validation", True),
+        ("acceptance", "validation", False),
+    ],
+)
+def test_state_and_stage_must_both_hold(status: str | None, stage: str, found: bool) -> None:
+    assert has_come_to("completed", "validation", status, stage) is found
+
+
 def test_an_unknown_status_is_a_configuration_error() -> None:
     with pytest.raises(ConfigError, match="Did you mean 'completed'"):
         split_status("complete")
