@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
 from multiprocessing.connection import Connection
+from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -31,6 +32,7 @@ from .wire import Day, Sent, SkippedTime, Wire
 
 writing: Any = import_module("agir_cvtoolkit.cvat.annotations")
 _groups_of = upload.groups_of
+_ROOT = Path(__file__).parents[2]
 BODY_BYTES = 400
 GROUP_FILES = 2
 
@@ -112,6 +114,11 @@ def _context() -> Any:
     # Processes that come from a server which has imported everything begin at once.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.faults.client"])
+    known = filter(None, (str(_ROOT), os.environ.get("PYTHONPATH")))
+    with patch.dict(
+        os.environ, {"PYTHONPATH": os.pathsep.join(known)}
+    ):  # it does not look where this one does
+        ensure_running()
     return context
 
 

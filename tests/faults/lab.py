@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import sqlite3
 import threading
@@ -26,14 +25,15 @@ from tests.sandbox.plain import Plain
 
 from .client import Doomed, conversation, die, small_pieces
 from .full_disk import FullDisk
+from .judging import judged
 from .requests import Row
 from .scenarios import Scenario
 from .states import differences, ledger_state, run_state, server_state, without_passes
+from .templates import PATIENCE, keep, restore
 from .troubles import Trouble
 from .wire import Day, Sent, SkippedTime, Wire
 
 Verdict = Literal["ok", "again", "FAIL"]
-_PATIENCE = 20.0
 
 
 @dataclass(frozen=True)
@@ -133,41 +133,12 @@ class Lab:
         return folder
 
     def _keep(self, name: str) -> Path:
-        folder = self._templates / name
         self._settle()
-        shutil.copytree(self._work, folder / "work", symlinks=True)
-        (folder / "box").mkdir()
-        with (
-            sqlite3.connect(self._box / "sandbox.db") as source,
-            sqlite3.connect(folder / "box" / "sandbox.db") as copy,
-        ):
-            source.backup(copy)
-        source.close()
-        copy.close()
-        if (self._box / "data").is_dir():
-            shutil.copytree(self._box / "data", folder / "box" / "data")
-        return folder
+        return keep(self._work, self._box, self._templates / name)
 
     def _restore(self, folder: Path) -> None:
         os.chdir(self._here)
-        if self._work.is_dir():
-            shutil.rmtree(self._work)
-        shutil.copytree(folder / "work", self._work, symlinks=True)
-        for other in self._box.iterdir():
-            if other.is_dir():
-                shutil.rmtree(other)
-        if (folder / "box" / "data").is_dir():
-            shutil.copytree(folder / "box" / "data", self._box / "data")
-        # Into the database as it is open: a server that starts anew for each cell would cost most of the time.
-        with sqlite3.connect(self._box / "sandbox.db", isolation_level=None, timeout=_PATIENCE) as database:
-            database.execute("ATTACH ? AS kept", (str(folder / "box" / "sandbox.db"),))
-            database.execute("BEGIN IMMEDIATE")
-            names = "SELECT name FROM kept.sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-            for (table,) in database.execute(names).fetchall():
-                database.execute(f'DELETE FROM main."{table}"')
-                database.execute(f'INSERT INTO main."{table}" SELECT * FROM kept."{table}"')
-            database.execute("COMMIT")
-        database.close()
+        restore(self._work, self._box, folder)
         os.chdir(self._work)
 
     # --- cells ------------------------------------------------------------------------------------
@@ -179,7 +150,7 @@ class Lab:
             self._restore(prepared.folder)
             outcome, came = self._disturbed(scenario, row, trouble)
             problems = [] if came else ["the request did not come"]
-            problems += _judged(outcome, trouble)
+            problems += judged(outcome, trouble)
             if outcome.code != 0:
                 second = self._call(scenario, Day())
                 if second.code != 0:
@@ -266,13 +237,13 @@ class Lab:
         self._settle()
 
     def _settle(self) -> None:
-        end = time.monotonic() + _PATIENCE
+        end = time.monotonic() + PATIENCE
         while self._sandbox.under_way or self._works():
             assert time.monotonic() < end, "the server does not come to rest"
             time.sleep(0.002)
 
     def _works(self) -> bool:
-        with sqlite3.connect(self._box / "sandbox.db", timeout=_PATIENCE) as database:
+        with sqlite3.connect(self._box / "sandbox.db", timeout=PATIENCE) as database:
             rows = database.execute("SELECT body FROM documents WHERE kind = 'request'").fetchall()
         database.close()
         return any(b'"queued"' in bytes(row[0]) or b'"started"' in bytes(row[0]) for row in rows)
@@ -362,28 +333,3 @@ class Lab:
 
 def _overrides(words: Sequence[str]) -> tuple[str, ...]:
     return tuple(word for before, word in pairwise(words) if before == "-o")
-
-
-def _judged(outcome: Outcome, trouble: Trouble) -> list[str]:
-    """Tell what is wrong with how a disturbed call ended, whatever it left behind."""
-    problems = []
-    if outcome.code not in trouble.codes:
-        problems.append(f"exit code {outcome.code}")
-    if trouble.passes and outcome.code != 0:
-        problems.append(f"does not get over it: {outcome.stderr[-300:]}")
-    problems += [
-        f"says '{word}'" for word in ("Traceback", "This is a bug", "Logging error") if word in outcome.text
-    ]
-    errors = [line for line in outcome.stderr.splitlines() if line.startswith("Error: ")]
-    if outcome.code == 0 and errors:
-        problems.append(f"done, but says: {errors}")
-    if outcome.code in {3, 4}:
-        if len(errors) != 1:
-            problems.append(f"{len(errors)} lines of error")
-        elif len(errors[0]) < 40 or not re.search(r"[.?:] [A-Z]", errors[0]):
-            problems.append(f"no next step: {errors[0]}")
-    if outcome.code == 1 and not errors and "failed: " not in outcome.stderr:
-        problems.append("done in part, but does not say what is missing")
-    if outcome.code == 130 and "Interrupted" not in outcome.stderr:
-        problems.append("does not say that it was interrupted")
-    return problems
