@@ -68,6 +68,7 @@ class Person:
     loaded: list[Json] = field(default_factory=list)
     saved: dict[int, Json] = field(default_factory=dict)
     chosen: Json | None = None
+    frame: int = 0
     _marks: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def load(self) -> Person:
@@ -95,7 +96,13 @@ class Person:
     def add(self) -> None:
         label = next(iter(self.workspace.labels(self.task_id)))
         points = [1.0, 1.0, 7.0 + next(self._marks), 8.0]
-        drawn = {"type": "rectangle", "frame": 0, "label_id": label, "points": points, "source": "manual"}
+        drawn = {
+            "type": "rectangle",
+            "frame": self.frame,
+            "label_id": label,
+            "points": points,
+            "source": "manual",
+        }
         before = {shape["id"] for shape in self.shapes()}
         self.send("create", drawn)
         (self.chosen,) = [shape for shape in self.saved.values() if shape["id"] not in before]
