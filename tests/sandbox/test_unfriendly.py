@@ -96,6 +96,18 @@ def test_an_order_that_does_not_match_says_what_has_arrived_and_harms_nothing(pl
     assert plain.names(task_id) == order
 
 
+def test_an_order_of_files_of_which_none_has_arrived_fails_late_and_harms_nothing(plain: Plain) -> None:
+    task_id = _bare(plain)
+    path = f"/api/tasks/{task_id}/data/"
+    order = {"image_quality": 70, "sorting_method": "predefined", "upload_file_order": ["f00.png"]}
+    begun = plain("POST", path, order, headers={"Upload-Finish": ""})
+    assert begun.status == 202
+    ended = plain.wait(begun.json["rq_id"])
+    assert (ended["status"], ended["message"]) == ("failed", "ValueError: No media data found\n")
+    again = plain.send(task_id, pictures(1), sorting_method="predefined", upload_file_order=["f00.png"])
+    assert plain.wait(again.json["rq_id"])["status"] == "finished"
+
+
 def test_a_group_with_a_known_name_is_not_taken_at_all(plain: Plain) -> None:
     task_id = _bare(plain)
     path = f"/api/tasks/{task_id}/data/"

@@ -116,10 +116,17 @@ def _begin(call: Call, fields: Json) -> Response:
 
 
 def _check_order(order: object, uploaded: list[str]) -> None:
+    """Refuse an order that is not that of the files; measured: where there is none at all, the worker finds out.
+
+    Raises:
+        Refusal: 400.
+    """
     if not isinstance(order, list) or not all(isinstance(name, str) for name in order):
         kind = type(order).__name__
         text = "Not a valid string." if kind == "list" else f'Expected a list of items but got type "{kind}".'
         raise Refusal(400, {"upload_file_order": [text]})
+    if not uploaded:
+        return
     wrong = [f"{name} (missing)" for name in dict.fromkeys(order) if name not in set(uploaded)]
     wrong += [f"{name} (extra)" for name in uploaded if name not in set(order)]
     if wrong:
