@@ -29,6 +29,8 @@ def judged(outcome: Outcome, trouble: Trouble) -> list[str]:
             problems.append(f"no next step: {errors[0]}")
     if outcome.code == 1 and not errors and "failed: " not in outcome.stderr:
         problems.append("done in part, but does not say what is missing")
+    if any("was cut" in line and "No space left" in line for line in errors):
+        problems.append(f"takes the full disk for a connection: {errors}")
     if outcome.code == 130 and "Interrupted" not in outcome.stderr:
         problems.append("does not say that it was interrupted")
     return problems

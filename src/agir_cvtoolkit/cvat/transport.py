@@ -6,6 +6,7 @@ import os
 import ssl
 import urllib.request
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -251,22 +252,29 @@ def _pieces(content: bytes) -> Iterator[bytes]:
 
 def _save(answer: urllib3.BaseHTTPResponse, path: Path) -> None:
     pieces = answer.stream(PIECE_BYTES, decode_content=True)
-    try:
+    with _writing(path):
         stream = path.open("wb")
-    except OSError as error:
-        raise _not_written(path, error) from error
-    with stream:
+    try:
         for piece in pieces:
-            try:
+            with _writing(path):
                 stream.write(piece)
-            except OSError as error:
-                raise _not_written(path, error) from error
+    except BaseException:
+        with suppress(OSError):
+            stream.close()
+        raise
+    with _writing(path):  # what did not fit is often told only now
+        stream.close()
 
 
-def _not_written(path: Path, error: OSError) -> DataError:
-    return DataError(
-        f"{path} cannot be written: {error.strerror or error}", "Make room or check the folder's rights."
-    )
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Tell a failure of this machine's disk from one of the connection."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be written: {error.strerror or error}", "Make room or check the folder's rights."
+        ) from error
 
 
 def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
