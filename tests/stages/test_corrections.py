@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from agir_cvtoolkit.corrections import match
 from agir_cvtoolkit.cvat import JobAnnotations, JobInfo
 from agir_cvtoolkit.ledger import CorrectionRow, Ledger, PushedFrame, PushedShape, PushedTask, PushKey
-from agir_cvtoolkit.plain_shapes import pack
-from agir_cvtoolkit.shapes import Rectangle, Shape
-from agir_cvtoolkit.stages._corrections import correct_job, rows_of_job, summary
+from agir_cvtoolkit.plain_shapes import pack, unpack
+from agir_cvtoolkit.shapes import Points, Polyline, Rectangle, Shape, Skeleton
+from agir_cvtoolkit.stages._corrections import _matches, correct_job, rows_of_job, summary
 from agir_cvtoolkit.stages._pulled import PulledFrame
 
 
@@ -94,7 +95,7 @@ def test_without_kept_geometry_nothing_is_claimed_that_is_not_known() -> None:
     found = rows(
         {0: left(0, square(10), square(60), packed=False)}, {0: (square(10), square(62))}, assignee=None
     )
-    assert [(r.outcome, r.iou) for r in found] == [("accepted", None), ("unknown", None), ("unknown", None)]
+    assert [(r.outcome, r.iou) for r in found] == [("accepted", 1.0), ("unknown", None), ("unknown", None)]
     told = summary(found)
     assert (told["proposals"], told["share_accepted"], told["unknown"]) == (2, 0.5, 2)
     assert set(told["by_annotator"]) == {"nobody assigned"}  # type: ignore[call-overload]
@@ -142,3 +143,31 @@ def test_a_damaged_shape_in_the_ledger_does_not_stop_the_pull() -> None:
     damaged = [replace(row, geometry=b"damaged") for row in left(0, square(10), square(60))]
     found = rows({0: damaged}, {0: (square(10), square(62))})
     assert [r.outcome for r in found] == ["accepted", "unknown", "unknown"]
+
+
+def test_what_was_not_touched_is_told_as_matching_it_would_tell_it() -> None:
+    shapes: list[Shape] = [
+        square(10),
+        square(10),
+        Polyline(label="row", points=((1.0, 1.0), (90.0, 9.0))),
+        Points(label="eye", points=((5.0, 5.0),)),
+        Skeleton(label="mouse", elements=(Points(label="nose", points=((50.0, 50.0),)),)),
+    ]
+    told = _matches(left(0, *shapes), shapes[::-1], (200, 100))
+    assert [replace(m, after=None) for m in told] == [
+        replace(m, after=None) for m in match(shapes, shapes[::-1], (200, 100))
+    ]
+
+
+def test_untouched_shapes_are_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    unpacked: list[bytes] = []
+
+    def counted(geometry: bytes) -> Shape:
+        unpacked.append(geometry)
+        return unpack(geometry)
+
+    monkeypatch.setattr("agir_cvtoolkit.stages._corrections.unpack", counted)
+    pushed = left(0, *(square(x) for x in range(0, 160, 4)))
+    after = [square(x) for x in range(0, 156, 4)]
+    assert {m.outcome for m in _matches(pushed, after, (200, 100))} == {"accepted", "deleted"}
+    assert len(unpacked) == 1

@@ -122,6 +122,13 @@ def match_hashes(before: Sequence[str], after: Sequence[str]) -> tuple[Match, ..
     return (*found, *(Match(None, j, "unknown" if lost else "added") for j in new))
 
 
+def accepted(before: int, after: int, kind: str) -> Match:
+    """Return the match of two shapes that are known to be the same, by their positions and their kind."""
+    if kind in _FAMILIES and kind != "polyline":
+        return Match(before, after, "accepted", moved_points=0, changed_points=0)
+    return Match(before, after, "accepted", iou=None if kind == "polyline" else 1.0, boundary_px=0.0)
+
+
 class _Measures:
     """Measures two lists of shapes against each other; areas are found once."""
 

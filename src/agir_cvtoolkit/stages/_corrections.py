@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from agir_cvtoolkit.corrections import Match, match, match_hashes
+from agir_cvtoolkit.corrections import Match, accepted, match, match_hashes
 from agir_cvtoolkit.cvat import JobAnnotations, JobInfo
 from agir_cvtoolkit.errors import ShapeError
 from agir_cvtoolkit.ledger import CorrectionRow, Ledger, PushedShape, PushedTask
@@ -125,7 +126,28 @@ def summary(rows: Iterable[CorrectionRow]) -> dict[str, object]:
     }
 
 
-def _matches(
+def _matches(before: Sequence[PushedShape], after: Sequence[Shape], size: tuple[int, int]) -> list[Match]:
+    """Match one frame; what has the hash that was pushed is not even unpacked."""
+    waiting: dict[str, list[int]] = {}
+    for j, shape in enumerate(after):
+        waiting.setdefault(shape.geometry_hash(), []).append(j)
+    same: dict[int, int] = {}
+    for i, pushed in enumerate(before):
+        if waiting.get(pushed.geometry_hash):
+            same[i] = waiting[pushed.geometry_hash].pop(0)
+    kept = set(same.values())
+    lost = [i for i in range(len(before)) if i not in same]
+    new = [j for j in range(len(after)) if j not in kept]
+    found = [accepted(i, j, before[i].kind) for i, j in same.items()]
+    for one in _changed([before[i] for i in lost], [after[j] for j in new], size):
+        place = None if one.before is None else lost[one.before]
+        partner = None if one.after is None else new[one.after]
+        found.append(replace(one, before=place, after=partner))
+    last = len(before)
+    return sorted(found, key=lambda one: (last if one.before is None else one.before, one.after or 0))
+
+
+def _changed(
     before: Sequence[PushedShape], after: Sequence[Shape], size: tuple[int, int]
 ) -> tuple[Match, ...]:
     known = _unpacked(before)
