@@ -15,6 +15,7 @@ from agir_cvtoolkit.errors import (
     LedgerError,
     NotFoundError,
     RefusedError,
+    RemoteError,
     ServerFaultError,
 )
 from agir_cvtoolkit.ledger import PulledTaskRow
@@ -79,13 +80,17 @@ def pull(
     with progress.bar("Reading jobs", total) as bar:
         collected = _Collected(context, progress, bar)
         plans = _plans(context, tasks, rows, in_flight)
-        for (plan, job), future in ahead(_steps(context, plans), in_flight):
-            if isinstance(plan, _Unusable):
-                collected.unusable(plan)
-            elif job is None:
-                collected.begin(plan)
-            elif future is not None:
-                collected.take(job, future.result)
+        try:
+            for (plan, job), future in ahead(_steps(context, plans), in_flight):
+                if isinstance(plan, _Unusable):
+                    collected.unusable(plan)
+                elif job is None:
+                    collected.begin(plan)
+                elif future is not None:
+                    collected.take(job, future.result)
+        except (RemoteError, KeyboardInterrupt):
+            collected.keep()
+            raise
         return collected.end()
 
 
@@ -119,6 +124,11 @@ class _Collected:
             _log.warning("job %d cannot be read: %s", job.id, error)
             self._store.fail(job, error)
         self._bar.advance()
+
+    def keep(self) -> None:
+        """Write down what was read of the task that is being stored, before all ends."""
+        if self._store is not None:
+            self._store.keep()
 
     def unusable(self, found: _Unusable) -> None:
         self._finish()

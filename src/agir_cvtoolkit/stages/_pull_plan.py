@@ -83,7 +83,11 @@ class Stored:
 
     def of_job(self, job: JobInfo) -> Mapping[int, PulledFrame]:
         """Return the frames that lie there of a job, by number."""
-        return self._by_job.get(job.id, {})
+        return self.of(job.id)
+
+    def of(self, job_id: int) -> Mapping[int, PulledFrame]:
+        """Return the frames that lie there of a job given by its id, by number."""
+        return self._by_job.get(job_id, {})
 
     def is_whole(self, frame: PulledFrame) -> bool:
         """Whether the mask of a frame lies there."""

@@ -44,7 +44,7 @@ def read(context: PullContext, job: JobInfo, project_id: int | None, frames: Fra
         DataError: an export that cannot be trusted.
         RemoteError: of its kinds.
     """
-    inside = set(job.frames) & set(frames.by_frame)
+    inside = {number for number in job.frames if number in frames.by_frame}
     if job.kind == ANNOTATION:
         inside -= frames.no_records
     elif job.kind == GROUND_TRUTH:
@@ -58,7 +58,8 @@ def read(context: PullContext, job: JobInfo, project_id: int | None, frames: Fra
 def _annotations(
     context: PullContext, job: JobInfo, project_id: int | None, frames: FrameMap
 ) -> JobAnnotations:
-    pixels = [e.width * e.height for e in frames.entries if e.frame in job.frames]
+    entries = [frames.by_frame[number] for number in job.frames if number in frames.by_frame]
+    pixels = [entry.width * entry.height for entry in entries]
     if pixels and sum(pixels) / len(pixels) >= EXPORT_FROM_PIXELS:
         try:
             return read_job_by_export(context.session, job, frames)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from agir_cvtoolkit.cvat import ANNOTATION, FrameMap, JobInfo
 from agir_cvtoolkit.errors import AgirError
-from agir_cvtoolkit.ledger import Pull, PulledTaskRow
+from agir_cvtoolkit.ledger import Pull, PulledTaskRow, PushedTask
 from agir_cvtoolkit.progress import Progress
 from agir_cvtoolkit.records import Item
 
@@ -19,6 +21,9 @@ from ._pull_plan import TaskPlan
 from ._pull_read import JobRead
 from ._pulled import Honeypot, PulledFrame, PulledTask, write_frame_map
 from ._store_job import TaskContext, store_job
+
+_SPARINGLY = 20.0
+"""A frame map is written again when so many times as long has passed as writing it took."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class TaskStore:
     """Takes the jobs of one task as they are read, in the order of their changes.
 
     Of each job first the files are written, then the frame map, then the ledger: killed in between, the job is
-    read again.
+    read again. A long frame map is not written after each job, but as often as it costs little of the time.
     """
 
     def __init__(self, context: PullContext, plan: TaskPlan) -> None:
@@ -65,12 +70,15 @@ class TaskStore:
         self._items: list[Item] = []
         self._read: set[int] = set()
         self._incomplete = set(plan.stored.incomplete)
-        self._task = _task_context(context, plan)
-        self._frames: dict[int, PulledFrame] = self._kept()
+        self._pushed = context.ledger.task_by_id(context.session.url, plan.jobs.task.id)
+        self._task = _task_context(context, plan, self._pushed)
+        self._frames: dict[int, Mapping[int, PulledFrame]] = self._kept()
         to_read = {job.id for job in plan.to_read}
         for job in plan.jobs.finished:
             if job.id not in to_read:
-                self._frames |= plan.stored.of_job(job)
+                self._frames[job.id] = plan.stored.of_job(job)
+        self._pending: list[tuple[Pull, dict[str, int]]] = []
+        self._written = self._cost = 0.0
 
     def store(self, job: JobInfo, found: JobRead) -> None:
         """Put a job into the run.
@@ -85,16 +93,32 @@ class TaskStore:
             own, problems = store_apart(self._task, job, found.annotations, found.numbers)
         else:
             own, problems = store_job(self._task, job, found.annotations, found.numbers)
-            self._frames = {n: f for n, f in self._frames.items() if f.job_id != job.id} | own
+            self._frames[job.id] = own
             self._incomplete = self._incomplete | {job.id} if problems else self._incomplete - {job.id}
-            others = {n: f for n, f in self.plan.stored.frames.items() if f.job_id != job.id}
-            write_frame_map(self._content({**others, **self._frames}))
-            self._correct(job, found, own)
+            context = self._context
+            server, run_id = context.session.url, context.run.run_id
+            correct_job(context.ledger, server, run_id, self._pushed, job, found.annotations, own)
         self._items += problems
         self._read.add(job.id)
         pull = self._pull(job, own)
-        if pull != self._last(job):
-            self._context.ledger.record_pull(pull, {frame.record_id: frame.shapes for frame in own.values()})
+        if pull != self.plan.pulls.get(job.id):
+            self._pending.append((pull, {frame.record_id: frame.shapes for frame in own.values()}))
+        if time.monotonic() - self._written >= _SPARINGLY * self._cost:
+            self.keep()
+
+    def keep(self) -> None:
+        """Write down which jobs lie here, those that are still to be read as they were.
+
+        Raises:
+            LedgerError: the ledger cannot be used.
+        """
+        begun = time.monotonic()
+        waiting = {job.id for job in self.plan.to_read} - self._read
+        old = {job_id: self.plan.stored.of(job_id) for job_id in waiting}
+        write_frame_map(self._content({**old, **self._frames}, self._incomplete))
+        self._record()
+        self._written = time.monotonic()
+        self._cost = self._written - begun
 
     def fail(self, job: JobInfo, error: AgirError) -> None:
         """Take note of a job that could not be read; what lies there of it stays."""
@@ -102,16 +126,16 @@ class TaskStore:
         self.errors.append(error)
         self._items.append(Item(f"{self.plan.jobs.task.name}, job {job.id}", "failed", str(error)))
         if job.kind == ANNOTATION:
-            self._frames |= self.plan.stored.of_job(job)
+            self._frames[job.id] = self.plan.stored.of_job(job)
 
     def finish(self, progress: Progress) -> tuple[TaskDownloaded, list[Item]]:
         """Write what the task is now, fetch its pictures, and say what was done and what could not be."""
         plan, context = self.plan, self._context
         counted = {job.id for job in (*plan.jobs.finished, *plan.reopened)}
-        self._incomplete &= counted
-        result = self._content(self._frames)
-        if result != plan.stored.old:
+        result = self._content(self._frames, self._incomplete & counted)
+        if self._read or result != plan.stored.old:
             write_frame_map(result)
+        self._record()
         if plan.frames is not None:
             context.ledger.see_tasks([self._row()])
         touched = bool(self._read) or plan.frames is not None
@@ -133,26 +157,33 @@ class TaskStore:
         )
         return summary, self._items
 
-    def _kept(self) -> dict[int, PulledFrame]:
-        kept = {}
+    def _record(self) -> None:
+        for pull, records in self._pending:
+            self._context.ledger.record_pull(pull, records)
+        self._pending = []
+
+    def _kept(self) -> dict[int, Mapping[int, PulledFrame]]:
+        kept: dict[int, Mapping[int, PulledFrame]] = {}
         for job in self.plan.reopened:
-            for number, frame in self.plan.stored.of_job(job).items():
-                if self.plan.stored.is_whole(frame):
-                    kept[number] = frame
-                else:
-                    reason = f"its mask was removed, and job {job.id} is open again: complete the job"
-                    self._items.append(Item(frame.record_id, "failed", reason))
+            own = self.plan.stored.of_job(job)
+            kept[job.id] = {n: frame for n, frame in own.items() if self.plan.stored.is_whole(frame)}
+            reason = f"its mask was removed, and job {job.id} is open again: complete the job"
+            lost = (frame for n, frame in own.items() if n not in kept[job.id])
+            self._items += [Item(frame.record_id, "failed", reason) for frame in lost]
         return kept
 
-    def _content(self, frames: dict[int, PulledFrame]) -> PulledTask:
+    def _content(
+        self, by_job: Mapping[int, Mapping[int, PulledFrame]], incomplete: Collection[int]
+    ) -> PulledTask:
         plan = self.plan
+        frames = [frame for own in by_job.values() for frame in own.values()]
         result = PulledTask(
             task_id=plan.jobs.task.id,
             name=plan.jobs.task.name,
             url=self._context.session.task_url(plan.jobs.task.id),
             folder=plan.stored.folder,
-            frames=tuple(frames[number] for number in sorted(frames)),
-            incomplete_jobs=tuple(sorted(self._incomplete)),
+            frames=tuple(sorted(frames, key=lambda frame: frame.frame)),
+            incomplete_jobs=tuple(sorted(incomplete)),
         )
         if plan.frames is not None:
             return replace(
@@ -170,16 +201,6 @@ class TaskStore:
             honeypots=old.honeypots,
             validation_frames=old.validation_frames,
         )
-
-    def _correct(self, job: JobInfo, found: JobRead, own: dict[int, PulledFrame]) -> None:
-        context = self._context
-        task = context.ledger.task_by_id(context.session.url, job.task_id)
-        correct_job(
-            context.ledger, context.session.url, context.run.run_id, task, job, found.annotations, own
-        )
-
-    def _last(self, job: JobInfo) -> Pull | None:
-        return self.plan.pulls.get(job.id)
 
     def _pull(self, job: JobInfo, frames: dict[int, PulledFrame]) -> Pull:
         return Pull(
@@ -218,10 +239,8 @@ def _honeypots(frames: FrameMap) -> tuple[Honeypot, ...]:
     )
 
 
-def _task_context(context: PullContext, plan: TaskPlan) -> TaskContext | None:
+def _task_context(context: PullContext, plan: TaskPlan, task: PushedTask | None) -> TaskContext | None:
     if plan.frames is None:
         return None
-    ledger = context.ledger
-    task = ledger.task_by_id(context.session.url, plan.jobs.task.id)
-    pushed = {frame.file_name: frame for frame in ledger.frames_of_task(task)} if task else {}
+    pushed = {frame.file_name: frame for frame in context.ledger.frames_of_task(task)} if task else {}
     return TaskContext(context, plan.stored.folder, plan.frames, pushed)
