@@ -1,4 +1,4 @@
-"""Attribute values checked before they are sent: the server takes any value with 200."""
+"""Attribute values checked before they are sent: the server takes nearly any value with 200."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from agir_cvtoolkit.errors import ShapeError, did_you_mean
 
 from .labels import AttributeSpec, LabelSpec
+
+LONGEST_VALUE = 4096
+"""Characters that the server takes as a value."""
 
 
 def checked_attributes(values: Mapping[str, str], label: LabelSpec, where: str) -> dict[str, str]:
@@ -32,7 +35,8 @@ def checked_attributes(values: Mapping[str, str], label: LabelSpec, where: str) 
                 f"{where}: the label has no attribute '{name}'. Attributes there are: {listed}.",
                 hint or "Add it to the label in CVAT, or leave it out.",
             )
-        found[spec.name] = _checked(str(value), spec, where)
+        # The server cuts off space around a value.
+        found[spec.name] = _checked(str(value).strip(), spec, where)
     return found
 
 
@@ -43,6 +47,8 @@ def _checked(value: str, spec: AttributeSpec, where: str) -> str:
         value, allowed = value.lower(), ("true", "false")
     elif spec.input_type == "number":
         return _checked_number(value, spec, where)
+    elif len(value) > LONGEST_VALUE:
+        raise ShapeError(f"{where}: attribute '{spec.name}' has more than {LONGEST_VALUE} characters")
     else:
         return value
     if value not in allowed:
