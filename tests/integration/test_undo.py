@@ -8,11 +8,14 @@ from collections.abc import Callable
 from contextlib import closing
 
 import pytest
+from click.testing import CliRunner
 
+from agir_cvtoolkit.cli import main
 from agir_cvtoolkit.cvat import replacing
 from agir_cvtoolkit.runs import Run
 from agir_cvtoolkit.stages import _untouched
 
+from .annotator import Wire
 from .workspace import Json, Workspace
 
 pytestmark = pytest.mark.integration
@@ -75,7 +78,25 @@ def delete_frame(workspace: Workspace, task: Json) -> None:
     assert got.status == 200
 
 
-@pytest.mark.parametrize("touch", [touch_shape, add_tag, empty_job, begin, review, delete_frame])
+def assign(workspace: Workspace, task: Json) -> None:
+    me = workspace.plain("GET", "/api/users/self").json["id"]
+    job = workspace.jobs(task["id"])[0]["id"]
+    assert workspace.plain("PATCH", f"/api/jobs/{job}", {"assignee": me}).status == 200
+
+
+def judge(workspace: Workspace, task: Json) -> None:
+    content = {
+        "type": "ground_truth",
+        "task_id": task["id"],
+        "frame_selection_method": "manual",
+        "frames": [0],
+    }
+    assert workspace.plain("POST", "/api/jobs", content).status == 201
+
+
+@pytest.mark.parametrize(
+    "touch", [touch_shape, add_tag, empty_job, begin, review, delete_frame, assign, judge]
+)
 def test_a_touched_task_is_left_and_listed_and_the_others_go(
     predicted: Workspace, touch: Callable[[Workspace, Json], None]
 ) -> None:
@@ -169,3 +190,101 @@ def test_an_upload_at_work_is_waited_for(predicted: Workspace) -> None:
         outcome = predicted.cli("undo", pushed["push_id"], "--yes", code=2)
     assert "upload-cvat is pushing" in outcome.stderr
     assert len(predicted.tasks()) == 1
+
+
+def walk(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> tuple[str, list[str]]:
+    """Return a push of two tasks, and the requests of an undo of it that nobody disturbs; it is pushed again."""
+    pushed = workspace.upload("-o", "cvat_upload.images_per_task=2")
+    with monkeypatch.context() as patches:
+        wire = Wire().tapped(patches)
+        undo(workspace, pushed["push_id"], "--yes")
+    workspace.upload("-o", "cvat_upload.images_per_task=2")
+    return pushed["push_id"], wire.seen
+
+
+def test_a_save_at_every_request_is_kept_but_in_the_last_gap(
+    predicted: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push_id, requests = walk(predicted, monkeypatch)
+    deletions = [number for number, request in enumerate(requests) if request.startswith("DELETE")]
+    assert len(deletions) == 2
+    for moment in range(len(requests)):
+        first, second = sorted(predicted.tasks(), key=lambda task: int(task["id"]))
+        victim = first if moment <= deletions[0] else second
+
+        def save(number: int, request: str, at: int = moment, task: Json = victim) -> None:
+            if number == at:
+                begin(predicted, task)
+
+        with monkeypatch.context() as patches:
+            Wire(save).tapped(patches)
+            done = undo(predicted, push_id, "--yes", code=int(moment not in deletions))
+        left = {task["id"] for task in predicted.tasks()}
+        if moment in deletions:
+            assert left == set(), "the gap before the deletion is the one that remains"
+        else:
+            assert left == {victim["id"]}, f"a save before {requests[moment]} was lost"
+            assert [t["task_id"] for t in done["tasks"] if t["outcome"] == "left"] == [victim["id"]]
+            predicted.plain("DELETE", f"/api/tasks/{victim['id']}")
+        predicted.upload("-o", "cvat_upload.images_per_task=2")
+
+
+def test_killed_around_every_deletion_and_started_again(
+    predicted: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push_id, requests = walk(predicted, monkeypatch)
+    deletions = [number for number, request in enumerate(requests) if request.startswith("DELETE")]
+    moments = {number + step for number in deletions for step in (-1, 0, 1)}
+    for moment in sorted(moments & set(range(len(requests)))):
+        with monkeypatch.context() as patches:
+            Wire(stop=moment).tapped(patches)
+            predicted.cli("undo", push_id, "--yes", code=130)
+        with monkeypatch.context() as patches:
+            Wire(lost=moment).tapped(patches)
+            undo(predicted, push_id, "--yes")
+        assert predicted.tasks() == []
+        assert undo(predicted, push_id, "--yes")["tasks"] == []
+        predicted.upload("-o", "cvat_upload.images_per_task=2")
+        assert len(predicted.tasks()) == 2
+
+
+@pytest.mark.parametrize(
+    ("state", "left"),
+    [("planned", False), ("filled", False), ("filled", True)],
+)
+def test_what_a_killed_upload_has_left_is_undone_unless_somebody_works_there(
+    predicted: Workspace, state: str, left: bool
+) -> None:
+    pushed = predicted.upload()
+    with closing(sqlite3.connect(predicted.root / "outputs" / "ledger.db")) as ledger, ledger:
+        ledger.execute("UPDATE push_tasks SET state = ?", (state,))
+        ledger.execute("DELETE FROM push_jobs")
+        if state == "planned":
+            ledger.execute("UPDATE push_tasks SET task_id = NULL")
+    (begin if left else empty_job)(predicted, predicted.tasks()[0])
+    predicted.cli("undo", pushed["push_id"], "--yes", code=int(left))
+    assert len(predicted.tasks()) == int(left)
+
+
+@pytest.mark.parametrize(("answer", "there"), [("y", 0), ("n", 1)])
+def test_on_a_terminal_it_lists_and_asks(
+    predicted: Workspace, monkeypatch: pytest.MonkeyPatch, answer: str, there: int
+) -> None:
+    pushed = predicted.upload()
+    monkeypatch.setattr("agir_cvtoolkit.cli.undo._on_terminal", lambda: True)
+    result = CliRunner().invoke(main, ["undo", pushed["push_id"]], input=f"{answer}\n")
+    assert result.exit_code == 0
+    assert "would be deleted" in result.stdout
+    assert "Delete them?" in result.stderr
+    assert len(predicted.tasks()) == there
+
+
+def test_the_check_asks_the_server_for_tasks_that_are_gone(predicted: Workspace) -> None:
+    predicted.upload(*SPLIT)
+    assert predicted.cli("ledger", "check", "--server").code == 0
+    gone = predicted.tasks()[1]
+    assert predicted.plain("DELETE", f"/api/tasks/{gone['id']}").status == 204
+    assert predicted.cli("ledger", "check").code == 0
+    outcome = predicted.cli("ledger", "check", "--server", code=4)
+    assert f"task {gone['id']} is not on" in outcome.stdout
+    assert "1 findings" in outcome.stdout

@@ -34,7 +34,7 @@ def command(shell: Shell, *, push: str, yes: bool) -> None:
         from agir_cvtoolkit.stages.undo import undo
 
         if not yes and not call.dry_run:
-            if shell.as_json or not sys.stdin.isatty():
+            if shell.as_json or not _on_terminal():
                 raise UsageError("undo deletes tasks", "Add --yes; look first with --dry-run.")
             planned = undo(push, replace(call, dry_run=True))
             if all(task.outcome == "left" for task in planned.tasks):
@@ -45,6 +45,10 @@ def command(shell: Shell, *, push: str, yes: bool) -> None:
         return undo(push, call)
 
     shell.run(stage, _show)
+
+
+def _on_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
 def _show(result: UndoResult) -> None:
