@@ -17,7 +17,7 @@ from .troubles import TROUBLES, Trouble
 Choice = Callable[[int, int], bool]
 """Tells by the numbers of a row and of a column whether their cell is taken."""
 
-EVERY = 13
+EVERY = 11
 """Of a row with n columns a test run takes about n / EVERY cells."""
 
 
@@ -33,7 +33,7 @@ def diagonals(every: int) -> Choice:
 pairwise = diagonals(EVERY)
 """The cells of a test run: every request meets at least two troubles, and every trouble at least one request in
 `EVERY`, of another kind in each scenario."""
-_rarely = diagonals(2 * EVERY)
+_rarely = diagonals(3 * EVERY)
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,9 @@ def test_every_request_meets_several_troubles_and_every_trouble_several_requests
     rows = [(scenario.name, row.title) for scenario in SCENARIOS for row in lab.prepared(scenario).rows]
     assert len(rows) > 100
     assert min(by_request[row] for row in rows) >= 2
-    assert min(by_trouble[trouble.name] for trouble in TROUBLES) >= 2
-    assert killed <= 12
+    assert min(by_trouble[trouble.name] for trouble in TROUBLES if not trouble.kills) >= 3
+    assert min(by_trouble[trouble.name] for trouble in TROUBLES) >= 1
+    assert killed <= 16
 
 
 @pytest.mark.parametrize("number", range(RANDOM_KILLS))
