@@ -284,6 +284,48 @@ def test_a_server_that_does_not_name_what_is_missing_gets_the_task_anew(pictures
     assert len(transport.of("DELETE /api/tasks/5")) == 1
 
 
+def test_a_group_that_was_cut_on_its_way_is_sent_again_at_once(pictures: Pictures) -> None:
+    """No question is needed: a server that has not got all bytes has taken nothing."""
+    (picture,) = pictures(1)
+
+    class Cutting(FakeTransport):
+        cuts = 2
+
+        def send(
+            self,
+            method: str,
+            url: str,
+            *,
+            headers: Mapping[str, str],
+            body: Body | None = None,
+            timeout: float = 60.0,
+            to_file: Path | None = None,
+        ) -> Response:
+            if isinstance(body, MultipartBody) and self.cuts:
+                self.cuts -= 1
+                next(iter(body))
+                raise cut()
+            return super().send(method, url, headers=headers, body=body, timeout=timeout, to_file=to_file)
+
+    frames = [{"name": picture.name, "width": picture.width, "height": picture.height}]
+    transport = Cutting(
+        {
+            "POST /api/tasks": ok({"id": 5, "name": "t"}, 201),
+            "POST /api/tasks/5/data/": lambda call: (
+                ok({}, 202) if "Upload-Finish" not in call.headers else arrived(call)
+            ),
+            "GET /api/requests/r": ok({"status": "finished"}),
+            "GET /api/tasks/5/data/meta": ok({"frames": frames}),
+        }
+    )
+
+    def arrived(call: Call) -> Response:
+        assert any("Upload-Multiple" in known.headers for known in transport.calls), "finished too early"
+        return ok({"rq_id": "r"}, 202)
+
+    assert create_task_with_pictures(opened(transport), TaskRequest("t", 1), [picture]).task_id == 5
+
+
 def test_a_server_that_takes_no_body_is_given_up(pictures: Pictures) -> None:
     transport = FakeTransport(
         {
