@@ -18,9 +18,13 @@ _SOURCES = Path(__file__).resolve().parent.parent
 
 
 def environment() -> dict[str, str]:
-    """Return the environment for child processes: these sources come before what is installed."""
+    """Return the environment for child processes: these sources come before what is installed.
+
+    Compiled modules are kept, as an installation has them.
+    """
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     paths = [str(_SOURCES / "src"), str(_SOURCES), os.environ.get("PYTHONPATH", "")]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}
+    return kept | {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}
 
 
 @contextmanager
