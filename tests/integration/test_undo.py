@@ -109,6 +109,9 @@ def test_a_touched_task_is_left_and_listed_and_the_others_go(
     assert f"left: {touched['name']}" in outcome.stdout
     assert f"/tasks/{touched['id']}" in outcome.stdout
     assert "2 of 3 tasks undone, 1 left alone" in outcome.stdout
+    (frame_map,) = predicted.run.glob("cvat_uploads/*/frame_map.jsonl")
+    lines = frame_map.read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["task_id"] for line in lines] == [touched["id"]]
     # What was left is still known: it is not pushed a second time.
     predicted.upload(*SPLIT, code=None)
     assert len(predicted.tasks()) == 3

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from pathlib import Path
 
 from agir_cvtoolkit.records import file_stem
 from agir_cvtoolkit.runs import Run, write_bytes
@@ -21,10 +22,27 @@ def write_frame_map(run: Run, push: Push) -> None:
     there, null for that record itself.
     """
     content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in _lines(push))
-    path = run.path(FOLDER, file_stem(push.name), "frame_map.jsonl")
+    path = _path(run, push.name)
     encoded = content.encode("utf-8", "surrogatepass")
     if not path.is_file() or path.read_bytes() != encoded:
         write_bytes(path, encoded)
+
+
+def forget_frames(run: Run, name: str, task_ids: Collection[int | None]) -> None:
+    """Take the frames of tasks that are no longer there out of a push's frame map, where the run has one."""
+    path = _path(run, name)
+    if not path.is_file():
+        return
+    lines = path.read_bytes().splitlines(keepends=True)
+    kept = [
+        line for line in lines if json.loads(line.decode("utf-8", "surrogatepass"))["task_id"] not in task_ids
+    ]
+    if len(kept) < len(lines):
+        write_bytes(path, b"".join(kept))
+
+
+def _path(run: Run, name: str) -> Path:
+    return run.path(FOLDER, file_stem(name), "frame_map.jsonl")
 
 
 def _lines(push: Push) -> Iterator[dict[str, object]]:

@@ -17,6 +17,7 @@ from agir_cvtoolkit.runs import Run, StagePass, list_runs
 
 from ._call import Call
 from ._connect import connect
+from ._push_map import forget_frames
 from ._untouched import why_left
 
 _log = logging.getLogger(__name__)
@@ -97,7 +98,7 @@ def undo(push: str, call: Call | None = None) -> UndoResult:
                 for task in ledger.tasks_of_push(push_id)
             )
             if not call.dry_run:
-                _reopen(settings, ledger, runs)
+                _tidy_runs(settings, ledger, runs, key.name, done)
     return UndoResult(push_id, key.name, key.server, done, call.dry_run)
 
 
@@ -164,10 +165,14 @@ def _on_server(session: CvatSession, pushed: PushedTask) -> list[TaskInfo]:
         return []
 
 
-def _reopen(settings: Settings, ledger: Ledger, run_ids: Sequence[str]) -> None:
-    """Let runs of which nothing is pushed any more say so: their next step is the upload again."""
+def _tidy_runs(
+    settings: Settings, ledger: Ledger, run_ids: Sequence[str], name: str, done: Sequence[UndoneTask]
+) -> None:
+    """Bring the runs of a push up to date: their frame maps, and that the upload is their next step again."""
     out_root = Path(settings.io.out_root)
+    gone = {task.task_id for task in done if task.outcome != "left"}
     for run_id in sorted(set(run_ids) & set(list_runs(out_root))):
         run = Run(run_id, out_root / run_id)
+        forget_frames(run, name, gone)
         if run.is_done(_UPLOAD) and not ledger.has_pushed(run_id):
             run.reopen(StagePass(_UPLOAD, "", 1, "done"))
