@@ -24,6 +24,8 @@ LARGEST_FILE = 1000 * 1024 * 1024
 CHUNK_PIXELS = 13_000_000
 MOST_IN_CHUNK = 36
 
+_NOTHING = "No media data found"
+
 REPAIRS = 3
 """How often groups that did not arrive are sent again, beside once for each of them."""
 
@@ -167,9 +169,13 @@ def send_pictures(
             prepare(session, task_id, content, {"Upload-Finish": "true"}, options.deadline_s)
             return
         except RefusedError as error:
-            if not unsure or error.status != 400:
+            if unsure and error.status is None and _NOTHING in error.problem:
+                # Where not one picture has arrived, the list is not looked at: the server begins, and fails.
+                missing = unsure
+            elif unsure and error.status == 400:
+                missing = [group for group in unsure if _is_named(group.pictures, error.problem)]
+            else:
                 raise
-            missing = [group for group in unsure if _is_named(group.pictures, error.problem)]
             repairs += 1
             if not missing or repairs > REPAIRS + len(unsure):
                 raise unsure[0] from error

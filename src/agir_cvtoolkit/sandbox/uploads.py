@@ -92,7 +92,8 @@ def _begin(call: Call, fields: Json) -> Response:
     if method not in _SORTINGS:
         raise Refusal(400, {"sorting_method": [f'"{method}" is not a valid choice.']})
     order = fields.get("upload_file_order") or None
-    if order is not None and method == "predefined" and server is None:
+    # Measured: where no file has come at all, the list is not looked at, and the worker finds nothing.
+    if order is not None and method == "predefined" and server is None and call.store.uploads(call.key):
         _check_order(order, call.store.uploads(call.key))
     if str(fields.get("chunk_size")) == "0":
         raise Refusal(400, {"chunk_size": ["Chunk size must be a positive integer"]})
