@@ -254,6 +254,9 @@ def interleave(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, choose: Ca
             ACTS[act](person)
         where = f"{act} before {[*requests, 'the end'][moment]}"
         check_kept(person, result, act, moment - deletion, where)
+        if deletion < moment < len(requests):
+            assert (result.replaced, result.left_alone) == (0, 2), where
+            assert "while its proposals were being replaced" in result.items[0].reason, where
         check_left_alone_from_now_on(person, act, moment - deletion, where)
 
 
@@ -317,6 +320,34 @@ def test_the_gap_is_one_request_long_and_noticed_where_it_leaves_a_trace(
         if noticed:
             assert "while its proposals were being replaced" in result.items[0].reason
             assert f"/jobs/{person.job_id}" in result.items[0].reason
+
+
+@pytest.mark.parametrize("act", ["add", "edit", "tick", "delete"])
+def test_a_save_while_the_first_push_ends(
+    pushed: Workspace, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    """The date that the ledger keeps is then hers; what the job holds tells of her."""
+    for task in pushed.tasks():
+        assert pushed.plain("DELETE", f"/api/tasks/{task['id']}").status == 204
+    people: list[Person] = []
+    listings = 0
+
+    def save(number: int, request: str) -> None:
+        nonlocal listings
+        listings += request.startswith("GET jobs?")
+        if listings == 2 and not people:
+            task_id = only_task(pushed)
+            people.append(Person(pushed, task_id, pushed.jobs(task_id)[0]["id"]))
+            ACTS[act](people[0])
+
+    with monkeypatch.context() as patched:
+        Wire(save).tapped(patched)
+        upload_cvat()
+    (person,) = people
+    predict_anew(pushed, 5, *CHANGED)
+    result = upload_cvat()
+    assert (result.replaced, result.left_alone) == (0, 2)
+    assert {shape["id"]: shape for shape in person.shapes()} == person.saved
 
 
 # --- killed -----------------------------------------------------------------------------------------
