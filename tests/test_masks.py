@@ -45,6 +45,26 @@ def points_of(runs: Runs) -> list[int]:
     return [*runs.lengths.tolist(), *runs.box]
 
 
+def naive_runs(mask: BoolMask) -> list[int]:
+    """Run lengths and box as CVAT's documentation defines them, pixel by pixel."""
+    rows, columns = np.nonzero(mask)
+    left, top, right, bottom = (int(n) for n in (columns.min(), rows.min(), columns.max(), rows.max()))
+    runs, value = [0], False
+    for pixel in mask[top : bottom + 1, left : right + 1].reshape(-1).tolist():
+        if pixel != value:
+            runs.append(0)
+            value = pixel
+        runs[-1] += 1
+    return [*runs, left, top, right, bottom]
+
+
+@given(masks().filter(lambda mask: bool(mask.any())))
+def test_encoding_is_what_its_definition_says(mask: BoolMask) -> None:
+    runs = encode(mask)
+    assert runs is not None
+    assert points_of(runs) == naive_runs(mask)
+
+
 @settings(max_examples=400)
 @given(masks())
 def test_encoding_is_that_of_the_official_sdk(mask: BoolMask) -> None:

@@ -35,7 +35,7 @@ from agir_cvtoolkit.cvat import (
 from agir_cvtoolkit.interpolation import shape_on
 from agir_cvtoolkit.masks import Runs, decode, encode
 from agir_cvtoolkit.pictures import save_png
-from agir_cvtoolkit.sandbox import Sandbox
+from agir_cvtoolkit.sandbox import Sandbox, SandboxOptions
 from agir_cvtoolkit.shapes import (
     Ellipse,
     Mask,
@@ -92,6 +92,7 @@ def made(sandbox: Sandbox, folder: Path, count: int) -> Task:
         NewLabel("thing", "any", attributes=ATTRIBUTES),
         NewLabel("animal", "skeleton", attributes=ATTRIBUTES, sublabels=NAMES),
         NewLabel("weather", "tag", attributes=ATTRIBUTES),
+        NewLabel("sure", "any", attributes=(attribute("confidence", "text", [""], ""),)),
     )
     project = create_project(session, "Kinds", labels)
     pictures = []
@@ -227,7 +228,8 @@ def test_the_export_carries_the_same_as_the_json(
     """Also where it would not: a job with polygons or tracks is read as JSON after all."""
     path = f"/api/jobs/{task.job.id}/annotations/"
     assert task.session.request("DELETE", path, "empty the job").status == 204
-    write_new(task.session, task.job, {0: masks[::2], 1: [*masks[1::2], *others]}, labels=task.labels)
+    sent: dict[int, list[Shape | Tag]] = {0: [*masks[::2]], 1: [*masks[1::2], *others]}
+    write_new(task.session, task.job, sent, labels=task.labels)
     by_json = read_job(task.session, task.job.id, task.labels)
     by_export = read_job_by_export(task.session, task.job, task.frames)
     assert by_export.shapes.keys() == by_json.shapes.keys()
@@ -270,12 +272,24 @@ def test_masks_bit_for_bit(task: Task) -> None:
         assert {pixels.tobytes() for pixels in back} == {draw().tobytes() for draw in PIXELS.values()}
 
 
-def test_confidence_goes_to_the_server_and_back(task: Task) -> None:
-    """The sandbox plays a server with scores, or without; both must keep what a model said."""
+@pytest.mark.parametrize(("version", "score"), [("2.42.0", False), ("2.60.0", True)])
+def test_confidence_goes_to_the_server_and_back(tmp_path: Path, version: str, score: bool) -> None:
     polygon = Polygon(label="thing", points=((1.0, 1.0), (9.0, 1.0), (9.0, 9.0)), confidence=0.8125)
-    write_new(task.session, task.job, {0: [polygon]}, labels=task.labels)
-    ((back,),) = read_job(task.session, task.job.id, task.labels).shapes.values()
-    assert back.confidence == (0.8125 if task.session.capabilities.score else None)
+    sure = Polygon(label="sure", points=polygon.points, confidence=0.8125)
+    tag = Tag(label="sure", source="auto", confidence=0.5)
+    with Sandbox(SandboxOptions(tmp_path / "sandbox", version=version)) as sandbox:
+        task = made(sandbox, tmp_path, 1)
+        assert task.session.capabilities.score == score
+        write_new(task.session, task.job, {0: [polygon, sure, tag]}, labels=task.labels)
+        found = read_job(task.session, task.job.id, task.labels)
+    by_label = {shape.label: shape for shape in found.shapes[0]}
+    assert by_label["thing"].confidence == (0.8125 if score else None)
+    assert by_label["sure"].confidence == 0.8125
+    assert (
+        "confidence" in by_label["sure"].attributes and by_label["sure"].attributes["confidence"] != ""
+    ) == (not score)
+    # No server has a score for tags: theirs goes into the attribute.
+    assert [found.confidence for found in found.tags[0]] == [0.5]
 
 
 TRACK = ("rectangle", [1.0, 2.0, 10.0, 12.0], [5.0, 3.0, 20.0, 12.5])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from agir_cvtoolkit.cvat import upload_name
 from agir_cvtoolkit.pictures import load_mask, load_rgb, save_png
@@ -128,6 +129,43 @@ def test_all_exif_orientations_through_the_whole_loop(empty: Workspace, sdk: Any
         mask = load_mask(path) != 0
         if mask.any():
             assert overlap(green, mask) > 0.8
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_pixels_and_masks_of_all_exif_orientations_are_exact(empty: Workspace, sdk: Any, suffix: str) -> None:
+    """What a person sees is the picture as it is meant to be seen, and so is what they drew on it."""
+    upright: dict[str, NDArray[np.uint8]] = {}
+    for orientation, turn in STORED.items():
+        plot, image_id = draw(orientation + 20), f"turned_{orientation}"
+        path = empty.add(image_id, plot, f"images/{image_id}.{suffix}")
+        picture = Image.fromarray(plot.rgb)
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        stored = picture if turn is None else picture.transpose(turn)
+        stored.save(path, exif=exif, **({"quality": 95} if suffix == "jpg" else {}))
+        upright[image_id] = np.asarray(ImageOps.exif_transpose(Image.open(path)).convert("RGB"))
+        if suffix == "png":
+            assert np.array_equal(upright[image_id], plot.rgb)
+    empty.database()
+    empty.predicted()
+    task_id = empty.upload()["task_id"]
+    task = sdk.tasks.retrieve(task_id)
+    for number, frame in enumerate(task.get_meta().frames):
+        there = task.get_frame(number, quality="original").read()
+        image_id = Path(frame.name).stem
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(there)).convert("RGB")), upright[image_id])
+        if image_id == "turned_1":
+            assert there == (empty.root / "pictures" / "images" / f"{image_id}.{suffix}").read_bytes()
+    truth = {image_id: plot.truth for image_id, plot in empty.plots.items()}
+    correct_task(empty.sandbox.url, CREDENTIALS, task_id, lambda name: truth[Path(name).stem], tolerance_px=0)
+    empty.cli("download-cvat")
+    masks = seen(sdk, task_id)
+    pulled = empty.pulled(task_id)
+    assert len(pulled) == len(STORED)
+    for record_id, mask in pulled.items():
+        assert mask is not None
+        (name,) = (name for name in masks if Path(name).stem == record_id)
+        assert np.array_equal(mask != 0, masks[name]["weed"])
 
 
 def overlap(one: Mask, other: Mask) -> float:

@@ -207,9 +207,10 @@ def _images(
         for shape in sorted(shapes.get(number, []), key=lambda s: int(s["z_order"])):
             _shape(out, shape, names)
         for tag in tags.get(number, []):
-            _element(
-                out, "tag", [("label", names.labels[tag["label_id"]]), ("source", tag["source"])], tag, names
-            )
+            head = [("label", names.labels[tag["label_id"]]), ("source", tag["source"])]
+            if tag["group"]:
+                head.append(("group_id", str(tag["group"])))
+            _element(out, "tag", head, tag, names)
         out.close("image")
 
 
