@@ -24,7 +24,7 @@ LARGEST_FILE = 1000 * 1024 * 1024
 CHUNK_PIXELS = 13_000_000
 MOST_IN_CHUNK = 36
 
-_NOTHING = "No media data found"
+_NOTHING = ("No media data found", "Traceback")
 
 REPAIRS = 3
 """How often groups that did not arrive are sent again, beside once for each of them."""
@@ -169,7 +169,7 @@ def send_pictures(
             prepare(session, task_id, content, {"Upload-Finish": "true"}, options.deadline_s)
             return
         except RefusedError as error:
-            if unsure and error.status is None and _NOTHING in error.problem:
+            if unsure and error.status is None and any(word in error.problem for word in _NOTHING):
                 # Where not one picture has arrived, the list is not looked at: the server begins, and fails.
                 missing = unsure
             elif unsure and error.status == 400:

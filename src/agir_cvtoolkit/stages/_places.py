@@ -167,7 +167,10 @@ def _unreachable(candidate: Candidate, name: str | None, root: Path) -> str | No
     except OSError as error:
         return f"{candidate.source} cannot be read: {error.strerror}"
     if not same:
-        return f"{candidate.source} is not the picture that was predicted on, which was rendered from it, or has changed"
+        return (
+            f"{candidate.source} is another file than the one that was predicted on: that was made of it "
+            "(turned by EXIF, 16 bits), or it has changed since"
+        )
     return None
 
 
@@ -177,7 +180,8 @@ def _settle(
     listed = "; ".join(f"record {c.record_id}: {reason}" for c, reason in others[:_MOST_NAMED])
     more = f"; and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
     where = "on its share" if upload.transport == "share" else "in the bucket"
-    said = f"{len(others)} pictures cannot be found by the server {where}: {listed}{more}"
+    count = "1 picture" if len(others) == 1 else f"{len(others)} pictures"
+    said = f"The server cannot find {count} {where}: {listed}{more}"
     if not reached:
         raise PictureError(
             said, f"Is cvat_upload.{upload.transport}.root ('{_root(upload)}') the right folder?"
