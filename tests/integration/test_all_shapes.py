@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -204,7 +204,14 @@ def same(one: list[Shape | Tag], other: list[Shape | Tag]) -> bool:
     return Counter(map(described, one)) == Counter(map(described, other))
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+# Each example goes through a server: making a failing one smaller would take minutes.
+THROUGH_A_SERVER = settings(
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@settings(THROUGH_A_SERVER, max_examples=25)
 @given(st.lists(SHAPES, min_size=6, max_size=14))
 def test_what_comes_back_is_what_was_sent(task: Task, shapes: list[Shape | Tag]) -> None:
     path = f"/api/jobs/{task.job.id}/annotations/"
@@ -220,7 +227,7 @@ def test_what_comes_back_is_what_was_sent(task: Task, shapes: list[Shape | Tag])
     assert again.sent == 0
 
 
-@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(THROUGH_A_SERVER, max_examples=5)
 @given(st.lists(MASKS, min_size=2, max_size=6), st.lists(SHAPES, max_size=3))
 def test_the_export_carries_the_same_as_the_json(
     task: Task, masks: list[Mask], others: list[Shape | Tag]
