@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from .workspace import Json, Workspace
+from agir_cvtoolkit.pictures import load_mask, save_png
+from agir_cvtoolkit.sandbox.oracle import correct_task
+
+from .workspace import CREDENTIALS, Json, Workspace
 
 pytestmark = pytest.mark.integration
 
@@ -85,3 +90,34 @@ def test_nothing_changed_tells_nothing_new(predicted: Workspace) -> None:
     first = predicted.cli("why", record).stdout
     predicted.cli("download-cvat", "-o", "cvat_download.overwrite_existing=true")
     assert predicted.cli("why", record).stdout.count("corrected") == first.count("corrected") == 1
+
+
+def test_the_figures_are_what_a_simulated_annotator_says_that_it_did(workspace: Workspace) -> None:
+    workspace.cli("query", "--db", "semif")
+    workspace.cli("infer-seg", "-o", "seg_inference.output.save_images=true")
+    # The first proposals are right, of the second one is too small, and the third has none.
+    names = sorted(workspace.manifest())
+    for number, name in enumerate(names):
+        path = workspace.run / workspace.manifest()[name]["mask_path"]
+        mask = np.where(workspace.plots[name].truth, load_mask(path).max(), 0).astype(np.uint8)
+        if number == 1:
+            mask[:, : mask.shape[1] // 5] = 0
+        if number == 2:
+            mask[:] = 0
+        save_png(mask, path)
+    pushed = workspace.upload("-o", "cvat_upload.per_component=true")
+    truths = {Path(name).stem: workspace.plots[Path(name).stem].truth for name in workspace.plots}
+    report = correct_task(
+        workspace.sandbox.url,
+        CREDENTIALS,
+        pushed["task_id"],
+        lambda name: truths[Path(name).stem],
+        tolerance_px=1,
+    )
+    workspace.cli("download-cvat")
+    found = figures(workspace)
+    told = (found["accepted"], found["edited"], found["added"], found["deleted"], found["relabelled"])
+    assert told == (report.accepted, report.edited, report.added, report.deleted, 0)
+    assert report.edited
+    assert report.added
+    assert report.accepted
