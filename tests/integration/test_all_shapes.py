@@ -287,7 +287,8 @@ def test_confidence_goes_to_the_server_and_back(tmp_path: Path, version: str, sc
     with Sandbox(SandboxOptions(tmp_path / "sandbox", version=version)) as sandbox:
         task = made(sandbox, tmp_path, 1)
         assert task.session.capabilities.score == score
-        write_new(task.session, task.job, {0: [polygon, sure, tag]}, labels=task.labels)
+        sent: dict[int, list[Shape | Tag]] = {0: [polygon, sure, tag]}
+        write_new(task.session, task.job, sent, labels=task.labels)
         found = read_job(task.session, task.job.id, task.labels)
     by_label = {shape.label: shape for shape in found.shapes[0]}
     assert by_label["thing"].confidence == (0.8125 if score else None)

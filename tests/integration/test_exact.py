@@ -142,7 +142,7 @@ def test_pixels_and_masks_of_all_exif_orientations_are_exact(empty: Workspace, s
         exif = Image.Exif()
         exif[0x0112] = orientation
         stored = picture if turn is None else picture.transpose(turn)
-        stored.save(path, exif=exif, **({"quality": 95} if suffix == "jpg" else {}))
+        stored.save(path, exif=exif, quality=95)
         upright[image_id] = np.asarray(ImageOps.exif_transpose(Image.open(path)).convert("RGB"))
         if suffix == "png":
             assert np.array_equal(upright[image_id], plot.rgb)
