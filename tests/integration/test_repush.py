@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-import agir_cvtoolkit.cvat.annotations as annotations
+import agir_cvtoolkit.cvat.annotations as writing
 import agir_cvtoolkit.stages._replace_job as replace_job
 from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.pictures import save_png
@@ -430,7 +430,7 @@ def half_pushed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, writes: i
     """Push anew in two jobs, killed before so many writes of annotations were made; return the task."""
     for task in workspace.tasks():
         assert workspace.plain("DELETE", f"/api/tasks/{task['id']}").status == 204
-    monkeypatch.setattr(annotations.write_new, "__kwdefaults__", small_bodies())
+    monkeypatch.setattr(writing.write_new, "__kwdefaults__", small_bodies())
     sent = 0
 
     def kill(number: int, request: str) -> None:
@@ -452,7 +452,7 @@ def in_two_jobs() -> Call:
 
 
 def small_bodies() -> dict[str, object]:
-    return {**(annotations.write_new.__kwdefaults__ or {}), "body_bytes": 10}
+    return {**(writing.write_new.__kwdefaults__ or {}), "body_bytes": 10}
 
 
 @pytest.mark.parametrize("writes", range(6))
@@ -505,3 +505,20 @@ def test_a_half_made_task_whose_predictions_changed(
     else:
         assert (result.left_alone, result.added) == (0, 3)
         assert whole(pushed) == expected_of(pushed)
+
+
+def test_ctrl_c_between_two_writes_says_how_to_go_on(
+    pushed: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = moments(pushed, monkeypatch)
+    person = fresh(pushed, 1)
+    expected = expected_of(pushed)
+    deletion = next(i for i, request in enumerate(requests) if "action=delete" in request)
+    with monkeypatch.context() as patched:
+        Wire(stop=deletion + 1).tapped(patched)
+        outcome = pushed.cli("upload-cvat", code=130)
+    assert "Start the same command again" in outcome.stderr
+    assert contents(person.shapes()) != expected
+    outcome = pushed.cli("upload-cvat")
+    assert "2 got new proposals" in outcome.stdout
+    assert contents(person.shapes()) == expected
