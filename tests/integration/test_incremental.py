@@ -64,13 +64,13 @@ class Crowd:
     def state(self, job_id: int, state: str) -> None:
         self.session.send_json("PATCH", f"/api/jobs/{job_id}", "finish a job", {"state": state})
 
-    def draw(self, job: JobInfo, width: int) -> None:
+    def draw(self, job: JobInfo, width: int, label: str = "weed") -> None:
         """Have a person draw a mask of that width into a job."""
         array = np.zeros((SIZE[1], SIZE[0]), dtype=bool)
         array[:, :width] = True
         runs = encode(array)
         assert runs is not None
-        mask = Mask(label="weed", runs=runs.lengths, box=runs.box, source="manual")
+        mask = Mask(label=label, runs=runs.lengths, box=runs.box, source="manual")
         write_new(self.session, job, {job.start_frame: [mask]})
 
     def pull(self, *words: str, code: int | None = 0) -> dict[str, Any]:
@@ -214,6 +214,31 @@ def test_the_cursor_stays_below_what_could_not_be_read(crowd: Crowd) -> None:
     crowd.workspace.sandbox.faults.replace(())
     result = crowd.pull()
     assert (result["jobs"], result["jobs_read"], result["items"]) == (4, 1, [])
+
+
+def test_a_job_that_fails_once_does_not_change_the_mask_values_of_the_others(crowd: Crowd) -> None:
+    crowd.project = crowd.workspace.project("weed", "crop", "stone")
+    first, second, third = crowd.task("a", 3)
+    for job, label in ((first, "crop"), (second, "weed"), (third, "weed")):
+        crowd.draw(job, 3, label)
+    crowd.pull()
+    undisturbed = crowd.files()
+    crowd.workspace.cli("query", "--db", "semif")
+    fault = Fault(rf"/api/jobs/{first.id}/annotations", method="GET", status=404, times=0)
+    crowd.workspace.sandbox.add_fault(fault)
+    assert crowd.pull(code=3)["error"]["kind"] == "NotFoundError"
+    assert not list(crowd.workspace.run.rglob("*.png"))
+    crowd.workspace.sandbox.faults.replace(())
+    assert crowd.pull()["jobs_read"] == 3
+    assert crowd.files() == undisturbed
+    # Who fails again holds up nobody.
+    crowd.workspace.cli("query", "--db", "semif")
+    crowd.workspace.sandbox.add_fault(fault)
+    crowd.pull(code=3)
+    for _ in range(2):
+        result = crowd.pull(code=1)
+        assert (result["jobs"], result["frames"]) == (2, 2)
+        assert [item["record_id"] for item in result["items"]] == [f"a, job {first.id}"]
 
 
 class Stopped(BaseException):

@@ -26,7 +26,7 @@ from ._pull_ahead import ahead
 from ._pull_context import PullContext
 from ._pull_plan import TaskJobs, TaskPlan, is_in_run, needs_frames, plan_task
 from ._pull_read import JobRead, read
-from ._pull_task import TaskDownloaded, TaskStore
+from ._pull_task import LabelWaitsError, TaskDownloaded, TaskStore
 
 ONE_FAILS = (DataError, NotFoundError, RefusedError, ServerFaultError, DeadlineError)
 """Errors of one task or job, after which the others go on."""
@@ -106,6 +106,7 @@ class _Collected:
         self._items: list[Item] = []
         self._failed: list[JobInfo] = []
         self._errors: list[AgirError] = []
+        self._waits = False
 
     def begin(self, plan: TaskPlan) -> None:
         self._finish()
@@ -117,11 +118,13 @@ class _Collected:
         if self._store is None:
             raise ValueError("a job comes before its task")
         try:
-            self._store.store(job, result())
+            self._store.store(job, result(), no_new_labels=self._waits)
         except LedgerError:
             raise
         except ONE_FAILS as error:
             _log.warning("job %d cannot be read: %s", job.id, error)
+            waited = isinstance(error, LabelWaitsError)
+            self._waits = self._waits or not (waited or self._store.has_failed_before(job))
             self._store.fail(job, error)
         self._bar.advance()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from agir_cvtoolkit.cvat import ANNOTATION, FrameMap, JobInfo
-from agir_cvtoolkit.errors import AgirError
+from agir_cvtoolkit.errors import AgirError, DataError
 from agir_cvtoolkit.ledger import Pull, PulledTaskRow, PushedTask
 from agir_cvtoolkit.progress import Progress
 from agir_cvtoolkit.records import Item
@@ -20,7 +20,7 @@ from ._pull_pictures import fetch_originals
 from ._pull_plan import TaskPlan
 from ._pull_read import JobRead
 from ._pulled import Honeypot, PulledFrame, PulledTask, write_frame_map
-from ._store_job import TaskContext, store_job
+from ._store_job import TaskContext, new_labels, store_job
 
 _SPARINGLY = 20.0
 """A frame map is written again when so many times as long has passed as writing it took."""
@@ -55,6 +55,10 @@ class TaskDownloaded:
     apart: tuple[int, ...] = ()
 
 
+class LabelWaitsError(DataError):
+    """A job brings a new label, and an earlier job that could have brought it first has just failed."""
+
+
 class TaskStore:
     """Takes the jobs of one task as they are read, in the order of their changes.
 
@@ -80,15 +84,28 @@ class TaskStore:
         self._pending: list[tuple[Pull, dict[str, int]]] = []
         self._written = self._cost = 0.0
 
-    def store(self, job: JobInfo, found: JobRead) -> None:
+    def store(self, job: JobInfo, found: JobRead, *, no_new_labels: bool) -> None:
         """Put a job into the run.
 
+        Args:
+            job: the job.
+            found: what it holds.
+            no_new_labels: an earlier job failed for the first time. Mask values are given in the order of the
+                work, so a job with a new label waits for it: the next pull gives the same values as if
+                nothing had happened.
+
         Raises:
-            DataError: there are more labels than mask values.
+            DataError: there are more labels than mask values, or a label has to wait.
             LedgerError: the ledger cannot be used.
         """
         if self._task is None:
             raise ValueError("a job is stored without the frames of its task")
+        waiting = new_labels(self._task, found.annotations, found.numbers) if no_new_labels else []
+        if waiting:
+            raise LabelWaitsError(
+                f"job {job.id} waits, because a job before it failed and '{waiting[0]}' has no mask value yet",
+                "Run download-cvat again.",
+            )
         if job.kind != ANNOTATION:
             own, problems = store_apart(self._task, job, found.annotations, found.numbers)
         else:
@@ -105,6 +122,10 @@ class TaskStore:
             self._pending.append((pull, {frame.record_id: frame.shapes for frame in own.values()}))
         if time.monotonic() - self._written >= _SPARINGLY * self._cost:
             self.keep()
+
+    def has_failed_before(self, job: JobInfo) -> bool:
+        """Whether a job could not be taken by the last pull either, or is none of the task's own work."""
+        return job.kind != ANNOTATION or job.id in self.plan.stored.incomplete
 
     def keep(self) -> None:
         """Write down which jobs lie here, those that are still to be read as they were.
@@ -123,6 +144,8 @@ class TaskStore:
     def fail(self, job: JobInfo, error: AgirError) -> None:
         """Take note of a job that could not be read; what lies there of it stays."""
         self.failed.append(job)
+        if not isinstance(error, LabelWaitsError):
+            self._incomplete |= {job.id}
         self.errors.append(error)
         self._items.append(Item(f"{self.plan.jobs.task.name}, job {job.id}", "failed", str(error)))
         if job.kind == ANNOTATION:

@@ -14,7 +14,7 @@ from agir_cvtoolkit.ledger import PushedFrame
 from agir_cvtoolkit.records import Item, file_stem
 from agir_cvtoolkit.shapes import Shape
 
-from ._classes import extend_classes, ids_by_label
+from ._classes import class_table, extend_classes, ids_by_label, read_classes
 from ._pull_context import PullContext
 from ._pull_files import Area, shapes_on, write_annotations, write_mask
 from ._pulled import PulledFrame
@@ -46,6 +46,16 @@ class TaskContext:
             found[entry.frame] = self.pushed[entry.name].record_id if entry.name in self.pushed else own
         return found
 
+    @cached_property
+    def proposed_labels(self) -> dict[int, set[str]]:
+        """The labels that were proposed on each frame; empty for a task of others."""
+        ledger, task_id = self.pull.ledger, self.frames.task_id
+        task = ledger.task_by_id(self.pull.session.url, task_id)
+        if task is None or not self.frames.entries:
+            return {}
+        left = ledger.shapes_left(task, 0, max(self.frames.by_frame))
+        return {frame: {shape.label for shape in shapes} for frame, shapes in left.items()}
+
 
 def store_job(
     task: TaskContext, job: JobInfo, annotations: JobAnnotations, numbers: Collection[int]
@@ -74,9 +84,8 @@ def store_job(
         if skipped.frame in numbers or skipped.frame not in task.frames.by_frame
     ]
     write_annotations(task.folder, annotations)
-    shown = {number: shapes_on(annotations, number, task.frames.deleted_frames) for number in numbers}
-    labels = {shape.label for shapes in shown.values() for shape in shapes if isinstance(shape, Area)}
-    class_ids = extend_classes(task.pull.run, labels, _known_ids(task, shown))
+    shown = _shown(task, annotations, numbers)
+    class_ids = extend_classes(task.pull.run, _labels(shown), _known_ids(task, shown))
     frames: dict[int, PulledFrame] = {}
     for number in sorted(numbers):
         entry = task.frames.by_frame[number]
@@ -103,14 +112,39 @@ def store_job(
     return frames, items
 
 
+def new_labels(task: TaskContext, annotations: JobAnnotations, numbers: Collection[int]) -> list[str]:
+    """Return the labels of a job's areas that have no mask value in the run yet, sorted.
+
+    Raises:
+        DataError: the table of labels is damaged.
+    """
+    path = class_table(task.pull.run)
+    known = read_classes(path) if path.is_file() else {}
+    return sorted(_labels(_shown(task, annotations, numbers)) - known.keys())
+
+
+def _shown(
+    task: TaskContext, annotations: JobAnnotations, numbers: Collection[int]
+) -> dict[int, tuple[Shape, ...]]:
+    return {number: shapes_on(annotations, number, task.frames.deleted_frames) for number in numbers}
+
+
+def _labels(shown: Mapping[int, Sequence[Shape]]) -> set[str]:
+    return {shape.label for shapes in shown.values() for shape in shapes if isinstance(shape, Area)}
+
+
 def _known_ids(task: TaskContext, shown: Mapping[int, Sequence[Shape]]) -> dict[str, set[int]]:
     named, entries = task.pull.named_values, task.pull.entries
+    # What was proposed counts on all frames of the task: which of its jobs is stored first must not matter.
+    proposed = set().union(*task.proposed_labels.values())
+    drawn = {frame: {shape.label for shape in shapes} for frame, shapes in shown.items()}
 
     def pairs() -> Iterable[tuple[str, int]]:
-        for frame, shapes in shown.items():
+        on_frames = [(frame, labels, labels) for frame, labels in task.proposed_labels.items()]
+        on_frames += [(frame, labels, labels - proposed) for frame, labels in drawn.items()]
+        for frame, labels, wanted in on_frames:
             entry = entries.get(task.record_ids.get(frame, ""))
-            labels = {shape.label for shape in shapes}
-            for label in labels:
+            for label in wanted:
                 if normal_name(label) in named:
                     yield label, named[normal_name(label)]
                 elif entry is not None and len(labels) == 1:
