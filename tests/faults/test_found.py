@@ -17,6 +17,7 @@ FOUND = [
     ("push", f"{PATCH} #2", "disk full here"),
     ("push", "POST /api/tasks", "disk full here"),
     ("pull", "GET /api/jobs/N/annotations/ #2", "disk full here"),
+    ("pull", "GET /api/labels?project_id", "a page once"),
     ("pull by export", "GET /api/jobs/N/dataset/download?rq_id", "requests forgotten"),
     ("pull with originals", "GET /api/tasks/N/data/?type #2", "disk full here"),
     ("pull with originals", "GET /api/tasks/N/data/?type #2", "killed, done"),
