@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from agir_cvtoolkit.credentials import Credentials
 
+from .access_token import AccessToken
 from .annotations import WrittenCount, read_job, write_new
 from .background import wait_for_request
 from .capabilities import Capabilities
@@ -59,6 +60,7 @@ __all__ = [
     "STAGES",
     "STATES",
     "UNSET",
+    "AccessToken",
     "AttributeSpec",
     "Capabilities",
     "Clock",

@@ -19,17 +19,16 @@ class Capabilities:
         version: as numbers, ``(2, 42, 0)``; of a server that names none, the newest that is known.
         score: shapes have a ``score`` that can be written (2.60).
         access_tokens: personal access tokens exist (2.48).
-        dataset_export: ``POST .../dataset/export`` exists (all that are supported).
-        old_export: ``GET .../annotations?format=`` exports too (until 2.32).
+        old_export: where ``POST .../dataset/export`` does not export, ``GET .../annotations?format=`` does (until
+            2.32).
         validation_layout: tasks can have honeypots, and say which frames they are (2.21).
     """
 
     version: tuple[int, ...]
     score: bool
     access_tokens: bool
-    dataset_export: bool
-    old_export: bool = False
-    validation_layout: bool = True
+    old_export: bool
+    validation_layout: bool
 
     @property
     def text(self) -> str:
@@ -54,7 +53,6 @@ def capabilities_of(version: str | None, url: str) -> Capabilities:
         version=numbers,
         score=numbers >= (2, 60),
         access_tokens=numbers >= (2, 48),
-        dataset_export=numbers >= OLDEST,
         old_export=numbers < (2, 32),
         validation_layout=numbers >= (2, 21),
     )

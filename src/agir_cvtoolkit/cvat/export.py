@@ -60,15 +60,12 @@ def export_dataset(
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     what = _Export(session, of, resource_id, dataset_format, save_images, subject, deadline_s)
     try:
-        if not session.capabilities.dataset_export:
+        try:
+            _by_request(what, part)
+        except (NotFoundError, RefusedError) as error:
+            if error.status not in _NO_SUCH_WAY or not session.capabilities.old_export:
+                raise
             _old_way(what, part)
-        else:
-            try:
-                _by_request(what, part)
-            except (NotFoundError, RefusedError) as error:
-                if error.status not in _NO_SUCH_WAY or not session.capabilities.old_export:
-                    raise
-                _old_way(what, part)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -10,12 +10,21 @@ from typing import Any
 import orjson
 
 from agir_cvtoolkit.credentials import Credentials
-from agir_cvtoolkit.errors import ServerFaultError, ServerUnreachableError
+from agir_cvtoolkit.errors import AuthenticationError, RemoteError, ServerFaultError, ServerUnreachableError
 
+from .access_token import (
+    SELF_PATH,
+    AccessToken,
+    bearer_of,
+    refused_at_login,
+    refused_before_writing,
+    refused_later,
+    token_from_answer,
+)
 from .capabilities import Capabilities, capabilities_of
 from .clock import Clock
 from .failures import error_text, is_page, refusal, unreachable
-from .login import NOBODY, Identity, identities_of, login_bodies, token_refused
+from .login import NOBODY, Identity, identities_of, login_bodies
 from .retry import RetryPolicy, retry_after
 from .transport import Body, Response, Transport, TransportFailure
 
@@ -23,7 +32,11 @@ ACCEPT = "application/vnd.cvat+json, application/json;q=0.9, */*;q=0.1"
 
 
 class Line:
-    """Sends requests for one account; usable from several threads."""
+    """Sends requests for one account; usable from several threads.
+
+    Attributes:
+        token: what the server tells of the access token in use; None without one, or where it does not tell.
+    """
 
     def __init__(
         self, credentials: Credentials, transport: Transport, clock: Clock, policy: RetryPolicy
@@ -31,6 +44,7 @@ class Line:
         self.credentials = credentials
         self.clock = clock
         self.policy = policy
+        self.token: AccessToken | None = None
         self._transport = transport
         self._identity = NOBODY
         self._spare: tuple[Identity, ...] = ()
@@ -45,12 +59,7 @@ class Line:
         """
         base = self.credentials.base_url
         if self.credentials.access_token:
-            self._identity = Identity(bearer=self.credentials.access_token)
-            response = self._self_check()
-            if response.status == 401:
-                raise token_refused(
-                    self.credentials, error_text(response), known_here=capabilities.access_tokens
-                )
+            self._take_token(capabilities)
             return
         self._ask_for_identity()
         response = self._self_check()
@@ -59,6 +68,44 @@ class Line:
             response = self._self_check()
         if response.status == 401:
             raise refusal(response, f"log in at {base}")
+
+    def _take_token(self, capabilities: Capabilities) -> None:
+        """Ask for the token itself, which proves it and tells its state; what does not tell is asked who one is."""
+        self._identity = Identity(bearer=bearer_of(self.credentials))
+        if capabilities.access_tokens:
+            response = self._read_own(SELF_PATH, "read the own access token")
+            self.token = token_from_answer(response)
+            if self.token is not None:
+                return
+            if response.status != 401:
+                response = self._self_check()
+        else:
+            response = self._self_check()
+        if response.status == 401:
+            raise refused_at_login(
+                self.credentials, error_text(response), known_here=capabilities.access_tokens
+            )
+
+    def refused(self, method: str, response: Response, subject: str) -> RemoteError:
+        """Return the error for an answer that is no success.
+
+        Args:
+            method: of the request.
+            response: with a status of 300 or above.
+            subject: what was wanted, such as ``create task 'x'``.
+        """
+        by_token = (
+            refused_later(self.credentials, self.token, method, response, subject)
+            if self._identity.bearer
+            else None
+        )
+        return by_token or refusal(response, subject)
+
+    def refusal_to_write(self, what: str) -> AuthenticationError | None:
+        """Return the error where `what` writes and the token is read-only, else None."""
+        if self.token is None or not self.token.read_only:
+            return None
+        return refused_before_writing(self.credentials, self.token, what)
 
     def send(
         self,
@@ -147,20 +194,16 @@ class Line:
             self.clock.sleep(self.policy.wait(attempt))
 
     def _self_check(self) -> Response:
-        base = self.credentials.base_url
-        own = self._identity.headers("GET", base)
-        response = self.send(
-            "GET",
-            f"{base}/api/users/self",
-            "read the own account",
-            {"Accept": ACCEPT, **own},
-            None,
-            60.0,
-            as_nobody=True,
-        )
+        response = self._read_own("/api/users/self", "read the own account")
         if response.status >= 500 or response.status == 429:
             raise refusal(response, "read the own account")
         return response
+
+    def _read_own(self, path: str, subject: str) -> Response:
+        """Read what belongs to the account, without logging in anew at a 401."""
+        base = self.credentials.base_url
+        headers = {"Accept": ACCEPT, **self._identity.headers("GET", base)}
+        return self.send("GET", f"{base}{path}", subject, headers, None, 60.0, as_nobody=True)
 
     def about(self) -> Capabilities:
         """Ask what the server is, before any login.

@@ -110,17 +110,3 @@ def identities_of(response: Response, credentials: Credentials) -> tuple[Identit
             "Check that cvat.url is the address of CVAT itself.",
         )
     return tuple(found)
-
-
-def token_refused(credentials: Credentials, said: str, *, known_here: bool) -> AuthenticationError:
-    """Return the error for an access token that the server does not take."""
-    step = (
-        "Check that it is not expired or revoked; the web interface makes new ones (profile, security)."
-        if known_here
-        else "This server has no access tokens (they came with 2.48); give username and password instead."
-    )
-    return AuthenticationError(
-        f"The access token is not accepted at {credentials.base_url}: {said or 'invalid token'}",
-        step,
-        status=401,
-    )

@@ -13,6 +13,7 @@ import orjson
 from agir_cvtoolkit.credentials import Credentials
 from agir_cvtoolkit.errors import RemoteError, ServerFaultError
 
+from .access_token import AccessToken
 from .capabilities import Capabilities
 from .clock import Clock, SystemClock
 from .failures import error_text, is_page, refusal
@@ -90,6 +91,24 @@ class CvatSession:
     def policy(self) -> RetryPolicy:
         """How patient this session is."""
         return self._line.policy
+
+    @property
+    def access_token(self) -> AccessToken | None:
+        """What the server tells of the access token in use; None without one, or where it does not tell."""
+        return self._line.token
+
+    def must_write(self, what: str) -> None:
+        """Refuse a read-only access token before anything is done.
+
+        Args:
+            what: what is about to write, such as ``upload-cvat``.
+
+        Raises:
+            AuthenticationError: the token is read-only.
+        """
+        refused = self._line.refusal_to_write(what)
+        if refused is not None:
+            raise refused
 
     def in_organization(self, organization: Organization) -> CvatSession:
         """Return the same conversation, for the work of another organization."""
@@ -195,7 +214,7 @@ class CvatSession:
         )
         if response.status < 300 or response.status in accept_status:
             return response
-        raise refusal(response, subject)
+        raise self._line.refused(method, response, subject)
 
     def download_foreign(self, url: str, subject: str, to_file: Path) -> Response:
         """Fetch a file from another host than the server's, such as a cloud storage, without any credentials.

@@ -22,7 +22,7 @@ class Target:
     labels: LabelSet | None
 
 
-def connect(settings: Settings, group: str, project_id: int | None) -> Target:
+def connect(settings: Settings, group: str, project_id: int | None, *, writes: str | None = None) -> Target:
     """Log in, find the project and its organization, and read its labels.
 
     An organization that is not set is the project's own; an explicit null is the personal workspace.
@@ -31,9 +31,11 @@ def connect(settings: Settings, group: str, project_id: int | None) -> Target:
         settings: with ``io.keys_file``.
         group: the settings group whose ``organization_slug`` counts.
         project_id: of the project; None for none.
+        writes: the command that is about to write to the server; None where it only reads.
 
     Raises:
         ConfigError: no credentials.
+        AuthenticationError: a read-only access token, and something is to be written.
         NotFoundError: the project or organization does not exist or is hidden from this account.
         RemoteError: the server cannot be reached or does not let this account in.
     """
@@ -41,6 +43,8 @@ def connect(settings: Settings, group: str, project_id: int | None) -> Target:
     slug = getattr(settings, group).organization_slug
     given = slug is not None or settings.is_explicit(f"{group}.organization_slug")
     session = CvatSession.open(credentials, slug if given else UNSET)
+    if writes is not None:
+        session.must_write(writes)
     if project_id is None:
         return Target(session, None, None)
     project = find_project(session, project_id)

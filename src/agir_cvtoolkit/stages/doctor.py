@@ -7,15 +7,19 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from agir_cvtoolkit._version import __version__
 from agir_cvtoolkit.config import Settings, load_credentials
 from agir_cvtoolkit.errors import AgirError, RemoteError
 
 from ._call import Call
+
+if TYPE_CHECKING:
+    from agir_cvtoolkit.cvat import CvatSession
 
 _PARTS = (
     ("torch", "train"),
@@ -25,6 +29,7 @@ _PARTS = (
 )
 _IDS = ("cutout_id", "id", "image_id")
 _LOW_DISK = 5 * 2**30
+_SOON = timedelta(days=14)
 
 
 @dataclass(frozen=True)
@@ -141,12 +146,29 @@ def _server(settings: Settings) -> tuple[list[Check], bool]:
         return [*checks, Check("server", "failed", str(error))], isinstance(error, RemoteError)
     session = target.session
     checks.append(Check("server", "ok", f"CVAT {session.capabilities.text} at {session.url}"))
+    checks += _access_token(session)
     if target.project is not None and target.labels is not None:
         labels = ", ".join(target.labels.names) or "none"
         checks.append(
             Check("project", "ok", f"{target.project.id} '{target.project.name}', labels: {labels}")
         )
     return checks, False
+
+
+def _access_token(session: CvatSession) -> Iterator[Check]:
+    token = session.access_token
+    if token is None:
+        return
+    texts = [f"'{token.name}'", "does not expire"]
+    left = None if token.expires is None else token.expires - datetime.now(UTC)
+    if left is not None:
+        texts[1] = f"expires {token.expires:%Y-%m-%d %H:%M} UTC, in {max(left.days, 0)} days"
+    if token.read_only:
+        texts.append("read-only: it serves download-cvat, but upload-cvat and undo need one that may write")
+    wanting = token.read_only or (left is not None and left < _SOON)
+    if wanting:
+        texts.append(f"make another at {session.url}/profile#security")
+    yield Check("access token", "warning" if wanting else "ok", "; ".join(texts))
 
 
 def _tried(name: str, work: Callable[[], str]) -> Check:

@@ -91,7 +91,9 @@ def undo(push: str, call: Call | None = None) -> UndoResult:
                 f"Set CVAT_URL={key.server}, with an account there.",
             )
         with _alone(call, settings, key):
-            session = connect(settings, "cvat_upload", None).session.in_organization(key.organization)
+            writes = None if call.dry_run else "undo"
+            target = connect(settings, "cvat_upload", None, writes=writes)
+            session = target.session.in_organization(key.organization)
             runs = ledger.runs_of_push(push_id)
             done = tuple(
                 _undo_task(session, ledger, task, dry_run=call.dry_run)

@@ -63,7 +63,8 @@ def upload_cvat(call: Call | None = None) -> UploadResult:
     with call.work(run, STAGE):
         collect = _collector(run, settings, dry_run=call.dry_run)
         # Before the pictures are looked at, which may take minutes: the password may be wrong.
-        target = connect(settings, "cvat_upload", settings.cvat_upload.project_id)
+        writes = None if call.dry_run else STAGE
+        target = connect(settings, "cvat_upload", settings.cvat_upload.project_id, writes=writes)
         batch = collect()
         if not batch.total:
             raise UsageError(
