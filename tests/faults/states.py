@@ -140,7 +140,12 @@ def ledger_state(path: Path, names: Names) -> Json:
             rows = [dict(row) for row in database.execute(f'SELECT * FROM "{table}"')]
             if table == "events":
                 rows = [row for row in rows if row["kind"] in _LIFE]
-            state[table] = sorted((_ledger_row(row, names) for row in rows), key=json.dumps)
+            plain = [_ledger_row(row, names) for row in rows]
+            if table == "events":  # a job that is read again after an interruption is told twice, and was
+                plain = [
+                    row for n, row in enumerate(plain) if row["kind"] != "pulled" or row not in plain[:n]
+                ]
+            state[table] = sorted(plain, key=json.dumps)
     database.close()
     return state
 
