@@ -13,6 +13,8 @@ import pytest
 import agir_cvtoolkit.cvat.session
 from agir_cvtoolkit.cvat.transport import Response, TransportFailure, Urllib3Transport
 from agir_cvtoolkit.pictures import save_png
+from agir_cvtoolkit.stages import Call
+from agir_cvtoolkit.stages.upload_cvat import upload_cvat
 
 from .workspace import Json, Workspace
 
@@ -173,3 +175,58 @@ def contents(shapes: list[Json]) -> list[tuple[object, ...]]:
     """Return shapes without their ids, in an order of their own."""
     keys = ("frame", "type", "label_id", "points", "source", "attributes")
     return sorted((tuple(str(shape[key]) for key in keys) for shape in shapes), key=repr)
+
+
+RECORDS = ("img_0", "img_1", "img_2")
+CHANGED = ("img_0", "img_1")
+
+
+def only_task(workspace: Workspace) -> int:
+    (task,) = workspace.tasks()
+    return int(task["id"])
+
+
+def whole(workspace: Workspace) -> list[tuple[object, ...]]:
+    return contents(workspace.shapes(only_task(workspace)))
+
+
+def expected_of(workspace: Workspace) -> list[tuple[object, ...]]:
+    """Return what an undisturbed push of the present predictions puts on the server."""
+    upload_cvat(Call(overrides=("cvat_upload.task_name=undisturbed",)))
+    task = max(int(task["id"]) for task in workspace.tasks())
+    shapes = contents(workspace.shapes(task))
+    assert workspace.plain("DELETE", f"/api/tasks/{task}").status == 204
+    return shapes
+
+
+ACTS: dict[str, Callable[[Person], None]] = {
+    "add": Person.add,
+    "edit": Person.edit,
+    "edit what stays": Person.edit_what_stays,
+    "edit as loaded": Person.edit_as_loaded,
+    "edit as the interface does": Person.edit_as_the_interface_does,
+    "tick": Person.tick,
+    "delete": Person.delete,
+    "complete": Person.complete,
+}
+
+
+def fresh(workspace: Workspace, number: int) -> Person:
+    """Make the task anew, and new predictions; return a person who has its job open."""
+    for task in workspace.tasks():
+        assert workspace.plain("DELETE", f"/api/tasks/{task['id']}").status == 204
+    predict_anew(workspace, 2 * number, *RECORDS)
+    upload_cvat()
+    task_id = only_task(workspace)
+    person = Person(workspace, task_id, workspace.jobs(task_id)[0]["id"]).load()
+    predict_anew(workspace, 2 * number + 1, *CHANGED)
+    return person
+
+
+def moments(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the requests of an undisturbed re-push."""
+    fresh(workspace, 26)
+    with monkeypatch.context() as patched:
+        wire = Wire().tapped(patched)
+        assert upload_cvat().replaced == 2
+    return wire.seen

@@ -13,10 +13,12 @@ import agir_cvtoolkit.config
 import agir_cvtoolkit.cvat.session
 from agir_cvtoolkit.config import Settings, load_settings
 from agir_cvtoolkit.sandbox import Sandbox, SandboxOptions
+from agir_cvtoolkit.stages.upload_cvat import upload_cvat
 from tests.sandbox.generations import VERSION
 from tests.sandbox.openapi import answers_as_described, description
 from tests.sandbox.plain import Plain
 
+from .annotator import LABEL
 from .workspace import Workspace
 
 __all__ = ["answers_as_described", "description"]
@@ -105,6 +107,15 @@ def predicted(workspace: Workspace) -> Workspace:
     """The same, queried and predicted."""
     workspace.predicted()
     return workspace
+
+
+@pytest.fixture
+def proposed(predicted: Workspace) -> Workspace:
+    """The same, pushed in one job, a mask for each plant, with a label that has an attribute."""
+    project = predicted.project(LABEL)
+    predicted.conf("cvat_upload", {"project_id": project, "per_component": True})
+    upload_cvat()
+    return predicted
 
 
 TRAIN = {

@@ -168,6 +168,7 @@ def test_a_record_with_another_picture_is_left_alone_and_listed(empty: Workspace
     assert empty.state() == before
 
 
+@pytest.mark.slow
 def test_killed_at_any_request_of_a_growing_push(empty: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second push adds two tasks, replaces a proposal and finds a twin: same end, wherever it is killed."""
     from .annotator import predict_anew
