@@ -302,7 +302,7 @@ def test_confidences_go_where_the_server_has_a_place_for_them(space: Workspace, 
     (job,) = find_jobs(session, task_ids=[task.task_id], required_status=None)
     runs = encode(np.eye(8, 12, dtype=bool))
     assert runs is not None
-    sent = [
+    sent: list[Mask | Rectangle] = [
         Mask(label="weed", runs=runs.lengths, box=runs.box, confidence=0.125),
         Rectangle(label="sure", points=((1.0, 1.0), (5.0, 5.0)), confidence=0.75),
     ]
