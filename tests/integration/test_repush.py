@@ -207,6 +207,9 @@ def interleave(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, choose: Ca
         if deletion < moment < len(requests):
             assert (result.replaced, result.left_alone) == (0, 2), where
             assert "while its proposals were being replaced" in result.items[0].reason, where
+            new = all("action=create" not in request for request in requests[moment:])
+            wanted = "with its new proposals: " if new else "new proposals: "
+            assert wanted in result.items[0].reason, where
         check_left_alone_from_now_on(person, act, moment - deletion, where)
 
 

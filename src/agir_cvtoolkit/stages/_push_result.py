@@ -52,8 +52,8 @@ class UploadResult:
             proposals there are that record's.
         shapes: on the server for these records.
         negatives: of these, records without any shape.
-        left_alone: of the skipped, those that are there with an earlier prediction (or another picture) and
-            stay so, because somebody has worked there or may have.
+        left_alone: of the skipped, those that are there (with an earlier prediction, new proposals beside a person's
+            work, or another picture) and stay as they are, because somebody has worked there or may have.
         items: one entry for each skipped and failed record.
         missing_labels: labels that records ask for and the project or task does not have.
         name: of the push; its tasks are called after it.
@@ -107,9 +107,8 @@ class _Counts:
 def list_left(plan: Plan, replaced: Replaced) -> None:
     """List the changed records whose proposals stay as they are."""
     for change in plan.changed:
-        reason = replaced.left.get(change.candidate.record_id)
-        if reason is not None:
-            said = f"with an earlier prediction: {reason}"
+        said = replaced.left.get(change.candidate.record_id)
+        if said is not None:
             plan.tally.leave_alone(change.candidate.record_id, change.candidate.units, plan.key.name, said)
 
 
@@ -117,8 +116,7 @@ def without_left(plan: Plan, ended: Replaced) -> Plan:
     """List the records whose replacement, begun by an earlier call, was ended beside a person's save."""
     left = [frame for frame in plan.known if frame.record_id in ended.left]
     for frame in left:
-        reason = ended.left[frame.record_id]
-        plan.tally.leave_alone(frame.record_id, frame.units, plan.key.name, f"with new proposals: {reason}")
+        plan.tally.leave_alone(frame.record_id, frame.units, plan.key.name, ended.left[frame.record_id])
     return replace(plan, known=tuple(frame for frame in plan.known if frame not in left))
 
 

@@ -14,7 +14,7 @@ from agir_cvtoolkit.ledger import PushedFrame, PushedJob, PushedTask
 
 from ._candidates import Candidate
 from ._push_words import Push
-from ._replace_job import JobReplacement
+from ._replace_job import EARLIER, JobReplacement
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Replaced:
     Attributes:
         replaced: ids of records with new proposals.
         same: ids of records whose new proposals are the old ones, shape by shape.
-        left: why records were left alone, by id.
+        left: with which proposals records are there that were left alone, and why, by id.
     """
 
     replaced: set[str] = field(default_factory=set)
@@ -92,7 +92,7 @@ def end_replacements(push: Push) -> Replaced:
             if outcome.reason:
                 # Logged too: these records need not be in the batch of this call.
                 _log.warning("%s", outcome.reason)
-                result.left |= dict.fromkeys(intended, outcome.reason)
+                result.left |= dict.fromkeys(intended, f"{outcome.there}: {outcome.reason}")
     return result
 
 
@@ -126,13 +126,12 @@ def _in_task(push: Push, task: PushedTask, changes: Iterable[Change], *, dry_run
         holding = [job for job in kept_jobs if number in job.frames]
         record_id = change.candidate.record_id
         if not holding:
-            result.left[record_id] = (
-                "an earlier version of this tool uploaded it and did not note what it left there"
-            )
+            said = "an earlier version of this tool uploaded it and did not note what it left there"
+            result.left[record_id] = f"{EARLIER}: {said}"
         elif len(holding) > 1:
-            result.left[record_id] = f"its frame {number} is in several jobs: {task.url}"
+            result.left[record_id] = f"{EARLIER}: its frame {number} is in several jobs: {task.url}"
         elif number in place.frames.deleted_frames:
-            result.left[record_id] = f"its frame {number} was deleted in CVAT: {task.url}"
+            result.left[record_id] = f"{EARLIER}: its frame {number} was deleted in CVAT: {task.url}"
         else:
             by_job.setdefault(holding[0].job_id, []).append(change)
     for kept in kept_jobs:
@@ -145,5 +144,5 @@ def _in_task(push: Push, task: PushedTask, changes: Iterable[Change], *, dry_run
         result.same |= {own[frame].record_id for frame in outcome.same}
         done = {*outcome.replaced, *outcome.same}
         left = [candidate.record_id for frame, candidate in own.items() if frame not in done]
-        result.left |= dict.fromkeys(left, outcome.reason)
+        result.left |= dict.fromkeys(left, f"{outcome.there}: {outcome.reason}")
     return result

@@ -43,6 +43,11 @@ from ._replace_words import OLD_THERE, Exchange, exchange_of
 
 _log = logging.getLogger(__name__)
 
+EARLIER = "with an earlier prediction"
+BETWEEN = "with its earlier or its new proposals"
+NEW = "with its new proposals"
+"""What is known to be there of a record that was left alone."""
+
 LOOKS = 3
 """How often a job is read again because it was saved in between."""
 
@@ -55,11 +60,13 @@ class JobOutcome:
         replaced: frames with new proposals.
         same: frames whose new proposals are the old ones, shape by shape.
         reason: why the other frames were left alone.
+        there: with which proposals they are there, in words.
     """
 
     replaced: tuple[int, ...] = ()
     same: tuple[int, ...] = ()
     reason: str = ""
+    there: str = EARLIER
 
 
 class JobReplacement:
@@ -136,12 +143,12 @@ class JobReplacement:
             exchange = None
         if job is None or exchange is None:
             self._end("touched")
-            return JobOutcome(reason=f"job {self._kept.job_id} is no longer as it was: {self._page}")
+            reason = f"job {self._kept.job_id} is no longer as it was: {self._page}"
+            return JobOutcome(reason=reason, there=BETWEEN)
         content = read_content(self._push.session, job.id, self._labels)
         found = exchange.found_in(content, self._kept.written)
         if not _is_new(job) or found is None:
-            self._end("touched")
-            return JobOutcome(reason=self._raced())
+            return self._give_up()
         _log.info("going on with new proposals in job %d", job.id)
         return self._carry_out(exchange, content, found)
 
@@ -191,11 +198,11 @@ class JobReplacement:
         frames = tuple(one.frame for one in self._push.ledger.replacements_of_job(self._kept))
         same = frozenset(frames) - exchange.frames
         self._end("left" if ours else "touched", replaced=True, silent=same)
-        return JobOutcome(frames) if ours else JobOutcome(reason=self._raced())
+        return JobOutcome(frames) if ours else JobOutcome(reason=self._raced(), there=NEW)
 
     def _give_up(self) -> JobOutcome:
         self._end("touched")
-        return JobOutcome(reason=self._raced())
+        return JobOutcome(reason=self._raced(), there=BETWEEN)
 
     # --- what was left, and what is intended ----------------------------------------------------
 
