@@ -20,7 +20,7 @@ MOMENTS = {
     "task asked for": Fault(r"/api/tasks$", "delay", method="POST", delay=LATE),
     "pictures under way": Fault(r"/api/tasks/\d+/data/", "delay", method="POST", nth=2, delay=LATE),
     "pictures sent": Fault(r"/api/tasks/\d+/data/", "delay", method="POST", nth=3, delay=LATE),
-    "annotations sent": Fault(r"/api/jobs/\d+/annotations", "delay", method="PUT", delay=LATE),
+    "annotations sent": Fault(r"/api/jobs/\d+/annotations", "delay", method="PATCH", delay=LATE),
 }
 
 
@@ -114,4 +114,5 @@ def test_a_killed_download_goes_on(predicted: Workspace) -> None:
     predicted.sandbox.faults.replace(())
     predicted.cli("download-cvat")
     assert set(predicted.pulled(task_id)) == {"img_0", "img_1", "img_2"}
-    assert predicted.metrics()["download-cvat"]["jobs_read"] == 1
+    # The second job's line of the frame map may wait for the third's: the map is written as often as it costs little.
+    assert predicted.metrics()["download-cvat"]["jobs_read"] in {1, 2}
