@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agir_cvtoolkit.corrections import match
-from agir_cvtoolkit.cvat import JobAnnotations, JobInfo
+from agir_cvtoolkit.cvat import AttributeSpec, JobAnnotations, JobInfo, LabelSet, LabelSpec
 from agir_cvtoolkit.ledger import CorrectionRow, Ledger, PushedFrame, PushedShape, PushedTask, PushKey
 from agir_cvtoolkit.plain_shapes import pack, unpack
 from agir_cvtoolkit.shapes import Points, Polyline, Rectangle, Shape, Skeleton
@@ -50,9 +50,10 @@ def rows(
     pushed: Mapping[int, Sequence[PushedShape]],
     after: Mapping[int, tuple[Shape, ...]],
     assignee: str | None = "ada",
+    labels: LabelSet | None = None,
 ) -> tuple[CorrectionRow, ...]:
     frames = {number: frame(number) for number in range(4)}
-    return rows_of_job("http://s", "run", job(assignee), JobAnnotations(11, after), frames, pushed)
+    return rows_of_job("http://s", "run", job(assignee), JobAnnotations(11, after), frames, pushed, labels)
 
 
 def test_every_proposal_and_every_added_shape_has_a_row() -> None:
@@ -77,6 +78,68 @@ def test_every_proposal_and_every_added_shape_has_a_row() -> None:
 def test_a_frame_that_was_not_pushed_or_not_stored_has_no_rows() -> None:
     assert rows({}, {0: (square(10),)}) == ()
     assert rows({7: left(7, square(10))}, {7: (square(10),)}) == ()
+
+
+SPECS = (
+    AttributeSpec(1, "Growth stage", "select", ("seedling", "tillering"), "seedling"),
+    AttributeSpec(2, "confidence", "number", ("0", "100", "1"), "0"),
+)
+LABELS = LabelSet((LabelSpec(1, "weed", attributes=SPECS), LabelSpec(2, "crop", attributes=SPECS)))
+DEFAULTS = {"Growth stage": "seedling", "confidence": "87"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "outcome", "changed"),
+    [
+        ({}, {"attributes": DEFAULTS}, "accepted", None),
+        ({"attributes": {"growth_stage": " seedling"}}, {"attributes": DEFAULTS}, "accepted", None),
+        ({}, {"attributes": DEFAULTS, "occluded": True}, "edited", "occluded"),
+        ({"occluded": True}, {"attributes": DEFAULTS}, "edited", "occluded"),
+        ({}, {"attributes": DEFAULTS | {"Growth stage": "tillering"}}, "edited", "attributes"),
+        (
+            {},
+            {"attributes": DEFAULTS | {"Growth stage": ""}, "outside": True},
+            "edited",
+            "outside attributes",
+        ),
+        ({}, {"points": ((12.0, 10.0), (32.0, 30.0))}, "edited", "geometry"),
+        (
+            {},
+            {"points": ((12.0, 10.0), (32.0, 30.0)), "attributes": {"Growth stage": "tillering"}},
+            "edited",
+            "geometry attributes",
+        ),
+        ({}, {"label": "crop", "attributes": {"Growth stage": "tillering"}}, "relabelled", "label"),
+        (
+            {},
+            {"label": "crop", "points": ((12.0, 10.0), (32.0, 30.0)), "occluded": True},
+            "relabelled",
+            "label geometry occluded",
+        ),
+    ],
+)
+def test_flags_and_attributes_are_a_persons_edit(
+    before: dict[str, object], after: dict[str, object], outcome: str, changed: str | None
+) -> None:
+    plain = {"label": "weed", "points": ((10.0, 10.0), (30.0, 30.0))}
+    pushed, now = Rectangle(**(plain | before)), Rectangle(**(plain | after))  # type: ignore[arg-type]
+    (found,) = rows({0: left(0, pushed)}, {0: (now,)}, labels=LABELS)
+    assert (found.outcome, found.changed) == (outcome, changed)
+    told = summary([found])
+    only_marks = outcome == "edited" and "geometry" not in (changed or "")
+    assert told["edited_marks"] == int(only_marks)
+    assert (told["mean_iou"] is None) == (outcome != "edited" or only_marks)
+
+
+def test_attributes_of_a_skeletons_points_count_and_its_own_flag_follows_from_them() -> None:
+    sub = LabelSpec(4, "nose", "points", attributes=(AttributeSpec(9, "sharp", "checkbox", (), "false"),))
+    labels = LabelSet((LabelSpec(3, "cow", "skeleton", sublabels=(sub,)),))
+    before = Skeleton(label="cow", elements=(Points(label="nose", points=((5.0, 5.0),)),))
+    point = replace(before.elements[0], attributes={"sharp": "true"})
+    ticked, hidden = replace(before, elements=(point,)), replace(before, occluded=True)
+    for now, changed in ((ticked, "attributes"), (hidden, None)):
+        (found,) = rows({0: left(0, before)}, {0: (now,)}, labels=labels)
+        assert found.changed == changed
 
 
 def test_an_empty_frame_that_stayed_empty_is_an_accepted_record() -> None:

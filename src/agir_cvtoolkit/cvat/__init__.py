@@ -44,7 +44,7 @@ from .retry import RetryPolicy
 from .server_files import ServerPlace, check_server_files
 from .session import PAGE_SIZE, UNSET, CvatSession, Organization, Unset
 from .shape_check import validate, validate_tag
-from .shapes_json import ReadShape, shape_from_json, shape_to_json
+from .shapes_json import CONFIDENCE_NAMES, ReadShape, shape_from_json, shape_to_json
 from .storages import StorageInfo, find_storage, find_storages
 from .tasks import TaskInfo, TaskRequest, create_task, delete_task, find_tasks, get_task
 from .transport import Response, Transport, TransportFailure, Urllib3Transport
@@ -53,6 +53,7 @@ from .xml_shapes import ExportedImage, read_images_xml
 
 __all__ = [
     "ANNOTATION",
+    "CONFIDENCE_NAMES",
     "GROUND_TRUTH",
     "IMAGES_FORMAT",
     "PAGE_SIZE",

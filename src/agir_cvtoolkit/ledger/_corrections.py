@@ -91,7 +91,7 @@ def _told(rows: Sequence[CorrectionRow]) -> list[tuple[object, ...]]:
 
 def _detail(rows: Sequence[CorrectionRow]) -> dict[str, object]:
     counts = Counter(row.outcome for row in rows)
-    overlaps = [row.iou for row in rows if row.outcome == "edited" and row.iou is not None]
+    overlaps = [row.iou for row in rows if row.is_redrawn and row.iou is not None]
     moved = sum(row.moved_points or 0 for row in rows)
     detail: dict[str, object] = {
         "task": rows[0].task_id,

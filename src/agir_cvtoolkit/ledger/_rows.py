@@ -164,6 +164,9 @@ class CorrectionRow:
         moved_px: mean way of these points in pixels.
         changed_points: how many points appeared, vanished or changed whether they are occluded or absent.
         annotator: who was assigned to the job, None where nobody was.
+        changed: of an edited or relabelled proposal what the person changed, in words with blanks between them:
+            ``label``, ``geometry``, ``occluded``, ``outside``, ``attributes``; None where it is not known, as
+            in what an earlier version of this tool has read.
     """
 
     server: str
@@ -183,6 +186,12 @@ class CorrectionRow:
     changed_points: int | None
     annotator: str | None
     updated_date: str
+    changed: str | None = None
+
+    @property
+    def is_redrawn(self) -> bool:
+        """Whether it was edited in its geometry, not in flags or attributes alone."""
+        return self.outcome == "edited" and (self.changed is None or "geometry" in self.changed.split())
 
 
 @dataclass(frozen=True)

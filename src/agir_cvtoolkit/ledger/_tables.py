@@ -244,6 +244,7 @@ corrections = Table(
     Column("changed_points", Integer),
     Column("annotator", String(200)),
     Column("updated_date", String(40), nullable=False),
+    Column("changed", Text),
     Column("created", String(40), nullable=False),
     Index("corrections_by_job", "server", "run_id", "job_id"),
     Index("corrections_by_record", "record_id"),

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from agir_cvtoolkit.corrections import Match, accepted, match, match_hashes
-from agir_cvtoolkit.cvat import JobAnnotations, JobInfo
+from agir_cvtoolkit.cvat import JobAnnotations, JobInfo, LabelSet, LabelSpec
 from agir_cvtoolkit.errors import ShapeError
 from agir_cvtoolkit.ledger import CorrectionRow, Ledger, PushedShape, PushedTask
 from agir_cvtoolkit.plain_shapes import unpack
 from agir_cvtoolkit.shapes import Shape
 
+from ._marks import changed_marks
 from ._pulled import PulledFrame
 
 SHAPE_OUTCOMES = ("accepted", "edited", "relabelled", "deleted", "added", "unknown")
@@ -29,6 +30,7 @@ def correct_job(
     job: JobInfo,
     annotations: JobAnnotations,
     frames: Mapping[int, PulledFrame],
+    labels: LabelSet | None = None,
 ) -> tuple[CorrectionRow, ...]:
     """Match a job that was read with what was pushed into it, and record what became of it.
 
@@ -42,6 +44,7 @@ def correct_job(
         job: as it was read.
         annotations: what it holds.
         frames: the stored frames of the job, by number.
+        labels: of the task; without them attributes are not compared.
 
     Raises:
         LedgerError: the ledger cannot be used.
@@ -49,7 +52,7 @@ def correct_job(
     if task is None:
         return ()
     pushed = ledger.shapes_left(task, job.start_frame, job.stop_frame)
-    rows = rows_of_job(server, run_id, job, annotations, frames, pushed)
+    rows = rows_of_job(server, run_id, job, annotations, frames, pushed, labels)
     ledger.record_corrections(server, run_id, job.id, rows)
     return rows
 
@@ -61,6 +64,7 @@ def rows_of_job(
     annotations: JobAnnotations,
     frames: Mapping[int, PulledFrame],
     pushed: Mapping[int, Sequence[PushedShape]],
+    labels: LabelSet | None = None,
 ) -> tuple[CorrectionRow, ...]:
     """Match what came back with what was pushed.
 
@@ -72,14 +76,18 @@ def rows_of_job(
         frames: the stored frames of the job, by number.
         pushed: what the push left on each frame, by number; a frame on which it left nothing has an empty
             list, a frame that is not listed was not pushed and gives no rows.
+        labels: of the task; without them attributes are not compared.
 
     Returns:
         A row for each proposal and each added shape, by frame, and one for a frame without either.
     """
     rows: list[CorrectionRow] = []
+    by_name = {label.name: label for label in labels or ()}
     for number in sorted(frames.keys() & pushed.keys()):
         frame = frames[number]
         before, after = pushed[number], annotations.shapes.get(number, ())
+        matches = _matches(before, after, (frame.width, frame.height))
+        judged = (_judged(one, before, after, by_name) for one in matches)
         rows += (
             CorrectionRow(
                 server=server,
@@ -88,7 +96,7 @@ def rows_of_job(
                 job_id=job.id,
                 frame=number,
                 record_id=frame.record_id,
-                outcome=found.outcome,
+                outcome=outcome,
                 label=after[found.after].label if found.after is not None else _pushed(before, found).label,
                 label_before=before[found.before].label if found.before is not None else None,
                 kind=after[found.after].kind if found.after is not None else _pushed(before, found).kind,
@@ -99,8 +107,9 @@ def rows_of_job(
                 changed_points=found.changed_points,
                 annotator=job.assignee,
                 updated_date=job.updated_date,
+                changed=changed,
             )
-            for found in _matches(before, after, (frame.width, frame.height))
+            for found, outcome, changed in judged
         )
         if not before and not after:
             rows.append(_empty(server, run_id, job, frame))
@@ -110,7 +119,8 @@ def rows_of_job(
 def summary(rows: Iterable[CorrectionRow]) -> dict[str, object]:
     """Add corrections up: in all, by label and by annotator.
 
-    Labels are those of the predictions; an added shape counts under its own. Means are over edited shapes.
+    Labels are those of the predictions; an added shape counts under its own. Means are over shapes whose geometry
+    was edited; ``edited_marks`` counts the edited ones of which only flags or attributes were changed.
     """
     every = list(rows)
     by_label: dict[str, list[CorrectionRow]] = {}
@@ -124,6 +134,24 @@ def summary(rows: Iterable[CorrectionRow]) -> dict[str, object]:
         "by_label": {name: _shapes(found) for name, found in sorted(by_label.items())},
         "by_annotator": {name: _totals(found) for name, found in sorted(by_annotator.items())},
     }
+
+
+def _judged(
+    found: Match, before: Sequence[PushedShape], after: Sequence[Shape], labels: Mapping[str, LabelSpec]
+) -> tuple[Match, str, str | None]:
+    """Say what became of a shape, by its flags and attributes too, and what was changed in it."""
+    if found.before is None or found.after is None:
+        return found, found.outcome, None
+    known, now = _unpacked([before[found.before]]), after[found.after]
+    if not known:
+        return found, found.outcome, None
+    marks = changed_marks(known[0], now, labels.get(now.label))
+    outcome = "edited" if found.outcome == "accepted" and marks else found.outcome
+    changed = ["label"] if outcome == "relabelled" else []
+    drawn = (replace(shape, label="").geometry_hash() for shape in (known[0], now))
+    if found.outcome == "edited" or (outcome == "relabelled" and len(set(drawn)) > 1):
+        changed.append("geometry")
+    return found, outcome, " ".join((*changed, *marks)) or None
 
 
 def _matches(before: Sequence[PushedShape], after: Sequence[Shape], size: tuple[int, int]) -> list[Match]:
@@ -212,14 +240,15 @@ def _totals(rows: Sequence[CorrectionRow]) -> dict[str, object]:
 def _shapes(rows: Sequence[CorrectionRow]) -> dict[str, object]:
     counts = {name: sum(1 for row in rows if row.outcome == name) for name in SHAPE_OUTCOMES}
     proposals = sum(1 for row in rows if row.label_before is not None)
-    edited = [row for row in rows if row.outcome == "edited"]
+    redrawn = [row for row in rows if row.is_redrawn]
     return {
         "proposals": proposals,
         **counts,
+        "edited_marks": counts["edited"] - len(redrawn),
         "share_accepted": round(counts["accepted"] / proposals, 4) if proposals else None,
-        "mean_iou": _mean(row.iou for row in edited),
-        "mean_boundary_px": _mean(row.boundary_px for row in edited),
-        "mean_moved_px": _mean(row.moved_px for row in edited),
+        "mean_iou": _mean(row.iou for row in redrawn),
+        "mean_boundary_px": _mean(row.boundary_px for row in redrawn),
+        "mean_moved_px": _mean(row.moved_px for row in redrawn),
     }
 
 
