@@ -51,7 +51,7 @@ class PlainScript:
             for file, points in zip(files, masks, strict=True)
         ]
         content = {"version": 0, "tags": [], "tracks": [], "shapes": shapes}
-        self._json("PUT", f"/api/jobs/{job}/annotations", content)
+        self._json("PATCH", f"/api/jobs/{job}/annotations?action=create", content)
         return task_id, len(self._get(f"/api/jobs/{job}/annotations")["shapes"])
 
     def _upload(self, task_id: int, files: Sequence[Path]) -> None:

@@ -107,11 +107,15 @@ def check(path: Path) -> PictureInfo:
 
 def save_png(array: NDArray[np.uint8], path: Path) -> None:
     """Write an array of shape (height, width) or (height, width, 3 or 4) as PNG, losslessly and quickly."""
-    Image.fromarray(array).save(path, format="PNG", compress_level=3)
+    path.write_bytes(png_bytes(array))
 
 
 def png_bytes(array: NDArray[np.uint8]) -> bytes:
     """Return an array of shape (height, width) or (height, width, 3 or 4) as the bytes of a PNG file."""
+    if array.ndim == 2 and array.size:
+        import cv2  # packs a mask in a third of Pillow's time, and smaller
+
+        return cv2.imencode(".png", np.ascontiguousarray(array))[1].tobytes()
     buffer = io.BytesIO()
     Image.fromarray(array).save(buffer, format="PNG", compress_level=3)
     return buffer.getvalue()

@@ -134,7 +134,7 @@ def track_from_plain(content: Mapping[str, Any]) -> Track:
 
 def pack(shape: Shape) -> bytes:
     """Return a shape in few bytes."""
-    return zlib.compress(orjson.dumps(to_plain(shape)), 6)
+    return zlib.compress(orjson.dumps(to_plain(shape)), 1)
 
 
 def unpack(packed: bytes) -> Shape:

@@ -26,7 +26,6 @@ REQUESTS = (
     ("GET", r"/api/tasks/\d+/data/meta"),
     ("GET", r"/api/jobs\?"),
     ("GET", r"/api/jobs/\d+/annotations"),
-    ("PUT", r"/api/jobs/\d+/annotations"),
     ("PATCH", r"/api/jobs/\d+/annotations"),
 )
 

@@ -73,20 +73,18 @@ class _Held:
 
     keys: Counter[Key]
     count: int
-    empty: bool
 
 
 def _read_held(session: CvatSession, job_id: int, labels: LabelSet) -> _Held:
     keys: Counter[Key] = Counter()
-    count, others = 0, False
+    count = 0
     for name, item in job_items(session, job_id):
         content = JobContent(labels)
         content.add(name, item)
         part = content.annotations(job_id)
         keys.update(part.keys())
         count += part.count + sum(map(len, part.tags.values()))
-        others = others or bool(part.tracks or part.skipped)
-    return _Held(keys, count, not (count or others))
+    return _Held(keys, count)
 
 
 def write_new(
@@ -101,9 +99,9 @@ def write_new(
     """Bring shapes and tags into a job, once each, whatever happens on the way, and count what is there after.
 
     What the job holds already is not sent again, nothing in it is changed or removed, so a write that broke
-    off is simply repeated. Into an empty job the first body goes by PUT, which may be repeated; the others by
-    PATCH, and after a lost answer the job is read before the rest is sent. Where a body was sent twice and the
-    first one arrived after all, its second copy is taken out again.
+    off is simply repeated. Everything is added by PATCH: a PUT that is repeated could wipe what somebody drew
+    in between. After a lost answer the job is read before the rest is sent. Where a body was sent twice and
+    the first one arrived after all, its second copy is taken out again.
 
     Args:
         session: where the job is.
@@ -208,21 +206,17 @@ class _Writer:
         self._job = job
         self._labels = labels
         self._there = before.keys.copy()
-        self._empty = before.empty
 
     def write(self, parts: _Parts) -> None:
         path = f"/api/jobs/{self._job.id}/annotations/"
         subject = f"write annotations into job {self._job.id}"
         self.sent += len(parts.keys)
         whole = parts.keys
-        if self._empty:
-            self._send("PUT", path, subject, parts.body())
-            self._empty, parts = False, _Parts()
         attempt = 0
         while parts.keys:
             attempt += 1
             try:
-                self._send("PATCH", path, subject, parts.body(), {"action": "create"})
+                self._create(path, subject, parts.body())
                 break
             except UNCERTAIN:
                 if attempt >= self._session.policy.attempts:
@@ -234,17 +228,15 @@ class _Writer:
                 parts = parts.without(now - before)
         self._there.update(whole)
 
-    def _send(
-        self, method: str, path: str, subject: str, body: bytes, params: Mapping[str, object] | None = None
-    ) -> None:
+    def _create(self, path: str, subject: str, body: bytes) -> None:
         response = self._session.request(
-            method,
+            "PATCH",
             path,
             subject,
             body=body,
             content_type="application/json",
             headers={"Accept-Encoding": self._session.packing},
-            params=params,
+            params={"action": "create"},
             timeout=300.0,
             # The answer repeats every number sent; what the job holds is read back at the end anyway.
             to_file=Path(os.devnull),
