@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from agir_cvtoolkit.cvat import FrameMap, read_frame_map
 from agir_cvtoolkit.errors import FrameMapError
 from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.sandbox import Fault
-from agir_cvtoolkit.stages import _pull, _pull_plan
+from agir_cvtoolkit.stages import _pull, _pull_plan, _pull_task
+from agir_cvtoolkit.stages.download_cvat import download_cvat
 
 from .workspace import Workspace
 
@@ -109,9 +111,38 @@ def test_frames_that_were_deleted_leave(pulled: Workspace) -> None:
     assert set(pulled.pulled(task_of(pulled))) == ALL - {"img_1"}
     (folder,) = (pulled.run / "cvat_downloads").glob("*_*")
     assert json.loads((folder / "frame_map.json").read_text(encoding="utf-8"))["deleted_frames"] == [1]
+    assert mask_names(folder) == {"img_0.png", "img_2.png"}
     assert download(pulled)["frames"] == 2
     assert pulled.plain("PATCH", path, {"deleted_frames": []}).status == 200
     assert download(pulled)["frames"] == 3
+    assert mask_names(folder) == {"img_0.png", "img_1.png", "img_2.png"}
+
+
+def mask_names(folder: Path) -> set[str]:
+    return {path.name for path in (folder / "masks").iterdir()}
+
+
+def test_files_of_what_has_left_go_although_a_pull_is_killed_before(
+    pulled: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder,) = (pulled.run / "cvat_downloads").glob("*_*")
+    (folder / "masks" / "mine.png").write_bytes(b"a person's own")
+    gone = folder / "annotations" / "job_99999.json"
+    gone.write_text("{}", encoding="utf-8")
+    path = f"/api/jobs/{pulled.jobs(task_of(pulled))[1]['id']}/data/meta"
+    assert pulled.plain("PATCH", path, {"deleted_frames": [1]}).status == 200
+    with monkeypatch.context() as patched:
+        patched.setattr(_pull_task, "remove_leavers", _killed)
+        with pytest.raises(SystemExit):
+            download_cvat()
+    assert set(pulled.pulled(task_of(pulled))) == ALL - {"img_1"}
+    assert download(pulled)["frames"] == 2
+    assert mask_names(folder) == {"img_0.png", "img_2.png", "mine.png"}
+    assert not gone.exists()
+
+
+def _killed(*_: object) -> None:
+    raise SystemExit
 
 
 @pytest.mark.parametrize("way", ["after a while", "on request"])

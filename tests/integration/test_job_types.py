@@ -104,7 +104,7 @@ def test_ground_truth_is_left_out_unless_asked_for_and_stored_apart(workspace: W
     own = made.frames()
     assert {frame["job_id"] for frame in own} == {first["id"], second["id"]}
     result = made.pull(*APART)
-    assert (result["jobs"], result["jobs_read"], result["frames"]) == (3, 0, 6)
+    assert (result["jobs"], result["jobs_read"], result["frames"]) == (3, 1, 6)
     assert result["tasks"][0]["apart"] == [truth["id"]]
     place = f"ground_truth/job_{truth['id']}"
     frames = made.frame_map(f"{place}/frames.json")["frames"]
@@ -241,3 +241,66 @@ def test_large_masks_come_by_the_export_of_every_generation(
         server.add_fault(Fault("format=|/dataset/export", status=400, times=0, body="json"))
         assert made.pull("-o", "cvat_download.overwrite_existing=true")["shapes"] == 3
         plain.close()
+
+
+def test_a_frame_in_two_jobs_is_one_record_of_the_job_that_was_changed_last(workspace: Workspace) -> None:
+    made = make(workspace, workspace.plain, 5, {"overlap": 1})
+    first, second = made.jobs()
+    assert (first["stop_frame"], second["start_frame"]) == (2, 2)
+    made.draw(second, 2, 3, 4)
+    made.draw(first, 0, 1, 2)
+    made.complete()
+
+    def last_word(job: Json) -> None:
+        shared = [frame for frame in made.frames() if frame["frame"] == 2]
+        assert [frame["job_id"] for frame in shared] == [job["id"]]
+        assert made.width(shared[0]["mask"]) == job["id"] % 7 + 1
+
+    workspace.plain("PATCH", f"/api/jobs/{first['id']}", {"state": "completed"})
+    result = made.pull()
+    assert (result["jobs"], result["jobs_read"], result["frames"], result["shapes"]) == (2, 2, 5, 5)
+    last_word(first)
+    for job, frames in ((first, {"0", "1", "2"}), (second, {"2", "3", "4"})):
+        content = json.loads((made.folder / "annotations" / f"job_{job['id']}.json").read_bytes())
+        assert set(content) == frames
+    assert made.pull()["jobs_read"] == 0
+    made.draw(second, 2)
+    assert made.pull()["jobs_read"] == 1
+    last_word(second)
+    assert made.pull("-o", "cvat_download.overwrite_existing=true")["frames"] == 5
+    last_word(second)
+    # Read again for its fault, an older job does not take the frame back.
+    (made.folder / "masks" / "f00.png").unlink()
+    assert made.pull()["jobs_read"] == 1
+    last_word(second)
+    workspace.plain("PATCH", f"/api/jobs/{second['id']}", {"state": "in progress"})
+    assert (made.pull()["frames"], made.pull()["reopened"]) == (5, 1)
+    last_word(second)
+
+
+def test_a_frame_goes_to_the_finished_one_of_its_two_jobs(workspace: Workspace) -> None:
+    made = make(workspace, workspace.plain, 5, {"overlap": 1})
+    first, second = made.jobs()
+    made.draw(first, 0, 1, 2)
+    made.draw(second, 2, 3, 4)
+    workspace.set_job(first["id"], state="completed")
+    workspace.set_job(second["id"], state="in progress")
+    assert made.pull("-o", "cvat_download.required_status=null")["frames"] == 5
+    assert made.pull()["frames"] == 3
+    assert {frame["job_id"] for frame in made.frames()} == {first["id"]}
+    assert {made.width(frame["mask"]) for frame in made.frames()} == {first["id"] % 7 + 1}
+
+
+def test_a_removed_ground_truth_job_takes_its_files_along(workspace: Workspace) -> None:
+    made = with_ground_truth(workspace)
+    (truth,) = made.jobs("ground_truth")
+    made.draw(truth, 1, 4)
+    made.complete()
+    made.pull(*APART)
+    folder = made.folder / "ground_truth" / f"job_{truth['id']}"
+    assert (folder / "frames.json").is_file()
+    (folder / "note.txt").write_text("mine", encoding="utf-8")
+    assert workspace.plain("DELETE", f"/api/jobs/{truth['id']}").status == 204
+    made.pull("-o", "cvat_download.overwrite_existing=true")
+    assert [path.name for path in folder.rglob("*")] == ["note.txt"]
+    assert len(made.frames()) == 6

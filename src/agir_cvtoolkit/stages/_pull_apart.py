@@ -15,6 +15,7 @@ from ._store_job import TaskContext, store_job
 
 FRAMES = "frames.json"
 _FOLDERS = {GROUND_TRUTH: GROUND_TRUTH, "replica": "replicas"}
+APART_FOLDERS = tuple(_FOLDERS.values())
 
 
 def apart_folder(task_folder: Path, kind: str, job_id: int) -> Path:

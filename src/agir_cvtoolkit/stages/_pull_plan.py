@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
-from agir_cvtoolkit.cvat import ANNOTATION, FrameMap, JobInfo, ListedTask, has_come_to
+from agir_cvtoolkit.cvat import ANNOTATION, FrameMap, JobInfo, ListedTask, has_come_to, moment
 from agir_cvtoolkit.ledger import Pull, PulledTaskRow
 
 from ._pull_apart import is_apart_current
@@ -27,12 +27,14 @@ class TaskJobs:
         work: its annotation jobs.
         finished: of these, those that have come far enough.
         apart: ground-truth jobs and replicas that are asked for and have come far enough.
+        ids: of all its jobs, of whatever type and state.
     """
 
     task: ListedTask
     work: tuple[JobInfo, ...]
     finished: tuple[JobInfo, ...]
     apart: tuple[JobInfo, ...] = ()
+    ids: frozenset[int] = frozenset()
 
     @classmethod
     def of(cls, context: PullContext, task: ListedTask, jobs: Sequence[JobInfo]) -> TaskJobs:
@@ -40,8 +42,14 @@ class TaskJobs:
         work = tuple(job for job in jobs if job.kind == ANNOTATION)
         wanted = [job for job in jobs if is_wanted(context, job)]
         done = [job for job in wanted if is_finished(context, job.state, job.stage)]
-        finished = sorted((job for job in done if job.kind == ANNOTATION), key=lambda j: j.updated_date)
-        return cls(task, work, tuple(finished), tuple(job for job in done if job.kind != ANNOTATION))
+        finished = sorted((j for j in done if j.kind == ANNOTATION), key=lambda j: age(j.updated_date, j.id))
+        apart = tuple(job for job in done if job.kind != ANNOTATION)
+        return cls(task, work, tuple(finished), apart, frozenset(job.id for job in jobs))
+
+
+def age(updated_date: str, job_id: int) -> tuple[datetime, int]:
+    """Return what jobs are ordered by: of a frame in several of them the youngest says what is on it."""
+    return moment(updated_date), job_id
 
 
 def is_wanted(context: PullContext, job: JobInfo) -> bool:
@@ -93,12 +101,21 @@ class Stored:
         """Whether the mask of a frame lies there."""
         return frame.mask is None or (self.folder / frame.mask).is_file()
 
-    def is_current(self, job: JobInfo) -> bool:
-        """Whether a job lies here wholly and has not changed since."""
+    def is_current(self, job: JobInfo, staying: Collection[int]) -> bool:
+        """Whether a job lies here wholly and has not changed since.
+
+        Args:
+            job: as listed.
+            staying: ids of the jobs whose frames stay; of frames that are in several jobs one of these has the mask.
+        """
         if not is_same(self.pulls.get(job.id), job) or job.id in self.incomplete:
             return False
         own = self.of_job(job)
-        return set(job.frames) - self.no_records <= set(own) and all(map(self.is_whole, own.values()))
+        for number in set(job.frames) - self.no_records - own.keys():
+            other = self.frames.get(number)
+            if other is None or other.job_id not in staying:
+                return False
+        return all(map(self.is_whole, own.values()))
 
 
 @dataclass(frozen=True)
@@ -153,18 +170,20 @@ def plan_task(
         last = stored.pulls.get(job.id)
         return last is not None and is_finished(context, last.state, last.stage) and bool(stored.of_job(job))
 
+    reopened = tuple(job for job in jobs.work if job.id not in finished and was_finished(job))
+    staying = finished | {job.id for job in reopened}
     return TaskPlan(
         jobs=jobs,
         stored=stored,
         frames=frames,
-        to_read=tuple(job for job in jobs.finished if again or not stored.is_current(job)),
+        to_read=tuple(job for job in jobs.finished if again or not stored.is_current(job, staying)),
         apart_to_read=tuple(
             job
             for job in jobs.apart
             if again
             or not (is_same(pulls.get(job.id), job) and is_apart_current(stored.folder, job.kind, job.id))
         ),
-        reopened=tuple(job for job in jobs.work if job.id not in finished and was_finished(job)),
+        reopened=reopened,
         pulls=pulls,
     )
 

@@ -16,8 +16,9 @@ from agir_cvtoolkit.records import Item
 from ._corrections import correct_job
 from ._pull_apart import store_apart
 from ._pull_context import PullContext
+from ._pull_leavers import remove_leavers
 from ._pull_pictures import fetch_originals
-from ._pull_plan import TaskPlan
+from ._pull_plan import TaskPlan, age
 from ._pull_read import JobRead
 from ._pulled import Honeypot, PulledFrame, PulledTask, write_frame_map
 from ._store_job import TaskContext, new_labels, store_job
@@ -32,8 +33,8 @@ class TaskDownloaded:
 
     Attributes:
         jobs: finished ones.
-        jobs_read: of them, those that had changed since the last call, or of which something could not be
-            taken then.
+        jobs_read: of them and of `apart`, those that had changed since the last call, or of which something could
+            not be taken then.
         reopened: jobs that were finished when they were read and are not now; their frames are kept as they
             were.
         negatives: frames on which the person left no shape.
@@ -77,6 +78,7 @@ class TaskStore:
         self._pushed = context.ledger.task_by_id(context.session.url, plan.jobs.task.id)
         self._task = _task_context(context, plan, self._pushed)
         self._frames: dict[int, Mapping[int, PulledFrame]] = self._kept()
+        self._dates = {job_id: pull.updated_date for job_id, pull in plan.stored.pulls.items()}
         to_read = {job.id for job in plan.to_read}
         for job in plan.jobs.finished:
             if job.id not in to_read:
@@ -100,21 +102,24 @@ class TaskStore:
         """
         if self._task is None:
             raise ValueError("a job is stored without the frames of its task")
-        waiting = new_labels(self._task, found.annotations, found.numbers) if no_new_labels else []
+        numbers = found.numbers - self._of_younger(job) if job.kind == ANNOTATION else found.numbers
+        waiting = new_labels(self._task, found.annotations, numbers) if no_new_labels else []
         if waiting:
             raise LabelWaitsError(
                 f"job {job.id} waits, because a job before it failed and '{waiting[0]}' has no mask value yet",
                 "Run download-cvat again.",
             )
         if job.kind != ANNOTATION:
-            own, problems = store_apart(self._task, job, found.annotations, found.numbers)
+            own, problems = store_apart(self._task, job, found.annotations, numbers)
         else:
-            own, problems = store_job(self._task, job, found.annotations, found.numbers)
+            own, problems = store_job(self._task, job, found.annotations, numbers)
             self._frames[job.id] = own
+            self._dates[job.id] = job.updated_date
             self._incomplete = self._incomplete | {job.id} if problems else self._incomplete - {job.id}
             context = self._context
             server, run_id = context.session.url, context.run.run_id
-            correct_job(context.ledger, server, run_id, self._pushed, job, found.annotations, own)
+            labels = context.labels.of(job.task_id, job.project_id) if self._pushed is not None else None
+            correct_job(context.ledger, server, run_id, self._pushed, job, found.annotations, own, labels)
         self._items += problems
         self._read.add(job.id)
         pull = self._pull(job, own)
@@ -134,9 +139,7 @@ class TaskStore:
             LedgerError: the ledger cannot be used.
         """
         begun = time.monotonic()
-        waiting = {job.id for job in self.plan.to_read} - self._read
-        old = {job_id: self.plan.stored.of(job_id) for job_id in waiting}
-        write_frame_map(self._content({**old, **self._frames}, self._incomplete))
+        write_frame_map(self._content({**self._waiting(), **self._frames}, self._incomplete))
         self._record()
         self._written = time.monotonic()
         self._cost = self._written - begun
@@ -160,25 +163,49 @@ class TaskStore:
             write_frame_map(result)
         self._record()
         if plan.frames is not None:
+            # Before the ledger says that the frames are known: killed in between, they are looked at again.
+            remove_leavers(result, self._record_ids(), plan.jobs.ids)
             context.ledger.see_tasks([self._row()])
         touched = bool(self._read) or plan.frames is not None
         self._items += fetch_originals(context, result, progress, look_closely=touched)
         done = [job for job in plan.jobs.finished if job not in self.failed]
+        apart = tuple(job.id for job in plan.jobs.apart if job not in self.failed)
         summary = TaskDownloaded(
             task_id=plan.jobs.task.id,
             name=result.name,
             url=result.url,
             directory=str(result.folder.relative_to(context.run.root)),
             jobs=len(done),
-            jobs_read=len(self._read & {job.id for job in done}),
+            jobs_read=len(self._read & {*apart, *(job.id for job in done)}),
             reopened=tuple(job.id for job in plan.reopened),
             frames=len(result.frames),
             shapes=sum(frame.shapes for frame in result.frames),
             negatives=sum(1 for frame in result.frames if not frame.shapes),
             success=not self.failed,
-            apart=tuple(job.id for job in plan.jobs.apart if job not in self.failed),
+            apart=apart,
         )
         return summary, self._items
+
+    def _age(self, job_id: int) -> tuple[datetime, int]:
+        return age(self._dates.get(job_id, ""), job_id)
+
+    def _of_younger(self, job: JobInfo) -> frozenset[int]:
+        """Return the frames that lie here of jobs that were changed after this one."""
+        own = age(job.updated_date, job.id)
+        others = {**self._waiting(), **self._frames}
+        others.pop(job.id, None)  # its own date goes back where a server was restored from a backup
+        younger = (frames for job_id, frames in others.items() if self._age(job_id) > own)
+        return frozenset(number for frames in younger for number in frames)
+
+    def _waiting(self) -> dict[int, Mapping[int, PulledFrame]]:
+        """Return the frames that lie here of jobs that are still to be read, by job."""
+        waiting = {job.id for job in self.plan.to_read} - self._read
+        return {job_id: self.plan.stored.of(job_id) for job_id in waiting}
+
+    def _record_ids(self) -> set[str]:
+        old = self.plan.stored.old
+        known = {frame.record_id for frame in old.frames} if old is not None else set()
+        return known | set(self._task.record_ids.values() if self._task is not None else ())
 
     def _record(self) -> None:
         for pull, records in self._pending:
@@ -199,13 +226,13 @@ class TaskStore:
         self, by_job: Mapping[int, Mapping[int, PulledFrame]], incomplete: Collection[int]
     ) -> PulledTask:
         plan = self.plan
-        frames = [frame for own in by_job.values() for frame in own.values()]
+        frames = {n: frame for job_id in sorted(by_job, key=self._age) for n, frame in by_job[job_id].items()}
         result = PulledTask(
             task_id=plan.jobs.task.id,
             name=plan.jobs.task.name,
             url=self._context.session.task_url(plan.jobs.task.id),
             folder=plan.stored.folder,
-            frames=tuple(sorted(frames, key=lambda frame: frame.frame)),
+            frames=tuple(frames[number] for number in sorted(frames)),
             incomplete_jobs=tuple(sorted(incomplete)),
         )
         if plan.frames is not None:
