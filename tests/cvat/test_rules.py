@@ -1,0 +1,81 @@
+"""What the rules of speaking to CVAT promise and the tests of the single files do not look at."""
+
+from __future__ import annotations
+
+import pytest
+
+from agir_cvtoolkit.cvat import find_jobs, upload_name
+from agir_cvtoolkit.cvat.attribute_check import checked_attributes
+from agir_cvtoolkit.cvat.background import wait_for_request
+from agir_cvtoolkit.cvat.frames import FrameEntry, FrameMap, check_frames
+from agir_cvtoolkit.cvat.labels import AttributeSpec, LabelSpec
+from agir_cvtoolkit.errors import FrameMapError
+
+from .fakes import FakeTransport, ok, opened
+
+# --- 1: what newer servers say does no harm --------------------------------------------------------
+
+JOB = {
+    "id": 1,
+    "task_id": 2,
+    "project_id": 3,
+    "state": "completed",
+    "stage": "annotation",
+    "type": "annotation",
+}
+
+
+def test_jobs_with_fields_and_states_of_newer_servers_are_read() -> None:
+    items = [JOB | {"mood": {"good": 1}}, JOB | {"id": 4, "state": "asleep", "stage": "party"}]
+    session = opened(FakeTransport({"GET /api/jobs": ok({"next": None, "results": items})}))
+    found = find_jobs(session, project_id=3, required_status=None)
+    assert [(job.id, job.state, job.stage) for job in found] == [
+        (1, "completed", "annotation"),
+        (4, "asleep", "party"),
+    ]
+    assert [job.id for job in find_jobs(session, project_id=3)] == [1]
+
+
+def test_a_job_of_a_type_that_nobody_knows_is_not_the_tasks_own_work() -> None:
+    items = [JOB, JOB | {"id": 4, "type": "rehearsal"}]
+    session = opened(FakeTransport({"GET /api/jobs": ok({"next": None, "results": items})}))
+    assert [job.id for job in find_jobs(session, project_id=3)] == [1]
+
+
+def test_a_request_in_a_state_that_nobody_knows_is_waited_for() -> None:
+    states = [ok({"id": "r", "status": status}) for status in ("queued", "deferred", "finished")]
+    transport = FakeTransport({"GET /api/requests/r": list(states)})
+    assert wait_for_request(opened(transport), "r", "test").status == "finished"
+    assert len(transport.of("GET /api/requests/r")) == 3
+
+
+def test_an_attribute_of_a_kind_that_nobody_knows_takes_any_value() -> None:
+    label = LabelSpec(1, "weed", attributes=(AttributeSpec(2, "hue", "colour", ("red",)),))
+    assert checked_attributes({"hue": "blue"}, label, "box") == {"hue": "blue"}
+
+
+# --- 3: frames are known by name -------------------------------------------------------------------
+
+
+def frames_of(*names: str) -> FrameMap:
+    return FrameMap(5, tuple(FrameEntry(number, name, 8, 4) for number, name in enumerate(names)))
+
+
+@pytest.mark.parametrize(
+    ("there", "text"),
+    [
+        (["a.png"], r"missing 'b\.png'"),
+        (["a.png", "b.png", "c.png"], r"not sent 'c\.png'"),
+        (["a.png", "c.png"], r"missing 'b\.png'; not sent 'c\.png'"),
+    ],
+)
+def test_a_picture_that_is_missing_or_was_not_sent_is_found(there: list[str], text: str) -> None:
+    expected = {"a.png": (8, 4), "b.png": None}
+    check_frames(frames_of("b.png", "a.png"), expected)
+    with pytest.raises(FrameMapError, match=text):
+        check_frames(frames_of(*there), expected)
+
+
+def test_names_that_are_changed_for_the_server_never_meet() -> None:
+    names = [upload_name(stem, ".png") for stem in ("a\u00a0b", "a\u00adb", "a\u200bb", "a_b", " a_b")]
+    assert len(set(names)) == len(names)

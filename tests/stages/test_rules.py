@@ -1,0 +1,85 @@
+"""When a job may be written into, and whose frame is whose: each condition of the rules by itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from agir_cvtoolkit.cvat import FrameMap, JobInfo, LabelSet
+from agir_cvtoolkit.cvat.frames import FrameEntry
+from agir_cvtoolkit.ledger import PushedJob, PushedTask
+from agir_cvtoolkit.stages._push import _frames
+from agir_cvtoolkit.stages._push_words import Push
+from agir_cvtoolkit.stages._replace_job import JobReplacement
+
+DATE = "2026-01-01T00:00:00Z"
+JOB = JobInfo(51, 5, "new", "annotation", "annotation", 0, 1, DATE)
+KEPT = PushedJob("p", 1, 51, 0, 1, DATE, "left")
+TASK = PushedTask("p", 1, "field [p-1]", "run", "done", 5, "http://cvat.test/tasks/5")
+
+
+class Asked(Exception):
+    """The job itself was found writable: what it holds is looked at next."""
+
+
+class Nobody:
+    def __getattr__(self, name: str) -> Any:
+        raise Asked(name)
+
+
+def replacement(kept: PushedJob) -> JobReplacement:
+    session = SimpleNamespace(task_url=lambda task_id: f"http://cvat.test/tasks/{task_id}")
+    push = cast("Push", SimpleNamespace(session=session, ledger=Nobody()))
+    return JobReplacement(push, TASK, kept, LabelSet(()), FrameMap(5, ()))
+
+
+def test_a_new_job_of_the_date_that_was_left_is_looked_into() -> None:
+    with pytest.raises(Asked, match="shapes_of_frame"):
+        replacement(KEPT).rehearse(JOB, {})
+
+
+@pytest.mark.parametrize(
+    ("job", "kept", "reason"),
+    [
+        (None, KEPT, "no longer there"),
+        (replace(JOB, state="in progress"), KEPT, "in progress"),
+        (replace(JOB, state="completed"), KEPT, "completed"),
+        (replace(JOB, state="rejected"), KEPT, "rejected"),
+        (replace(JOB, state="asleep"), KEPT, "asleep"),
+        (replace(JOB, stage="validation"), KEPT, "stage validation"),
+        (replace(JOB, stage="acceptance"), KEPT, "stage acceptance"),
+        (replace(JOB, updated_date="2026-01-01T00:00:01Z"), KEPT, "was saved"),
+        (JOB, replace(KEPT, updated_date=""), "was saved"),
+        (JOB, replace(KEPT, state="touched"), "somebody has worked"),
+    ],
+)
+def test_any_other_job_is_left_alone_and_its_page_named(
+    job: JobInfo | None, kept: PushedJob, reason: str
+) -> None:
+    found = replacement(kept).rehearse(job, {})
+    assert reason in found.reason
+    assert "http://cvat.test/tasks/5/jobs/51" in found.reason
+    assert (found.replaced, found.same) == ((), ())
+
+
+def test_a_record_is_the_frame_of_its_name_wherever_the_server_put_it() -> None:
+    names = ["b.png", "c.png", "a.png"]
+    there = FrameMap(5, tuple(FrameEntry(number, name, 8, 4) for number, name in enumerate(names)))
+    candidates: list[Any] = [
+        SimpleNamespace(
+            file_name=f"{stem}.png",
+            record_id=stem,
+            sha256="0",
+            width=8,
+            height=4,
+            prediction_hash="1",
+            units=1,
+        )
+        for stem in "abc"
+    ]
+    push = cast("Push", SimpleNamespace(push_id="p"))
+    found = {frame.record_id: frame.frame for frame in _frames(push, TASK, candidates, there)}
+    assert found == {"a": 2, "b": 0, "c": 1}
