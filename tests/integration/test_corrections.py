@@ -121,3 +121,18 @@ def test_the_figures_are_what_a_simulated_annotator_says_that_it_did(workspace: 
     assert report.edited
     assert report.added
     assert report.accepted
+
+
+def test_a_flag_or_an_attribute_is_an_edit(proposed: Workspace) -> None:
+    (task,) = proposed.tasks()
+    shapes = sorted(proposed.shapes(task["id"]), key=lambda shape: int(shape["id"]))
+    hidden = shapes[0] | {"occluded": True}
+    ticked = shapes[1] | {"attributes": [shapes[1]["attributes"][0] | {"value": "true"}]}
+    save(proposed, task["id"], [hidden, ticked, *shapes[2:]])
+    proposed.complete(task["id"])
+    said = proposed.cli("download-cvat").stdout
+    told = [(row["outcome"], row["changed"]) for row in table(proposed) if row["outcome"] != "accepted"]
+    assert sorted(told) == [("edited", "attributes"), ("edited", "occluded")]
+    found = figures(proposed)
+    assert (found["edited"], found["edited_marks"], found["mean_iou"]) == (2, 2, None)
+    assert "2 edited" in said
