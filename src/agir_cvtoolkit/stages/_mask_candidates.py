@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from agir_cvtoolkit.records import ManifestEntry, file_stem
 from agir_cvtoolkit.runs import Run, fingerprint
 from agir_cvtoolkit.shapes import Mask, Polygon, Shape
 
+from ._ahead import ahead, masks_at_once
 from ._candidates import Batch, Candidate, Collector
 from ._label_rules import LabelRules
 
@@ -34,26 +36,31 @@ def segmentation_batch(run: Run, settings: Settings) -> Callable[[], Batch]:
 
     def collect() -> Batch:
         found = Collector()
-        for entry in entries:
-            image = _image_of(run, entry)
-            if image is None:
+        largest = max((entry.width * entry.height for entry in entries), default=0)
+        work = ((entry, partial(_segmentation, run, entry, rules, upload)) for entry in entries)
+        for entry, outcome in ahead(work, masks_at_once(largest)):
+            try:
+                candidate = outcome.result() if outcome else None
+            except DataError as error:
+                found.leave(entry.record_id, "failed", str(error), 1)
+                continue
+            if candidate is None:
                 reason = f"Could not load image for record {entry.record_id}"
                 found.leave(
                     entry.record_id, "skipped", f"{reason}: run infer-seg with save_images=true again", 1
                 )
-                continue
-            try:
-                found.candidates.append(_segmentation(run, entry, image, rules, upload))
-            except DataError as error:
-                found.leave(entry.record_id, "failed", str(error), 1)
+            else:
+                found.candidates.append(candidate)
         return found.batch()
 
     return collect
 
 
-def _segmentation(
-    run: Run, entry: ManifestEntry, image: Path, rules: LabelRules, upload: CvatUpload
-) -> Candidate:
+def _segmentation(run: Run, entry: ManifestEntry, rules: LabelRules, upload: CvatUpload) -> Candidate | None:
+    """Return a record's candidate, None where its picture cannot be had."""
+    image = _image_of(run, entry)
+    if image is None:
+        return None
     digest = sha256_of(image)
     if entry.sha256 is not None and digest != entry.sha256:
         raise DataError(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from agir_cvtoolkit.cvat import FrameMap, JobInfo, read_frame_map
+from agir_cvtoolkit.cvat import GROUND_TRUTH, FrameMap, JobInfo, read_frame_map, read_frames_of_jobs
 from agir_cvtoolkit.errors import (
     AgirError,
     DataError,
@@ -22,7 +22,7 @@ from agir_cvtoolkit.ledger import PulledTaskRow
 from agir_cvtoolkit.progress import Bar, Progress
 from agir_cvtoolkit.records import Item
 
-from ._pull_ahead import ahead
+from ._ahead import ahead
 from ._pull_context import PullContext
 from ._pull_plan import TaskJobs, TaskPlan, is_in_run, needs_frames, plan_task
 from ._pull_read import JobRead, read
@@ -183,7 +183,7 @@ def _plans(
                 continue
             look = None
             if needs_frames(context, plan, rows.get(task.task.id)):
-                look = partial(read_frame_map, context.session, task.task.id)
+                look = partial(_look, context, task)
             yield plan, look
 
     for plan, future in ahead(looks(), in_flight):
@@ -196,6 +196,18 @@ def _plans(
             yield _Unusable(plan.jobs, error)
 
 
+def _look(context: PullContext, task: TaskJobs) -> FrameMap:
+    """Read the frames of a task, or of the jobs that are asked for where this account may not see the task."""
+    try:
+        return read_frame_map(context.session, task.task.id)
+    except RefusedError as error:
+        if error.status != 403:
+            raise
+        # Ground-truth jobs name the whole task as theirs; the work on it names its frames.
+        jobs = [(job.id, job.start_frame) for job in (*task.work, *task.apart) if job.kind != GROUND_TRUTH]
+        return read_frames_of_jobs(context.session, task.task.id, jobs)
+
+
 def _steps(
     context: PullContext, plans: Iterator[TaskPlan | _Unusable]
 ) -> Iterator[tuple[_Step, Callable[[], JobRead] | None]]:
@@ -205,5 +217,4 @@ def _steps(
             continue
         for job in (*plan.to_read, *plan.apart_to_read):
             if plan.frames is not None:
-                project_id = job.project_id
-                yield (plan, job), partial(read, context, job, project_id, plan.frames)
+                yield (plan, job), partial(read, context, job, plan.frames)

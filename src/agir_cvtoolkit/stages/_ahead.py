@@ -1,11 +1,15 @@
-"""Requests ahead of the one who waits for them: several at once, taken in order, never all in memory."""
+"""Work ahead of the one who waits for it: several at once, taken in order, never all in memory."""
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
+
+PIXELS_IN_WORK = 16_000_000
+"""How many pixels of masks may be in memory at once beyond a single one."""
 
 _T = TypeVar("_T")
 _U = TypeVar("_U")
@@ -27,7 +31,7 @@ def ahead(
         What it is about, with its outcome: ended, or None where nothing was to be run.
     """
     waiting: deque[tuple[_U, Future[_T] | None]] = deque()
-    with ThreadPoolExecutor(max(1, in_flight), "cvat-pull") as pool:
+    with ThreadPoolExecutor(max(1, in_flight), "agir-ahead") as pool:
         try:
             for about, run in work:
                 waiting.append((about, None if run is None else pool.submit(run)))
@@ -38,6 +42,11 @@ def ahead(
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+def masks_at_once(pixels: int) -> int:
+    """Return how many masks of so many pixels are worked on at once: one for each core, large ones fewer."""
+    return max(1, min(os.cpu_count() or 1, 8, PIXELS_IN_WORK // max(1, pixels)))
 
 
 def _ended(piece: tuple[_U, Future[_T] | None]) -> tuple[_U, Future[_T] | None]:

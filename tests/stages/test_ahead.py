@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from agir_cvtoolkit.stages._pull_ahead import ahead
+from agir_cvtoolkit.stages._ahead import ahead, masks_at_once
 
 
 class Meter:
@@ -71,3 +71,11 @@ def test_whoever_stops_taking_stops_the_work() -> None:
     next(taking)
     taking.close()  # type: ignore[attr-defined]
     assert meter.asked <= 4
+
+
+def test_large_masks_are_fewer_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    assert masks_at_once(2_000_000) == 4
+    assert masks_at_once(8_000_000) == 2
+    assert masks_at_once(61_000_000) == 1
+    assert masks_at_once(0) == 4
