@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agir_cvtoolkit.cvat.json_stream import items_of
+from agir_cvtoolkit.cvat.json_stream import texts_of
+
+
+def items_of(pieces: Iterable[bytes]) -> Iterator[tuple[str, object]]:
+    return ((key, orjson.loads(text)) for key, text in texts_of(pieces))
+
 
 _SCALARS = (
     st.none()

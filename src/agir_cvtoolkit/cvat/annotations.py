@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from agir_cvtoolkit.errors import ServerFaultError, ShapeError
 from agir_cvtoolkit.shapes import Shape, Tag
 
 from .doubled import remove_doubled
-from .failures import UNCERTAIN, is_page
+from .failures import UNCERTAIN
 from .frames import FrameMap, read_frame_map
-from .job_content import JobAnnotations, JobContent, Key
+from .job_content import ContentReader, JobAnnotations, Key
+from .job_patch import patch_job
 from .job_stream import job_items
 from .jobs import JobInfo
 from .labels import LabelSet, read_labels
-from .session import CvatSession, parsed
+from .session import CvatSession
 from .shape_check import validate_tag
 from .shapes_json import shape_to_json, tag_to_json, validate
 
@@ -61,7 +60,7 @@ def read_job(session: CvatSession, job_id: int, labels: LabelSet | None = None) 
         NotFoundError: there is no such job.
         ServerFaultError: the answer cannot be understood.
     """
-    content = JobContent(labels if labels is not None else read_labels(session, job_id=job_id))
+    content = ContentReader(labels if labels is not None else read_labels(session, job_id=job_id))
     for name, item in job_items(session, job_id):
         content.add(name, item)
     return content.annotations(job_id)
@@ -79,7 +78,7 @@ def _read_held(session: CvatSession, job_id: int, labels: LabelSet) -> _Held:
     keys: Counter[Key] = Counter()
     count = 0
     for name, item in job_items(session, job_id):
-        content = JobContent(labels)
+        content = ContentReader(labels)
         content.add(name, item)
         part = content.annotations(job_id)
         keys.update(part.keys())
@@ -208,7 +207,6 @@ class _Writer:
         self._there = before.keys.copy()
 
     def write(self, parts: _Parts) -> None:
-        path = f"/api/jobs/{self._job.id}/annotations/"
         subject = f"write annotations into job {self._job.id}"
         self.sent += len(parts.keys)
         whole = parts.keys
@@ -216,7 +214,7 @@ class _Writer:
         while parts.keys:
             attempt += 1
             try:
-                self._create(path, subject, parts.body())
+                patch_job(self._session, self._job.id, "create", parts.body(), subject)
                 break
             except UNCERTAIN:
                 if attempt >= self._session.policy.attempts:
@@ -227,22 +225,6 @@ class _Writer:
                 before = self._there + Counter(whole) - Counter(parts.keys)
                 parts = parts.without(now - before)
         self._there.update(whole)
-
-    def _create(self, path: str, subject: str, body: bytes) -> None:
-        response = self._session.request(
-            "PATCH",
-            path,
-            subject,
-            body=body,
-            content_type="application/json",
-            headers={"Accept-Encoding": self._session.packing},
-            params={"action": "create"},
-            timeout=300.0,
-            # The answer repeats every number sent; what the job holds is read back at the end anyway.
-            to_file=Path(os.devnull),
-        )
-        if is_page(response):
-            parsed(response, subject)
 
 
 def _checked(

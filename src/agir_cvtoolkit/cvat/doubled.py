@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from .failures import UNCERTAIN
-from .job_content import JobContent, Key
+from .job_content import ContentReader, Key
 from .job_stream import job_items
 from .labels import LabelSet
 from .replacing import HeldShape, delete_by_id
@@ -46,7 +46,7 @@ def _newest_copies(
     for name, item in job_items(session, job_id):
         if name != "shapes" or not isinstance(item.get("id"), int):
             continue
-        content = JobContent(labels)
+        content = ContentReader(labels)
         content.add(name, item)
         keys = content.annotations(job_id).keys()
         found += [(item["id"], key) for key in keys if key in doubled]

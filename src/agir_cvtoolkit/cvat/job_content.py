@@ -65,14 +65,14 @@ def annotations_from_json(job_id: int, answer: Mapping[str, Any], labels: LabelS
 
     Shapes of a frame come in the order of their ids.
     """
-    content = JobContent(labels)
+    content = ContentReader(labels)
     for name, items in answer.items():
         for item in _dicts(items):
             content.add(name, item)
     return content.annotations(job_id)
 
 
-class JobContent:
+class ContentReader:
     """Gathers what a job holds, item by item.
 
     Args:

@@ -12,18 +12,6 @@ _TOKEN = re.compile(rb'\[[^\[\]{}"]*\]|"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]"]', re.D
 _OPENING, _CLOSING = (b"{", b"["), (b"}", b"]")
 
 
-def items_of(pieces: Iterable[bytes]) -> Iterator[tuple[str, object]]:
-    """Yield the objects in the lists of a JSON object, each with the key of its list.
-
-    Args:
-        pieces: ``{"shapes": [{...}, {...}], "tags": [...], ...}`` as UTF-8, cut anywhere.
-
-    Raises:
-        ValueError: it is no JSON object, or breaks off.
-    """
-    return ((key, orjson.loads(text)) for key, text in texts_of(pieces))
-
-
 def texts_of(pieces: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:  # noqa: PLR0912 - one small state machine
     """Yield the objects in the lists of a JSON object as text, each with the key of its list.
 

@@ -12,14 +12,9 @@ it left none, nothing on the server tells of it.
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,13 +24,12 @@ from agir_cvtoolkit.errors import ServerFaultError
 from agir_cvtoolkit.shapes import Shape
 
 from .capabilities import Capabilities
-from .failures import is_page
+from .job_patch import patch_job
+from .job_stream import job_items
 from .jobs import JobInfo, job_from_json
-from .json_stream import items_of
 from .labels import AttributeSpec, LabelSet, LabelSpec
-from .session import CvatSession, parsed
+from .session import CvatSession
 from .shapes_json import shape_to_json
-from .transport import PIECE_BYTES, Response
 
 _EMPTY = b'{"version":0,"tags":[],"tracks":[],"shapes":['
 
@@ -100,13 +94,12 @@ def read_content(session: CvatSession, job_id: int, labels: LabelSet) -> JobCont
     """
     shapes: list[HeldShape] = []
     others = 0
-    with _annotations(session, job_id) as items:
-        for kind, item in items:
-            signature = signature_of(item, labels) if kind == "shapes" and isinstance(item, dict) else None
-            if signature is None or not isinstance(item, dict) or not isinstance(item.get("id"), int):
-                others += 1
-            else:
-                shapes.append(HeldShape(item["id"], int(item["frame"]), signature))
+    for kind, item in job_items(session, job_id):
+        signature = signature_of(item, labels) if kind == "shapes" else None
+        if signature is None or not isinstance(item.get("id"), int):
+            others += 1
+        else:
+            shapes.append(HeldShape(item["id"], int(item["frame"]), signature))
     return JobContent(tuple(shapes), others)
 
 
@@ -153,7 +146,8 @@ def signature_of(item: Mapping[str, Any], labels: LabelSet) -> str | None:
             elements,
         )
         digest = hashlib.sha256(repr(parts).encode())
-        digest.update(_hundredths(item.get("points") or ()))
+        points = item.get("points")
+        digest.update(_hundredths(() if points is None else points))
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
     return digest.hexdigest()[:32]
@@ -171,7 +165,8 @@ def delete_by_id(session: CvatSession, job_id: int, shapes: Iterable[HeldShape],
     label = next(iter(labels), None)
     stand_in = {"type": "rectangle", "label_id": label.id if label else 0, "points": [0.0, 0.0, 1.0, 1.0]}
     items = [orjson.dumps({"id": shape.id, "frame": shape.frame, **stand_in}) for shape in shapes]
-    _patch(session, job_id, "delete", items, f"take proposals out of job {job_id}")
+    if items:
+        patch_job(session, job_id, "delete", _body(items), f"take proposals out of job {job_id}")
 
 
 def create_beside(session: CvatSession, job_id: int, shapes: Sequence[NewShape]) -> None:
@@ -180,7 +175,9 @@ def create_beside(session: CvatSession, job_id: int, shapes: Sequence[NewShape])
     Raises:
         RemoteError: of its kinds; after those of `failures.UNCERTAIN` nobody knows whether it was done.
     """
-    _patch(session, job_id, "create", [shape.body for shape in shapes], f"put proposals into job {job_id}")
+    if shapes:
+        body = _body([shape.body for shape in shapes])
+        patch_job(session, job_id, "create", body, f"put proposals into job {job_id}")
 
 
 def in_bodies(shapes: Iterable[NewShape], body_bytes: int) -> Iterator[list[NewShape]]:
@@ -197,47 +194,8 @@ def in_bodies(shapes: Iterable[NewShape], body_bytes: int) -> Iterator[list[NewS
         yield listed
 
 
-def _patch(session: CvatSession, job_id: int, action: str, items: Sequence[bytes], subject: str) -> None:
-    if not items:
-        return
-    response = session.request(
-        "PATCH",
-        f"/api/jobs/{job_id}/annotations/",
-        subject,
-        body=_EMPTY + b",".join(items) + b"]}",
-        content_type="application/json",
-        headers={"Accept-Encoding": session.packing},
-        params={"action": action},
-        timeout=300.0,
-        # The answer repeats what was asked, done or not: what the job holds is read afterwards.
-        to_file=Path(os.devnull),
-    )
-    if is_page(response):
-        parsed(response, subject)
-
-
-@contextmanager
-def _annotations(session: CvatSession, job_id: int) -> Iterator[Iterator[tuple[str, object]]]:
-    subject = f"read the annotations of job {job_id}"
-    with tempfile.TemporaryDirectory(prefix="agir-") as folder:
-        path = Path(folder) / "annotations.json"
-        headers = {"Accept-Encoding": session.packing}
-        response = session.request(
-            "GET", f"/api/jobs/{job_id}/annotations/", subject, headers=headers, to_file=path
-        )
-        with path.open("rb") as stream:
-            head = stream.read(PIECE_BYTES)
-            try:
-                yield items_of(chain([head], iter(lambda: stream.read(PIECE_BYTES), b"")))
-            except ValueError as error:
-                start = Response(response.status, response.headers, head[:2000])
-                if is_page(start):
-                    parsed(start, subject)
-                raise ServerFaultError(
-                    f"The server's answer cannot be read, could not {subject}: {error}",
-                    "Run the same command again.",
-                    status=response.status,
-                ) from error
+def _body(items: Sequence[bytes]) -> bytes:
+    return _EMPTY + b",".join(items) + b"]}"
 
 
 def _element(item: Mapping[str, Any], label: LabelSpec | None) -> tuple[object, ...]:

@@ -6,15 +6,17 @@ from collections import Counter
 from collections.abc import Sequence
 
 from agir_cvtoolkit.cvat import (
+    ANNOTATION,
     CvatSession,
     JobInfo,
     LabelSet,
+    Scope,
     TaskInfo,
+    list_jobs,
     read_frame_map,
     read_job,
     read_labels,
 )
-from agir_cvtoolkit.cvat.jobs import ANNOTATION, job_from_json
 from agir_cvtoolkit.cvat.replacing import JobContent, as_new, read_content
 from agir_cvtoolkit.errors import LabelError, ShapeError
 from agir_cvtoolkit.ledger import Ledger, PushedJob, PushedShape, PushedTask
@@ -59,12 +61,9 @@ def why_left(session: CvatSession, ledger: Ledger, pushed: PushedTask, task: Tas
     return "" if _jobs(session, task.id) == before else "somebody is working in it right now"
 
 
-def _jobs(session: CvatSession, task_id: int) -> list[JobInfo]:
+def _jobs(session: CvatSession, task_id: int) -> tuple[JobInfo, ...]:
     """Return all jobs of a task, those of validation and consensus too."""
-    items = session.pages("/api/jobs", f"list jobs (task_id {task_id})", {"task_id": task_id})
-    return sorted(
-        (job for job in map(job_from_json, items) if job.task_id == task_id), key=lambda job: job.id
-    )
+    return list_jobs(session, Scope(task_ids=(task_id,))).items
 
 
 def _state(job: JobInfo, kept: PushedJob | None) -> str:
