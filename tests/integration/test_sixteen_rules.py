@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,19 @@ import pytest
 
 from agir_cvtoolkit.cvat import CvatSession, PictureToSend, pushing
 from agir_cvtoolkit.cvat.upload import send_pictures
+from agir_cvtoolkit.errors import RefusedError
+from agir_cvtoolkit.sandbox import Fault
+from agir_cvtoolkit.stages import Call
 from agir_cvtoolkit.stages.upload_cvat import upload_cvat
 
-from .annotator import RECORDS, only_task
+from .annotator import RECORDS, Person, Wire, only_task
 from .workspace import Workspace
 
 pytestmark = pytest.mark.integration
+
+
+def in_two_jobs() -> Call:
+    return Call(overrides=("cvat_upload.segment_size=2",))
 
 
 def test_frames_in_another_order_than_they_were_sent(
@@ -41,3 +48,48 @@ def test_frames_in_another_order_than_they_were_sent(
         found = pulled[record]
         assert found is not None
         assert np.array_equal(found > 0, mask > 0), record
+
+
+def tag(person: Person) -> None:
+    """Mark a frame as a whole, which no proposal of ours does."""
+    label = next(iter(person.workspace.labels(person.task_id)))
+    content = {"version": 0, "tags": [{"frame": 0, "label_id": label}], "tracks": [], "shapes": []}
+    path = f"/api/jobs/{person.job_id}/annotations/?action=create"
+    assert person.workspace.plain("PATCH", path, content).status == 200
+    person.saved = {shape["id"]: shape for shape in person.shapes()}
+
+
+@pytest.mark.parametrize("act", [Person.add, Person.edit, tag])
+@pytest.mark.parametrize("end", ["Ctrl-C", "refused"])
+def test_work_that_begins_while_the_first_push_goes_on_survives_its_end(
+    proposed: Workspace, monkeypatch: pytest.MonkeyPatch, act: Callable[[Person], None], end: str
+) -> None:
+    """Rule 10: a half-made task is removed only where nobody works, whoever made it and when."""
+    for task in proposed.tasks():
+        assert proposed.plain("DELETE", f"/api/tasks/{task['id']}").status == 204
+    people: list[Person] = []
+
+    def save(number: int, request: str) -> None:
+        if not request.startswith("PATCH") or "/annotations" not in request:
+            return
+        task_id = only_task(proposed)
+        first, second = (job["id"] for job in proposed.jobs(task_id))
+        if request.split("/")[1] == str(second) and not people:
+            people.append(Person(proposed, task_id, first).load())
+            act(people[0])
+            if end == "Ctrl-C":
+                raise KeyboardInterrupt
+            proposed.sandbox.add_fault(
+                Fault(rf"/api/jobs/{second}/annotations", method="PATCH", status=400, body="json")
+            )
+
+    with monkeypatch.context() as patched:
+        Wire(save).tapped(patched)
+        with pytest.raises(KeyboardInterrupt if end == "Ctrl-C" else RefusedError):
+            upload_cvat(in_two_jobs())
+    (person,) = people
+    assert {shape["id"]: shape for shape in person.shapes()} == person.saved
+    result = upload_cvat(in_two_jobs())
+    assert only_task(proposed) == person.task_id
+    assert {shape["id"]: shape for shape in person.shapes()} == person.saved
+    assert result.added == 3

@@ -146,8 +146,7 @@ def _finish(
         annotate(push, task, candidates, frame_map)
     except BaseException as error:
         try:
-            # Nobody works yet in a task of this very call; not to ask spares requests to a server in trouble.
-            _remove(push, task, ask=frame_map is None)
+            _remove(push, task)
         except AgirError as second:
             note = f"Task {task.task_id} is left unfinished: {second}"
             _log.error("%s", note)
@@ -177,10 +176,10 @@ def _frames(
     ]
 
 
-def _remove(push: Push, task: PushedTask, *, ask: bool = True) -> None:
+def _remove(push: Push, task: PushedTask) -> None:
     """Remove an unfinished task, found by its unique name, unless a person has begun to work in it."""
     for found in find_tasks(push.session, name=task.name):
-        if ask and found.size and _is_in_work(push, found.id):
+        if found.size and _is_in_work(push, found.id, task):
             raise ServerFaultError(
                 f"Task {found.id} '{found.name}' was left unfinished and somebody works in it",
                 f"Look at {push.session.task_url(found.id)}; delete it there, or push under another name.",
@@ -190,16 +189,17 @@ def _remove(push: Push, task: PushedTask, *, ask: bool = True) -> None:
     push.ledger.forget_task(task)
 
 
-def _is_in_work(push: Push, task_id: int, task: PushedTask | None = None) -> bool:
-    """Whether somebody works in a task; of one whose frames are known, also by what is there that we sent not."""
+def _is_in_work(push: Push, task_id: int, task: PushedTask) -> bool:
+    """Whether somebody works in a task: by how far its jobs are, and by what is there that we did not send."""
     jobs = find_jobs(push.session, task_ids=[task_id], required_status=None)
     if any(job.state != "new" or job.stage != "annotation" for job in jobs):
         return True
     for job in jobs:
         there = read_job(push.session, job.id)
+        if there.tags or there.tracks or there.skipped:
+            return True
         for frame, shapes in there.shapes.items():
-            known = {s.geometry_hash for s in push.ledger.shapes_of_frame(task, frame)} if task else None
-            for shape in shapes:
-                if shape.source == "manual" or (known is not None and shape.geometry_hash() not in known):
-                    return True
+            known = {s.geometry_hash for s in push.ledger.shapes_of_frame(task, frame)}
+            if any(shape.source == "manual" or shape.geometry_hash() not in known for shape in shapes):
+                return True
     return False
