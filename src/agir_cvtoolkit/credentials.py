@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from agir_cvtoolkit.errors import ConfigError
@@ -17,6 +18,8 @@ class Credentials:
         username, password: for servers without personal access tokens.
         access_token: a personal access token (CVAT 2.48 or newer); wins over the password.
         origin: where they come from, for messages.
+        ca_file: certificates (PEM) of further authorities, for a server whose certificate a public one did not
+            sign; None for none.
     """
 
     url: str
@@ -24,6 +27,7 @@ class Credentials:
     password: str | None = None
     access_token: str | None = None
     origin: str = ""
+    ca_file: Path | None = None
 
     def __repr__(self) -> str:
         shown = [f"url={self.base_url!r}", f"username={self.username!r}"]

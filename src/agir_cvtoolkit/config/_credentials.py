@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import ssl
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,12 +18,13 @@ from agir_cvtoolkit.errors import ConfigError, did_you_mean
 from ._redact import redacted
 
 _log = logging.getLogger(__name__)
-_KEYS = ("url", "host", "username", "password", "access_token", "organization_slug")
+_KEYS = ("url", "host", "username", "password", "access_token", "ca_file", "organization_slug")
 _VARIABLES = {
     "url": ("CVAT_URL", "CVAT_HOST"),
     "access_token": ("CVAT_ACCESS_TOKEN",),
     "username": ("CVAT_USERNAME",),
     "password": ("CVAT_PASSWORD",),
+    "ca_file": ("CVAT_CA_FILE",),
 }
 _ABSENT = {"", "~", "null", "Null", "NULL"}
 _SAMPLE = "cvat: {url: https://app.cvat.ai, username: ..., password: ...}"
@@ -31,15 +33,16 @@ _SAMPLE = "cvat: {url: https://app.cvat.ai, username: ..., password: ...}"
 def load_credentials(keys_file: Path, environment: Mapping[str, str] | None = None) -> Credentials:
     """Read credentials; a value from the environment wins over the keys file.
 
-    ``CVAT_URL`` (or ``CVAT_HOST``), ``CVAT_ACCESS_TOKEN``, ``CVAT_USERNAME`` and ``CVAT_PASSWORD`` are read.
-    When the environment holds any secret, none is taken from the file.
+    ``CVAT_URL`` (or ``CVAT_HOST``), ``CVAT_ACCESS_TOKEN``, ``CVAT_USERNAME``, ``CVAT_PASSWORD`` and
+    ``CVAT_CA_FILE`` are read. When the environment holds any secret, none is taken from the file.
 
     Args:
-        keys_file: YAML with ``cvat.{url|host, username, password | access_token}``; may be missing.
+        keys_file: YAML with ``cvat.{url|host, username, password | access_token, ca_file}``; may be missing.
         environment: of the process when None.
 
     Raises:
-        ConfigError: no URL or no secret anywhere, or a keys file that cannot be understood.
+        ConfigError: no URL or no secret anywhere, a keys file that cannot be understood, or a file of
+            certificates that holds none.
     """
     env = os.environ if environment is None else environment
     found = _from_file(keys_file)
@@ -56,7 +59,8 @@ def load_credentials(keys_file: Path, environment: Mapping[str, str] | None = No
     if not token and not (username and password):
         raise ConfigError(f"no credentials for {url}", next_step)
     secret = {"access_token": token} if token else {"username": username, "password": password}
-    return Credentials(Credentials(url).base_url, **secret, origin=origin)
+    ca_file = _certificates(env.get("CVAT_CA_FILE") or found.get("ca_file"))
+    return Credentials(Credentials(url).base_url, **secret, origin=origin, ca_file=ca_file)
 
 
 def describe_credentials(
@@ -75,6 +79,25 @@ def describe_credentials(
                 (f"cvat.{key}", "***" if key in {"password", "access_token"} else redacted(value), origin)
             )
     return rows
+
+
+def _certificates(name: str | None) -> Path | None:
+    if not name:
+        return None
+    path = Path(name).expanduser()
+    next_step = (
+        "Set cvat.ca_file (or CVAT_CA_FILE) to a PEM file with the certificate of the authority that signed the "
+        "server's, or remove it."
+    )
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except ssl.SSLError as error:
+        raise ConfigError(f"{path} holds no certificate in PEM format", next_step) from error
+    except OSError as error:
+        raise ConfigError(
+            f"the certificates in {path} cannot be read: {error.strerror or error}", next_step
+        ) from error
+    return path.absolute()
 
 
 def _from_file(path: Path) -> dict[str, str]:

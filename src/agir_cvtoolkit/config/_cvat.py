@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -14,6 +14,9 @@ RequiredStatus = Literal[
 
 RequiredStage = Literal["annotation", "validation", "acceptance"]
 JobType = Literal["annotation", "ground_truth", "replica"]
+
+
+LARGEST_ID = 2**63 - 1
 
 
 def _everything_is_weed() -> dict[str, str | dict[int, str]]:
@@ -40,7 +43,7 @@ class CloudSettings(Group):
     `prefix` what its keys have before their paths below `root`; `manifest` is a path below `root`.
     """
 
-    storage_id: int | None = Field(default=None, ge=1)
+    storage_id: int | None = Field(default=None, ge=1, le=LARGEST_ID)
     root: str | None = Field(default=None, min_length=1)
     prefix: str = ""
     manifest: str | None = Field(default="manifest.jsonl", pattern=r"\.jsonl$")
@@ -50,7 +53,7 @@ class CloudSettings(Group):
 class CvatUpload(Group):
     """Settings of ``upload-cvat``."""
 
-    project_id: int | None = Field(default=None, ge=1)
+    project_id: int | None = Field(default=None, ge=1, le=LARGEST_ID)
     organization_slug: str | None = None
     task_name: str | None = Field(default=None, min_length=1, max_length=200)
     labels: tuple[str, ...] = ("weed",)
@@ -107,9 +110,9 @@ class CvatUpload(Group):
 class CvatDownload(Group):
     """Settings of ``download-cvat``."""
 
-    project_id: int | None = Field(default=None, ge=1)
+    project_id: int | None = Field(default=None, ge=1, le=LARGEST_ID)
     organization_slug: str | None = None
-    task_ids: tuple[int, ...] | None = None
+    task_ids: tuple[Annotated[int, Field(ge=1, le=LARGEST_ID)], ...] | None = None
     required_status: RequiredStatus | None = "completed"
     required_stage: RequiredStage | None = None
     job_types: tuple[JobType, ...] = Field(default=("annotation",), min_length=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -23,6 +24,8 @@ UNCERTAIN = (ServerUnreachableError, ServerFaultError)
 """Errors after which nobody knows whether the server did what it was asked for."""
 
 _LONGEST_TEXT = 2000
+_GONE = re.compile(r"No (Task|Job|Project) matches the given query|(Task|Job) matching query does not exist")
+_UNKNOWN_LABEL = re.compile(r"label_id `?\w+`? is invalid")
 
 
 def error_text(response: Response) -> str:
@@ -76,6 +79,13 @@ def refusal(response: Response, subject: str) -> RemoteError:
             "a read-only access token cannot write.",
             status=status,
         )
+    if status in {400, 404} and _GONE.search(said):
+        return NotFoundError(
+            f"{failed}",
+            "It was deleted in the meantime, or this account may not see it; run the same command again, it "
+            "goes on with what is there.",
+            status=404,
+        )
     if status == 404:
         organization = re.match(r"(\S+) organization does not exist", said)
         if organization:
@@ -101,6 +111,13 @@ def refusal(response: Response, subject: str) -> RemoteError:
         return ServerFaultError(
             f"{failed}", "Run the same command again; if it stays, look at the server's log.", status=status
         )
+    if _UNKNOWN_LABEL.search(said):
+        return RefusedError(
+            failed,
+            "A label was deleted in CVAT while this worked: add it again or correct label_map, then run the same "
+            "command again.",
+            status=status,
+        )
     return RefusedError(failed, "Correct what it names, then run the same command again.", status=status)
 
 
@@ -114,7 +131,7 @@ def unreachable(failure: TransportFailure, url: str, subject: str) -> ServerUnre
             )
         return ServerUnreachableError(
             f"The certificate of {url} does not verify, {what}: {failure.detail}",
-            "For a server with its own certificate authority set SSL_CERT_FILE to the authority's file.",
+            _next_step_for_certificate(failure.detail.lower()),
         )
     texts = {
         "refused": (f"No server answers at {url}, {what}", "Is it running, and is the port right?"),
@@ -130,9 +147,25 @@ def unreachable(failure: TransportFailure, url: str, subject: str) -> ServerUnre
             f"The proxy on the way to {url} fails, {what}: {failure.detail}",
             "Check HTTPS_PROXY and NO_PROXY.",
         ),
-        "cut": (f"The connection to {url} was cut, {what}: {failure.detail}", "Run the same command again."),
+        "cut": (
+            f"The connection to {url} was cut, {what}: {failure.detail}",
+            "Run the same command again."
+            + (" If it stays: does the server want https://?" if url.startswith("http://") else ""),
+        ),
     }
     return ServerUnreachableError(*texts[failure.kind])
+
+
+def _next_step_for_certificate(detail: str) -> str:
+    if "expired" in detail or "not yet valid" in detail:
+        now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+        return f"If this machine's clock is right ({now}), the server's certificate has to be renewed."
+    if "mismatch" in detail or "not valid for" in detail or "doesn't match" in detail:
+        return "Set cvat.url to the name that the certificate was made for."
+    return (
+        "For a server with a certificate of its own set cvat.ca_file in .keys/default.yaml (or CVAT_CA_FILE) to "
+        "the PEM file of the authority that signed it; its administrator has that file. SSL_CERT_FILE works too."
+    )
 
 
 def _flat(content: Any) -> str:

@@ -9,10 +9,13 @@ from functools import cached_property
 from typing import Any
 
 from agir_cvtoolkit.errors import FrameMapError, NotFoundError, RefusedError, ServerFaultError
+from agir_cvtoolkit.pictures import MAX_PIXELS
 
 from .session import CvatSession
+from .whole_numbers import whole_number
 
 _MOST_NAMED = 5
+_LONGEST_SIDE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,11 @@ def _with_honeypots(session: CvatSession, frames: FrameMap) -> FrameMap:
         return frames
     return replace(
         frames,
-        honeypots=dict(zip(numbers, real, strict=True)),
+        honeypots={
+            number: own
+            for number, own in zip(numbers, real, strict=True)
+            if isinstance(number, int) and isinstance(own, int)
+        },
         validation_frames=_numbers(layout.get("validation_frames")),
     )
 
@@ -182,7 +189,10 @@ def _entry(number: int, item: object) -> FrameEntry:
         raise ServerFaultError(
             f"Frame {number} has no name", "The task may hold a video; only pictures are read."
         )
-    return FrameEntry(number, item["name"], int(item.get("width") or 0), int(item.get("height") or 0))
+    of = f"frame {number} ('{item['name'][:100]}')"
+    width = whole_number(item, "width", of, most=_LONGEST_SIDE, missing=0)
+    height = whole_number(item, "height", of, most=MAX_PIXELS // max(1, width), missing=0)
+    return FrameEntry(number, item["name"], width, height)
 
 
 def _some(names: Sequence[str]) -> str:

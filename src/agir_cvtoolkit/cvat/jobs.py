@@ -9,6 +9,7 @@ from typing import Any
 from agir_cvtoolkit.errors import ConfigError, did_you_mean
 
 from .session import CvatSession
+from .whole_numbers import LARGEST_ID, MOST_FRAMES, whole_number
 
 STATES = ("new", "in progress", "completed", "rejected")
 STAGES = ("annotation", "validation", "acceptance")
@@ -143,16 +144,22 @@ def _jobs(session: CvatSession, query: Mapping[str, object]) -> Iterator[JobInfo
 
 
 def job_from_json(item: Mapping[str, Any]) -> JobInfo:
-    """Read a job as the server lists it; fields and values of newer servers do no harm."""
+    """Read a job as the server lists it; fields and values of newer servers do no harm.
+
+    Raises:
+        ServerFaultError: its ids or frames make no sense.
+    """
     assignee = item.get("assignee")
+    of = f"job {str(item.get('id'))[:30]}"
+    start = whole_number(item, "start_frame", of, most=MOST_FRAMES, missing=0)
     return JobInfo(
-        id=int(item["id"]),
-        task_id=int(item.get("task_id") or 0),
+        id=whole_number(item, "id", of, most=LARGEST_ID),
+        task_id=whole_number(item, "task_id", of, most=LARGEST_ID, missing=0),
         state=str(item.get("state") or "new"),
         stage=str(item.get("stage") or "annotation"),
         type=str(item.get("type") or "annotation"),
-        start_frame=int(item.get("start_frame") or 0),
-        stop_frame=int(item.get("stop_frame") or 0),
+        start_frame=start,
+        stop_frame=whole_number(item, "stop_frame", of, least=start - 1, most=MOST_FRAMES, missing=start),
         updated_date=str(item.get("updated_date") or ""),
         assignee=assignee.get("username") if isinstance(assignee, dict) else None,
         project_id=item.get("project_id"),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from agir_cvtoolkit.errors import LabelError, did_you_mean
+from agir_cvtoolkit.errors import LabelError, ServerFaultError, did_you_mean
 
 from .session import CvatSession
 
@@ -122,7 +122,10 @@ class LabelSet:
             return near[0]
         if near:
             found = ", ".join(f"'{label.name}'" for label in near)
-            raise LabelError(f"Label '{name}' could be any of {found}", "Write it as the server spells it.")
+            raise LabelError(
+                f"Label '{name}' could be any of {found}",
+                "Write one of them exactly so in cvat_upload.label_map, or rename or delete the other in CVAT.",
+            )
         listed = ", ".join(f"'{known}'" for known in self.names) or "none"
         hint = did_you_mean(name, self.names)
         raise LabelError(
@@ -157,7 +160,15 @@ def read_labels(
     subject = "read the labels of " + ", ".join(
         f"{name.removesuffix('_id')} {value}" for name, value in params.items()
     )
-    return LabelSet(labels_from_json(session.pages("/api/labels", subject, params)))
+    try:
+        return LabelSet(labels_from_json(session.pages("/api/labels", subject, params)))
+    except ServerFaultError as error:
+        if error.status == 500:
+            # So servers answer for what is no longer there: asked for itself, they say so.
+            for name, value in params.items():
+                kind = name.removesuffix("_id")
+                session.get(f"/api/{kind}s/{value}", f"read {kind} {value}")
+        raise
 
 
 def labels_from_json(items: Iterable[Mapping[str, Any]]) -> tuple[LabelSpec, ...]:
@@ -169,8 +180,8 @@ def labels_from_json(items: Iterable[Mapping[str, Any]]) -> tuple[LabelSpec, ...
 def _label(item: Mapping[str, Any]) -> LabelSpec | None:
     if not isinstance(item.get("id"), int) or not isinstance(item.get("name"), str):
         return None
-    sublabels = (_label(sub) for sub in item.get("sublabels") or [] if isinstance(sub, dict))
-    attributes = (_attribute(spec) for spec in item.get("attributes") or [] if isinstance(spec, dict))
+    sublabels = (_label(sub) for sub in _list(item.get("sublabels")) if isinstance(sub, dict))
+    attributes = (_attribute(spec) for spec in _list(item.get("attributes")) if isinstance(spec, dict))
     return LabelSpec(
         id=item["id"],
         name=item["name"],
@@ -188,6 +199,10 @@ def _attribute(item: Mapping[str, Any]) -> AttributeSpec | None:
         id=item["id"],
         name=item["name"],
         input_type=str(item.get("input_type") or "text"),
-        values=tuple(str(value) for value in item.get("values") or ()),
+        values=tuple(str(value) for value in _list(item.get("values"))),
         default=str(item.get("default_value") or ""),
     )
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []

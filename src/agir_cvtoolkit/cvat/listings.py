@@ -16,6 +16,7 @@ from agir_cvtoolkit.errors import RefusedError, RemoteError, ServerFaultError
 
 from .jobs import JobInfo, job_from_json
 from .session import PAGE_SIZE, CvatSession
+from .whole_numbers import LARGEST_ID, whole_number
 
 OVERLAP = timedelta(minutes=15)
 """How far before a cursor a listing begins: a change is dated before it can be seen."""
@@ -183,8 +184,9 @@ def _whole(
         for page in _pages(session, path, subject, query):
             items = page.get("results")
             for item in items if isinstance(items, list) else ():
-                if isinstance(item, dict) and isinstance(item.get("id"), int):
-                    latest[item["id"]] = item
+                if isinstance(item, dict) and "id" in item:
+                    # An id that makes no sense is not left out silently: it may be somebody's work.
+                    latest[whole_number(item, "id", f"an item of {path}", most=LARGEST_ID)] = item
             told = page.get("count")
             count = told if isinstance(told, int) else 0
         found |= latest
@@ -224,7 +226,7 @@ def _right(scope: Scope, task_id: int, project_id: int | None) -> bool:
 
 def _task(item: Mapping[str, Any]) -> ListedTask:
     return ListedTask(
-        id=int(item["id"]),
+        id=whole_number(item, "id", f"task {str(item.get('id'))[:30]}", most=LARGEST_ID),
         name=str(item.get("name") or ""),
         project_id=item.get("project_id"),
         updated_date=str(item.get("updated_date") or ""),

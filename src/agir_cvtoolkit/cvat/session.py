@@ -76,7 +76,10 @@ class CvatSession:
             ServerFaultError: what answers is not CVAT, or too old.
         """
         line = Line(
-            credentials, transport or Urllib3Transport(), clock or SystemClock(), policy or RetryPolicy()
+            credentials,
+            transport or Urllib3Transport(ca_file=credentials.ca_file),
+            clock or SystemClock(),
+            policy or RetryPolicy(),
         )
         capabilities = line.about()
         line.log_in(capabilities)

@@ -28,6 +28,11 @@ from .labels import AttributeSpec, LabelSet, LabelSpec
 from .shape_check import validate
 
 CONFIDENCE_NAMES = ("confidence", "score")
+FARTHEST = 1e9
+"""Coordinates beyond it, in pixels, are a mistake: drawing them would overflow."""
+
+NOT_UNDERSTOOD = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
+"""What reading a strange annotation ends in."""
 
 __all__ = [
     "ReadShape",
@@ -107,16 +112,16 @@ def tag_to_json(tag: Tag, frame: int, label: LabelSpec) -> bytes:
 def shape_from_json(item: Mapping[str, Any], labels: LabelSet) -> ReadShape:
     """Read one shape; whatever cannot be understood is named, and never fails the rest."""
     kind = str(item.get("type") or "?")
-    frame = item.get("frame")
-    if not isinstance(frame, int):
+    frame = frame_number(item)
+    if frame is None:
         return ReadShape(-1, None, "it names no frame", kind)
     label = labels.by_id(item.get("label_id"))
     if label is None:
         return ReadShape(frame, None, f"its label {item.get('label_id')} is unknown", kind)
     try:
         shape = read_shape(kind, item, label)
-    except (ValueError, TypeError, KeyError, OverflowError) as error:
-        return ReadShape(frame, None, f"it cannot be understood: {error}", kind)
+    except NOT_UNDERSTOOD as error:
+        return ReadShape(frame, None, not_understood(error), kind)
     if shape is None:
         return ReadShape(frame, None, f"shapes of type {kind} are not taken", kind)
     return ReadShape(frame, shape, None, kind)
@@ -124,8 +129,8 @@ def shape_from_json(item: Mapping[str, Any], labels: LabelSet) -> ReadShape:
 
 def tag_from_json(item: Mapping[str, Any], labels: LabelSet) -> tuple[int, Tag] | str:
     """Read one tag with its frame; or why it was left out."""
-    frame, label = item.get("frame"), labels.by_id(item.get("label_id"))
-    if not isinstance(frame, int):
+    frame, label = frame_number(item), labels.by_id(item.get("label_id"))
+    if frame is None:
         return "it names no frame"
     if label is None:
         return f"its label {item.get('label_id')} is unknown"
@@ -139,6 +144,19 @@ def tag_from_json(item: Mapping[str, Any], labels: LabelSet) -> tuple[int, Tag] 
         group=_whole(item.get("group")),
     )
     return frame, tag
+
+
+def frame_number(item: Mapping[str, Any]) -> int | None:
+    """Return the number of the frame that something is on; None where none is named."""
+    frame = item.get("frame")
+    return frame if isinstance(frame, int) and not isinstance(frame, bool) else None
+
+
+def not_understood(error: Exception) -> str:
+    """Return why an annotation was left out, for people."""
+    if isinstance(error, KeyError):
+        return f"it has no {str(error).strip(chr(39))}"
+    return f"it cannot be understood: {error}"
 
 
 def mask_from_numbers(
@@ -189,6 +207,8 @@ def read_shape(kind: str, item: Mapping[str, Any], label: LabelSpec) -> Shape | 
     if kind == "mask":
         numbers = item["points"]
         if not isinstance(numbers, np.ndarray):
+            if not isinstance(numbers, list) or not all(isinstance(n, int | float) for n in numbers):
+                raise ValueError("its points are no numbers")
             numbers = np.asarray(numbers, dtype=np.float64)
         runs, box = mask_from_numbers(numbers)
         return Mask(**shared, runs=runs, box=box)
@@ -199,9 +219,9 @@ def read_shape(kind: str, item: Mapping[str, Any], label: LabelSpec) -> Shape | 
     if kind == "rectangle":
         return Rectangle(**shared, points=_pairs(item["points"], 2), rotation=rotation)
     if kind == "polygon":
-        return Polygon(**shared, points=_pairs(item["points"]))
+        return Polygon(**shared, points=_pairs(item["points"], least=3))
     if kind == "polyline":
-        return Polyline(**shared, points=_pairs(item["points"]))
+        return Polyline(**shared, points=_pairs(item["points"], least=2))
     if kind == "points":
         return Points(**shared, points=_pairs(item["points"]))
     return None
@@ -210,7 +230,10 @@ def read_shape(kind: str, item: Mapping[str, Any], label: LabelSpec) -> Shape | 
 def _elements(item: Mapping[str, Any], label: LabelSpec) -> tuple[Points, ...]:
     by_id = {sublabel.id: sublabel for sublabel in label.sublabels}
     found = []
-    for element in item.get("elements") or ():
+    listed = item.get("elements") or ()
+    if not isinstance(listed, list | tuple) or not all(isinstance(element, dict) for element in listed):
+        raise ValueError("its elements are no points")
+    for element in listed:
         sublabel = by_id.get(element.get("label_id"))
         if sublabel is None:
             raise ValueError(f"element with the foreign label {element.get('label_id')}")
@@ -333,8 +356,14 @@ def _flat(points: Sequence[Point]) -> list[float]:
     return [float(value) for point in points for value in point]
 
 
-def _pairs(numbers: Sequence[Any], count: int | None = None) -> tuple[Point, ...]:
+def _pairs(numbers: object, count: int | None = None, least: int = 1) -> tuple[Point, ...]:
+    if not isinstance(numbers, list | tuple | np.ndarray):
+        raise TypeError("it has no points")
+    if not all(isinstance(value, int | float | np.number) for value in numbers):
+        raise ValueError("a coordinate is no number")
     flat = [float(value) for value in numbers]
-    if len(flat) % 2 or not flat or (count is not None and len(flat) != 2 * count):
+    if len(flat) % 2 or len(flat) < 2 * least or (count is not None and len(flat) != 2 * count):
         raise ValueError(f"{len(flat)} coordinates")
+    if not all(abs(value) <= FARTHEST for value in flat):
+        raise ValueError("a coordinate is too large")
     return tuple(zip(flat[0::2], flat[1::2], strict=True))

@@ -8,7 +8,7 @@ from typing import Any
 from agir_cvtoolkit.shapes import Keyframe, Track
 
 from .labels import LabelSet, LabelSpec
-from .shapes_json import attributes_from_json, read_shape
+from .shapes_json import NOT_UNDERSTOOD, attributes_from_json, frame_number, not_understood, read_shape
 
 
 def track_from_json(item: Mapping[str, Any], labels: LabelSet) -> Track | str:
@@ -18,8 +18,8 @@ def track_from_json(item: Mapping[str, Any], labels: LabelSet) -> Track | str:
         return f"its label {item.get('label_id')} is unknown"
     try:
         return _track(item, label)
-    except (ValueError, TypeError, KeyError, OverflowError, AttributeError) as error:
-        return f"it cannot be understood: {error}"
+    except NOT_UNDERSTOOD as error:
+        return not_understood(error)
 
 
 def _track(item: Mapping[str, Any], label: LabelSpec) -> Track:
@@ -49,8 +49,8 @@ def _track(item: Mapping[str, Any], label: LabelSpec) -> Track:
 
 def _keyframe(item: Mapping[str, Any], label: LabelSpec, source: str) -> Keyframe:
     kind = str(item.get("type") or "?")
-    frame = item["frame"]
-    if not isinstance(frame, int):
+    frame = frame_number(item)
+    if frame is None:
         raise TypeError("a keyframe names no frame")
     shape = read_shape(kind, {**item, "source": source}, label)
     if shape is None:

@@ -135,7 +135,7 @@ def list_asked(
     if wanted and not there.keys() & set(wanted):
         raise NotFoundError(
             f"all tasks that run {run_id} pushed were deleted on {session.url}",
-            "Push again under another cvat_upload.task_name.",
+            "Push its records anew: agir-cvtoolkit upload-cvat",
         )
     ordered = sorted(
         (job for job in found.values() if job.task_id in there),

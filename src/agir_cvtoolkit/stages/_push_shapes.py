@@ -18,7 +18,7 @@ from agir_cvtoolkit.cvat import (
 )
 from agir_cvtoolkit.cvat.replacing import as_new, read_content
 from agir_cvtoolkit.cvat.shape_check import validate
-from agir_cvtoolkit.errors import ServerFaultError
+from agir_cvtoolkit.errors import NotFoundError, ServerFaultError
 from agir_cvtoolkit.ledger import PushedJob, PushedShape, PushedTask
 from agir_cvtoolkit.plain_shapes import pack
 from agir_cvtoolkit.progress import Bar
@@ -71,6 +71,8 @@ def annotate(
                 continue
             _write(push, task, job, own, labels, frames, bar)
             push.ledger.keep_job(_pushed(task, job, "left"))
+    if by_frame.keys() - claimed:
+        raise _gone(task)
     finish_task(push, task, counts)
 
 
@@ -87,9 +89,14 @@ def finish_task(push: Push, task: PushedTask, counts: Mapping[int, int]) -> None
         push: under way.
         task: with all that is to be in it.
         counts: shapes by frame where they are not those of the ledger.
+
+    Raises:
+        NotFoundError: it was deleted meanwhile.
     """
     kept = {job.job_id: job for job in push.ledger.jobs_of_task(task)}
     listed = find_jobs(push.session, task_ids=[task.task_id or 0], required_status=None)
+    if kept.keys() - {job.id for job in listed}:
+        raise _gone(task)
     jobs = [
         _pushed(task, job, "touched" if kept[job.id].state == "touched" else "left", job.updated_date)
         for job in listed
@@ -115,6 +122,14 @@ def as_pushed(frame: int, shapes: Sequence[Shape]) -> list[PushedShape]:
         PushedShape(frame, position, s.label, s.kind, s.geometry_hash(), pack(s))
         for position, s in enumerate(shapes)
     ]
+
+
+def _gone(task: PushedTask) -> NotFoundError:
+    return NotFoundError(
+        f"Task {task.task_id} '{task.name}' has lost jobs while it was filled",
+        "Somebody has deleted it. Run upload-cvat again: it uploads these records anew.",
+        status=404,
+    )
 
 
 def _write(

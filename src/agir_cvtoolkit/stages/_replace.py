@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agir_cvtoolkit.cvat import FrameMap, JobInfo, LabelSet, find_jobs, read_frame_map, read_labels
+from agir_cvtoolkit.errors import NotFoundError
 from agir_cvtoolkit.ledger import PushedFrame, PushedJob, PushedTask
 
 from ._candidates import Candidate
@@ -66,7 +67,13 @@ def replace_proposals(push: Push, changes: Sequence[Change], *, dry_run: bool = 
         by_task.setdefault(change.frame.ordinal, []).append(change)
     with push.progress.bar("Replacing proposals", len(changes)) as bar:
         for ordinal in sorted(by_task):
-            result.add(_in_task(push, tasks[ordinal], by_task[ordinal], dry_run=dry_run))
+            try:
+                result.add(_in_task(push, tasks[ordinal], by_task[ordinal], dry_run=dry_run))
+            except NotFoundError as error:
+                # It was there when this call began; the next one finds it gone, and pushes its records anew.
+                reason = f"{EARLIER}, which somebody deleted while this ran; run upload-cvat again ({error.problem})"
+                ids = (change.candidate.record_id for change in by_task[ordinal])
+                result.left |= dict.fromkeys(ids, reason)
             bar.advance(len(by_task[ordinal]))
     return result
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -74,15 +74,7 @@ def store_job(
     Raises:
         DataError: there are more labels than mask values.
     """
-    items = [
-        Item(
-            task.record_ids.get(skipped.frame, f"frame {skipped.frame}"),
-            "skipped",
-            f"{skipped.kind} on frame {skipped.frame} of job {job.id}: {skipped.reason}",
-        )
-        for skipped in annotations.skipped
-        if skipped.frame in numbers or skipped.frame not in task.frames.by_frame
-    ]
+    items = [*_not_taken(task, job, annotations, numbers), *_outside(task, job, annotations)]
     write_annotations(task.folder, annotations)
     shown = _shown(task, annotations, numbers)
     class_ids = extend_classes(task.pull.run, _labels(shown), _known_ids(task, shown))
@@ -121,6 +113,29 @@ def new_labels(task: TaskContext, annotations: JobAnnotations, numbers: Collecti
     path = class_table(task.pull.run)
     known = read_classes(path) if path.is_file() else {}
     return sorted(_labels(_shown(task, annotations, numbers)) - known.keys())
+
+
+def _not_taken(
+    task: TaskContext, job: JobInfo, annotations: JobAnnotations, numbers: Collection[int]
+) -> Iterator[Item]:
+    """Name what could not be understood on the frames that are stored, or on none at all."""
+    for skipped in annotations.skipped:
+        if skipped.frame in numbers:
+            place = f"{skipped.kind} on frame {skipped.frame} of job {job.id}"
+            yield Item(task.record_ids[skipped.frame], "skipped", f"{place}: {skipped.reason}")
+        elif skipped.frame not in task.frames.by_frame:
+            named = f" on frame {skipped.frame}" if skipped.frame >= 0 else ""
+            yield Item(f"job {job.id}", "skipped", f"{skipped.kind}{named}: {skipped.reason}")
+
+
+def _outside(task: TaskContext, job: JobInfo, annotations: JobAnnotations) -> Iterator[Item]:
+    """Name what is on frames that the task does not have."""
+    frames: Counter[int] = Counter()
+    for number, found in (*annotations.shapes.items(), *annotations.tags.items()):
+        frames[number] += len(found)
+    for number in sorted(frames.keys() - task.frames.by_frame.keys()):
+        said = f"{frames[number]} annotation(s) on frame {number}, which its task does not have"
+        yield Item(f"job {job.id}", "skipped", said)
 
 
 def _shown(
