@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 from agir_cvtoolkit.cvat import (
     FrameMap,
@@ -24,6 +25,7 @@ from agir_cvtoolkit.plain_shapes import pack
 from agir_cvtoolkit.progress import Bar
 from agir_cvtoolkit.shapes import Shape
 
+from ._ahead import ahead, masks_at_once
 from ._candidates import Candidate
 from ._push_words import Push, job_page
 
@@ -141,13 +143,20 @@ def _write(
     frames: FrameMap,
     bar: Bar,
 ) -> None:
+    def shapes_of(frame: int) -> tuple[list[Shape], list[PushedShape]]:
+        shapes = checked_shapes(own[frame], frame, labels, _size(frames, frame))
+        return shapes, as_pushed(frame, shapes)
+
+    at_once = masks_at_once(max(c.width * c.height for c in own.values()))
+
     def drawn() -> Iterator[tuple[int, Sequence[Shape]]]:
         waiting: dict[int, list[Shape]] = {}
         rows: dict[int, list[PushedShape]] = {}
         size = 0
-        for frame, candidate in own.items():
-            waiting[frame] = checked_shapes(candidate, frame, labels, _size(frames, frame))
-            rows[frame] = as_pushed(frame, waiting[frame])
+        for frame, drawing in ahead(((f, partial(shapes_of, f)) for f in own), at_once):
+            if drawing is None:
+                continue
+            waiting[frame], rows[frame] = drawing.result()
             size += sum(len(row.geometry or b"") for row in rows[frame])
             if size > KEPT_BYTES or len(waiting) >= KEPT_FRAMES:
                 yield from _known(push, task, rows, waiting, bar)
