@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agir_cvtoolkit.cvat import Response, read_frame_map, read_job_frames
+from agir_cvtoolkit.cvat import Response, read_frame_map, read_frames_of_jobs, read_job_frames
 from agir_cvtoolkit.errors import FrameMapError, ServerFaultError
 
 from .fakes import FakeTransport, ok, opened
@@ -98,3 +98,27 @@ def test_frames_that_cannot_be_understood_are_an_error() -> None:
         read_job_frames(opened(FakeTransport({"GET /api/jobs/7/data/meta": ok([])})), 7)
     with pytest.raises(ServerFaultError, match="no list of frames"):
         read_frame_map(opened(FakeTransport({META: ok({"frames": None})})), 5)
+
+
+def test_frames_of_single_jobs_have_the_numbers_of_their_task() -> None:
+    job = "GET /api/jobs/{}/data/meta"
+    transport = FakeTransport(
+        {
+            job.format(7): meta("c.png", "d.png", deleted_frames=[3]),
+            job.format(6): meta("a.png", "c.png"),
+            job.format(8): meta("a.png"),
+            job.format(9): ok([]),
+        }
+    )
+    session = opened(transport)
+    found = read_frames_of_jobs(session, 5, [(7, 2), (6, 1)])
+    assert [(entry.frame, entry.name) for entry in found.entries] == [
+        (1, "a.png"),
+        (2, "c.png"),
+        (3, "d.png"),
+    ]
+    assert (found.task_id, found.deleted_frames) == (5, {3})
+    with pytest.raises(FrameMapError, match=r"several frames of one name: 'a\.png'"):
+        read_frames_of_jobs(session, 5, [(6, 1), (8, 9)])
+    with pytest.raises(ServerFaultError, match="Job 9 has no list of frames"):
+        read_frames_of_jobs(session, 5, [(9, 0)])

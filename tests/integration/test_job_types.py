@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from agir_cvtoolkit.cvat import JobInfo, Listing, list_jobs
 from agir_cvtoolkit.pictures import load_mask
 from agir_cvtoolkit.sandbox import Fault, Sandbox, SandboxOptions
-from agir_cvtoolkit.stages import _pull_read
+from agir_cvtoolkit.stages import _pull_listing, _pull_read
 from tests.sandbox.plain import Plain, pictures
 
 from .workspace import Workspace
@@ -304,3 +305,34 @@ def test_a_removed_ground_truth_job_takes_its_files_along(workspace: Workspace) 
     made.pull("-o", "cvat_download.overwrite_existing=true")
     assert [path.name for path in folder.rglob("*")] == ["note.txt"]
     assert len(made.frames()) == 6
+
+
+def test_who_may_see_jobs_alone_can_pull_them(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the server treats an annotator: her jobs are listed and served, their task and project are refused."""
+    made = make(workspace, workspace.plain)
+    first, second = made.jobs()
+    made.draw(first, 0, 1, 2)
+    made.draw(second, 3, 4, 5)
+    made.complete()
+    names = workspace.plain.names(made.task_id)
+    hidden = r"/api/(tasks|projects)/\d+|/api/labels\?.*(task|project)_id"
+    workspace.sandbox.add_fault(Fault(hidden, status=403, times=0, body="json"))
+    monkeypatch.setattr(_pull_listing, "list_tasks", lambda *_: Listing((), whole=True))
+    known = list_jobs
+
+    def own_jobs(*words: Any) -> Listing[JobInfo]:
+        listed = known(*words)
+        return Listing(tuple(job for job in listed.items if job.id == second["id"]), whole=listed.whole)
+
+    monkeypatch.setattr(_pull_listing, "list_jobs", own_jobs)
+    words = ("download-cvat", "--json", "-o", f"cvat_download.task_ids=[{made.task_id}]")
+    result = json.loads(workspace.cli(*words).stdout)
+    assert (result["jobs"], result["frames"], result["shapes"], result["items"]) == (1, 3, 3, [])
+    assert [(frame["frame"], frame["file_name"]) for frame in made.frames()] == [
+        (number, names[number]) for number in (3, 4, 5)
+    ]
+    assert {made.width(frame["mask"]) for frame in made.frames()} == {second["id"] % 7 + 1}
+    sent = pictures(6)
+    fetched = {path.name: path.read_bytes() for path in (made.folder / "images").iterdir()}
+    assert fetched == {name: sent[name] for name in names[3:]}
+    assert json.loads(workspace.cli(*words).stdout)["jobs_read"] == 0

@@ -14,7 +14,14 @@ from .background import wait_for_request
 from .capabilities import Capabilities
 from .clock import Clock, SystemClock
 from .export import IMAGES_FORMAT, export_dataset, read_job_by_export
-from .frames import FrameEntry, FrameMap, check_frames, read_frame_map, read_job_frames
+from .frames import (
+    FrameEntry,
+    FrameMap,
+    check_frames,
+    read_frame_map,
+    read_frames_of_jobs,
+    read_job_frames,
+)
 from .job_content import JobAnnotations, SkippedShape, annotations_from_json
 from .jobs import (
     ANNOTATION,
@@ -128,6 +135,7 @@ __all__ = [
     "normal_name",
     "organization_slug",
     "read_frame_map",
+    "read_frames_of_jobs",
     "read_images_xml",
     "read_job",
     "read_job_by_export",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -92,18 +92,35 @@ def read_frame_map(session: CvatSession, task_id: int) -> FrameMap:
     found = FrameMap(task_id, entries, _numbers(meta.get("deleted_frames")))
     if len(found.by_name) < len(entries):
         found = _with_honeypots(session, found)
-    doubled = [
-        name
-        for name, count in Counter(
-            entry.name for entry in entries if entry.frame not in found.honeypots
-        ).items()
-        if count > 1
-    ]
-    if doubled:
-        raise FrameMapError(
-            f"Task {task_id} has several frames of one name: {_some(doubled)}",
-            "Rename the pictures, or leave the task out (cvat_download.task_ids).",
-        )
+    _check_names(found)
+    return found
+
+
+def read_frames_of_jobs(session: CvatSession, task_id: int, jobs: Iterable[tuple[int, int]]) -> FrameMap:
+    """Read the frames of some jobs of a task, for an account that may see these jobs and not the task.
+
+    Args:
+        session: where they are.
+        task_id: of the task.
+        jobs: id and first frame of each; no ground-truth jobs, which list the whole task under stand-in names.
+
+    Raises:
+        FrameMapError: two frames have one name.
+        RemoteError: of its kinds.
+    """
+    entries: dict[int, FrameEntry] = {}
+    deleted: set[int] = set()
+    for job_id, first in jobs:
+        subject = f"read the frames of job {job_id}"
+        meta: Any = session.get(f"/api/jobs/{job_id}/data/meta", subject)
+        listed = meta.get("frames") if isinstance(meta, dict) else None
+        if not isinstance(listed, list):
+            raise ServerFaultError(f"Job {job_id} has no list of frames", "Open it in CVAT.")
+        for number, item in enumerate(listed, first):
+            entries[number] = _entry(number, item)
+        deleted |= _numbers(meta.get("deleted_frames"))
+    found = FrameMap(task_id, tuple(entries[number] for number in sorted(entries)), frozenset(deleted))
+    _check_names(found)
     return found
 
 
@@ -124,6 +141,16 @@ def read_job_frames(session: CvatSession, job_id: int) -> tuple[frozenset[int] |
         _numbers(included) if isinstance(included, list) else None,
         _numbers(meta.get("deleted_frames")),
     )
+
+
+def _check_names(frames: FrameMap) -> None:
+    names = Counter(entry.name for entry in frames.entries if entry.frame not in frames.honeypots)
+    doubled = [name for name, count in names.items() if count > 1]
+    if doubled:
+        raise FrameMapError(
+            f"Task {frames.task_id} has several frames of one name: {_some(doubled)}",
+            "Rename the pictures, or leave the task out (cvat_download.task_ids).",
+        )
 
 
 def _with_honeypots(session: CvatSession, frames: FrameMap) -> FrameMap:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from agir_cvtoolkit.errors import RemoteError, ServerFaultError
+from agir_cvtoolkit.errors import RefusedError, RemoteError, ServerFaultError
 from agir_cvtoolkit.pictures import sha256_of
 from agir_cvtoolkit.progress import Progress, Silent
 
@@ -23,15 +23,22 @@ class OriginalWanted:
         frame: its number in the task.
         path: where it is put.
         sha256: that it must have; None where nobody knows.
+        job_id: of an annotation job that it is in; through it an account that may not see the task is served.
     """
 
     frame: int
     path: Path
     sha256: str | None = None
+    job_id: int | None = None
 
 
 def download_original(
-    session: CvatSession, task_id: int, frame: int, path: Path, sha256: str | None = None
+    session: CvatSession,
+    task_id: int,
+    frame: int,
+    path: Path,
+    sha256: str | None = None,
+    job_id: int | None = None,
 ) -> Path:
     """Fetch one frame's original and put it at `path`; the file appears whole and right, or not at all.
 
@@ -44,6 +51,7 @@ def download_original(
         frame: its number in the task.
         path: where it is put.
         sha256: that it must have; None where nobody knows.
+        job_id: of an annotation job that it is in; asked instead of the task.
 
     Raises:
         NotFoundError: there is no such task.
@@ -56,7 +64,7 @@ def download_original(
     try:
         response = session.request(
             "GET",
-            f"/api/tasks/{task_id}/data/",
+            f"/api/tasks/{task_id}/data/" if job_id is None else f"/api/jobs/{job_id}/data/",
             subject,
             params=params,
             to_file=part,
@@ -100,7 +108,7 @@ def download_originals(
 
         def fetch(original: OriginalWanted) -> None:
             try:
-                download_original(session, task_id, original.frame, original.path, original.sha256)
+                _fetch(session, task_id, original)
             except RemoteError as error:
                 failed[original.frame] = error
             bar.advance()
@@ -114,6 +122,15 @@ def download_originals(
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
     return failed
+
+
+def _fetch(session: CvatSession, task_id: int, original: OriginalWanted) -> None:
+    try:
+        download_original(session, task_id, original.frame, original.path, original.sha256)
+    except RefusedError as error:
+        if error.status != 403 or original.job_id is None:
+            raise
+        download_original(session, task_id, original.frame, original.path, original.sha256, original.job_id)
 
 
 def _is_there(original: OriginalWanted) -> bool:

@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 
 from agir_cvtoolkit.config import Settings
-from agir_cvtoolkit.cvat import CvatSession, LabelSet, normal_name, read_labels
-from agir_cvtoolkit.errors import NoRunError
+from agir_cvtoolkit.cvat import CvatSession, JobInfo, LabelSet, normal_name, read_labels
+from agir_cvtoolkit.errors import NoRunError, RefusedError
 from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.records import ManifestEntry
 from agir_cvtoolkit.runs import Run
@@ -28,20 +28,25 @@ class Labels:
         self._found: dict[tuple[str, int], LabelSet] = {("project", id_): set_ for id_, set_ in known.items()}
         self._lock = threading.Lock()
 
-    def of(self, task_id: int, project_id: int | None) -> LabelSet:
-        """Return the labels of a task.
+    def of(self, job: JobInfo) -> LabelSet:
+        """Return the labels of a job's task; through the job where this account may not see the task.
 
         Raises:
             RemoteError: of its kinds.
         """
-        key = ("task", task_id) if project_id is None else ("project", project_id)
+        key = ("task", job.task_id) if job.project_id is None else ("project", job.project_id)
         with self._lock:
             if key not in self._found:
-                self._found[key] = (
-                    read_labels(self._session, task_id=task_id)
-                    if project_id is None
-                    else read_labels(self._session, project_id=project_id)
-                )
+                try:
+                    self._found[key] = (
+                        read_labels(self._session, task_id=job.task_id)
+                        if job.project_id is None
+                        else read_labels(self._session, project_id=job.project_id)
+                    )
+                except RefusedError as error:
+                    if error.status != 403:
+                        raise
+                    self._found[key] = read_labels(self._session, job_id=job.id)
             return self._found[key]
 
 

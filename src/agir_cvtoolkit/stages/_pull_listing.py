@@ -20,7 +20,7 @@ from agir_cvtoolkit.cvat import (
     list_tasks,
     moment,
 )
-from agir_cvtoolkit.errors import NotFoundError, UsageError
+from agir_cvtoolkit.errors import NotFoundError, RefusedError, UsageError
 from agir_cvtoolkit.ledger import Ledger, PullCursor, PulledTaskRow, SeenJob
 from agir_cvtoolkit.runs import Run, fingerprint
 
@@ -131,7 +131,10 @@ def list_asked(
     if not tasks.whole:
         there = {row.task_id: _known_task(row) for row in rows.values()} | there
     wanted = asked.scope.task_ids or ()
-    there |= _looked_for(session, {*wanted, *(job.task_id for job in found.values())} - there.keys(), asked)
+    dates: dict[int, str] = {}
+    for job in found.values():
+        dates[job.task_id] = max(dates.get(job.task_id, ""), job.updated_date, key=moment)
+    there |= _looked_for(session, {*wanted, *dates} - there.keys(), asked, dates)
     if wanted and not there.keys() & set(wanted):
         raise NotFoundError(
             f"all tasks that run {run_id} pushed were deleted on {session.url}",
@@ -161,8 +164,10 @@ def cursor_after(
     return PullCursor(url, run_id, asked.text, reached, len(listed.jobs))
 
 
-def _looked_for(session: CvatSession, task_ids: Iterable[int], asked: Asked) -> dict[int, ListedTask]:
-    """Look for tasks that are not in the list."""
+def _looked_for(
+    session: CvatSession, task_ids: Iterable[int], asked: Asked, dates: Mapping[int, str]
+) -> dict[int, ListedTask]:
+    """Look for tasks that are not in the list; one of which only jobs are to be seen has their last change."""
     found = {}
     for task_id in sorted(task_ids):
         try:
@@ -171,6 +176,10 @@ def _looked_for(session: CvatSession, task_ids: Iterable[int], asked: Asked) -> 
             if asked.named and task_id in (asked.scope.task_ids or ()):
                 raise
             _log.warning("task %d was deleted on the server", task_id)
+        except RefusedError as error:
+            if error.status != 403 or task_id not in dates:
+                raise
+            found[task_id] = ListedTask(task_id, f"task {task_id}", None, dates[task_id])
         else:
             found[task_id] = ListedTask(task.id, task.name, task.project_id, task.updated_date)
     return found

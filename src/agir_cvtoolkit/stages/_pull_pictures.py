@@ -29,7 +29,7 @@ def fetch_originals(
         The records whose picture could not be fetched, or is not the one that was pushed.
     """
     wanted = [
-        OriginalWanted(frame.frame, path, frame.sha256)
+        OriginalWanted(frame.frame, path, frame.sha256, frame.job_id)
         for frame in task.frames
         for path in [task.folder / "images" / frame.picture_name]
         if _is_missing(context, task, frame, path, look_closely=look_closely)

@@ -37,7 +37,7 @@ class JobRead:
     numbers: frozenset[int]
 
 
-def read(context: PullContext, job: JobInfo, project_id: int | None, frames: FrameMap) -> JobRead:
+def read(context: PullContext, job: JobInfo, frames: FrameMap) -> JobRead:
     """Read a job; large masks come faster by the export, which carries the same bits.
 
     Raises:
@@ -52,12 +52,10 @@ def read(context: PullContext, job: JobInfo, project_id: int | None, frames: Fra
         inside = (inside if included is None else inside & included) - deleted - frames.deleted_frames
     else:
         inside -= frames.deleted_frames
-    return JobRead(_annotations(context, job, project_id, frames), frozenset(inside))
+    return JobRead(_annotations(context, job, frames), frozenset(inside))
 
 
-def _annotations(
-    context: PullContext, job: JobInfo, project_id: int | None, frames: FrameMap
-) -> JobAnnotations:
+def _annotations(context: PullContext, job: JobInfo, frames: FrameMap) -> JobAnnotations:
     entries = [frames.by_frame[number] for number in job.frames if number in frames.by_frame]
     pixels = [entry.width * entry.height for entry in entries]
     if pixels and sum(pixels) / len(pixels) >= EXPORT_FROM_PIXELS:
@@ -67,4 +65,4 @@ def _annotations(
             raise
         except (RefusedError, FrameMapError, DeadlineError) as error:
             _log.warning("job %d is read as JSON, as its export fails: %s", job.id, error)
-    return read_job(context.session, job.id, context.labels.of(job.task_id, project_id))
+    return read_job(context.session, job.id, context.labels.of(job))

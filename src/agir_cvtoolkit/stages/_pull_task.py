@@ -118,7 +118,7 @@ class TaskStore:
             self._incomplete = self._incomplete | {job.id} if problems else self._incomplete - {job.id}
             context = self._context
             server, run_id = context.session.url, context.run.run_id
-            labels = context.labels.of(job.task_id, job.project_id) if self._pushed is not None else None
+            labels = context.labels.of(job) if self._pushed is not None else None
             correct_job(context.ledger, server, run_id, self._pushed, job, found.annotations, own, labels)
         self._items += problems
         self._read.add(job.id)
