@@ -31,6 +31,8 @@ Mask = NDArray[np.bool_]
 
 @pytest.fixture
 def sdk(sandbox: Any) -> Iterator[Any]:
+    if sandbox.options.generation.version < (2, 32):
+        pytest.skip("the official cvat-sdk cannot read what servers before 2.32 tell about themselves")
     with make_client(sandbox.url, credentials=CREDENTIALS) as client:
         yield client
 

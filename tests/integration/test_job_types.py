@@ -10,8 +10,9 @@ import pytest
 
 from agir_cvtoolkit.cvat import JobInfo, Listing, list_jobs
 from agir_cvtoolkit.pictures import load_mask
-from agir_cvtoolkit.sandbox import Fault, Sandbox, SandboxOptions
+from agir_cvtoolkit.sandbox import Fault, Sandbox, SandboxOptions, generation_of
 from agir_cvtoolkit.stages import _pull_listing, _pull_read
+from tests.sandbox.generations import VERSION
 from tests.sandbox.plain import Plain, pictures
 
 from .workspace import Workspace
@@ -184,6 +185,7 @@ POOL = {
 }
 
 
+@pytest.mark.skipif(not generation_of(VERSION).validation, reason="honeypots came with 2.21")
 def test_honeypots_and_their_pool_are_nobodys_records(workspace: Workspace) -> None:
     made = make(workspace, workspace.plain, 8, sorting_method="random", validation_params=POOL)
     layout = workspace.plain("GET", f"/api/tasks/{made.task_id}/validation_layout").json
