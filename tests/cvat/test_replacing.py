@@ -68,7 +68,7 @@ DOG = BOX | {
     [
         {"frame": 4},
         {"type": "ellipse"},
-        {"label_id": 2},
+        {"label_id": 2, "attributes": []},
         {"group": 1},
         {"source": "manual"},
         {"occluded": True},

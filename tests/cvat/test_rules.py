@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from agir_cvtoolkit.cvat import find_jobs, upload_name
+from agir_cvtoolkit.cvat import PictureToSend, UploadOptions, find_jobs, upload_name
 from agir_cvtoolkit.cvat.attribute_check import checked_attributes
 from agir_cvtoolkit.cvat.background import wait_for_request
 from agir_cvtoolkit.cvat.frames import FrameEntry, FrameMap, check_frames
 from agir_cvtoolkit.cvat.labels import AttributeSpec, LabelSpec
+from agir_cvtoolkit.cvat.server_files import ServerPlace, take_from_server
 from agir_cvtoolkit.errors import FrameMapError
+from agir_cvtoolkit.progress import Silent
 
 from .fakes import FakeTransport, ok, opened
 
@@ -74,6 +78,26 @@ def test_a_picture_that_is_missing_or_was_not_sent_is_found(there: list[str], te
     check_frames(frames_of("b.png", "a.png"), expected)
     with pytest.raises(FrameMapError, match=text):
         check_frames(frames_of(*there), expected)
+
+
+def test_pictures_on_the_share_keep_their_paths_as_names_in_the_order_that_was_asked_for(
+    tmp_path: Path,
+) -> None:
+    finished = ok({"id": "r", "status": "finished"})
+    transport = FakeTransport(
+        {
+            "POST /api/tasks/5/data/": ok({"rq_id": "r"}, 202),
+            "GET /api/requests/r": finished,
+            "GET /api/tasks/5": ok({"id": 5, "size": 2}),
+        }
+    )
+    pictures = [PictureToSend(name, tmp_path / "x") for name in ("b/1.png", "a/1.png")]
+    with Silent().bar("x", 2) as bar:
+        take_from_server(opened(transport), 5, ServerPlace(), pictures, UploadOptions(), bar)
+    (told,) = transport.of("POST /api/tasks/5/data/")
+    assert told.json["server_files"] == ["b/1.png", "a/1.png"]
+    assert told.json["sorting_method"] == "predefined"
+    assert told.json["copy_data"] is False
 
 
 def test_names_that_are_changed_for_the_server_never_meet() -> None:

@@ -93,3 +93,39 @@ def test_work_that_begins_while_the_first_push_goes_on_survives_its_end(
     assert only_task(proposed) == person.task_id
     assert {shape["id"]: shape for shape in person.shapes()} == person.saved
     assert result.added == 3
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_a_person_adds_between_the_look_and_the_first_write_stays(
+    proposed: Workspace, monkeypatch: pytest.MonkeyPatch, killed: bool
+) -> None:
+    """Rule 10: the first proposals are put in beside what is there, whenever it came there."""
+    for task in proposed.tasks():
+        assert proposed.plain("DELETE", f"/api/tasks/{task['id']}").status == 204
+    people: list[Person] = []
+
+    def kill(number: int, request: str) -> None:
+        if _writes(request):
+            wire.stop = 0
+            raise KeyboardInterrupt
+
+    def save(number: int, request: str) -> None:
+        if _writes(request) and not people:
+            people.append(Person(proposed, only_task(proposed), int(request.split("/")[1])))
+            people[0].add()
+
+    if killed:
+        with monkeypatch.context() as patched:
+            wire = Wire(kill).tapped(patched)
+            with pytest.raises(KeyboardInterrupt):
+                upload_cvat()
+    with monkeypatch.context() as patched:
+        Wire(save).tapped(patched)
+        upload_cvat()
+    (person,) = people
+    assert person.chosen in person.shapes()
+    assert len(person.shapes()) > len(RECORDS)
+
+
+def _writes(request: str) -> bool:
+    return request.startswith(("PUT", "PATCH")) and "/annotations" in request

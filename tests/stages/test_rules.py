@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,13 +11,17 @@ import pytest
 
 from agir_cvtoolkit.cvat import FrameMap, JobInfo, LabelSet
 from agir_cvtoolkit.cvat.frames import FrameEntry
+from agir_cvtoolkit.cvat.replacing import HeldShape, JobContent
 from agir_cvtoolkit.ledger import PushedJob, PushedTask
+from agir_cvtoolkit.stages import _replace_job as replace_job
 from agir_cvtoolkit.stages._push import _frames
 from agir_cvtoolkit.stages._push_words import Push
 from agir_cvtoolkit.stages._replace_job import JobReplacement
+from agir_cvtoolkit.stages._replace_words import exchange_of
 
 DATE = "2026-01-01T00:00:00Z"
 JOB = JobInfo(51, 5, "new", "annotation", "annotation", 0, 1, DATE)
+MOVED = replace(JOB, updated_date="2026-01-01T00:00:09Z")
 KEPT = PushedJob("p", 1, 51, 0, 1, DATE, "left")
 TASK = PushedTask("p", 1, "field [p-1]", "run", "done", 5, "http://cvat.test/tasks/5")
 
@@ -32,7 +37,7 @@ class Nobody:
 
 def replacement(kept: PushedJob) -> JobReplacement:
     session = SimpleNamespace(task_url=lambda task_id: f"http://cvat.test/tasks/{task_id}")
-    push = cast("Push", SimpleNamespace(session=session, ledger=Nobody()))
+    push = cast("Push", SimpleNamespace(session=session, ledger=Nobody(), run_id="run"))
     return JobReplacement(push, TASK, kept, LabelSet(()), FrameMap(5, ()))
 
 
@@ -63,6 +68,38 @@ def test_any_other_job_is_left_alone_and_its_page_named(
     assert reason in found.reason
     assert "http://cvat.test/tasks/5/jobs/51" in found.reason
     assert (found.replaced, found.same) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("seen", "state"),
+    [
+        ([JOB, JOB], "left"),
+        ([JOB, MOVED, MOVED, MOVED], "left"),
+        ([JOB, MOVED] * 3, "touched"),
+        ([replace(JOB, state="in progress")] * 2, "touched"),
+        ([replace(JOB, stage="validation")] * 2, "touched"),
+    ],
+)
+def test_what_was_written_is_looked_at_until_the_job_holds_still(
+    seen: list[JobInfo], state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, ended = iter(seen), list[PushedJob]()
+    monkeypatch.setattr(replace_job, "read_one_job", lambda session, job_id: next(answers))
+    monkeypatch.setattr(replace_job, "read_content", lambda session, job_id, labels: JobContent(()))
+    work = replacement(KEPT)
+    ledger = SimpleNamespace(
+        replacements_of_job=lambda kept: [], end_replacing=lambda kept, *rest: ended.append(kept)
+    )
+    monkeypatch.setattr(work._push, "ledger", ledger)
+    assert bool(work._finish(exchange_of({}, ())).reason) == (state == "touched")
+    assert [kept.state for kept in ended] == [state]
+    assert ended[0].updated_date == seen[-1].updated_date
+
+
+def test_of_equal_shapes_no_more_are_taken_out_than_are_to_go() -> None:
+    shapes = tuple(HeldShape(number, 0, "abaac"[number]) for number in range(5))
+    chosen = replace_job._chosen(JobContent(shapes), Counter({"a": 2, "c": 1}))
+    assert [shape.id for shape in chosen] == [0, 2, 4]
 
 
 def test_a_record_is_the_frame_of_its_name_wherever_the_server_put_it() -> None:
