@@ -76,7 +76,7 @@ def test_one_that_fails_leaves_nothing_and_the_others_come(tmp_path: Path, answe
 
 def test_where_the_task_is_refused_the_job_is_asked(tmp_path: Path) -> None:
     refused = Response(403, {"content-type": "application/json"}, b'{"detail":"no permission"}')
-    transport = FakeTransport({DATA: lambda _: refused, "GET /api/jobs/8/data/": picture})
+    transport = FakeTransport({DATA: lambda _: refused, "GET /api/jobs/8/data": picture})
     wanted = [
         OriginalWanted(0, tmp_path / "0.png", sha256("picture 0"), job_id=8),
         OriginalWanted(1, tmp_path / "1.png"),

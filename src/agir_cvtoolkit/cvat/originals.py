@@ -64,7 +64,7 @@ def download_original(
     try:
         response = session.request(
             "GET",
-            f"/api/tasks/{task_id}/data/" if job_id is None else f"/api/jobs/{job_id}/data/",
+            f"/api/tasks/{task_id}/data/" if job_id is None else f"/api/jobs/{job_id}/data",
             subject,
             params=params,
             to_file=part,

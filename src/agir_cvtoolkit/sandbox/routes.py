@@ -141,7 +141,7 @@ ROUTES = (
     _route("/api/jobs", GET=jobs.list_jobs, POST=validation.create_job),
     _route("/api/jobs/ID", GET=jobs.show_job, PATCH=jobs.patch_job, DELETE=jobs.remove_job),
     _route("/api/jobs/ID/validation_layout", GET=validation.show_job_layout),
-    _route("/api/jobs/ID/data/?", GET=media.show_data),
+    _route("/api/jobs/ID/data", GET=media.show_data),
     _route("/api/jobs/ID/data/meta", GET=media.show_job_meta, PATCH=media.patch_meta),
     _route("/api/jobs/ID/preview", GET=media.show_preview),
     _route(
