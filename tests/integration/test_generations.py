@@ -319,7 +319,9 @@ def test_confidences_go_where_the_server_has_a_place_for_them(space: Workspace, 
     assert np.array_equal(back["mask"].runs, runs.lengths)  # type: ignore[union-attr]
 
 
-def test_a_token_that_may_only_read_pulls_and_does_not_push(space: Workspace, version: str) -> None:
+def test_a_token_that_may_only_read_pulls_and_does_not_push(
+    space: Workspace, version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     later = (datetime.now(UTC) + timedelta(days=90)).replace(microsecond=0)
     if not has_tokens(version):
         space.keys(access_token="robot-1")
@@ -342,6 +344,9 @@ def test_a_token_that_may_only_read_pulls_and_does_not_push(space: Workspace, ve
     assert space.writes() == []
     assert "Would upload 3 of 3" in space.cli("upload-cvat", "--dry-run", *another).stdout
     assert pull(space)["frames"] == 3
+    monkeypatch.setattr(_pull_read, "EXPORT_FROM_PIXELS", 1)
+    assert pull(space, *ANEW)["frames"] == 3
+    assert len([line for line in space.writes() if "/dataset/export" in line]) == 1
     found = space.cli("doctor").stdout
     (line,) = [one for one in found.splitlines() if "access token" in one]
     assert f"expires {later:%Y-%m-%d %H:%M} UTC, in 8" in line

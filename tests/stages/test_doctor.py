@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import pytest
 
 from agir_cvtoolkit import Call, doctor
+from agir_cvtoolkit.cvat import AccessToken, CvatSession
 from agir_cvtoolkit.errors import ConfigError
-from agir_cvtoolkit.stages.doctor import Check, Diagnosis
+from agir_cvtoolkit.stages.doctor import Check, Diagnosis, _access_token
 
 
 @pytest.fixture(autouse=True)
@@ -66,3 +69,29 @@ def test_exit_codes() -> None:
     assert Diagnosis((good, poor), server_failed=False).exit_code == 0
     assert Diagnosis((good, bad), server_failed=False).exit_code == 2
     assert Diagnosis((good, bad), server_failed=True).exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("days", "read_only", "state", "words"),
+    [
+        (None, False, "ok", ("'robot'", "does not expire")),
+        (90, False, "ok", ("expires 20", "UTC, in 90 days")),
+        (3, False, "warning", ("in 3 days", "make another at http://cvat.test/profile#security")),
+        (None, True, "warning", ("read-only", "make another at http://cvat.test/profile#security")),
+    ],
+)
+def test_an_access_token_is_told_with_its_end(
+    days: int | None, read_only: bool, state: str, words: tuple[str, ...]
+) -> None:
+    expires = None if days is None else datetime.now(UTC) + timedelta(days=days, minutes=1)
+    session = create_autospec(CvatSession, instance=True)
+    session.url, session.access_token = "http://cvat.test", AccessToken("robot", expires, read_only)
+    (check,) = _access_token(session)
+    assert (check.name, check.state) == ("access token", state)
+    assert all(word in check.text for word in words), check.text
+
+
+def test_without_an_access_token_nothing_is_told_of_one() -> None:
+    session = create_autospec(CvatSession, instance=True)
+    session.access_token = None
+    assert list(_access_token(session)) == []

@@ -77,7 +77,7 @@ class Application:
             self._throttle.count()
         user = None
         if not route.anonymous or path == "/api/auth/logout":
-            user = await run_in_threadpool(authenticate, self._world, method, headers)
+            user = await run_in_threadpool(authenticate, self._world, method, path, headers)
         if user is None and not route.anonymous:
             text = "Authentication credentials were not provided."
             raise Refusal(401, {"detail": text}, {"WWW-Authenticate": "Token"})
