@@ -5,14 +5,14 @@ from __future__ import annotations
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from unittest.mock import create_autospec
 
 import pytest
 
 from agir_cvtoolkit import Call, doctor
-from agir_cvtoolkit.cvat import AccessToken, CvatSession
+from agir_cvtoolkit.cvat import Credentials
 from agir_cvtoolkit.errors import ConfigError
 from agir_cvtoolkit.stages.doctor import Check, Diagnosis, _access_token
+from tests.cvat.fakes import URL, FakeTransport, ok, opened
 
 
 @pytest.fixture(autouse=True)
@@ -76,22 +76,20 @@ def test_exit_codes() -> None:
     [
         (None, False, "ok", ("'robot'", "does not expire")),
         (90, False, "ok", ("expires 20", "UTC, in 90 days")),
-        (3, False, "warning", ("in 3 days", "make another at http://cvat.test/profile#security")),
-        (None, True, "warning", ("read-only", "make another at http://cvat.test/profile#security")),
+        (3, False, "warning", ("in 3 days", "make another at /profile#security")),
+        (None, True, "warning", ("read-only", "make another at /profile#security")),
     ],
 )
 def test_an_access_token_is_told_with_its_end(
     days: int | None, read_only: bool, state: str, words: tuple[str, ...]
 ) -> None:
-    expires = None if days is None else datetime.now(UTC) + timedelta(days=days, minutes=1)
-    session = create_autospec(CvatSession, instance=True)
-    session.url, session.access_token = "http://cvat.test", AccessToken("robot", expires, read_only)
-    (check,) = _access_token(session)
+    expires = None if days is None else (datetime.now(UTC) + timedelta(days=days, minutes=1)).isoformat()
+    told = ok({"name": "robot", "expiry_date": expires, "read_only": read_only})
+    transport = FakeTransport({"GET /api/auth/access_tokens/self": told}, version="2.80.0")
+    (check,) = _access_token(opened(transport, credentials=Credentials(URL, access_token="t")))
     assert (check.name, check.state) == ("access token", state)
     assert all(word in check.text for word in words), check.text
 
 
 def test_without_an_access_token_nothing_is_told_of_one() -> None:
-    session = create_autospec(CvatSession, instance=True)
-    session.access_token = None
-    assert list(_access_token(session)) == []
+    assert list(_access_token(opened(FakeTransport(version="2.80.0")))) == []
