@@ -107,7 +107,10 @@ class Flow:
     def _picture(path: Path, seed: int) -> Path:
         rng = np.random.default_rng(seed)
         picture = Image.fromarray(rng.integers(0, 255, (SIZE[1], SIZE[0], 3), dtype=np.uint8))
-        picture.save(path, **({"quality": 95} if path.suffix == ".jpg" else {}))
+        if path.suffix == ".jpg":
+            picture.save(path, quality=95)
+        else:
+            picture.save(path)
         return path
 
 
@@ -371,7 +374,8 @@ def main() -> int:
     """Run all steps; those after a failed one are still tried."""
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
-        flow = Flow(*sys.argv[1:4], folder=Path(folder))
+        url, username, password = sys.argv[1:4]
+        flow = Flow(url, username, password, Path(folder))
         for name, function in STEPS:
             try:
                 function(flow)

@@ -8,13 +8,23 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, select
 
 from agir_cvtoolkit.errors import AgirError, ConfigError, LedgerError
-from agir_cvtoolkit.ledger import Ledger, Pull, PushedFrame, PushedShape, PushedTask, PushKey, backup
+from agir_cvtoolkit.ledger import (
+    CorrectionRow,
+    Ledger,
+    Pull,
+    PushedFrame,
+    PushedShape,
+    PushedTask,
+    PushKey,
+    backup,
+)
 from agir_cvtoolkit.ledger import _migrations as migrations
 from agir_cvtoolkit.ledger._tables import events
 from agir_cvtoolkit.records import ManifestEntry
@@ -222,6 +232,41 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date(out_root: Path) -> 
         assert last.assignee == "ann"
         assert opened.corrections_of_run("run") == []
     assert (out_root.parent / "ledger.db.before-002_what_was_left_and_what_came_back.bak").is_file()
+
+
+def test_a_ledger_that_does_not_know_what_was_changed_learns_it(out_root: Path) -> None:
+    row = CorrectionRow(
+        server="http://s",
+        run_id="run",
+        task_id=1,
+        job_id=11,
+        frame=0,
+        record_id="a",
+        outcome="edited",
+        label="weed",
+        label_before="weed",
+        kind="mask",
+        iou=0.8,
+        boundary_px=1.0,
+        moved_points=None,
+        moved_px=None,
+        changed_points=None,
+        annotator="ada",
+        updated_date="2026-01-01T00:00:00Z",
+    )
+    with Ledger.open(None, out_root) as opened:
+        opened.record_corrections("http://s", "run", 11, [row])
+    file = out_root.parent / "ledger.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("alter table corrections drop column changed")
+        connection.execute("delete from migrations where name > '002_what_was_left_and_what_came_back'")
+    with Ledger.open(None, out_root) as opened:
+        assert opened.corrections_of_run("run") == [row]
+        assert row.is_redrawn
+        marked = replace(row, changed="occluded")
+        opened.record_corrections("http://s", "run", 11, [marked])
+        assert opened.corrections_of_run("run") == [marked]
+        assert not marked.is_redrawn
 
 
 def _broken(connection: Connection) -> None:

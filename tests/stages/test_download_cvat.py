@@ -19,7 +19,7 @@ from agir_cvtoolkit.plain_shapes import tag_from_plain, track_from_plain
 from agir_cvtoolkit.runs import Run
 from agir_cvtoolkit.shapes import Ellipse, Keyframe, Mask, Polygon, Rectangle, Tag, Track
 from agir_cvtoolkit.stages._classes import class_table, extend_classes, ids_by_label, read_classes
-from agir_cvtoolkit.stages._originals import find_original
+from agir_cvtoolkit.stages._originals import Originals
 from agir_cvtoolkit.stages._pull_files import ellipse_pixels, shapes_on, write_annotations, write_mask
 from agir_cvtoolkit.stages._pulled import (
     PulledFrame,
@@ -140,12 +140,12 @@ def test_originals_are_found_by_their_content(run: Run) -> None:
     picture("images/a1.png", 2)
     fetched = picture("cvat_downloads/5_x/images/a[1].png", 3)
     folder = fetched.parents[1]
-    assert find_original(run, "a[1]", sha256_of(new), folder) == new
-    assert find_original(run, "a[1]", sha256_of(old), folder) == old
-    assert find_original(run, "a[1]", sha256_of(fetched), folder) == fetched
-    assert find_original(run, "a[1]", "0" * 64, folder) is None
-    assert find_original(run, "a[1]", None, folder) == fetched
-    assert find_original(run, "a[1]", None, run.path("cvat_downloads", "6_y")) is None
+    assert Originals(run).find("a[1]", sha256_of(new), folder) == new
+    assert Originals(run).find("a[1]", sha256_of(old), folder) == old
+    assert Originals(run).find("a[1]", sha256_of(fetched), folder) == fetched
+    assert Originals(run).find("a[1]", "0" * 64, folder) is None
+    assert Originals(run).find("a[1]", None, folder) == fetched
+    assert Originals(run).find("a[1]", None, run.path("cvat_downloads", "6_y")) is None
 
 
 def test_a_source_with_the_pushed_content_serves_as_original(run: Run, tmp_path: Path) -> None:
@@ -154,12 +154,12 @@ def test_a_source_with_the_pushed_content_serves_as_original(run: Run, tmp_path:
     save_png(np.full((4, 8, 3), 7, dtype=np.uint8), source)
     folder = run.path("cvat_downloads", "5_x")
     right = sha256_of(source)
-    assert find_original(run, "a", right, folder, str(source)) == source
-    assert find_original(run, "a", "0" * 64, folder, str(source)) is None
+    assert Originals(run).find("a", right, folder, str(source)) == source
+    assert Originals(run).find("a", "0" * 64, folder, str(source)) is None
     # Without a hash nobody knows whether it is the picture that people saw.
-    assert find_original(run, "a", None, folder, str(source)) is None
+    assert Originals(run).find("a", None, folder, str(source)) is None
     source.unlink()
-    assert find_original(run, "a", right, folder, str(source)) is None
+    assert Originals(run).find("a", right, folder, str(source)) is None
 
 
 @given(

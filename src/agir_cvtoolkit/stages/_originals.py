@@ -71,13 +71,6 @@ def _is(path: Path, sha256: str) -> bool:
         return False
 
 
-def find_original(
-    run: Run, record_id: str, sha256: str | None, task_folder: Path, source_path: str | None = None
-) -> Path | None:
-    """Find one record's original; for many ask one `Originals`, see `Originals.find`."""
-    return Originals(run).find(record_id, sha256, task_folder, source_path)
-
-
 def is_untouched_since(path: Path, mark: Path) -> bool:
     """Whether a file was last written before another one was."""
     try:

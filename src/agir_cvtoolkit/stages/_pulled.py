@@ -118,11 +118,6 @@ def write_frame_map(task: PulledTask, name: str = FRAME_MAP) -> None:
     write_json(task.folder / name, content)
 
 
-def has_frame_map(run: Run, task_id: int) -> bool:
-    """Whether something of a task was pulled before."""
-    return any(run.path(FOLDER).glob(f"{task_id}_*/{FRAME_MAP}"))
-
-
 def read_frame_maps(run: Run, task_ids: Sequence[int] | None = None) -> list[PulledTask]:
     """Read the pulled tasks of a run, by task id.
 
