@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -21,6 +22,7 @@ from agir_cvtoolkit.cvat import (
     read_labels,
     write_new,
 )
+from agir_cvtoolkit.cvat.doubled import remove_doubled
 from agir_cvtoolkit.cvat.job_content import annotations_from_json
 from agir_cvtoolkit.cvat.labels import LabelSpec
 from agir_cvtoolkit.errors import LabelError, ServerFaultError, ShapeError
@@ -149,6 +151,24 @@ def test_nothing_to_write_sends_nothing(sandbox: Sandbox, work: Work) -> None:
 def test_a_persons_shapes_stay(work: Work) -> None:
     write_new(work.session, work.job, {0: [mask(9)]})
     assert write_new(work.session, work.job, proposals()).found == 7
+
+
+@pytest.mark.parametrize(("change", "left"), [({}, 1), ({"source": "manual"}, 2), ({"occluded": True}, 2)])
+def test_only_what_is_there_twice_in_every_respect_is_taken_out(
+    work: Work, change: dict[str, object], left: int
+) -> None:
+    """A person's shape in the place of one of ours is hers, also when a repeated request came in twice."""
+    written = write_new(work.session, work.job, {0: [mask(1)]})
+    path = f"/api/jobs/{work.job.id}/annotations/"
+    (first,) = work.session.get(path, "read")["shapes"]
+    second = {name: value for name, value in first.items() if name != "id"} | change
+    content = {"version": 0, "tags": [], "tracks": [], "shapes": [second]}
+    work.session.send_json("PATCH", path, "add", content, {"action": "create"})
+    key = (0, written.hashes[0][0])
+    remove_doubled(work.session, work.job.id, work.labels, Counter({key: 1}))
+    found = work.session.get(path, "read")["shapes"]
+    assert len(found) == left
+    assert first["id"] in {shape["id"] for shape in found}
 
 
 def test_large_writes_go_in_several_bodies_and_may_be_made_on_the_way(sandbox: Sandbox, work: Work) -> None:

@@ -8,12 +8,14 @@ from .failures import UNCERTAIN
 from .job_content import ContentReader, Key
 from .job_stream import job_items
 from .labels import LabelSet
-from .replacing import HeldShape, delete_by_id
+from .replacing import HeldShape, delete_by_id, signature_of
 from .session import CvatSession
 
 
 def remove_doubled(session: CvatSession, job_id: int, labels: LabelSet, doubled: Counter[Key]) -> None:
-    """Take the newest copies of doubled shapes out of a job.
+    """Take the newest copies of doubled shapes out of a job, those that are the same in every respect.
+
+    A shape in the same place that differs in a flag, an attribute or its source is somebody's work and stays.
 
     Args:
         session: where the job is.
@@ -42,18 +44,21 @@ def remove_doubled(session: CvatSession, job_id: int, labels: LabelSet, doubled:
 def _newest_copies(
     session: CvatSession, job_id: int, labels: LabelSet, doubled: Counter[Key]
 ) -> list[HeldShape]:
-    found: list[tuple[int, Key]] = []
+    found: list[tuple[int, Key, str]] = []
     for name, item in job_items(session, job_id):
-        if name != "shapes" or not isinstance(item.get("id"), int):
+        signature = signature_of(item, labels) if name == "shapes" else None
+        if signature is None or not isinstance(item.get("id"), int):
             continue
         content = ContentReader(labels)
         content.add(name, item)
         keys = content.annotations(job_id).keys()
-        found += [(item["id"], key) for key in keys if key in doubled]
+        found += [(item["id"], key, signature) for key in keys if key in doubled]
     left = doubled.copy()
+    same = Counter(signature for _, _, signature in found)
     copies = []
-    for number, key in sorted(found, reverse=True):
-        if left[key] > 0:
+    for number, key, signature in sorted(found, reverse=True):
+        if left[key] > 0 and same[signature] > 1:
             left[key] -= 1
-            copies.append(HeldShape(number, key[0], key[1]))
+            same[signature] -= 1
+            copies.append(HeldShape(number, key[0], signature))
     return copies
