@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,22 @@ def test_every_folder_of_the_share_is_asked_for_once() -> None:
         PictureError, match=r"'a/5\.jpg', 'a/6\.jpg', 'a/7\.jpg', 'a/8\.jpg', 'a/9\.jpg' and 1 more"
     ):
         check_server_files(opened(transport), SHARE, [f"a/{n}.jpg" for n in (1, 5, 6, 7, 8, 9, 10)])
+
+
+def test_looking_for_pictures_in_as_many_folders_takes_no_longer_for_each() -> None:
+    names = [f"{number}/a.jpg" for number in range(2000)]
+    transport = FakeTransport({"GET /api/server/share": ok(entries("a.jpg"))})
+    split: list[str] = []
+    dirname = posixpath.dirname
+
+    def counted(path: str) -> str:
+        split.append(path)
+        return dirname(path)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(posixpath, "dirname", counted)
+        check_server_files(opened(transport), SHARE, names)
+    assert len(split) <= 2 * len(names)
 
 
 def test_a_folder_is_no_picture() -> None:

@@ -79,8 +79,10 @@ def check_server_files(session: CvatSession, place: ServerPlace, names: Sequence
 def missing_on_share(session: CvatSession, names: Sequence[str]) -> tuple[str, ...]:
     """Return the paths at which the server sees no file on its share, in the order given."""
     missing: set[str] = set()
-    for folder in dict.fromkeys(posixpath.dirname(name) for name in names):
-        wanted = {name for name in names if posixpath.dirname(name) == folder}
+    folders: dict[str, set[str]] = {}
+    for name in names:
+        folders.setdefault(posixpath.dirname(name), set()).add(name)
+    for folder, wanted in folders.items():
         there = {posixpath.join(folder, found) for found in _share_folder(session, folder, wanted)}
         missing |= wanted - there
     return tuple(name for name in names if name in missing)
