@@ -12,6 +12,7 @@ from agir_cvtoolkit.errors import ConfigError, NoRunError, UsageError
 from agir_cvtoolkit.ledger import Ledger, Pull, PushedTask, PushKey
 from agir_cvtoolkit.runs import Run, list_runs, make_current, start_run
 from agir_cvtoolkit.stages import Call
+from agir_cvtoolkit.stages._prunable import old_runs
 from agir_cvtoolkit.stages.runs_prune import PruneResult, runs_prune
 
 DAY = 86400
@@ -166,6 +167,26 @@ def test_a_run_that_something_stands_on_is_kept_and_named(out_root: Path) -> Non
         "pushed": "its records were pushed",
         "now": "it is the current run",
     }
+
+
+def test_a_run_that_is_pushed_after_the_first_look_stays(
+    out_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = aged(predicted(out_root, "old"))
+    predicted(out_root, "new")
+
+    def look_then_push(*words: object) -> object:
+        found = list(old_runs(*words))  # type: ignore[arg-type]
+        pushed(out_root, run)
+        return found
+
+    monkeypatch.setattr("agir_cvtoolkit.stages.runs_prune.old_runs", look_then_push)
+    result = runs_prune(Call(), older_than="90d", only=["run"])
+    assert run.root.is_dir()
+    assert paths(result) == set()
+    assert [(item.record_id, "its records were pushed" in item.reason) for item in result.items] == [
+        ("old", True)
+    ]
 
 
 def test_without_a_ledger_no_run_goes(out_root: Path) -> None:

@@ -83,7 +83,7 @@ def old_runs(
         last = _last_change(run)
         if last >= oldest:
             continue
-        why = _why_kept(run, needs, current)
+        why = why_kept(run, needs, current)
         if why:
             yield Kept(run_id, why)
         else:
@@ -98,7 +98,8 @@ def leftovers(out_root: Path) -> Iterator[Prunable]:
         yield Prunable("temporary", "", path, held_by(path), "a run whose removal was killed")
 
 
-def _why_kept(run: Run, needs: RunNeeds, current: str | None) -> str:
+def why_kept(run: Run, needs: RunNeeds, current: str | None) -> str:
+    """Return what stands on a run, empty where nothing does."""
     root = run.root.resolve()
     if run.run_id == current:
         return "it is the current run"

@@ -17,7 +17,7 @@ from agir_cvtoolkit.records import Item
 from agir_cvtoolkit.runs import DATA_SET, Run, current_run_id, discard, list_runs
 
 from ._call import Call
-from ._prunable import REMOVING, Kept, Kind, Prunable, leftovers, old_runs, parts_of
+from ._prunable import REMOVING, Kept, Kind, Prunable, leftovers, old_runs, parts_of, why_kept
 from .status import STAGES
 
 _AGE = re.compile(r"(\d{1,5})\s*(h|d|w)")
@@ -138,7 +138,12 @@ def _remove(out_root: Path, chosen: Sequence[Prunable], ledger: Ledger) -> tuple
 def _remove_run(out_root: Path, one: Prunable, ledger: Ledger) -> None:
     """Take a run out of sight in one step, then remove it."""
     away = out_root / f"{REMOVING}{uuid.uuid4().hex[:8]}"
-    with _alone(Run(one.run_id, one.path)):
+    run = Run(one.run_id, one.path)
+    with _alone(run):
+        # Since the first look it may have been pushed; now nobody can.
+        why = why_kept(run, ledger.needs(), current_run_id(out_root))
+        if why:
+            raise UsageError(f"run {one.run_id} is not removed", f"Meanwhile {why}.")
         ledger.run_removed(one.run_id, {"files": one.held.files, "bytes": one.held.bytes})
         one.path.rename(away)
     discard(away)
