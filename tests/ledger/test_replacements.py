@@ -107,3 +107,14 @@ def test_aliases_are_told_once_and_go_with_their_task(ledger: Ledger, task: Push
     assert ledger.aliases_of_push(task.push_id) == []
     assert ledger.jobs_of_push(task.push_id) == []
     assert ledger.replacements_of_job(job(task, 5, range(3))) == []
+
+
+def test_a_record_that_gets_a_picture_of_its_own_has_no_others_any_more(
+    ledger: Ledger, task: PushedTask
+) -> None:
+    others = [PushedAlias("twin", 1, 2), PushedAlias("other", 1, 2)]
+    ledger.record_aliases(task.push_id, "run", [(alias, {}) for alias in others])
+    second = PushedTask(task.push_id, 2, "second", "run", "planned", None, None)
+    ledger.plan_task(second)
+    ledger.task_filled(second, [PushedFrame(task.push_id, 2, 0, "twin", "twin.jpg", "f" * 64, 8, 6, "new")])
+    assert ledger.aliases_of_push(task.push_id) == [others[1]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
 
 from . import _tables as t
 from ._part import LedgerPart, add_event, columns_of, now
@@ -102,11 +102,14 @@ class Pushes(LedgerPart):
             add_event(connection, "task created", task.run_id, None, {"push": task.push_id, "task": task_id})
 
     def task_filled(self, task: PushedTask, frames: Sequence[PushedFrame]) -> None:
-        """Record a task's verified frame map."""
+        """Record a task's verified frame map; its records have a picture of their own from now on."""
+        aliases = t.push_aliases
+        own = and_(aliases.c.push_id == task.push_id, aliases.c.record_id == bindparam("record"))
         with self._begin() as connection:
             self._set_task(connection, task, state="filled")
             if frames:
                 connection.execute(insert(t.push_frames), [columns_of(f) for f in frames])
+                connection.execute(delete(aliases).where(own), [{"record": f.record_id} for f in frames])
 
     def task_done(
         self,
