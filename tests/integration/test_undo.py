@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from agir_cvtoolkit.cli import main
 from agir_cvtoolkit.cvat import replacing
 from agir_cvtoolkit.runs import Run
+from agir_cvtoolkit.sandbox import Fault
 from agir_cvtoolkit.stages import _untouched
 
 from .annotator import Wire
@@ -141,6 +142,20 @@ def test_a_task_that_is_gone_is_forgotten(predicted: Workspace) -> None:
     done = undo(predicted, pushed["push_id"], "--yes")
     assert [task["outcome"] for task in done["tasks"]] == ["gone"]
     assert predicted.upload()["uploaded_annotations"] == 3
+
+
+def test_what_was_undone_before_the_server_failed_has_left_the_run(predicted: Workspace) -> None:
+    pushed = predicted.upload(*SPLIT)
+    predicted.sandbox.add_fault(
+        Fault(r"/api/tasks/\d+$", method="DELETE", status=403, body="json", nth=2, times=0)
+    )
+    predicted.cli("undo", pushed["push_id"], "--yes", code=3)
+    predicted.sandbox.faults.replace(())
+    there = {task["id"] for task in predicted.tasks()}
+    assert len(there) == 2
+    (frame_map,) = predicted.run.glob("cvat_uploads/*/frame_map.jsonl")
+    lines = frame_map.read_text(encoding="utf-8").splitlines()
+    assert {json.loads(line)["task_id"] for line in lines} == there
 
 
 def test_nothing_is_deleted_without_a_word(predicted: Workspace) -> None:

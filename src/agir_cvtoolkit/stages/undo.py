@@ -95,13 +95,15 @@ def undo(push: str, call: Call | None = None) -> UndoResult:
             target = connect(settings, "cvat_upload", None, writes=writes)
             session = target.session.in_organization(key.organization)
             runs = ledger.runs_of_push(push_id)
-            done = tuple(
-                _undo_task(session, ledger, task, dry_run=call.dry_run)
-                for task in ledger.tasks_of_push(push_id)
-            )
-            if not call.dry_run:
-                _tidy_runs(settings, ledger, runs, key.name, done)
-    return UndoResult(push_id, key.name, key.server, done, call.dry_run)
+            done: list[UndoneTask] = []
+            try:
+                for task in ledger.tasks_of_push(push_id):
+                    done.append(_undo_task(session, ledger, task, dry_run=call.dry_run))
+            finally:
+                # Also of a call that breaks off: the next one no longer knows what this one has forgotten.
+                if not call.dry_run:
+                    _tidy_runs(settings, ledger, runs, key.name, done)
+    return UndoResult(push_id, key.name, key.server, tuple(done), call.dry_run)
 
 
 def _find(ledger: Ledger, push: str) -> tuple[str, PushKey]:
