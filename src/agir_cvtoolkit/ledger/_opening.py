@@ -91,7 +91,9 @@ def failed(where: str, error: SQLAlchemyError) -> LedgerError:
         )
     next_step = "Restore a backup or move the file away."
     if "locked" in reason:
-        next_step = "Another program writes to it; wait until that has ended, then run the same command again."
+        next_step = (
+            "Another program writes to it; wait until that has ended, then run the same command again."
+        )
     elif "readonly" in reason or "unable to open" in reason:
         next_step = "Check the permissions of the file and of its folder, and whether it is a file."
     return LedgerError(f"the ledger {where} cannot be used: {reason}", next_step)
