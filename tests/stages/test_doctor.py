@@ -76,8 +76,8 @@ def test_exit_codes() -> None:
     [
         (None, False, "ok", ("'robot'", "does not expire")),
         (90, False, "ok", ("expires 20", "UTC, in 90 days")),
-        (3, False, "warning", ("in 3 days", "make another at /profile#security")),
-        (None, True, "warning", ("read-only", "make another at /profile#security")),
+        (3, False, "warning", ("in 3 days", f"make another at {URL}/profile#security")),
+        (None, True, "warning", ("read-only", f"make another at {URL}/profile#security")),
     ],
 )
 def test_an_access_token_is_told_with_its_end(
