@@ -230,6 +230,16 @@ def test_throttling_without_end_is_an_error() -> None:
     assert clock.now() <= session.policy.throttle_patience
 
 
+@pytest.mark.parametrize("asked", ["86400", "inf"])
+def test_a_server_in_maintenance_for_a_day_is_not_waited_for(asked: str) -> None:
+    closed = Response(503, {"retry-after": asked, "content-type": "text/html"}, b"<html>back tomorrow</html>")
+    clock = FakeClock()
+    session = opened(FakeTransport({"GET /api/x": closed}), clock=clock)
+    with pytest.raises(ServerFaultError):
+        session.get("/api/x", "read x")
+    assert clock.now() <= session.policy.throttle_patience
+
+
 def test_retry_after_may_be_a_date() -> None:
     throttled = Response(429, {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, b"{}")
     clock = FakeClock()

@@ -157,7 +157,11 @@ class Line:
             few = attempts is not None and attempt >= attempts
             if few or not self.policy.again_after_answer(method, response, attempt):
                 return response
-            self.clock.sleep(max(retry_after(response) or 0.0, self.policy.wait(attempt)))
+            pause = max(retry_after(response) or 0.0, self.policy.wait(attempt))
+            if waited + pause > self.policy.throttle_patience:
+                return response
+            waited += pause
+            self.clock.sleep(pause)
 
     def _renew(self, refused: Identity) -> None:
         with self._lock:

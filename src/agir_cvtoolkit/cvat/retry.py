@@ -21,7 +21,8 @@ class RetryPolicy:
         attempts: how often one request is sent at most.
         server_error_attempts: the same where the answer is a plain 500, which seldom passes.
         first_wait, longest_wait: seconds between attempts; they double, with jitter up to a quarter.
-        throttle_patience: seconds that one request waits in all because the server says 429.
+        throttle_patience: seconds that one request waits in all because the server asks for patience: by 429,
+            or by an error that passes.
     """
 
     attempts: int = 6
