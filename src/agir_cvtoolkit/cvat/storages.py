@@ -66,8 +66,10 @@ def missing_keys(
         RemoteError: of its kinds; the server may not reach the bucket.
     """
     missing: set[str] = set()
-    for folder in dict.fromkeys(posixpath.dirname(key) for key in keys):
-        wanted = {key for key in keys if posixpath.dirname(key) == folder}
+    folders: dict[str, set[str]] = {}
+    for key in keys:
+        folders.setdefault(posixpath.dirname(key), set()).add(key)
+    for folder, wanted in folders.items():
         for name in _names_in(session, storage_id, folder, manifest):
             # Names count from the folder that is listed; a server that counts from the root is understood too.
             wanted -= {posixpath.join(folder, name), name}
