@@ -12,6 +12,7 @@ import pytest
 from agir_cvtoolkit.cvat import FrameMap, read_frame_map
 from agir_cvtoolkit.errors import FrameMapError
 from agir_cvtoolkit.ledger import Ledger
+from agir_cvtoolkit.pictures import sha256_of
 from agir_cvtoolkit.sandbox import Fault
 from agir_cvtoolkit.stages import _pull, _pull_plan, _pull_task
 from agir_cvtoolkit.stages.download_cvat import download_cvat
@@ -249,3 +250,41 @@ def test_a_dry_run_of_a_download_makes_nothing(workspace: Workspace) -> None:
     project = workspace.project("weed")
     workspace.cli("download-cvat", "--dry-run", "-o", f"cvat_download.project_id={project}")
     assert sorted(workspace.root.rglob("*")) == before
+
+
+def test_only_pictures_of_jobs_that_were_read_are_compared(
+    predicted: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To read all pictures of a large data set at every call would take longer than all the rest."""
+    task_id = predicted.upload("-o", "cvat_upload.segment_size=2")["task_id"]
+    predicted.complete(task_id)
+    predicted.cli("download-cvat")
+    hashed: list[str] = []
+
+    def counted(path: Path) -> str:
+        hashed.append(path.name)
+        return sha256_of(path)
+
+    monkeypatch.setattr("agir_cvtoolkit.stages._originals.sha256_of", counted)
+    assert predicted.plain("PATCH", f"/api/tasks/{task_id}", {"name": "renamed"}).status == 200
+    predicted.cli("download-cvat")
+    assert hashed == []
+    predicted.set_job(predicted.jobs(task_id)[1]["id"], state="completed")
+    predicted.cli("download-cvat")
+    assert len(hashed) == 1
+
+
+def test_a_picture_that_could_not_be_fetched_is_fetched_by_the_next_call(predicted: Workspace) -> None:
+    """Although something else of its name lies in the run."""
+    task_id = predicted.upload()["task_id"]
+    predicted.complete(task_id)
+    (sent,) = predicted.run.glob("images/img_0.*")
+    content = sent.read_bytes()
+    for path in predicted.root.rglob(sent.name):
+        if path.read_bytes() == content:
+            path.write_bytes(content + b"another")
+    predicted.sandbox.add_fault(Fault("quality=original", status=404, body="json", times=1))
+    predicted.cli("download-cvat", code=1)
+    predicted.sandbox.faults.replace(())
+    predicted.cli("download-cvat")
+    assert [p.read_bytes() for p in predicted.run.glob(f"cvat_downloads/{task_id}_*/images/*")] == [content]

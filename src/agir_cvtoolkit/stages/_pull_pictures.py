@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from agir_cvtoolkit.cvat import OriginalWanted, download_originals
@@ -14,7 +15,7 @@ from ._pulled import FRAME_MAP, PulledFrame, PulledTask
 
 
 def fetch_originals(
-    context: PullContext, task: PulledTask, progress: Progress, *, look_closely: bool
+    context: PullContext, task: PulledTask, progress: Progress, *, read_now: Collection[int]
 ) -> list[Item]:
     """Fetch the pictures of a task that are missing.
 
@@ -22,8 +23,9 @@ def fetch_originals(
         context: of the pull.
         task: as it lies in the run.
         progress: told how far it is.
-        look_closely: compare what is here with what was pushed; else a file of the right name in the
-            run is enough, and a source that was not written to since the last pull.
+        read_now: ids of the jobs that this pull has read. Of their frames what is here is compared with what
+            was pushed; of the others a file of the right name in the run is enough, and a source that was not
+            written to since the last pull: reading all pictures each time would take longer than all the rest.
 
     Returns:
         The records whose picture could not be fetched, or is not the one that was pushed.
@@ -32,7 +34,7 @@ def fetch_originals(
         OriginalWanted(frame.frame, path, frame.sha256, frame.job_id)
         for frame in task.frames
         for path in [task.folder / "images" / frame.picture_name]
-        if _is_missing(context, task, frame, path, look_closely=look_closely)
+        if _is_missing(context, task, frame, path, look_closely=frame.job_id in read_now)
     ]
     failed = download_originals(
         context.session,

@@ -166,8 +166,14 @@ class TaskStore:
             # Before the ledger says that the frames are known: killed in between, they are looked at again.
             remove_leavers(result, self._record_ids(), plan.jobs.ids)
             context.ledger.see_tasks([self._row()])
-        touched = bool(self._read) or plan.frames is not None
-        self._items += fetch_originals(context, result, progress, look_closely=touched)
+        failed = fetch_originals(context, result, progress, read_now=self._read)
+        if failed:
+            # Their jobs are read again by the next call, which then looks closely at their pictures again.
+            names = {item.record_id for item in failed}
+            lacking = {frame.job_id for frame in result.frames if frame.record_id in names}
+            jobs = tuple(sorted({*result.incomplete_jobs, *lacking}))
+            write_frame_map(replace(result, incomplete_jobs=jobs))
+        self._items += failed
         done = [job for job in plan.jobs.finished if job not in self.failed]
         apart = tuple(job.id for job in plan.jobs.apart if job not in self.failed)
         summary = TaskDownloaded(
