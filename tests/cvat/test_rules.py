@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
+import orjson
 import pytest
 
-from agir_cvtoolkit.cvat import PictureToSend, UploadOptions, find_jobs, upload_name
+from agir_cvtoolkit.cvat import PictureToSend, UploadOptions, find_jobs, upload, upload_name
 from agir_cvtoolkit.cvat.attribute_check import checked_attributes
 from agir_cvtoolkit.cvat.background import wait_for_request
+from agir_cvtoolkit.cvat.capabilities import capabilities_of
 from agir_cvtoolkit.cvat.frames import FrameEntry, FrameMap, check_frames
 from agir_cvtoolkit.cvat.labels import AttributeSpec, LabelSpec
 from agir_cvtoolkit.cvat.server_files import ServerPlace, take_from_server
-from agir_cvtoolkit.errors import FrameMapError
+from agir_cvtoolkit.cvat.shapes_json import shape_to_json
+from agir_cvtoolkit.cvat.upload import check_pictures
+from agir_cvtoolkit.errors import FrameMapError, PictureError
 from agir_cvtoolkit.progress import Silent
+from agir_cvtoolkit.shapes import Points, Skeleton
 
 from .fakes import FakeTransport, ok, opened
+
+CONFIDENCE = AttributeSpec(3, "confidence")
 
 # --- 1: what newer servers say does no harm --------------------------------------------------------
 
@@ -103,3 +111,33 @@ def test_pictures_on_the_share_keep_their_paths_as_names_in_the_order_that_was_a
 def test_names_that_are_changed_for_the_server_never_meet() -> None:
     names = [upload_name(stem, ".png") for stem in ("a\u00a0b", "a\u00adb", "a\u200bb", "a_b", " a_b")]
     assert len(set(names)) == len(names)
+
+
+# --- 4: pictures are checked before anything is made ---------------------------------------------------
+
+
+def test_a_picture_of_a_size_that_servers_do_not_take_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.png"
+    monkeypatch.setattr(upload, "LARGEST_FILE", 10)
+    for size, fits in ((0, False), (1, True), (10, True), (11, False)):
+        path.write_bytes(b"x" * size)
+        with nullcontext() if fits else pytest.raises(PictureError, match=f"has {size} bytes"):
+            check_pictures([PictureToSend("a.png", path)])
+
+
+# --- 12: confidence ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("version", "score"), [("2.59.1", None), ("2.60.0", 0.25)])
+def test_the_confidence_of_a_skeletons_element_goes_along(version: str, score: float | None) -> None:
+    label = LabelSpec(1, "dog", "skeleton", sublabels=(LabelSpec(2, "nose", attributes=(CONFIDENCE,)),))
+    nose = Points(label="nose", points=((1.0, 2.0),), confidence=0.25)
+    sent = orjson.loads(
+        shape_to_json(Skeleton(label="dog", elements=(nose,)), 0, label, capabilities_of(version, "x"))
+    )
+    (element,) = sent["elements"]
+    assert element.get("score") == score
+    wanted = [] if score is not None else [{"spec_id": 3, "value": "0.2500"}]
+    assert element["attributes"] == wanted

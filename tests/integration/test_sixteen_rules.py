@@ -59,7 +59,15 @@ def tag(person: Person) -> None:
     person.saved = {shape["id"]: shape for shape in person.shapes()}
 
 
-@pytest.mark.parametrize("act", [Person.add, Person.edit, tag])
+def draw_with_help(person: Person) -> None:
+    """Save a shape as the interface's tools make it, which does not call itself manual."""
+    label = next(iter(person.workspace.labels(person.task_id)))
+    points = [1.0, 1.0, 7.5, 8.0]
+    drawn = {"type": "rectangle", "frame": 0, "label_id": label, "points": points, "source": "semi-auto"}
+    person.send("create", drawn)
+
+
+@pytest.mark.parametrize("act", [Person.add, Person.edit, draw_with_help, tag])
 @pytest.mark.parametrize("end", ["Ctrl-C", "refused"])
 def test_work_that_begins_while_the_first_push_goes_on_survives_its_end(
     proposed: Workspace, monkeypatch: pytest.MonkeyPatch, act: Callable[[Person], None], end: str
