@@ -96,3 +96,19 @@ def test_readme_python_names_exist() -> None:
     for _, block in _blocks("python"):
         for name in re.findall(r"agir\.(\w+)\(", block):
             assert name in agir_cvtoolkit.__all__
+
+
+def _named_tests() -> list[tuple[str, str]]:
+    found = (re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text(encoding="utf-8")) for page in PAGES)
+    return [pair for pairs in found for pair in pairs]
+
+
+@pytest.mark.parametrize(("file", "name"), _named_tests())
+def test_every_test_that_is_named_exists(file: str, name: str) -> None:
+    assert re.search(rf"^def {name}\(", (ROOT / file).read_text(encoding="utf-8"), re.M), f"{file}::{name}"
+
+
+def test_each_of_the_sixteen_rules_names_a_test() -> None:
+    lines = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8").splitlines()
+    rules = [int(line.split()[1]) for line in lines if re.match(r"\| \d+ .*`tests/.*::test_", line)]
+    assert rules == list(range(1, 17))
