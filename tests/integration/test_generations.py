@@ -261,7 +261,7 @@ def test_ground_truth_and_replicas_are_left_out_and_stored_apart(space: Workspac
     assert {frame["job_id"] for frame in made.frames()} == {first["id"], second["id"]}
     own = made.frames()
     result = made.pull(*APART, "-o", "cvat_download.include_images=true")
-    assert (result["jobs"], result["jobs_read"]) == (3 + len(replicas), 0)
+    assert (result["jobs"], result["jobs_read"]) == (3 + len(replicas), 1 + len(replicas))
     assert sorted(result["tasks"][0]["apart"]) == sorted(job["id"] for job in (truth, *replicas))
     assert [frame["record_id"] for frame in made.frames()] == [frame["record_id"] for frame in own]
     for job in replicas:
