@@ -118,3 +118,18 @@ def test_a_record_that_gets_a_picture_of_its_own_has_no_others_any_more(
     ledger.plan_task(second)
     ledger.task_filled(second, [PushedFrame(task.push_id, 2, 0, "twin", "twin.jpg", "f" * 64, 8, 6, "new")])
     assert ledger.aliases_of_push(task.push_id) == [others[1]]
+
+
+def test_jobs_of_earlier_tasks_are_counted(ledger: Ledger, task: PushedTask) -> None:
+    second = replace(task, ordinal=2, name="second")
+    ledger.keep_job(job(task, 5, range(2)))
+    ledger.keep_job(job(task, 6, range(2, 3)))
+    ledger.keep_job(job(second, 7, range(3)))
+    assert [ledger.count_jobs_before(one) for one in (task, second, replace(task, ordinal=3))] == [0, 2, 3]
+
+
+def test_labels_are_told_by_frame_without_the_shapes(ledger: Ledger, task: PushedTask) -> None:
+    crop = replace(shape(1, 1, "d"), label="crop")
+    shapes = {0: [shape(0, 0, "a"), shape(0, 1, "b")], 1: [shape(1, 0, "c"), crop], 2: []}
+    ledger.keep_shapes(task, shapes)
+    assert ledger.labels_left(task) == {0: {"weed"}, 1: {"weed", "crop"}}

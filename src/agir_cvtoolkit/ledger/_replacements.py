@@ -31,6 +31,16 @@ class Replacements(LedgerPart):
         """Return the shapes that a push left on a frame, in their order."""
         return self._shapes(t.push_shapes, task, frame)
 
+    def labels_left(self, task: PushedTask) -> dict[int, set[str]]:
+        """Return the labels that a push left on each frame of a task; frames without shapes are not listed."""
+        table = t.push_shapes
+        query = select(table.c.frame, table.c.label).distinct().where(_of_task(table, task))
+        found: dict[int, set[str]] = {}
+        with self._begin() as connection:
+            for frame, label in connection.execute(query):
+                found.setdefault(frame, set()).add(label)
+        return found
+
     def shape_counts(self, task: PushedTask) -> dict[int, int]:
         """Return how many shapes a push left on each frame of a task; frames without any are not listed."""
         table = t.push_shapes
@@ -43,6 +53,13 @@ class Replacements(LedgerPart):
     def jobs_of_push(self, push_id: str) -> list[PushedJob]:
         """Return the jobs of a push as it left them, by task and frame."""
         return self._jobs(t.push_jobs.c.push_id == push_id)
+
+    def count_jobs_before(self, task: PushedTask) -> int:
+        """Return how many jobs of the same push are in the tasks before this one."""
+        table = t.push_jobs
+        before = and_(table.c.push_id == task.push_id, table.c.ordinal < task.ordinal)
+        with self._begin() as connection:
+            return int(connection.execute(select(func.count()).select_from(table).where(before)).scalar_one())
 
     def jobs_of_task(self, task: PushedTask) -> list[PushedJob]:
         """Return the jobs of a task as a push left them, by frame; none in ledgers of earlier versions."""

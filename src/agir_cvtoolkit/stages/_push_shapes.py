@@ -80,8 +80,7 @@ def annotate(
 
 def _assigned(push: Push, task: PushedTask, jobs: Sequence[JobInfo]) -> tuple[JobInfo, ...]:
     """Give out a task's jobs before anything is written: what the ledger keeps as their date comes after."""
-    before = sum(job.ordinal < task.ordinal for job in push.ledger.jobs_of_push(push.push_id))
-    return assign_jobs(push.session, jobs, push.members, before)
+    return assign_jobs(push.session, jobs, push.members, push.ledger.count_jobs_before(task))
 
 
 def finish_task(push: Push, task: PushedTask, counts: Mapping[int, int]) -> None:

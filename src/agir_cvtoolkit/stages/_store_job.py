@@ -51,10 +51,7 @@ class TaskContext:
         """The labels that were proposed on each frame; empty for a task of others."""
         ledger, task_id = self.pull.ledger, self.frames.task_id
         task = ledger.task_by_id(self.pull.session.url, task_id)
-        if task is None or not self.frames.entries:
-            return {}
-        left = ledger.shapes_left(task, 0, max(self.frames.by_frame))
-        return {frame: {shape.label for shape in shapes} for frame, shapes in left.items()}
+        return {} if task is None else ledger.labels_left(task)
 
 
 def store_job(
