@@ -8,7 +8,16 @@ from pathlib import Path
 import orjson
 import pytest
 
-from agir_cvtoolkit.cvat import PictureToSend, UploadOptions, find_jobs, upload, upload_name
+from agir_cvtoolkit.cvat import (
+    PictureToSend,
+    Response,
+    TaskRequest,
+    UploadOptions,
+    create_task,
+    find_jobs,
+    upload,
+    upload_name,
+)
 from agir_cvtoolkit.cvat.attribute_check import checked_attributes
 from agir_cvtoolkit.cvat.background import wait_for_request
 from agir_cvtoolkit.cvat.capabilities import capabilities_of
@@ -21,7 +30,7 @@ from agir_cvtoolkit.errors import FrameMapError, PictureError
 from agir_cvtoolkit.progress import Silent
 from agir_cvtoolkit.shapes import Points, Skeleton
 
-from .fakes import FakeTransport, ok, opened
+from .fakes import FakeTransport, cut, ok, opened
 
 CONFIDENCE = AttributeSpec(3, "confidence")
 
@@ -141,3 +150,23 @@ def test_the_confidence_of_a_skeletons_element_goes_along(version: str, score: f
     assert element.get("score") == score
     wanted = [] if score is not None else [{"spec_id": 3, "value": "0.2500"}]
     assert element["attributes"] == wanted
+
+
+# --- 6: no twins ---------------------------------------------------------------------------------------
+
+
+def test_a_task_that_was_made_late_after_all_is_removed() -> None:
+    def listed(*numbers: int) -> Response:
+        return ok(
+            {"next": None, "results": [{"id": n, "name": "t", "project_id": 3, "size": 0} for n in numbers]}
+        )
+
+    transport = FakeTransport(
+        {
+            "POST /api/tasks": [cut(), ok({"id": 2, "name": "t", "project_id": 3}, 201)],
+            "GET /api/tasks": [listed(), listed(1, 2)],
+            "DELETE /api/tasks/1": Response(204),
+        }
+    )
+    assert create_task(opened(transport), TaskRequest("t", 3)).id == 2
+    assert [call.path for call in transport.calls if call.method == "DELETE"] == ["/api/tasks/1"]

@@ -11,6 +11,7 @@ import pytest
 from agir_cvtoolkit.cvat import CvatSession, PictureToSend, pushing
 from agir_cvtoolkit.cvat.upload import send_pictures
 from agir_cvtoolkit.errors import RefusedError
+from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.sandbox import Fault
 from agir_cvtoolkit.stages import Call
 from agir_cvtoolkit.stages.upload_cvat import upload_cvat
@@ -137,3 +138,31 @@ def test_what_a_person_adds_between_the_look_and_the_first_write_stays(
 
 def _writes(request: str) -> bool:
     return request.startswith(("PUT", "PATCH")) and "/annotations" in request
+
+
+def test_the_ledger_knows_of_each_step_before_it_is_taken(
+    proposed: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule 6: the name before the task, its id before the data, its shapes before they are sent."""
+    for task in proposed.tasks():
+        assert proposed.plain("DELETE", f"/api/tasks/{task['id']}").status == 204
+    known: dict[str, object] = {}
+
+    def look(number: int, request: str) -> None:
+        step = request if request == "POST tasks" else "data" if request.endswith("/data/") else ""
+        step = "shapes" if _writes(request) else step
+        if step and step not in known:
+            with Ledger.open(None, proposed.root / "outputs" / "runs") as ledger:
+                (push_id,) = [push_id for push_id, _, _ in ledger.pushes()]
+                (task,) = ledger.tasks_of_push(push_id)
+                shapes = sum(len(ledger.shapes_of_frame(task, frame)) for frame in range(3))
+                known[step] = (task.state, task.task_id is not None, shapes > 0)
+
+    with monkeypatch.context() as patched:
+        Wire(look).tapped(patched)
+        upload_cvat()
+    assert known == {
+        "POST tasks": ("planned", False, False),
+        "data": ("created", True, False),
+        "shapes": ("filled", True, True),
+    }

@@ -13,6 +13,7 @@ from agir_cvtoolkit.cvat import FrameMap, JobInfo, LabelSet
 from agir_cvtoolkit.cvat.frames import FrameEntry
 from agir_cvtoolkit.cvat.replacing import HeldShape, JobContent
 from agir_cvtoolkit.ledger import PushedJob, PushedTask
+from agir_cvtoolkit.stages import _push_shapes as push_shapes
 from agir_cvtoolkit.stages import _replace_job as replace_job
 from agir_cvtoolkit.stages._push import _frames
 from agir_cvtoolkit.stages._push_words import Push
@@ -100,6 +101,26 @@ def test_of_equal_shapes_no_more_are_taken_out_than_are_to_go() -> None:
     shapes = tuple(HeldShape(number, 0, "abaac"[number]) for number in range(5))
     chosen = replace_job._chosen(JobContent(shapes), Counter({"a": 2, "c": 1}))
     assert [shape.id for shape in chosen] == [0, 2, 4]
+
+
+@pytest.mark.parametrize(
+    ("job", "content", "in_work"),
+    [
+        (JOB, JobContent(()), False),
+        (replace(JOB, state="in progress"), JobContent(()), True),
+        (replace(JOB, stage="validation"), JobContent(()), True),
+        (JOB, JobContent((), others=1), True),
+        (JOB, JobContent((HeldShape(1, 0, "hers"),)), True),
+    ],
+)
+def test_a_job_of_a_killed_push_is_gone_on_with_only_where_nobody_was(
+    job: JobInfo, content: JobContent, in_work: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push_shapes, "read_content", lambda session, job_id, labels: content)
+    session = SimpleNamespace(task_url=str, capabilities=None)
+    push = cast("Push", SimpleNamespace(session=session))
+    found = push_shapes._in_work(push, job, {}, LabelSet(()), FrameMap(5, ()))
+    assert (found is not None) == in_work
 
 
 def test_a_record_is_the_frame_of_its_name_wherever_the_server_put_it() -> None:
