@@ -227,3 +227,13 @@ def test_jobs_that_somebody_has_or_has_begun_keep_their_people_and_their_turn() 
     assert [one.assignee for one in done] == ["bob", "eve", "bob", None, None, "ann"]
     assert len([call for call in transport.calls if call.method == "PATCH"]) == 3
     assert assign_jobs(opened(FakeTransport()), jobs, []) == tuple(jobs)
+
+
+def test_a_bucket_that_names_the_same_page_again_has_no_more() -> None:
+    listed = {"content": [], "next": "page 2"}
+    transport = FakeTransport(
+        {"GET /api/cloudstorages/3": ok({"id": 3}), "GET /api/cloudstorages/3/content-v2": ok(listed)}
+    )
+    with pytest.raises(PictureError, match=r"a/1\.jpg"):
+        check_server_files(opened(transport), ServerPlace(3), ["a/1.jpg"])
+    assert len(transport.of("GET /api/cloudstorages/3/content-v2")) == 2

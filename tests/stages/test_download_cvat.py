@@ -127,6 +127,9 @@ def test_a_picture_of_the_server_lies_under_a_plain_name() -> None:
     name = frame("../b/c", "../b/c.jpg").picture_name
     assert "/" not in name
     assert name.endswith(".jpg")
+    assert frame("a", "a").picture_name == "a"
+    for strange in ("a." + "x" * 1000, "a.\0", "a.j\\..\\pg"):
+        assert frame("a", strange).picture_name == "a.img"
 
 
 def test_originals_are_found_by_their_content(run: Run) -> None:

@@ -189,6 +189,14 @@ def test_a_run_that_is_pushed_after_the_first_look_stays(
     ]
 
 
+def test_a_run_that_another_call_is_removing_is_left_to_it(
+    out_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predicted(out_root, "new")
+    monkeypatch.setattr("agir_cvtoolkit.stages._prunable.list_runs", lambda _: ["gone"])
+    assert paths(runs_prune(Call(dry_run=True), older_than="1h", only=["run"])) == set()
+
+
 def test_without_a_ledger_no_run_goes(out_root: Path) -> None:
     aged(predicted(out_root, "old"))
     predicted(out_root, "new")

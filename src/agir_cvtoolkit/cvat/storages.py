@@ -100,7 +100,7 @@ def _names_in(session: CvatSession, storage_id: int, folder: str, manifest: str 
             if isinstance(item, dict) and item.get("type") == "REG":
                 yield str(item.get("name"))
         following = answer.get("next") if isinstance(answer, dict) else None
-        if not following:
+        if not following or following == params.get("next_token"):
             return
         params["next_token"] = following
 

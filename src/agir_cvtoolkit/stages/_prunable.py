@@ -118,7 +118,8 @@ def why_kept(run: Run, needs: RunNeeds, current: str | None) -> str:
 
 def _last_change(run: Run) -> datetime:
     marks = [*run.path(".state").glob("*.json"), run.path("metrics.json"), run.manifest_path]
-    return max(_changed(path) for path in marks if path.is_file())
+    # A run without any mark is on its way out already, by another call.
+    return max((_changed(path) for path in marks if path.is_file()), default=datetime.max.replace(tzinfo=UTC))
 
 
 def _changed(path: Path) -> datetime:

@@ -14,6 +14,7 @@ from agir_cvtoolkit.runs import Run, read_json_object, write_json
 
 FOLDER = "cvat_downloads"
 FRAME_MAP = "frame_map.json"
+_PLAIN_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,10}")
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ class PulledFrame:
     @property
     def picture_name(self) -> str:
         """Name of its picture where that is fetched; a server's own name may hold folders."""
-        return file_stem(self.record_id) + PurePosixPath(self.file_name).suffix
+        suffix = PurePosixPath(self.file_name).suffix
+        plain = not suffix or _PLAIN_SUFFIX.fullmatch(suffix) is not None
+        return file_stem(self.record_id) + (suffix if plain else ".img")
 
 
 @dataclass(frozen=True)
