@@ -56,7 +56,10 @@ def small_pieces(*, by_export: bool) -> Iterator[None]:
 @contextmanager
 def conversation(wire: Callable[[], Transport], clock: Clock) -> Iterator[None]:
     """Let sessions be opened over a wire and by a clock of the test's own."""
-    with patch.object(session, "Urllib3Transport", wire), patch.object(session, "SystemClock", lambda: clock):
+    with (
+        patch.object(session, "Urllib3Transport", lambda **_: wire()),
+        patch.object(session, "SystemClock", lambda: clock),
+    ):
         yield
 
 
