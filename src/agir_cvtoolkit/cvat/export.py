@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
-from agir_cvtoolkit.errors import FrameMapError, NotFoundError, RefusedError, ServerFaultError
+from agir_cvtoolkit.errors import DataError, FrameMapError, NotFoundError, RefusedError, ServerFaultError
 from agir_cvtoolkit.shapes import Mask, Shape, Tag
 
 from .annotations import read_job
@@ -21,7 +21,7 @@ from .job_content import JobAnnotations
 from .jobs import JobInfo
 from .overlaps import order_matters
 from .session import CvatSession, parsed
-from .xml_shapes import read_images_xml
+from .xml_shapes import ExportedImage, read_images_xml
 
 IMAGES_FORMAT = "CVAT for images 1.1"
 _NO_SUCH_WAY = frozenset({404, 405, 410})
@@ -89,7 +89,7 @@ def read_job_by_export(session: CvatSession, job: JobInfo, frames: FrameMap) -> 
         exact = True
         shapes: dict[int, tuple[Shape, ...]] = {}
         tags: dict[int, tuple[Tag, ...]] = {}
-        for image in read_images_xml(archive):
+        for image in _images(archive, job):
             entry = frames.by_frame.get(image.frame)
             if entry is None or entry.name != image.name:
                 raise FrameMapError(
@@ -106,6 +106,15 @@ def read_job_by_export(session: CvatSession, job: JobInfo, frames: FrameMap) -> 
     if not exact or any(order_matters(found) for found in shapes.values()):
         return read_job(session, job.id)
     return JobAnnotations(job.id, shapes, tags)
+
+
+def _images(archive: Path, job: JobInfo) -> Iterator[ExportedImage]:
+    """Yield the images of a job's export; what is wrong with it is said of the job, not of a temporary file."""
+    try:
+        yield from read_images_xml(archive)
+    except DataError as error:
+        problem = error.problem.replace(str(archive), f"The export of job {job.id}")
+        raise DataError(problem, error.next_step) from error
 
 
 @dataclass(frozen=True)

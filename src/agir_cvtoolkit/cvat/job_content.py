@@ -123,7 +123,8 @@ class ContentReader:
         )
 
     def _skip(self, frame: object, kind: str, reason: str) -> None:
-        self._skipped.append(SkippedShape(frame if isinstance(frame, int) else -1, kind, reason))
+        number = frame if isinstance(frame, int) and not isinstance(frame, bool) else -1
+        self._skipped.append(SkippedShape(number, kind, reason))
 
 
 def _by_frame(items: list[tuple[int, int, T]]) -> dict[int, tuple[T, ...]]:

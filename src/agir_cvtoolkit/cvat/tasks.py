@@ -122,7 +122,9 @@ def get_task(session: CvatSession, task_id: int) -> TaskInfo:
         if error.problem.startswith("Organization "):
             raise
         raise NotFoundError(
-            f"Task {task_id} not found", "Check the id, and that this account can see it.", status=404
+            f"Task {task_id} not found",
+            "Check the id, and that this account can see it; if it was deleted just now, run the same command again.",
+            status=404,
         ) from error
 
 

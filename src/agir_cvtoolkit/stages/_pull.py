@@ -123,8 +123,9 @@ class _Collected:
             raise
         except ONE_FAILS as error:
             _log.warning("job %d cannot be read: %s", job.id, error)
-            waited = isinstance(error, LabelWaitsError)
-            self._waits = self._waits or not (waited or self._store.has_failed_before(job))
+            # What is gone will bring no label any more: nothing has to wait for it.
+            over = isinstance(error, LabelWaitsError | NotFoundError)
+            self._waits = self._waits or not (over or self._store.has_failed_before(job))
             self._store.fail(job, error)
         self._bar.advance()
 

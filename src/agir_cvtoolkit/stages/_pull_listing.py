@@ -79,12 +79,26 @@ def what_is_asked(run: Run, settings: Settings, ledger: Ledger, session: CvatSes
         task.task_id for task in ledger.tasks_of_run(run.run_id, session.url) if task.task_id is not None
     ]
     if not pushed:
-        raise UsageError(
-            f"run {run.run_id} has pushed no task to {session.url}",
-            "Push first: agir-cvtoolkit upload-cvat - or name the work: -o cvat_download.project_id=12345",
-        )
+        raise _nothing_pushed(run, session)
     scope = Scope(task_ids=tuple(sorted(set(pushed))))
     return Asked(scope, named=False, text=_text(scope) + place)
+
+
+def _nothing_pushed(run: Run, session: CvatSession) -> UsageError:
+    told = run.read_metrics("upload-cvat").get("tasks")
+    tasks = [task for task in told if isinstance(task, dict)] if isinstance(told, list) else []
+    here = [task["task_id"] for task in tasks if str(task.get("task_url")).startswith(f"{session.url}/tasks/")]
+    if here:
+        ids = ",".join(map(str, here))
+        return UsageError(
+            f"the ledger does not know the tasks that run {run.run_id} pushed to {session.url}",
+            "Was the push undone, or the run copied without its ledger? Then copy outputs/ledger.db too, or name "
+            f"the tasks: -o 'cvat_download.task_ids=[{ids}]'",
+        )
+    return UsageError(
+        f"run {run.run_id} has pushed no task to {session.url}",
+        "Push first: agir-cvtoolkit upload-cvat - or name the work: -o cvat_download.project_id=12345",
+    )
 
 
 def list_asked(

@@ -27,7 +27,7 @@ from agir_cvtoolkit.cvat import (
     read_frame_map,
     read_job,
 )
-from agir_cvtoolkit.errors import AgirError, FrameMapError, NotFoundError, ServerFaultError
+from agir_cvtoolkit.errors import AgirError, FrameMapError, LedgerError, NotFoundError, ServerFaultError
 from agir_cvtoolkit.ledger import PushedFrame, PushedJob, PushedTask
 
 from ._candidates import Candidate
@@ -105,6 +105,7 @@ def push_tasks(push: Push, candidates: Sequence[Candidate]) -> None:
 def _push_task(push: Push, ordinal: int, candidates: Sequence[Candidate]) -> None:
     name = f"{push.name} [{push.push_id}-{ordinal}]"
     task = PushedTask(push.push_id, ordinal, name, push.run_id, "planned", None, None)
+    _must_be_new(push, name)
     push.ledger.plan_task(task)
     upload = push.upload
     project = push.target.project
@@ -136,6 +137,21 @@ def _push_task(push: Push, ordinal: int, candidates: Sequence[Candidate]) -> Non
     task = replace(task, state="filled", task_id=created.task_id, url=created.url)
     push.ledger.task_filled(task, _frames(push, task, candidates, created.frame_map))
     _finish(push, task, candidates, created.frame_map)
+
+
+def _must_be_new(push: Push, name: str) -> None:
+    """Refuse to make the twin of a task that another ledger knows, before this one would take it for its own."""
+    for found in find_tasks(push.session, name=name):
+        if not found.size:
+            # Without pictures it is nobody's work: a request that came late made it after it was given up.
+            delete_task(push.session, found.id)
+            continue
+        raise LedgerError(
+            f"task {found.id} '{name}' is on {push.session.url} already, but this ledger does not know it: the run "
+            "was copied without its ledger, or two ledgers push the same",
+            "Use the ledger that it was pushed with (io.ledger_url, or restore its backup), or set another "
+            "cvat_upload.task_name to upload everything anew.",
+        )
 
 
 def _finish(
