@@ -9,12 +9,15 @@ import orjson
 import pytest
 
 from agir_cvtoolkit.cvat import (
+    JobInfo,
     PictureToSend,
     Response,
     TaskRequest,
     UploadOptions,
     create_task,
+    export,
     find_jobs,
+    read_job_by_export,
     upload,
     upload_name,
 )
@@ -26,6 +29,7 @@ from agir_cvtoolkit.cvat.labels import AttributeSpec, LabelSpec
 from agir_cvtoolkit.cvat.server_files import ServerPlace, take_from_server
 from agir_cvtoolkit.cvat.shapes_json import shape_to_json
 from agir_cvtoolkit.cvat.upload import check_pictures
+from agir_cvtoolkit.cvat.xml_shapes import ExportedImage
 from agir_cvtoolkit.errors import FrameMapError, PictureError
 from agir_cvtoolkit.progress import Silent
 from agir_cvtoolkit.shapes import Points, Skeleton
@@ -170,3 +174,20 @@ def test_a_task_that_was_made_late_after_all_is_removed() -> None:
     )
     assert create_task(opened(transport), TaskRequest("t", 3)).id == 2
     assert [call.path for call in transport.calls if call.method == "DELETE"] == ["/api/tasks/1"]
+
+
+# --- 14: the export is believed only where it says what the task says ----------------------------------
+
+
+@pytest.mark.parametrize(
+    ("frame", "name", "fits"), [(0, "a.png", True), (0, "b.png", False), (7, "a.png", False)]
+)
+def test_an_export_that_calls_a_frame_otherwise_is_not_believed(
+    monkeypatch: pytest.MonkeyPatch, frame: int, name: str, fits: bool
+) -> None:
+    image = ExportedImage(frame, name, 8, 4, None, ())
+    monkeypatch.setattr(export, "export_dataset", lambda *args: None)
+    monkeypatch.setattr(export, "read_images_xml", lambda archive: iter([image]))
+    job = JobInfo(1, 5, "completed", "annotation", "annotation", 0, 1, "")
+    with nullcontext() if fits else pytest.raises(FrameMapError, match="calls frame"):
+        read_job_by_export(opened(FakeTransport()), job, frames_of("a.png", "b.png"))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import agir_cvtoolkit.cvat.annotations as writing
 from agir_cvtoolkit.cvat import CvatSession, PictureToSend, pushing
 from agir_cvtoolkit.cvat.upload import send_pictures
 from agir_cvtoolkit.errors import RefusedError
@@ -158,6 +159,8 @@ def test_the_ledger_knows_of_each_step_before_it_is_taken(
                 shapes = sum(len(ledger.shapes_of_frame(task, frame)) for frame in range(3))
                 known[step] = (task.state, task.task_id is not None, shapes > 0)
 
+    small = {**(writing.write_new.__kwdefaults__ or {}), "body_bytes": 10}
+    monkeypatch.setattr(writing.write_new, "__kwdefaults__", small)
     with monkeypatch.context() as patched:
         Wire(look).tapped(patched)
         upload_cvat()

@@ -9,10 +9,12 @@ from typing import Any, cast
 
 import pytest
 
-from agir_cvtoolkit.cvat import FrameMap, JobInfo, LabelSet
+from agir_cvtoolkit.cvat import FrameMap, JobAnnotations, JobInfo, LabelSet
 from agir_cvtoolkit.cvat.frames import FrameEntry
 from agir_cvtoolkit.cvat.replacing import HeldShape, JobContent
+from agir_cvtoolkit.errors import RefusedError
 from agir_cvtoolkit.ledger import PushedJob, PushedTask
+from agir_cvtoolkit.stages import _pull_read as pull_read
 from agir_cvtoolkit.stages import _push_shapes as push_shapes
 from agir_cvtoolkit.stages import _replace_job as replace_job
 from agir_cvtoolkit.stages._push import _frames
@@ -141,3 +143,22 @@ def test_a_record_is_the_frame_of_its_name_wherever_the_server_put_it() -> None:
     push = cast("Push", SimpleNamespace(push_id="p"))
     found = {frame.record_id: frame.frame for frame in _frames(push, TASK, candidates, there)}
     assert found == {"a": 2, "b": 0, "c": 1}
+
+
+@pytest.mark.parametrize(
+    ("width", "fails", "way"), [(4000, False, "export"), (3999, False, "JSON"), (4000, True, "JSON")]
+)
+def test_jobs_of_large_pictures_are_read_by_their_export(
+    monkeypatch: pytest.MonkeyPatch, width: int, fails: bool, way: str
+) -> None:
+    def by_export(*args: object) -> JobAnnotations:
+        if fails:
+            raise RefusedError("no export")
+        return JobAnnotations(1, {})
+
+    monkeypatch.setattr(pull_read, "read_job_by_export", by_export)
+    monkeypatch.setattr(pull_read, "read_job", lambda *args: JobAnnotations(2, {}))
+    context: Any = SimpleNamespace(session=None, labels=SimpleNamespace(of=lambda *args: LabelSet(())))
+    frames = FrameMap(5, tuple(FrameEntry(number, f"{number}.png", width, 3000) for number in range(2)))
+    found = pull_read._annotations(context, JOB, frames)
+    assert found.job_id == (1 if way == "export" else 2)
