@@ -12,6 +12,7 @@ Each error names its subject and the next step; its class decides the exit code 
     │   ├── ServerUnreachableError    no connection, cut connection, time-out, certificate
     │   ├── AuthenticationError       wrong credentials, expired or read-only token
     │   ├── NotFoundError             project, task, job or organization does not exist or is hidden
+    │   │   └── GoneError             one that was listed a moment ago and was deleted since
     │   ├── RefusedError              the server understood and said no (400, 403, 409, 413, 415)
     │   ├── ThrottledError            too many requests, still after waiting
     │   ├── ServerFaultError          5xx or an answer that is not what the API promises
@@ -111,6 +112,10 @@ class AuthenticationError(RemoteError):
 
 class NotFoundError(RemoteError):
     """A project, task, job or organization that does not exist or is hidden from this account."""
+
+
+class GoneError(NotFoundError):
+    """A project, task or job that was listed a moment ago and was deleted since."""
 
 
 class RefusedError(RemoteError):

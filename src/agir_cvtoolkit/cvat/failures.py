@@ -10,6 +10,7 @@ import orjson
 
 from agir_cvtoolkit.errors import (
     AuthenticationError,
+    GoneError,
     NotFoundError,
     RefusedError,
     RemoteError,
@@ -80,7 +81,7 @@ def refusal(response: Response, subject: str) -> RemoteError:
             status=status,
         )
     if status in {400, 404} and _GONE.search(said):
-        return NotFoundError(
+        return GoneError(
             f"{failed}",
             "It was deleted in the meantime, or this account may not see it; run the same command again, it "
             "goes on with what is there.",

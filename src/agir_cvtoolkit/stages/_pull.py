@@ -12,6 +12,7 @@ from agir_cvtoolkit.errors import (
     AgirError,
     DataError,
     DeadlineError,
+    GoneError,
     LedgerError,
     NotFoundError,
     RefusedError,
@@ -124,7 +125,7 @@ class _Collected:
         except ONE_FAILS as error:
             _log.warning("job %d cannot be read: %s", job.id, error)
             # What is gone will bring no label any more: nothing has to wait for it.
-            over = isinstance(error, LabelWaitsError | NotFoundError)
+            over = isinstance(error, LabelWaitsError | GoneError)
             self._waits = self._waits or not (over or self._store.has_failed_before(job))
             self._store.fail(job, error)
         self._bar.advance()

@@ -87,7 +87,9 @@ def what_is_asked(run: Run, settings: Settings, ledger: Ledger, session: CvatSes
 def _nothing_pushed(run: Run, session: CvatSession) -> UsageError:
     told = run.read_metrics("upload-cvat").get("tasks")
     tasks = [task for task in told if isinstance(task, dict)] if isinstance(told, list) else []
-    here = [task["task_id"] for task in tasks if str(task.get("task_url")).startswith(f"{session.url}/tasks/")]
+    here = [
+        task["task_id"] for task in tasks if str(task.get("task_url")).startswith(f"{session.url}/tasks/")
+    ]
     if here:
         ids = ",".join(map(str, here))
         return UsageError(
