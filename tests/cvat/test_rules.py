@@ -13,6 +13,7 @@ from agir_cvtoolkit.cvat import (
     PictureToSend,
     Response,
     TaskRequest,
+    TransportFailure,
     UploadOptions,
     create_task,
     export,
@@ -24,13 +25,15 @@ from agir_cvtoolkit.cvat import (
 from agir_cvtoolkit.cvat.attribute_check import checked_attributes
 from agir_cvtoolkit.cvat.background import wait_for_request
 from agir_cvtoolkit.cvat.capabilities import capabilities_of
+from agir_cvtoolkit.cvat.failures import unreachable
 from agir_cvtoolkit.cvat.frames import FrameEntry, FrameMap, check_frames
 from agir_cvtoolkit.cvat.labels import AttributeSpec, LabelSpec
+from agir_cvtoolkit.cvat.preparation import prepare
 from agir_cvtoolkit.cvat.server_files import ServerPlace, take_from_server
 from agir_cvtoolkit.cvat.shapes_json import shape_to_json
 from agir_cvtoolkit.cvat.upload import check_pictures
 from agir_cvtoolkit.cvat.xml_shapes import ExportedImage
-from agir_cvtoolkit.errors import FrameMapError, PictureError
+from agir_cvtoolkit.errors import FrameMapError, PictureError, RefusedError
 from agir_cvtoolkit.progress import Silent
 from agir_cvtoolkit.shapes import Points, Skeleton
 
@@ -191,3 +194,35 @@ def test_an_export_that_calls_a_frame_otherwise_is_not_believed(
     job = JobInfo(1, 5, "completed", "annotation", "annotation", 0, 1, "")
     with nullcontext() if fits else pytest.raises(FrameMapError, match="calls frame"):
         read_job_by_export(opened(FakeTransport()), job, frames_of("a.png", "b.png"))
+
+
+# --- 7 and 16: a forgotten request, and errors --------------------------------------------------------
+
+
+def test_a_task_whose_request_was_forgotten_is_waited_for_until_it_has_frames() -> None:
+    transport = FakeTransport(
+        {
+            "POST /api/tasks/5/data/": ok({"rq_id": "r"}, 202),
+            "GET /api/tasks/5": [ok({"id": 5, "size": 0}), ok({"id": 5, "size": 2})],
+        }
+    )
+    prepare(opened(transport), 5, {}, {}, 60.0)
+    assert len(transport.of("GET /api/tasks/5")) == 2
+
+
+def test_a_quota_is_told_in_the_servers_words_and_with_a_way_on() -> None:
+    transport = FakeTransport({"POST /api/tasks": ok({"detail": "limit of 10 tasks reached"}, 403)})
+    with pytest.raises(RefusedError) as caught:
+        create_task(opened(transport), TaskRequest("t", 3))
+    assert "create task 't'" in caught.value.problem
+    assert "limit of 10 tasks reached" in caught.value.problem
+    assert "role" in caught.value.next_step
+    assert "read-only" in caught.value.next_step
+
+
+def test_a_certificate_that_does_not_verify_is_named_with_its_server_and_reason() -> None:
+    failure = TransportFailure("certificate", "self-signed certificate", sent=False)
+    error = unreachable(failure, "https://cvat.test", "log in")
+    assert "certificate of https://cvat.test" in error.problem
+    assert "self-signed certificate" in error.problem
+    assert "authority" in error.next_step

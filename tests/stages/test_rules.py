@@ -19,7 +19,7 @@ from agir_cvtoolkit.stages import _push_shapes as push_shapes
 from agir_cvtoolkit.stages import _replace_job as replace_job
 from agir_cvtoolkit.stages._push import _frames
 from agir_cvtoolkit.stages._push_words import Push
-from agir_cvtoolkit.stages._replace_job import JobReplacement
+from agir_cvtoolkit.stages._replace_job import JobOutcome, JobReplacement
 from agir_cvtoolkit.stages._replace_words import exchange_of
 
 DATE = "2026-01-01T00:00:00Z"
@@ -162,3 +162,28 @@ def test_jobs_of_large_pictures_are_read_by_their_export(
     frames = FrameMap(5, tuple(FrameEntry(number, f"{number}.png", width, 3000) for number in range(2)))
     found = pull_read._annotations(context, JOB, frames)
     assert found.job_id == (1 if way == "export" else 2)
+
+
+@pytest.mark.parametrize(
+    ("job", "content", "goes_on"),
+    [
+        (JOB, JobContent(()), True),
+        (replace(JOB, state="in progress"), JobContent(()), False),
+        (replace(JOB, stage="validation"), JobContent(()), False),
+        (JOB, JobContent((HeldShape(1, 0, "hers"),)), False),
+        (None, JobContent(()), False),
+    ],
+)
+def test_a_killed_replacement_is_gone_on_with_only_where_nobody_was(
+    job: JobInfo | None, content: JobContent, goes_on: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = replacement(replace(KEPT, state="replacing"))
+    ended: list[str] = []
+    monkeypatch.setattr(replace_job, "read_content", lambda *args: content)
+    monkeypatch.setattr(work, "_left", dict)
+    monkeypatch.setattr(work, "_staged", tuple)
+    monkeypatch.setattr(work, "_end", ended.append)
+    monkeypatch.setattr(work, "_carry_out", lambda *args: JobOutcome((0,)))
+    found = work.resume(job)
+    assert (found.replaced, ended) == (((0,), []) if goes_on else ((), ["touched"]))
+    assert bool(found.reason) != goes_on
