@@ -149,6 +149,11 @@ def test_a_push_is_exact_and_a_second_one_writes_nothing(space: Workspace, versi
     for number, frame in enumerate(space.frames(task_id)):
         path = f"/api/tasks/{task_id}/data?type=frame&quality=original&number={number}"
         assert space.plain("GET", path).data == (space.run / "images" / frame["name"]).read_bytes()
+    if generation_of(version).writes_score:
+        sure = {f"{entry['record_id']}.png": 1 - entry["uncertainty"] for entry in space.manifest().values()}
+        names = [frame["name"] for frame in space.frames(task_id)]
+        for shape in space.shapes(task_id):
+            assert shape["score"] == pytest.approx(sure[names[shape["frame"]]], abs=1e-4)
     before = space.state()
     space.sandbox.forget_requests()
     assert space.upload()["already_there"] == 3

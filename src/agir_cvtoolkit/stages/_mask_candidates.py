@@ -78,8 +78,10 @@ def _segmentation(run: Run, entry: ManifestEntry, rules: LabelRules, upload: Cva
     identity = (sha256_of(mask_path), sorted(labels.items()), upload.mask_strategy, upload.per_component)
     tolerance = upload.polygon_tolerance if upload.mask_strategy == "polygon" else None
 
+    confidence = round(min(1.0, max(0.0, 1.0 - entry.uncertainty)), 4)
+
     def draw(spelled: Callable[[str], str]) -> tuple[Shape, ...]:
-        return mask_shapes(load_mask(mask_path, size), labels, spelled, upload)
+        return mask_shapes(load_mask(mask_path, size), labels, spelled, upload, confidence)
 
     return Candidate(
         record_id=entry.record_id,
@@ -97,7 +99,11 @@ def _segmentation(run: Run, entry: ManifestEntry, rules: LabelRules, upload: Cva
 
 
 def mask_shapes(
-    mask: NDArray[np.uint8], labels: Mapping[int, str], spelled: Callable[[str], str], upload: CvatUpload
+    mask: NDArray[np.uint8],
+    labels: Mapping[int, str],
+    spelled: Callable[[str], str],
+    upload: CvatUpload,
+    confidence: float | None = None,
 ) -> tuple[Shape, ...]:
     """Turn a mask of class ids into shapes, one per label and, if asked, per 8-connected part.
 
@@ -106,6 +112,7 @@ def mask_shapes(
         labels: label by mask value; values with one label become one shape.
         spelled: returns a label as the server spells it.
         upload: ``mask_strategy``, ``per_component`` and ``polygon_tolerance``.
+        confidence: of the whole prediction, in [0, 1].
     """
     shapes: list[Shape] = []
     for name in sorted(set(labels.values())):
@@ -115,10 +122,20 @@ def mask_shapes(
         if upload.mask_strategy == "polygon":
             for region in outlines.regions(part, upload.polygon_tolerance):
                 ring = outlines.bridged(region)
-                shapes.append(Polygon(label=label, points=tuple((float(x), float(y)) for x, y in ring)))
+                shapes.append(
+                    Polygon(
+                        label=label,
+                        confidence=confidence,
+                        points=tuple((float(x), float(y)) for x, y in ring),
+                    )
+                )
             continue
         pieces = masks.encode_parts(part) if upload.per_component else iter([masks.encode(part)])
-        shapes.extend(Mask(label=label, runs=p.lengths, box=p.box) for p in pieces if p is not None)
+        shapes.extend(
+            Mask(label=label, runs=p.lengths, box=p.box, confidence=confidence)
+            for p in pieces
+            if p is not None
+        )
     return tuple(shapes)
 
 
