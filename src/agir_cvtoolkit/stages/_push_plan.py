@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from agir_cvtoolkit.config import Settings
-from agir_cvtoolkit.cvat import LabelSet, LabelSpec
+from agir_cvtoolkit.cvat import LabelSet, LabelSpec, Scope, list_tasks
 from agir_cvtoolkit.errors import LabelError
 from agir_cvtoolkit.ledger import Ledger, PushedFrame, PushedTask, PushKey
 from agir_cvtoolkit.records import Item
@@ -66,9 +66,19 @@ class Plan:
 
 
 def vanished_tasks(key: PushKey, target: Target, ledger: Ledger) -> tuple[PushedTask, ...]:
-    """Return the finished tasks of a push that somebody has deleted on the server."""
+    """Return the finished tasks of a push that somebody has deleted on the server.
+
+    They are listed together; a task that the list lacks, or has under another name, is looked at by itself.
+
+    Raises:
+        RemoteError: of its kinds.
+    """
     done = [task for task in ledger.tasks_of_push(key.push_id) if task.state == "done"]
-    return tuple(t for t in done if not is_there(target.session, t, ledger.frames_of_task(t)))
+    asked = tuple(task.task_id for task in done if task.task_id is not None)
+    listed = list_tasks(target.session, Scope(task_ids=asked)).items if asked else ()
+    names = {task.id: task.name for task in listed}
+    doubtful = (t for t in done if t.task_id is None or names.get(t.task_id) != t.name)
+    return tuple(t for t in doubtful if not is_there(target.session, t, ledger.frames_of_task(t)))
 
 
 def plan_push(
