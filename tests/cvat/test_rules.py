@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -21,21 +25,22 @@ from agir_cvtoolkit.cvat import (
     read_job_by_export,
     upload,
     upload_name,
+    write_new,
 )
 from agir_cvtoolkit.cvat.attribute_check import checked_attributes
 from agir_cvtoolkit.cvat.background import wait_for_request
 from agir_cvtoolkit.cvat.capabilities import capabilities_of
 from agir_cvtoolkit.cvat.failures import unreachable
 from agir_cvtoolkit.cvat.frames import FrameEntry, FrameMap, check_frames
-from agir_cvtoolkit.cvat.labels import AttributeSpec, LabelSpec
+from agir_cvtoolkit.cvat.labels import AttributeSpec, LabelSet, LabelSpec
 from agir_cvtoolkit.cvat.preparation import prepare
 from agir_cvtoolkit.cvat.server_files import ServerPlace, take_from_server
 from agir_cvtoolkit.cvat.shapes_json import shape_to_json
 from agir_cvtoolkit.cvat.upload import check_pictures
 from agir_cvtoolkit.cvat.xml_shapes import ExportedImage
-from agir_cvtoolkit.errors import FrameMapError, PictureError, RefusedError
+from agir_cvtoolkit.errors import FrameMapError, PictureError, RefusedError, ShapeError
 from agir_cvtoolkit.progress import Silent
-from agir_cvtoolkit.shapes import Points, Skeleton
+from agir_cvtoolkit.shapes import Points, Skeleton, Tag
 
 from .fakes import FakeTransport, cut, ok, opened
 
@@ -226,3 +231,45 @@ def test_a_certificate_that_does_not_verify_is_named_with_its_server_and_reason(
     assert "certificate of https://cvat.test" in error.problem
     assert "self-signed certificate" in error.problem
     assert "authority" in error.next_step
+
+
+# --- 5 and 8 ---------------------------------------------------------------------------------------------
+
+
+def test_as_many_groups_are_under_way_as_asked_for_and_no_more(tmp_path: Path) -> None:
+    groups = Counter[str]()
+    together, lock = threading.Barrier(3), threading.Lock()
+
+    class Slow(FakeTransport):
+        def send(self, method: str, url: str, *, headers: Mapping[str, str], **rest: Any) -> Response:
+            if "Upload-Multiple" in headers:
+                with lock:
+                    groups["under way"] += 1
+                    groups["most"] = max(groups["most"], groups["under way"])
+                together.wait(timeout=20)
+                with lock:
+                    groups["under way"] -= 1
+            return super().send(method, url, headers=headers, **rest)
+
+    pictures = []
+    for number in range(6):
+        (tmp_path / f"{number}.png").write_bytes(b"x")
+        pictures.append(PictureToSend(f"{number}.png", tmp_path / f"{number}.png"))
+    finished = ok({"id": "r", "status": "finished"})
+    begun = ok({"rq_id": "r"}, 202)
+    transport = Slow({"POST /api/tasks/5/data/": begun, "GET /api/requests/r": finished})
+    options = UploadOptions(group_files=1, in_flight=3)
+    with Silent().bar("x", 6) as bar:
+        upload.send_pictures(opened(transport), 5, pictures, options, bar)
+    assert groups["most"] == 3
+
+
+def test_a_tag_of_a_label_that_takes_none_is_refused_before_anything_is_sent() -> None:
+    transport = FakeTransport({"GET /api/jobs/5/annotations/": ok({"shapes": []})})
+    job = JobInfo(5, 2, "new", "annotation", "annotation", 0, 1, "")
+    labels = LabelSet((LabelSpec(1, "weed", "mask"),))
+    with pytest.raises(ShapeError, match="only shapes of type mask"):
+        write_new(
+            opened(transport), job, {0: [Tag(label="weed")]}, labels=labels, frame_map=frames_of("a.png")
+        )
+    assert not [call for call in transport.calls if call.method in {"PUT", "PATCH"}]
