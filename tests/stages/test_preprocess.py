@@ -13,7 +13,7 @@ from agir_cvtoolkit.pictures import load_mask, save_png, sha256_of
 from agir_cvtoolkit.records import ManifestEntry
 from agir_cvtoolkit.runs import Run, start_run, write_json
 from agir_cvtoolkit.stages import Call
-from agir_cvtoolkit.stages._pulled import PulledFrame, PulledTask, folder_of, write_frame_map
+from agir_cvtoolkit.stages._pulled import PulledFrame, PulledTask, new_folder, write_frame_map
 from agir_cvtoolkit.stages.preprocess import preprocess
 from agir_cvtoolkit.stages.train import train
 from agir_cvtoolkit.training.dataset import open_dataset
@@ -58,7 +58,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def pull(run: Run, task_id: int, frames: tuple[PulledFrame, ...], value: int) -> None:
-    folder = folder_of(run, task_id, "t")
+    folder = new_folder(run, task_id, "t")
     (folder / "masks").mkdir(parents=True)
     listed = []
     for frame in frames:

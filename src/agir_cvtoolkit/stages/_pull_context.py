@@ -17,7 +17,7 @@ from agir_cvtoolkit.records import ManifestEntry
 from agir_cvtoolkit.runs import Run
 
 from ._originals import Originals
-from ._pulled import folder_of, folders
+from ._pulled import folders, new_folder
 
 
 class Labels:
@@ -80,9 +80,9 @@ class PullContext:
         return {normal_name(str(name)): int(value) for value, name in names.items()}
 
     def folder_of(self, task_id: int, name: str) -> Path:
-        """Return the folder of a task; see `folder_of`."""
+        """Return the folder of a task; one that is there keeps its name although the task was renamed."""
         if task_id not in self._folders:
-            self._folders[task_id] = folder_of(self.run, task_id, name)
+            self._folders[task_id] = new_folder(self.run, task_id, name)
         return self._folders[task_id]
 
     @cached_property

@@ -87,13 +87,11 @@ class PulledTask:
         return frozenset((*self.deleted_frames, *self.validation_frames, *honeypots))
 
 
-def folder_of(run: Run, task_id: int, name: str) -> Path:
-    """Return the folder of a task; one that is there keeps its name although the task was renamed."""
-    root = run.path(FOLDER)
-    known = sorted(root.glob(f"{task_id}_*")) if root.is_dir() else []
+def new_folder(run: Run, task_id: int, name: str) -> Path:
+    """Return the folder that a task gets which has none yet; see `folders`."""
     # Brackets would be a pattern to shells and to glob.
     plain = re.sub(r"[\[\]*?]", "", name.replace(" ", "_"))
-    return known[0] if known else root / f"{task_id}_{file_stem(plain)[:120]}"
+    return run.path(FOLDER, f"{task_id}_{file_stem(plain)[:120]}")
 
 
 def folders(run: Run) -> dict[int, Path]:

@@ -74,7 +74,9 @@ def store_job(
     items = [*_not_taken(task, job, annotations, numbers), *_outside(task, job, annotations)]
     write_annotations(task.folder, annotations)
     shown = _shown(task, annotations, numbers)
-    class_ids = extend_classes(task.pull.run, _labels(shown), _known_ids(task, shown))
+    # What the frames of the whole task have matters only to labels that get their mask value now.
+    known = _known_ids(task, shown) if _without_value(task, shown) else {}
+    class_ids = extend_classes(task.pull.run, _labels(shown), known)
     frames: dict[int, PulledFrame] = {}
     for number in sorted(numbers):
         entry = task.frames.by_frame[number]
@@ -107,9 +109,7 @@ def new_labels(task: TaskContext, annotations: JobAnnotations, numbers: Collecti
     Raises:
         DataError: the table of labels is damaged.
     """
-    path = class_table(task.pull.run)
-    known = read_classes(path) if path.is_file() else {}
-    return sorted(_labels(_shown(task, annotations, numbers)) - known.keys())
+    return sorted(_without_value(task, _shown(task, annotations, numbers)))
 
 
 def _not_taken(
@@ -143,6 +143,12 @@ def _shown(
 
 def _labels(shown: Mapping[int, Sequence[Shape]]) -> set[str]:
     return {shape.label for shapes in shown.values() for shape in shapes if isinstance(shape, Area)}
+
+
+def _without_value(task: TaskContext, shown: Mapping[int, Sequence[Shape]]) -> set[str]:
+    path = class_table(task.pull.run)
+    known = read_classes(path) if path.is_file() else {}
+    return _labels(shown) - known.keys()
 
 
 def _known_ids(task: TaskContext, shown: Mapping[int, Sequence[Shape]]) -> dict[str, set[int]]:
