@@ -46,8 +46,11 @@ def test_a_job_read_again_replaces_what_was_said_of_it_and_of_no_other(ledger: L
     ledger.record_corrections("http://s", "run", 11, [ROW, replace(ROW, outcome="deleted", iou=None)])
     ledger.record_corrections("http://s", "run", 12, [other])
     ledger.record_corrections("http://s", "run", 11, [replace(ROW, outcome="accepted", iou=1.0)])
-    assert ledger.corrections_of_run("run") == [replace(ROW, outcome="accepted", iou=1.0), other]
-    assert ledger.corrections_of_run("another") == []
+    assert list(ledger.corrections_of_run("run", "http://s")) == [
+        replace(ROW, outcome="accepted", iou=1.0),
+        other,
+    ]
+    assert list(ledger.corrections_of_run("another", "http://s")) == []
 
 
 def test_the_same_again_tells_nothing_new(ledger: Ledger) -> None:
@@ -55,7 +58,7 @@ def test_the_same_again_tells_nothing_new(ledger: Ledger) -> None:
     ledger.record_corrections("http://s", "run", 11, [ROW])
     ledger.record_corrections("http://s", "run", 11, [replace(ROW, updated_date="2026-01-02T00:00:00Z")])
     assert told(ledger) == [{"task": 1, "job": 11, "edited": 1, "iou": 0.8123, "annotator": "ada"}]
-    assert ledger.corrections_of_run("run")[0].updated_date == "2026-01-02T00:00:00Z"
+    assert next(ledger.corrections_of_run("run", "http://s")).updated_date == "2026-01-02T00:00:00Z"
     ledger.record_corrections("http://s", "run", 11, [replace(ROW, outcome="deleted", iou=None)])
     assert [detail.get("deleted") for detail in told(ledger)] == [None, 1]
 

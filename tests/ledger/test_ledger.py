@@ -230,7 +230,7 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date(out_root: Path) -> 
         last = opened.last_pull("http://s", "run", 9)
         assert last is not None
         assert last.assignee == "ann"
-        assert opened.corrections_of_run("run") == []
+        assert list(opened.corrections_of_run("run", "http://s")) == []
     assert (out_root.parent / "ledger.db.before-002_what_was_left_and_what_came_back.bak").is_file()
 
 
@@ -261,11 +261,11 @@ def test_a_ledger_that_does_not_know_what_was_changed_learns_it(out_root: Path) 
         connection.execute("alter table corrections drop column changed")
         connection.execute("delete from migrations where name > '002_what_was_left_and_what_came_back'")
     with Ledger.open(None, out_root) as opened:
-        assert opened.corrections_of_run("run") == [row]
+        assert list(opened.corrections_of_run("run", "http://s")) == [row]
         assert row.is_redrawn
         marked = replace(row, changed="occluded")
         opened.record_corrections("http://s", "run", 11, [marked])
-        assert opened.corrections_of_run("run") == [marked]
+        assert list(opened.corrections_of_run("run", "http://s")) == [marked]
         assert not marked.is_redrawn
 
 

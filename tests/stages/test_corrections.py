@@ -13,7 +13,8 @@ from agir_cvtoolkit.cvat import AttributeSpec, JobAnnotations, JobInfo, LabelSet
 from agir_cvtoolkit.ledger import CorrectionRow, Ledger, PushedFrame, PushedShape, PushedTask, PushKey
 from agir_cvtoolkit.plain_shapes import pack, unpack
 from agir_cvtoolkit.shapes import Points, Polyline, Rectangle, Shape, Skeleton
-from agir_cvtoolkit.stages._corrections import _matches, correct_job, rows_of_job, summary
+from agir_cvtoolkit.stages._correction_figures import summary
+from agir_cvtoolkit.stages._corrections import _matches, correct_job, rows_of_job
 from agir_cvtoolkit.stages._pulled import PulledFrame
 
 
@@ -197,9 +198,9 @@ def test_a_job_is_compared_with_what_the_ledger_knows(tmp_path: Path) -> None:
         stored = {number: frame(number) for number in (0, 1)}
         found = correct_job(ledger, "http://s", "run", task, job(), annotations, stored)
         assert [r.outcome for r in found] == ["edited", "empty"]
-        assert ledger.corrections_of_run("run") == list(found)
+        assert list(ledger.corrections_of_run("run", "http://s")) == list(found)
         assert correct_job(ledger, "http://s", "run", None, job(), annotations, stored) == ()
-        assert ledger.corrections_of_run("run") == list(found)
+        assert list(ledger.corrections_of_run("run", "http://s")) == list(found)
 
 
 def test_a_damaged_shape_in_the_ledger_does_not_stop_the_pull() -> None:

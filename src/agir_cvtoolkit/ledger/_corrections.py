@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, insert, select
+from sqlalchemy import Connection, and_, delete, func, insert, select
 
 from . import _tables as t
 from ._part import LedgerPart, add_event, columns_of, now
 from ._rows import CorrectionRow, PushedShape, PushedTask
 
+_JOBS_AT_ONCE = 100
 _NAMES = tuple(CorrectionRow.__dataclass_fields__)
 
 
@@ -58,10 +59,29 @@ class Corrections(LedgerPart):
                 if _told(found) != _told(before.get(record_id, [])):
                     add_event(connection, "corrected", run_id, record_id, _detail(found))
 
-    def corrections_of_run(self, run_id: str) -> list[CorrectionRow]:
-        """Return all corrections that a run pulled, by task, job and frame."""
+    def corrections_of_run(self, run_id: str, server: str) -> Iterator[CorrectionRow]:
+        """Yield all corrections that a run pulled from a server, by task, job and frame.
+
+        They are read some jobs at a time; do not record any meanwhile.
+        """
+        table = t.corrections
+        own = and_(table.c.server == server, table.c.run_id == run_id)
+        jobs = select(table.c.job_id).where(own).group_by(table.c.job_id)
         with self._begin() as connection:
-            return _rows(connection, t.corrections.c.run_id == run_id)
+            ordered = jobs.order_by(func.min(table.c.task_id), table.c.job_id)
+            ids = connection.execute(ordered).scalars().all()
+        for at in range(0, len(ids), _JOBS_AT_ONCE):
+            with self._begin() as connection:
+                rows = _rows(connection, and_(own, table.c.job_id.in_(ids[at : at + _JOBS_AT_ONCE])))
+            yield from rows
+
+    def state_of_corrections(self, run_id: str, server: str) -> tuple[object, ...]:
+        """Return what differs once anything else is recorded about the corrections that a run pulled."""
+        table = t.corrections
+        query = select(func.count(), func.max(table.c.id), func.sum(table.c.id), func.max(table.c.created))
+        with self._begin() as connection:
+            own = and_(table.c.server == server, table.c.run_id == run_id)
+            return tuple(connection.execute(query.where(own)).one())
 
 
 def _rows(connection: Connection, condition: Any) -> list[CorrectionRow]:

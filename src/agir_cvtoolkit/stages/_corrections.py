@@ -1,9 +1,9 @@
-"""What people did with the proposals of a job: rows for the ledger, and what they add up to."""
+"""What people did with the proposals of a job, as rows for the ledger."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from agir_cvtoolkit.corrections import Match, accepted, match, match_hashes
@@ -13,12 +13,10 @@ from agir_cvtoolkit.ledger import CorrectionRow, Ledger, PushedShape, PushedTask
 from agir_cvtoolkit.plain_shapes import unpack
 from agir_cvtoolkit.shapes import Shape
 
+from ._correction_figures import EMPTY
 from ._marks import changed_marks
 from ._pulled import PulledFrame
 
-SHAPE_OUTCOMES = ("accepted", "edited", "relabelled", "deleted", "added", "unknown")
-EMPTY = "empty"
-NOBODY = "nobody assigned"
 _log = logging.getLogger(__name__)
 
 
@@ -116,26 +114,6 @@ def rows_of_job(
     return tuple(rows)
 
 
-def summary(rows: Iterable[CorrectionRow]) -> dict[str, object]:
-    """Add corrections up: in all, by label and by annotator.
-
-    Labels are those of the predictions; an added shape counts under its own. Means are over shapes whose geometry
-    was edited; ``edited_marks`` counts the edited ones of which only flags or attributes were changed.
-    """
-    every = list(rows)
-    by_label: dict[str, list[CorrectionRow]] = {}
-    by_annotator: dict[str, list[CorrectionRow]] = {}
-    for row in every:
-        if row.outcome != EMPTY:
-            by_label.setdefault(row.label_before or row.label, []).append(row)
-        by_annotator.setdefault(row.annotator or NOBODY, []).append(row)
-    return {
-        **_totals(every),
-        "by_label": {name: _shapes(found) for name, found in sorted(by_label.items())},
-        "by_annotator": {name: _totals(found) for name, found in sorted(by_annotator.items())},
-    }
-
-
 def _judged(
     found: Match, before: Sequence[PushedShape], after: Sequence[Shape], labels: Mapping[str, LabelSpec]
 ) -> tuple[Match, str, str | None]:
@@ -222,36 +200,3 @@ def _empty(server: str, run_id: str, job: JobInfo, frame: PulledFrame) -> Correc
         annotator=job.assignee,
         updated_date=job.updated_date,
     )
-
-
-def _totals(rows: Sequence[CorrectionRow]) -> dict[str, object]:
-    outcomes: dict[tuple[int, int], set[str]] = {}
-    for row in rows:
-        outcomes.setdefault((row.task_id, row.frame), set()).add(row.outcome)
-    accepted = sum(1 for found in outcomes.values() if found <= {"accepted", EMPTY})
-    records = {
-        "accepted": accepted,
-        "accepted_empty": sum(1 for found in outcomes.values() if found == {EMPTY}),
-        "changed": len(outcomes) - accepted,
-    }
-    return {"records": records, **_shapes([row for row in rows if row.outcome != EMPTY])}
-
-
-def _shapes(rows: Sequence[CorrectionRow]) -> dict[str, object]:
-    counts = {name: sum(1 for row in rows if row.outcome == name) for name in SHAPE_OUTCOMES}
-    proposals = sum(1 for row in rows if row.label_before is not None)
-    redrawn = [row for row in rows if row.is_redrawn]
-    return {
-        "proposals": proposals,
-        **counts,
-        "edited_marks": counts["edited"] - len(redrawn),
-        "share_accepted": round(counts["accepted"] / proposals, 4) if proposals else None,
-        "mean_iou": _mean(row.iou for row in redrawn),
-        "mean_boundary_px": _mean(row.boundary_px for row in redrawn),
-        "mean_moved_px": _mean(row.moved_px for row in redrawn),
-    }
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return round(sum(known) / len(known), 4) if known else None
