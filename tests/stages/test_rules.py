@@ -45,7 +45,7 @@ def replacement(kept: PushedJob) -> JobReplacement:
 
 
 def test_a_new_job_of_the_date_that_was_left_is_looked_into() -> None:
-    with pytest.raises(Asked, match="shapes_of_frame"):
+    with pytest.raises(Asked, match="shapes_left"):
         replacement(KEPT).rehearse(JOB, {})
 
 

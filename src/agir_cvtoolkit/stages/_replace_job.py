@@ -157,6 +157,7 @@ class JobReplacement:
     def _carry_out(self, exchange: Exchange, content: JobContent, at: int) -> JobOutcome:
         session, job_id = self._push.session, self._kept.job_id
         there: int | None = at
+        bodies: Iterator[list[NewShape]] | None = None
         attempt = 0
         while there is not None and there < exchange.end:
             before = there
@@ -170,10 +171,12 @@ class JobReplacement:
                     delete_by_id(session, job_id, _chosen(content, exchange.old), self._labels)
                     there = 0
                 else:
-                    body = next(in_bodies(self._to_send(exchange, there), BODY_BYTES))
+                    bodies = bodies or in_bodies(self._to_send(exchange, there), BODY_BYTES)
+                    body = next(bodies)
                     create_beside(session, job_id, body)
                     there += len(body)
             except UNCERTAIN:
+                bodies = None  # what comes next is known once the job is read
                 attempt += 1
                 if attempt >= session.policy.attempts:
                     raise
@@ -209,8 +212,10 @@ class JobReplacement:
     def _left(self) -> dict[int, list[str]] | None:
         """Return the signatures of what was left by frame; None in what an earlier version has pushed."""
         found: dict[int, list[str]] = {}
-        for frame in self._kept.frames:
-            rows = self._push.ledger.shapes_of_frame(self._task, frame)
+        kept = self._kept
+        left = self._push.ledger.shapes_left(self._task, kept.start_frame, kept.stop_frame)
+        for frame in kept.frames:
+            rows = left.get(frame, [])
             if any(row.geometry is None for row in rows):
                 return None
             try:
@@ -229,6 +234,9 @@ class JobReplacement:
         number = 0
         for one in self._push.ledger.replacements_of_job(self._kept):
             wanted = set(exchange.positions.get(one.frame, ()))
+            if number + len(wanted) <= skip:
+                number += len(wanted)
+                continue
             rows = self._push.ledger.replacement_shapes(self._kept, one.frame)
             for row in rows:
                 if row.position in wanted:
