@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agir_cvtoolkit.cvat import TransportFailure, Urllib3Transport
+from agir_cvtoolkit.cvat import TransportFailure, Urllib3Transport, connections
 from agir_cvtoolkit.cvat import transport as module
 from agir_cvtoolkit.cvat.multipart import FilePart, MultipartBody
 
@@ -69,7 +69,7 @@ def test_bytes_may_take_longer_than_any_time_limit_while_they_flow(
     slow: SlowServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "CONNECT_SECONDS", 0.3)
-    monkeypatch.setattr(module, "STALL_SECONDS", 0.4)
+    monkeypatch.setattr(connections, "STALL_SECONDS", 0.4)
     start = time.monotonic()
     answer = Urllib3Transport().send("POST", slow.url, headers={}, body=bytes(BYTES), timeout=5)
     assert answer.status == 200
@@ -79,7 +79,7 @@ def test_bytes_may_take_longer_than_any_time_limit_while_they_flow(
 
 def test_files_may_take_long_too(slow: SlowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CONNECT_SECONDS", 0.3)
-    monkeypatch.setattr(module, "STALL_SECONDS", 0.4)
+    monkeypatch.setattr(connections, "STALL_SECONDS", 0.4)
     (tmp_path / "a.bin").write_bytes(bytes(BYTES))
     body = MultipartBody({}, [FilePart("client_files[0]", "a.bin", tmp_path / "a.bin")])
     answer = Urllib3Transport().send("POST", slow.url, headers={}, body=body, timeout=5)
@@ -92,7 +92,7 @@ def test_a_link_on_which_nothing_goes_out_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = SlowServer(rate=100_000_000, stops_after=100_000)
-    monkeypatch.setattr(module, "STALL_SECONDS", 0.3)
+    monkeypatch.setattr(connections, "STALL_SECONDS", 0.3)
     (tmp_path / "a.bin").write_bytes(bytes(20_000_000))
     body = MultipartBody({}, [FilePart("client_files[0]", "a.bin", tmp_path / "a.bin")])
     start = time.monotonic()

@@ -26,7 +26,8 @@ from .clock import Clock
 from .failures import error_text, is_page, refusal, unreachable
 from .login import NOBODY, Identity, identities_of, login_bodies
 from .retry import RetryPolicy, retry_after
-from .transport import Body, Response, Transport, TransportFailure
+from .stopping import Stopping, stopped_error
+from .transport import Body, Response, Transport, TransportFailure, Urllib3Transport
 
 ACCEPT = "application/vnd.cvat+json, application/json;q=0.9, */*;q=0.1"
 
@@ -35,6 +36,7 @@ class Line:
     """Sends requests for one account; usable from several threads.
 
     Attributes:
+        stopping: ends it within seconds.
         token: what the server tells of the access token in use; None without one, or where it does not tell.
     """
 
@@ -42,7 +44,10 @@ class Line:
         self, credentials: Credentials, transport: Transport, clock: Clock, policy: RetryPolicy
     ) -> None:
         self.credentials = credentials
-        self.clock = clock
+        self.stopping = Stopping(
+            clock, transport.cut if isinstance(transport, Urllib3Transport) else lambda: None
+        )
+        self.clock: Clock = self.stopping
         self.policy = policy
         self.token: AccessToken | None = None
         self._transport = transport
@@ -128,13 +133,19 @@ class Line:
         waited, attempt, renewed = 0.0, 0, False
         while True:
             attempt += 1
+            seconds = self.stopping.time_for(timeout, subject)
             identity = NOBODY if as_nobody else self._identity
             own = identity.headers(method, self.credentials.base_url)
             try:
                 response = self._transport.send(
-                    method, url, headers={**headers, **own}, body=body, timeout=timeout, to_file=to_file
+                    method, url, headers={**headers, **own}, body=body, timeout=seconds, to_file=to_file
                 )
+            except KeyboardInterrupt:
+                self.stopping.begin()
+                raise
             except TransportFailure as failure:
+                if self.stopping.begun:
+                    raise stopped_error(subject) from failure
                 few = attempts is not None and attempt >= attempts
                 if few or not self.policy.again_after_failure(method, failure, attempt):
                     raise unreachable(failure, self.credentials.base_url, subject) from failure

@@ -118,7 +118,9 @@ def download_originals(
             try:
                 for future in futures:
                     future.result()
-            except BaseException:
+            except BaseException as error:
+                if isinstance(error, KeyboardInterrupt):
+                    session.stop()
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
     return failed

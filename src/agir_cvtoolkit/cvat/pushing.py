@@ -103,11 +103,14 @@ def create_task_with_pictures(
 def _remove(
     session: CvatSession, task_id: int, why: BaseException, on_deleted: Callable[[int], None]
 ) -> None:
+    if isinstance(why, KeyboardInterrupt):
+        session.stop()
     try:
         delete_task(session, task_id)
     except AgirError as error:
         page = session.task_url(task_id)
-        note = f"The half-made task could not be deleted ({error.problem}); remove it by hand: {page}"
+        by = "the next upload-cvat does" if isinstance(why, KeyboardInterrupt) else "remove it by hand"
+        note = f"The half-made task could not be deleted ({error.problem}); {by}: {page}"
         _log.error("%s", note)
         if isinstance(why, AgirError):
             why.next_step = f"{why.next_step} {note}".strip()

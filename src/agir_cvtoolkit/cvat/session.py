@@ -90,6 +90,13 @@ class CvatSession:
         """The clock that this session waits by."""
         return self._line.clock
 
+    def stop(self) -> None:
+        """End what is under way, in all threads, and leave a few seconds for what takes half-made things back.
+
+        A `KeyboardInterrupt` in a request or a pause does it; whoever waits for threads does it for them.
+        """
+        self._line.stopping.begin()
+
     @property
     def policy(self) -> RetryPolicy:
         """How patient this session is."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import ssl
+import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread, get_ident
 from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
@@ -31,11 +32,12 @@ from urllib3.exceptions import (
 
 from agir_cvtoolkit.errors import DataError
 
+from .connections import POOLS, cut
+
 PIECE_BYTES = 1024 * 1024
 SENT_PIECE_BYTES = 256 * 1024
 CONNECT_SECONDS = 15.0
-STALL_SECONDS = 120.0
-"""Longest time in which not a single piece of a body goes out."""
+_CUTS = 200
 
 FailureKind = Literal["refused", "name", "timeout", "certificate", "cut", "proxy"]
 
@@ -129,6 +131,19 @@ class Urllib3Transport:
         self._connections = connections
         self._ca_file = ca_file
         self._pools: dict[str, urllib3.PoolManager] = {}
+        self._users: set[int] = set()
+
+    def cut(self) -> None:
+        """End the requests of all other threads, also those that are just about to begin."""
+        caller = get_ident()
+
+        def end() -> None:
+            for _ in range(_CUTS):
+                cut(self._users - {caller})
+                time.sleep(0.1)
+
+        cut(self._users - {caller})
+        Thread(target=end, name="cvat-cut", daemon=True).start()
 
     def send(
         self,
@@ -154,6 +169,7 @@ class Urllib3Transport:
             redirect=5 if follows else 0,
             raise_on_redirect=False,
         )
+        self._users.add(get_ident())
         try:
             answer = self._pool(url).request(
                 method,
@@ -177,6 +193,8 @@ class Urllib3Transport:
             answer.release_conn()
         except (HTTPError, OSError) as error:
             raise _failure(error) from error
+        finally:
+            self._users.discard(get_ident())
         named = {name.lower(): value for name, value in answer.headers.items()}
         return Response(answer.status, named, content, _cookies(answer.headers.getlist("set-cookie")))
 
@@ -188,41 +206,11 @@ class Urllib3Transport:
                 made: urllib3.PoolManager = urllib3.ProxyManager(
                     proxy, maxsize=self._connections, ssl_context=context
                 )
-                made.pool_classes_by_scheme = _POOLS
+                made.pool_classes_by_scheme = POOLS
             else:
                 made = _LazyPools(self._connections, self._ca_file)
             self._pools[proxy] = made
         return self._pools[proxy]
-
-
-class _Patient(urllib3.connection.HTTPConnection):
-    """A connection that is given up when it stalls, not when its sending takes long.
-
-    While a body is sent, urllib3 lets the time limit for connecting hold for every piece, from its first to
-    its last byte.
-    """
-
-    def send(self, data: Any) -> None:
-        if self.sock is None and self.auto_open:
-            self.connect()
-        if self.sock is not None:
-            self.sock.settimeout(STALL_SECONDS)
-        super().send(data)
-
-
-class _PatientTls(_Patient, urllib3.connection.HTTPSConnection):
-    pass
-
-
-class _Pool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Patient
-
-
-class _TlsPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _PatientTls
-
-
-_POOLS = {"http": _Pool, "https": _TlsPool}
 
 
 class _LazyPools(urllib3.PoolManager):
@@ -230,7 +218,7 @@ class _LazyPools(urllib3.PoolManager):
 
     def __init__(self, connections: int, ca_file: Path | None) -> None:
         super().__init__(maxsize=connections)
-        self.pool_classes_by_scheme = _POOLS
+        self.pool_classes_by_scheme = POOLS
         self._ca_file = ca_file
         self._lock = Lock()
         self._context: ssl.SSLContext | None = None

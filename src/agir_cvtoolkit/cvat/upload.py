@@ -244,8 +244,10 @@ def _send_groups(
             failed = [error for future in done if (error := future.exception()) is not None]
             if failed:
                 raise next((error for error in failed if not isinstance(error, GroupLost)), failed[0])
-        except BaseException:
+        except BaseException as error:
             stop.set()
+            if isinstance(error, KeyboardInterrupt):
+                session.stop()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     return unsure

@@ -16,7 +16,9 @@ _U = TypeVar("_U")
 
 
 def ahead(
-    work: Iterable[tuple[_U, Callable[[], _T] | None]], in_flight: int
+    work: Iterable[tuple[_U, Callable[[], _T] | None]],
+    in_flight: int,
+    on_interrupt: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[_U, Future[_T] | None]]:
     """Run work in threads and yield it in its own order.
 
@@ -26,6 +28,7 @@ def ahead(
     Args:
         work: what it is about, with what is to be run; None where nothing is.
         in_flight: how many at once, at least 1.
+        on_interrupt: called at Ctrl-C, before the threads are waited for: brings what they do to an end.
 
     Yields:
         What it is about, with its outcome: ended, or None where nothing was to be run.
@@ -39,7 +42,9 @@ def ahead(
                     yield _ended(waiting.popleft())
             while waiting:
                 yield _ended(waiting.popleft())
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                on_interrupt()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
 

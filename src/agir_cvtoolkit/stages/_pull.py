@@ -82,14 +82,16 @@ def pull(
         collected = _Collected(context, progress, bar)
         plans = _plans(context, tasks, rows, in_flight)
         try:
-            for (plan, job), future in ahead(_steps(context, plans), in_flight):
+            for (plan, job), future in ahead(_steps(context, plans), in_flight, context.session.stop):
                 if isinstance(plan, _Unusable):
                     collected.unusable(plan)
                 elif job is None:
                     collected.begin(plan)
                 elif future is not None:
                     collected.take(job, future.result)
-        except (RemoteError, KeyboardInterrupt):
+        except (RemoteError, KeyboardInterrupt) as error:
+            if isinstance(error, KeyboardInterrupt):
+                context.session.stop()  # for the jobs that are read ahead
             collected.keep()
             raise
         return collected.end()
@@ -188,7 +190,7 @@ def _plans(
                 look = partial(_look, context, task)
             yield plan, look
 
-    for plan, future in ahead(looks(), in_flight):
+    for plan, future in ahead(looks(), in_flight, context.session.stop):
         if future is None or isinstance(plan, _Unusable):
             yield plan
             continue
