@@ -121,12 +121,13 @@ def test_an_unfinished_task_in_which_somebody_works_is_left_alone(
     content = {"version": 0, "tags": [], "tracks": [], "shapes": [drawn]}
     assert batch.plain("PUT", f"/api/jobs/{first['id']}/annotations/", content).status == 200
     batch.set_job(first["id"], state="in progress")
-    outcome = batch.cli("upload-cvat")
+    outcome = batch.cli("upload-cvat", code=1)
     assert f"job {first['id']}" in outcome.stderr
+    assert "without 2 of its 2 proposals" in outcome.text
     shapes = batch.shapes(task["id"])
     assert [(s["frame"], s["type"]) for s in shapes if s["frame"] < 2] == [(0, "rectangle")]
     assert [s["frame"] for s in shapes if s["frame"] == 2] == [2, 2]
-    assert batch.metrics()["upload-cvat"]["shapes"] == 3
+    assert batch.metrics()["upload-cvat"]["shapes"] == 2
 
 
 def test_ctrl_c_leaves_no_half_made_task(batch: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

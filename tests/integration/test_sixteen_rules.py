@@ -169,3 +169,68 @@ def test_the_ledger_knows_of_each_step_before_it_is_taken(
         "data": ("created", True, False),
         "shapes": ("filled", True, True),
     }
+
+
+def delete_one(person: Person) -> None:
+    person.send("delete", person.loaded[0])
+
+
+def flag(person: Person) -> None:
+    person.send("update", person.loaded[0] | {"occluded": True})
+
+
+@pytest.mark.parametrize("act", [delete_one, flag])
+def test_a_deletion_or_a_flag_while_the_first_push_goes_on_keeps_its_task(
+    proposed: Workspace, monkeypatch: pytest.MonkeyPatch, act: Callable[[Person], None]
+) -> None:
+    """Rule 10: what is not exactly as it was sent is a person's, also where there is nothing more than was sent."""
+    for task in proposed.tasks():
+        assert proposed.plain("DELETE", f"/api/tasks/{task['id']}").status == 204
+    people: list[Person] = []
+
+    def save(number: int, request: str) -> None:
+        if not _writes(request) or people:
+            return
+        task_id = only_task(proposed)
+        first, second = (job["id"] for job in proposed.jobs(task_id))
+        if request.split("/")[1] == str(second):
+            people.append(Person(proposed, task_id, first).load())
+            act(people[0])
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        Wire(save).tapped(patched)
+        with pytest.raises(KeyboardInterrupt):
+            upload_cvat(in_two_jobs())
+    (person,) = people
+    upload_cvat(in_two_jobs())
+    assert only_task(proposed) == person.task_id
+    assert {shape["id"]: shape for shape in person.shapes()} == person.saved
+
+
+def test_what_a_person_deletes_before_it_is_counted_is_listed_and_stays_deleted(
+    proposed: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for task in proposed.tasks():
+        assert proposed.plain("DELETE", f"/api/tasks/{task['id']}").status == 204
+    people: list[Person] = []
+    written: list[str] = []
+
+    def save(number: int, request: str) -> None:
+        if _writes(request):
+            written.append(request)
+        elif written and not people:
+            people.append(Person(proposed, only_task(proposed), int(written[0].split("/")[1])).load())
+            delete_one(people[0])
+
+    with monkeypatch.context() as patched:
+        Wire(save).tapped(patched)
+        result = upload_cvat()
+    (person,) = people
+    (item,) = result.items
+    assert (item.outcome, result.exit_code) == ("skipped", 1)
+    assert "without 1 of its" in item.reason
+    assert result.total_records == result.uploaded_annotations + result.skipped + result.failed
+    assert upload_cvat().exit_code == 0
+    assert only_task(proposed) == person.task_id
+    assert {shape["id"]: shape for shape in person.shapes()} == person.saved

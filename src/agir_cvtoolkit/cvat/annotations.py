@@ -28,6 +28,10 @@ ShapesByFrame = Mapping[int, Sequence[Shape | Tag]] | Iterable[tuple[int, Sequen
 """Shapes and tags by number of the frame in the task; as pairs they may come one frame after the other."""
 
 
+class ShapesLostError(ServerFaultError):
+    """The server took everything, and not everything is there: it dropped some, or somebody deleted them."""
+
+
 @dataclass(frozen=True)
 class WrittenCount:
     """What a write left behind, as read back from the server.
@@ -112,7 +116,7 @@ def write_new(
     Raises:
         LabelError: a label that the task does not have.
         ShapeError: a shape that must not be sent, or a frame that the job does not have.
-        ServerFaultError: the server said yes, but not everything is there.
+        ShapesLostError: the server said yes, but not everything is there.
         RemoteError: of its kinds.
     """
     known = labels if labels is not None else read_labels(session, task_id=job.task_id)
@@ -152,9 +156,9 @@ def write_new(
     missing = asked - after.keys
     if missing:
         some = ", ".join(str(frame) for frame in sorted({frame for frame, _ in missing})[:10])
-        raise ServerFaultError(
+        raise ShapesLostError(
             f"Job {job.id} lacks {sum(missing.values())} of the {total} shapes sent (frames {some})",
-            "The server accepted and dropped them; run the stage again, it sends what is missing.",
+            "The server accepted and dropped them, or somebody has deleted them: look at the job in CVAT.",
         )
     return WrittenCount(
         job.id, total, writer.sent, after.count, {frame: tuple(found) for frame, found in hashes.items()}

@@ -17,6 +17,7 @@ from agir_cvtoolkit.cvat import (
     FrameMap,
     NewLabel,
     PictureToSend,
+    TaskInfo,
     TaskRequest,
     UploadOptions,
     create_task_with_pictures,
@@ -34,6 +35,7 @@ from ._candidates import Candidate
 from ._places import same_place
 from ._push_shapes import annotate, finish_task
 from ._push_words import Push
+from ._untouched import why_left
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +55,7 @@ def tidy_up(push: Push, candidates: Sequence[Candidate]) -> None:
         if there and same:
             _log.info("going on with task %s, which has its pictures but not all shapes", task.task_id)
             _finish(push, task, [current[f.record_id] for f in frames])
-        elif there and task.task_id is not None and _is_in_work(push, task.task_id, task):
+        elif there and _is_in_work(push, task, get_task(push.session, task.task_id or 0)):
             _accept(push, task)
         else:
             _remove(push, task)
@@ -161,6 +163,8 @@ def _finish(
     try:
         annotate(push, task, candidates, frame_map)
     except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            push.session.stop()
         try:
             _remove(push, task)
         except AgirError as second:
@@ -195,7 +199,7 @@ def _frames(
 def _remove(push: Push, task: PushedTask) -> None:
     """Remove an unfinished task, found by its unique name, unless a person has begun to work in it."""
     for found in find_tasks(push.session, name=task.name):
-        if found.size and _is_in_work(push, found.id, task):
+        if _is_in_work(push, task, found):
             raise ServerFaultError(
                 f"Task {found.id} '{found.name}' was left unfinished and somebody works in it",
                 f"Look at {push.session.task_url(found.id)}; delete it there, or push under another name.",
@@ -205,17 +209,12 @@ def _remove(push: Push, task: PushedTask) -> None:
     push.ledger.forget_task(task)
 
 
-def _is_in_work(push: Push, task_id: int, task: PushedTask) -> bool:
-    """Whether somebody works in a task: by how far its jobs are, and by what is there that we did not send."""
-    jobs = find_jobs(push.session, task_ids=[task_id], required_status=None)
-    if any(job.state != "new" or job.stage != "annotation" for job in jobs):
-        return True
-    for job in jobs:
-        there = read_job(push.session, job.id)
-        if there.tags or there.tracks or there.skipped:
-            return True
-        for frame, shapes in there.shapes.items():
-            known = {s.geometry_hash for s in push.ledger.shapes_of_frame(task, frame)}
-            if any(shape.source == "manual" or shape.geometry_hash() not in known for shape in shapes):
-                return True
-    return False
+def _is_in_work(push: Push, task: PushedTask, there: TaskInfo) -> bool:
+    """Whether somebody works in a task, or it cannot be told: whatever is not exactly as it was sent counts."""
+    try:
+        reason = why_left(push.session, push.ledger, task, there)
+    except FrameMapError as error:
+        reason = str(error)
+    if reason:
+        _log.info("task %d stays: %s", there.id, reason)
+    return bool(reason)

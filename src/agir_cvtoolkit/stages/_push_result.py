@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 
 from agir_cvtoolkit.errors import DataError
@@ -112,12 +112,13 @@ def list_left(plan: Plan, replaced: Replaced) -> None:
             plan.tally.leave_alone(change.candidate.record_id, change.candidate.units, plan.key.name, said)
 
 
-def without_left(plan: Plan, ended: Replaced) -> Plan:
-    """List the records whose replacement, begun by an earlier call, was ended beside a person's save."""
-    left = [frame for frame in plan.known if frame.record_id in ended.left]
-    for frame in left:
-        plan.tally.leave_alone(frame.record_id, frame.units, plan.key.name, ended.left[frame.record_id])
-    return replace(plan, known=tuple(frame for frame in plan.known if frame not in left))
+def without_left(plan: Plan, left: Mapping[str, str]) -> Plan:
+    """List records that are there and stay as they are, each with its reason, instead of counting them."""
+    units = {f.record_id: f.units for f in plan.known} | {c.record_id: c.units for c in plan.fresh}
+    for record_id in sorted(units.keys() & left.keys()):
+        plan.tally.leave_alone(record_id, units[record_id], plan.key.name, left[record_id])
+    known = tuple(frame for frame in plan.known if frame.record_id not in left)
+    return replace(plan, known=known, fresh=tuple(c for c in plan.fresh if c.record_id not in left))
 
 
 def result_of(run: Run, plan: Plan, ledger: Ledger, push_id: str, replaced: Replaced) -> UploadResult:

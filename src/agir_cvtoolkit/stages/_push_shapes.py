@@ -17,6 +17,7 @@ from agir_cvtoolkit.cvat import (
     read_labels,
     write_new,
 )
+from agir_cvtoolkit.cvat.annotations import ShapesLostError
 from agir_cvtoolkit.cvat.replacing import as_new, read_content
 from agir_cvtoolkit.cvat.shape_check import validate
 from agir_cvtoolkit.errors import NotFoundError, ServerFaultError
@@ -71,8 +72,15 @@ def annotate(
                 bar.advance(len(own))
                 push.ledger.keep_job(_pushed(task, job, "touched"))
                 continue
-            _write(push, task, job, own, labels, frames, bar)
-            push.ledger.keep_job(_pushed(task, job, "left"))
+            try:
+                _write(push, task, job, own, labels, frames, bar)
+            except ShapesLostError as lost:
+                # What a person deleted looks like what a server dropped: it is not sent again.
+                _log.warning("%s", lost)
+                counts.update(_leave(push, job, own, labels, frames))
+                push.ledger.keep_job(_pushed(task, job, "touched"))
+            else:
+                push.ledger.keep_job(_pushed(task, job, "left"))
     if by_frame.keys() - claimed:
         raise _gone(task)
     finish_task(push, task, counts)
@@ -188,11 +196,7 @@ def _in_work(
     somebody has deleted some, or in which there is more, is in work.
     """
     there = read_content(push.session, job.id, labels)
-    ours = (
-        as_new(shape, frame, labels, push.session.capabilities).signature
-        for frame, candidate in own.items()
-        for shape in checked_shapes(candidate, frame, labels, _size(frames, frame))
-    )
+    ours = (signature for frame in own for signature in _signatures(push, own, frame, labels, frames))
     first = Counter(signature for _, signature in zip(range(len(there.shapes)), ours, strict=False))
     if job.state == "new" and job.stage == "annotation" and not there.others and first == there.signatures():
         return None
@@ -200,8 +204,30 @@ def _in_work(
     _log.warning(
         "job %d was left without all its proposals and is in work: it is left as it is: %s", job.id, page
     )
-    found = Counter(shape.frame for shape in there.shapes)
+    return _leave(push, job, own, labels, frames)
+
+
+def _leave(
+    push: Push, job: JobInfo, own: Mapping[int, Candidate], labels: LabelSet, frames: FrameMap
+) -> dict[int, int]:
+    """Return the shapes by frame of a job that stays as it is; note the records that lack proposals."""
+    there = read_content(push.session, job.id, labels)
+    left, found = there.signatures(), Counter(shape.frame for shape in there.shapes)
+    for frame, candidate in own.items():
+        wanted = Counter(_signatures(push, own, frame, labels, frames))
+        if missing := sum((wanted - left).values()):
+            push.lost[candidate.record_id] = (
+                f"without {missing} of its {sum(wanted.values())} proposals: somebody works there, or the server"
+                f" has dropped them: {job_page(push.session, job.task_id, job.id, frame)}"
+            )
     return {frame: found[frame] for frame in own}
+
+
+def _signatures(
+    push: Push, own: Mapping[int, Candidate], frame: int, labels: LabelSet, frames: FrameMap
+) -> list[str]:
+    shapes = checked_shapes(own[frame], frame, labels, _size(frames, frame))
+    return [as_new(shape, frame, labels, push.session.capabilities).signature for shape in shapes]
 
 
 def _pushed(task: PushedTask, job: JobInfo, state: str, updated_date: str = "") -> PushedJob:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agir_cvtoolkit.config import CvatUpload
 from agir_cvtoolkit.cvat import CvatSession, Member
@@ -19,6 +19,8 @@ class Push:
     Attributes:
         name: of the push; its tasks are called ``<name> [<push id>-<n>]``.
         members: who is given the jobs, in turn; nobody where it is empty.
+        lost: records of which not all proposals are there although they were sent, each with the reason; filled
+            on the way.
     """
 
     push_id: str
@@ -29,6 +31,7 @@ class Push:
     upload: CvatUpload
     progress: Progress
     members: tuple[Member, ...] = ()
+    lost: dict[str, str] = field(default_factory=dict)
 
     @property
     def session(self) -> CvatSession:

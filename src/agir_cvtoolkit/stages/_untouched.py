@@ -17,7 +17,7 @@ from agir_cvtoolkit.cvat import (
     read_job,
     read_labels,
 )
-from agir_cvtoolkit.cvat.replacing import JobContent, as_new, read_content
+from agir_cvtoolkit.cvat.replacing import as_new, read_content
 from agir_cvtoolkit.errors import LabelError, ShapeError
 from agir_cvtoolkit.ledger import Ledger, PushedJob, PushedShape, PushedTask
 from agir_cvtoolkit.plain_shapes import unpack
@@ -27,7 +27,7 @@ def why_left(session: CvatSession, ledger: Ledger, pushed: PushedTask, task: Tas
     """Return why a task must be left alone, empty where nobody has touched it.
 
     A task is untouched where every job is new, in stage annotation, of the date that the push left, without
-    remarks, and holds exactly the shapes that the push left (of a task that was not finished: no others), and
+    remarks, and holds exactly the shapes that the push left (a job that was not finished: the first of them), and
     no frame was taken out. Jobs are listed again at the end: what is saved meanwhile is seen.
 
     Args:
@@ -54,7 +54,7 @@ def why_left(session: CvatSession, ledger: Ledger, pushed: PushedTask, task: Tas
         reason = (
             _state(job, kept.get(job.id))
             or _remarks(session, job)
-            or _content(session, ledger, pushed, job, labels)
+            or _content(session, ledger, pushed, job, labels, whole=pushed.state == "done" or job.id in kept)
         )
         if reason:
             return reason
@@ -88,25 +88,28 @@ def _remarks(session: CvatSession, job: JobInfo) -> str:
     return f"job {job.id} has remarks" if any(item.get("job") == job.id for item in remarks) else ""
 
 
-def _content(session: CvatSession, ledger: Ledger, pushed: PushedTask, job: JobInfo, labels: LabelSet) -> str:
+def _content(
+    session: CvatSession,
+    ledger: Ledger,
+    pushed: PushedTask,
+    job: JobInfo,
+    labels: LabelSet,
+    *,
+    whole: bool,
+) -> str:
     left = ledger.shapes_left(pushed, job.start_frame, job.stop_frame)
-    shapes = [shape for frame in left.values() for shape in frame]
+    shapes = [shape for frame in sorted(left) for shape in left[frame]]
     there = read_content(session, job.id, labels)
+    if not whole:
+        # What a call broke off over holds the first of what it was to write, in their order, and nothing else.
+        shapes = shapes[: len(there.shapes)]
     if there.others:
         same = False  # tags, tracks or shapes that nobody here sends
     elif any(shape.geometry is None for shape in shapes):
         same = _same_hashes(session, job, labels, shapes)
     else:
-        same = _same(there, _signatures(session, labels, shapes), pushed)
+        same = there.signatures() == _signatures(session, labels, shapes)
     return "" if same else f"somebody has changed what is in job {job.id}"
-
-
-def _same(there: JobContent, left: Counter[str] | None, pushed: PushedTask) -> bool:
-    found = there.signatures()
-    if left is None:
-        return False
-    # What a call was killed over holds a part of what it wrote, and nothing else.
-    return found == left if pushed.state == "done" else not found - left
 
 
 def _signatures(session: CvatSession, labels: LabelSet, shapes: Sequence[PushedShape]) -> Counter[str] | None:

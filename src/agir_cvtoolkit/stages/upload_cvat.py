@@ -105,7 +105,7 @@ def _apply(run: Run, key: PushKey, settings: Settings, batch: Batch, push: Push)
         begun = frozenset(candidate.record_id for candidate in plan.fresh)
         tidy_up(push, placed(plan.fresh, push.upload, push.session, run))
         plan = replace(plan_push(key, settings, batch, push.target, ledger, ()), finished=begun)
-    plan = without_left(plan, ended)
+    plan = without_left(plan, ended.left)
     fresh = placed(plan.fresh, push.upload, push.session, run)
     # Old tasks first: people who are about to begin wait for better proposals there.
     now = replace_proposals(push, plan.changed)
@@ -113,6 +113,8 @@ def _apply(run: Run, key: PushKey, settings: Settings, batch: Batch, push: Push)
     now.replaced |= ended.replaced
     list_left(plan, now)
     push_tasks(push, fresh)
+    plan = without_left(plan, push.lost)
+    now.left |= push.lost
     result = result_of(run, plan, ledger, key.push_id, now)
     write_frame_map(run, push)
     return result
