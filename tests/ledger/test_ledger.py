@@ -530,3 +530,17 @@ def test_processes_that_write_at_once_lose_and_double_nothing(out_root: Path) ->
 def test_errors_are_of_the_tree(out_root: Path) -> None:
     with pytest.raises(AgirError):
         Ledger.open("nonsense", out_root)
+
+
+def test_who_only_reads_does_not_wait_for_who_writes(tmp_path: Path) -> None:
+    out_root = tmp_path / "outputs" / "runs"
+    with Ledger.open(None, out_root) as opened:
+        opened.open_push(PushKey("http://s", 7, None, "Round1", "segmentations"), "run")
+    with closing(sqlite3.connect(tmp_path / "outputs" / "ledger.db", isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("DELETE FROM pushes")
+        # Whoever wanted to write would be told after half a minute that it is locked.
+        with Ledger.open_to_read(None, out_root) as reader:
+            assert len(reader.pushes()) == 1
+            writer.execute("COMMIT")
+            assert reader.pushes() == []

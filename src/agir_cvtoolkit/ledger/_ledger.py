@@ -13,7 +13,7 @@ from agir_cvtoolkit.errors import LedgerError
 from ._care import Care
 from ._check import Check
 from ._corrections import Corrections
-from ._migrations import migrate
+from ._migrations import is_current, migrate
 from ._models import Models
 from ._opening import Place, failed
 from ._pulls import Pulls
@@ -43,14 +43,26 @@ class Ledger(Records, Care, Pushes, Replacements, Pulls, Corrections, Models, Ch
 
     @classmethod
     def open_to_read(cls, url: str | None, out_root: Path) -> Self:
-        """Open a ledger as `open` does; where there is none, an empty one in memory: nothing is made.
+        """Open a ledger without waiting for those who write; where there is none, an empty one in memory.
+
+        A ledger of an earlier version is migrated first, as `open` does.
 
         Raises:
             ConfigError: the URL cannot be understood.
             LedgerError: it cannot be opened, is damaged, or was written by a newer version.
         """
-        place = Place.find(url, out_root)
-        return cls._at(place if place.is_taken() else Place.find("sqlite://", out_root))
+        place = Place.find(url, out_root, to_read=True)
+        if not place.is_taken():
+            return cls._at(Place.find("sqlite://", out_root))
+        try:
+            current = is_current(place.engine)
+        except SQLAlchemyError as error:
+            place.engine.dispose()
+            raise failed(place.name, error) from error
+        if current:
+            return cls(place.engine, place.name)
+        place.engine.dispose()
+        return cls._at(Place.find(url, out_root))
 
     @classmethod
     def is_there(cls, url: str | None, out_root: Path) -> bool:

@@ -48,6 +48,12 @@ MIGRATIONS: tuple[tuple[str, Migration], ...] = (
 )
 
 
+def is_current(engine: Engine) -> bool:
+    """Whether a ledger has the migrations of this version and no others."""
+    with engine.connect() as connection:
+        return set(_applied(connection)) == {name for name, _ in MIGRATIONS}
+
+
 def migrate(engine: Engine, file: Path | None) -> tuple[str, ...]:
     """Bring a ledger to this version.
 

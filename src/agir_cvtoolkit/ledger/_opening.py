@@ -27,12 +27,13 @@ class Place:
     name: str
 
     @classmethod
-    def find(cls, url: str | None, out_root: Path) -> Place:
+    def find(cls, url: str | None, out_root: Path, *, to_read: bool = False) -> Place:
         """Find the place that a URL names.
 
         Args:
             url: of a database, in SQLAlchemy's form; None is the SQLite file ``ledger.db`` beside `out_root`.
             out_root: the folder of all runs.
+            to_read: nothing will be changed, so that nobody who writes has to be waited for.
 
         Raises:
             ConfigError: the URL cannot be understood.
@@ -52,7 +53,7 @@ class Place:
             raise ConfigError(f"io.ledger_url needs {error.name}, which is not installed", hint) from error
         if is_sqlite:
             event.listen(engine, "connect", _sqlite_pragmas)
-            event.listen(engine, "begin", _take_the_pen)
+            event.listen(engine, "begin", _look if to_read else _take_the_pen)
         return cls(engine, file, str(file) if file else parsed.render_as_string(hide_password=True))
 
     def make_folder(self) -> None:
@@ -113,3 +114,7 @@ def _take_the_pen(connection: Any) -> None:
     # At once, not at the first change: what was read to decide on a change must not be overtaken by another
     # process.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _look(connection: Any) -> None:
+    connection.exec_driver_sql("BEGIN")
