@@ -39,7 +39,7 @@ def names(workspace: Workspace) -> list[list[str]]:
 
 def twin(workspace: Workspace, image_id: str, of: str) -> None:
     """Add a picture under another id that is byte for byte another one."""
-    workspace.add(image_id, workspace.plots[of])
+    workspace.add(image_id, workspace.plots[of], number=int(of.rpartition("_")[2]))
     pictures = workspace.root / "pictures" / "images"
     (pictures / f"{image_id}.png").write_bytes((pictures / f"{of}.png").read_bytes())
 
@@ -124,9 +124,33 @@ def test_an_alias_never_overwrites_its_owner(empty: Workspace) -> None:
     push()
     before = empty.state()
     predict_anew(empty, 3, "img_8")
-    result = push()
-    assert (result.already_there, result.same_picture, result.replaced) == (1, 1, 0)
+    planned, result = push(dry_run=True), push()
+    assert (result.already_there, result.same_picture, result.replaced) == (1, 0, 0)
+    assert (result.skipped, result.exit_code) == (1, 1)
+    assert result.total_records == result.uploaded_annotations + result.skipped + result.failed
+    (item,) = result.items
+    assert (item.record_id, item.outcome) == ("img_8", "skipped")
+    assert "picture of record 'img_0', and other proposals" in item.reason
+    assert planned.items == result.items
     assert empty.state() == before
+    assert frame_map(empty)["img_8"]["alias_of"] == "img_0"
+    # Both have got the same new prediction: the owner's is sent, and both are as they should be.
+    predict_anew(empty, 3, "img_0")
+    result = push()
+    assert (result.replaced, result.same_picture, result.exit_code) == (1, 1, 0)
+
+
+def test_of_two_predictions_of_one_new_picture_the_second_is_listed(empty: Workspace) -> None:
+    from .annotator import predict_anew
+
+    empty.fill(1)
+    twin(empty, "img_8", "img_0")
+    empty.database()
+    empty.predicted()
+    predict_anew(empty, 3, "img_8")
+    result = push()
+    assert (result.added, result.same_picture, result.skipped, result.exit_code) == (1, 0, 1, 1)
+    assert [item.record_id for item in result.items] == ["img_8"]
 
 
 def test_the_alias_becomes_the_owner_where_the_task_is_gone(empty: Workspace) -> None:

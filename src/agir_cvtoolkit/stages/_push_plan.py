@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agir_cvtoolkit.config import Settings
 from agir_cvtoolkit.cvat import LabelSet, LabelSpec, Scope, list_tasks
@@ -19,10 +19,15 @@ from ._replace import Change
 
 @dataclass(frozen=True, eq=False)
 class Shared:
-    """A record whose picture is another record's too, on the server already or in the same batch."""
+    """A record whose picture is another record's too, on the server already or in the same batch.
+
+    Attributes:
+        differs: it has other proposals than the owner, whose proposals are the ones that are sent.
+    """
 
     candidate: Candidate
     owner: str
+    differs: bool = False
 
 
 @dataclass
@@ -41,6 +46,17 @@ class Tally:
         self.items.append(Item(record_id, "skipped", f"is in task '{name}' {reason}; {advice}"))
         self.skipped += units
         self.left_alone += units
+
+    def leave_out(self, shared: Shared) -> None:
+        """List a record whose proposals are not sent, because its picture has those of another record."""
+        candidate = shared.candidate
+        reason = (
+            f"has the picture of record '{shared.owner}', and other proposals; only those of '{shared.owner}' are"
+            " in CVAT. Take one of both out of the query, or upload them under two names (cvat_upload.task_name)"
+        )
+        self.items.append(Item(candidate.record_id, "skipped", reason))
+        self.skipped += candidate.units
+        self.left_alone += candidate.units
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +120,7 @@ def plan_push(
     frames = [f for f in ledger.frames_of_push(key.push_id) if f.ordinal in ordinals]
     there = {frame.record_id: frame for frame in frames}
     owners = {frame.sha256: frame.record_id for frame in reversed(frames) if frame.sha256}
+    proposals = {frame.record_id: {frame.prediction_hash} for frame in frames}
     own = tuple(LabelSpec(i, name) for i, name in enumerate(settings.cvat_upload.labels))
     labels = target.labels or LabelSet(own)
     tally = Tally(list(batch.items), batch.skipped, batch.failed)
@@ -122,9 +139,11 @@ def plan_push(
         if frame is not None and frame.prediction_hash == candidate.prediction_hash:
             known.append(frame)
             continue
+        proposals[candidate.record_id] = {candidate.prediction_hash}
         fit = _fitting(candidate, labels, _shape_kind(settings), tally, in_project=target.project is not None)
         if fit is None:
             continue
+        proposals[candidate.record_id].add(fit.prediction_hash)
         if frame is None:
             fresh.append(fit)
             if fit.sha256:
@@ -133,6 +152,15 @@ def plan_push(
             known.append(frame)
         else:
             changed.append(Change(fit, frame))
+    for number, one in enumerate(shared):
+        # Of boxes only those whose label there is are sent; the others are listed with their owner.
+        fit = _fitting(
+            one.candidate, labels, _shape_kind(settings), Tally(), in_project=target.project is not None
+        )
+        mine = {one.candidate.prediction_hash} | ({fit.prediction_hash} if fit else set())
+        if mine.isdisjoint(proposals[one.owner]):
+            shared[number] = replace(one, differs=True)
+            tally.leave_out(shared[number])
     return Plan(key, tuple(fresh), tuple(known), tuple(changed), tuple(shared), batch.total, tally)
 
 

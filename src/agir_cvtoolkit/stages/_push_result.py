@@ -48,12 +48,13 @@ class UploadResult:
         added: of these, those that this call brought there: picture and shapes, read back and counted.
         replaced: of these, those that were there with an earlier prediction and got their new proposals.
         already_there: of these, those that an earlier call had brought there with the same prediction.
-        same_picture: of these, those whose picture is there as another record's (`same_pictures`); the
-            proposals there are that record's.
+        same_picture: of these, those whose picture is there as another record's (`same_pictures`), with the same
+            proposals.
         shapes: on the server for these records.
         negatives: of these, records without any shape.
-        left_alone: of the skipped, those that are there (with an earlier prediction, new proposals beside a person's
-            work, or another picture) and stay as they are, because somebody has worked there or may have.
+        left_alone: of the skipped, those that are there and stay as they are: with an earlier prediction, with new
+            proposals beside a person's work, without some that somebody deleted, or with another picture, because
+            somebody has worked there or may have; or with the proposals of another record of the same picture.
         items: one entry for each skipped and failed record.
         missing_labels: labels that records ask for and the project or task does not have.
         name: of the push; its tasks are called after it.
@@ -177,7 +178,7 @@ def _counted(plan: Plan, replaced: Replaced) -> _Counts:
         added=sum(candidate.units for candidate in plan.fresh) + ended,
         replaced=again + new,
         already_there=sum(frame.units for frame in plan.known) - again - ended + same,
-        same_picture=sum(shared.candidate.units for shared in plan.shared),
+        same_picture=sum(shared.candidate.units for shared in plan.shared if not shared.differs),
     )
 
 
@@ -228,7 +229,9 @@ def _result(
         added=counts.added,
         replaced=counts.replaced,
         same_picture=counts.same_picture,
-        same_pictures=tuple(SamePicture(s.candidate.record_id, s.owner) for s in plan.shared),
+        same_pictures=tuple(
+            SamePicture(s.candidate.record_id, s.owner) for s in plan.shared if not s.differs
+        ),
     )
 
 
