@@ -158,6 +158,27 @@ def test_what_was_undone_before_the_server_failed_has_left_the_run(predicted: Wo
     assert {json.loads(line)["task_id"] for line in lines} == there
 
 
+@pytest.mark.parametrize("command", ["undo", "upload-cvat"])
+def test_an_undo_killed_before_it_tidied_up_is_repaired_by_the_next_command(
+    predicted: Workspace, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    pushed = predicted.upload(*SPLIT)
+    undone = predicted.run
+    (frame_map,) = undone.glob("cvat_uploads/*/frame_map.jsonl")
+    with monkeypatch.context() as patches:
+        patches.setattr("agir_cvtoolkit.stages.undo.tidy_runs", lambda *words: None)
+        undo(predicted, pushed["push_id"], "--yes")
+    assert len(frame_map.read_text(encoding="utf-8").splitlines()) == 3
+    if command == "undo":
+        undo(predicted, pushed["push_id"], "--yes")
+    else:  # of another run that pushes under the same name
+        predicted.predicted()
+        assert predicted.run != undone
+        predicted.upload(*SPLIT, "-o", f"cvat_upload.task_name={pushed['name']}")
+    assert frame_map.read_text(encoding="utf-8") == ""
+    assert not Run(undone.name, undone).is_done("upload-cvat")
+
+
 def test_nothing_is_deleted_without_a_word(predicted: Workspace) -> None:
     pushed = predicted.upload()
     outcome = predicted.cli("undo", pushed["push_id"], code=2)

@@ -28,14 +28,19 @@ def write_frame_map(run: Run, push: Push) -> None:
         write_bytes(path, encoded)
 
 
-def forget_frames(run: Run, name: str, task_ids: Collection[int | None]) -> None:
-    """Take the frames of tasks that are no longer there out of a push's frame map, where the run has one."""
+def has_frame_map(run: Run, name: str) -> bool:
+    """Whether a run has a frame map of the push of this name."""
+    return _path(run, name).is_file()
+
+
+def keep_frames(run: Run, name: str, task_ids: Collection[int | None]) -> None:
+    """Take the frames of all other tasks out of a push's frame map, where the run has one."""
     path = _path(run, name)
     if not path.is_file():
         return
     lines = path.read_bytes().splitlines(keepends=True)
     kept = [
-        line for line in lines if json.loads(line.decode("utf-8", "surrogatepass"))["task_id"] not in task_ids
+        line for line in lines if json.loads(line.decode("utf-8", "surrogatepass"))["task_id"] in task_ids
     ]
     if len(kept) < len(lines):
         write_bytes(path, b"".join(kept))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +13,14 @@ from agir_cvtoolkit.config import Settings, load_credentials
 from agir_cvtoolkit.cvat import CvatSession, TaskInfo, delete_task, find_tasks, get_task
 from agir_cvtoolkit.errors import FrameMapError, NotFoundError, ServerFaultError, UsageError, did_you_mean
 from agir_cvtoolkit.ledger import Ledger, PushedTask, PushKey
-from agir_cvtoolkit.runs import Run, StagePass, list_runs
+from agir_cvtoolkit.runs import Run
 
 from ._call import Call
 from ._connect import connect
-from ._push_map import forget_frames
+from ._tidy_runs import tidy_runs
 from ._untouched import why_left
 
 _log = logging.getLogger(__name__)
-_UPLOAD = "upload-cvat"
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def undo(push: str, call: Call | None = None) -> UndoResult:
             finally:
                 # Also of a call that breaks off: the next one no longer knows what this one has forgotten.
                 if not call.dry_run:
-                    _tidy_runs(settings, ledger, runs, key.name, done)
+                    tidy_runs(settings.io.out_root, ledger, key, runs)
     return UndoResult(push_id, key.name, key.server, tuple(done), call.dry_run)
 
 
@@ -167,16 +166,3 @@ def _on_server(session: CvatSession, pushed: PushedTask) -> list[TaskInfo]:
         return [get_task(session, pushed.task_id)]
     except NotFoundError:
         return []
-
-
-def _tidy_runs(
-    settings: Settings, ledger: Ledger, run_ids: Sequence[str], name: str, done: Sequence[UndoneTask]
-) -> None:
-    """Bring the runs of a push up to date: their frame maps, and that the upload is their next step again."""
-    out_root = Path(settings.io.out_root)
-    gone = {task.task_id for task in done if task.outcome != "left"}
-    for run_id in sorted(set(run_ids) & set(list_runs(out_root))):
-        run = Run(run_id, out_root / run_id)
-        forget_frames(run, name, gone)
-        if run.is_done(_UPLOAD) and not ledger.has_pushed(run_id):
-            run.reopen(StagePass(_UPLOAD, "", 1, "done"))

@@ -36,6 +36,7 @@ from ._push_result import (
 )
 from ._push_words import Push
 from ._replace import end_replacements, replace_proposals
+from ._tidy_runs import tidy_runs
 
 __all__ = ["STAGE", "SamePicture", "TaskPushed", "UploadResult", "upload_cvat"]
 
@@ -99,6 +100,7 @@ def _apply(run: Run, key: PushKey, settings: Settings, batch: Batch, push: Push)
     for task in vanished_tasks(key, push.target, ledger):
         _log.warning("task %s was deleted on the server; its records are pushed anew", task.task_id)
         ledger.forget_task(task)
+    tidy_runs(settings.io.out_root, ledger, key)
     ended = end_replacements(push)
     plan = plan_push(key, settings, batch, push.target, ledger, ())
     if ledger.has_open_tasks(key.push_id):
