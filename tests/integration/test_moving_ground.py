@@ -220,3 +220,30 @@ def test_two_ledgers(predicted: Workspace) -> None:
     before_ = predicted.state()
     assert predicted.upload()["task_id"] == first["task_id"]
     assert predicted.state() == before_
+
+
+def test_what_another_ledger_is_filling_right_now_is_not_deleted(
+    predicted: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its task has no pictures yet; only what this ledger has asked for itself, and came late, is taken away."""
+
+    def stop(_number: int, request: str) -> None:
+        if request.endswith("/data/"):
+            wire.stop = 0
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        wire = Wire(stop).tapped(patched)
+        predicted.cli("upload-cvat", code=130)
+    (task,) = predicted.tasks()
+    assert not task.get("size")
+    outcome = predicted.cli("upload-cvat", "-o", "io.ledger_url=sqlite:///other.db", code=4)
+    assert "two ledgers" in said(outcome)
+    assert [found["id"] for found in predicted.tasks()] == [task["id"]]
+    pushed = predicted.upload()
+    assert pushed["uploaded_annotations"] == 3
+    predicted.cli("undo", pushed["push_id"], "--yes")
+    late = {"name": task["name"], "labels": [{"name": "weed"}]}
+    assert predicted.plain("POST", "/api/tasks", late).status == 201
+    assert predicted.upload()["uploaded_annotations"] == 3
+    assert len(predicted.tasks()) == 1

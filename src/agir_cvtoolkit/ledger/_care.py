@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from sqlalchemy import and_, func, or_, select
@@ -44,6 +45,14 @@ class Care(Pushes):
         query = select(t.run_tasks.c.push_id).where(t.run_tasks.c.run_id == run_id).limit(1)
         with self._begin() as connection:
             return connection.execute(query).first() is not None
+
+    def has_planned(self, push_id: str, name: str) -> bool:
+        """Whether a task of this name was ever to be made by way of this ledger."""
+        table = t.events
+        told = select(table.c.detail).where(table.c.record_id.is_(None), table.c.kind == "task planned")
+        wanted = {"push": push_id, "name": name}
+        with self._begin() as connection:
+            return any(json.loads(detail) == wanted for detail in connection.execute(told).scalars())
 
     def task_counts(self) -> dict[str, int]:
         """Return by run how many tasks hold records of it."""

@@ -28,6 +28,7 @@ from agir_cvtoolkit.cvat import (
     read_frame_map,
     read_job,
 )
+from agir_cvtoolkit.cvat.tasks import is_being_prepared
 from agir_cvtoolkit.errors import AgirError, FrameMapError, LedgerError, NotFoundError, ServerFaultError
 from agir_cvtoolkit.ledger import PushedFrame, PushedJob, PushedTask
 
@@ -144,16 +145,29 @@ def _push_task(push: Push, ordinal: int, candidates: Sequence[Candidate]) -> Non
 def _must_be_new(push: Push, name: str) -> None:
     """Refuse to make the twin of a task that another ledger knows, before this one would take it for its own."""
     for found in find_tasks(push.session, name=name):
-        if not found.size:
-            # Without pictures it is nobody's work: a request that came late made it after it was given up.
+        if _came_late(push, found):
             delete_task(push.session, found.id)
             continue
+        how = "is on" if found.size else "is on, or on its way to,"
         raise LedgerError(
-            f"task {found.id} '{name}' is on {push.session.url} already, but this ledger does not know it: the run "
+            f"task {found.id} '{name}' {how} {push.session.url} already, but this ledger does not know it: the run "
             "was copied without its ledger, or two ledgers push the same",
             "Use the ledger that it was pushed with (io.ledger_url, or restore its backup), or set another "
             "cvat_upload.task_name to upload everything anew.",
         )
+
+
+def _came_late(push: Push, found: TaskInfo) -> bool:
+    """Whether a task was made by a request of this ledger that was carried out after it was given up.
+
+    An empty task of which this ledger has never heard is another's, whose pictures may be under way.
+    """
+    return (
+        not found.size
+        and push.ledger.has_planned(push.push_id, found.name)
+        and not is_being_prepared(push.session, found.id)
+        and not find_jobs(push.session, task_ids=[found.id], required_status=None)
+    )
 
 
 def _finish(
