@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,7 @@ from agir_cvtoolkit.pictures import sha256_of
 from agir_cvtoolkit.records import ManifestEntry
 from agir_cvtoolkit.runs import start_run, write_text
 
-from ._field_masks import field_masks
+from ._field_masks import PackedMask, field_masks
 from ._sandbox import PASSWORD, USERNAME
 
 CLASSES = ("crop", "weed", "soil")
@@ -111,10 +112,15 @@ def _source(seed: int, size: tuple[int, int], classes: int) -> tuple[bytes, byte
     return jpeg, _mask_png(seed, size, classes)
 
 
+@lru_cache(maxsize=2)
+def _drawn(megapixels: float) -> tuple[PackedMask, ...]:
+    return tuple(field_masks(None, 8, megapixels))
+
+
 def _mask_png(seed: int, size: tuple[int, int], classes: int) -> bytes:
     width, height = size
     mask = np.zeros((height, width), dtype=np.uint8)
-    drawn = field_masks(None, 8, width * height / 1e6)[seed % 8].unpacked()
+    drawn = _drawn(width * height / 1e6)[seed % 8].unpacked()
     found = np.zeros((height, width), dtype=np.bool_)
     part = drawn[:height, :width]
     found[: part.shape[0], : part.shape[1]] = part

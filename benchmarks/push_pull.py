@@ -22,7 +22,7 @@ from agir_cvtoolkit.pictures import load_mask
 from ._process import Measured, measured
 from ._rivals import Floor
 from ._sandbox import sandbox_process
-from ._table import Row, finish, median, parser, seconds
+from ._table import Row, finish, median, parser, seconds, size_of
 from ._workload import Workload, make_workload
 
 TITLE = "Push and pull"
@@ -58,9 +58,9 @@ def measure(options: argparse.Namespace) -> list[Row]:
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         with sandbox_process(root / "sandbox", "real") as url:
-            few = make_workload(root / "few", url, 4, (1600, 1200), 3, different=2)
+            few = make_workload(root / "few", url, 4, options.size, 3, different=2)
             base = _ours_push(few, "few")
-            many = make_workload(root / "many", url, options.pictures, (1600, 1200), 3)
+            many = make_workload(root / "many", url, options.pictures, options.size, 3)
             rows += _compared(
                 url, many, MANY, options, f"{options.pictures} pictures of 1 MB, 3 masks each", base
             )
@@ -174,6 +174,7 @@ def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the options."""
     made = parser(__doc__ or "")
     made.add_argument("--pictures", type=int, default=300)
+    made.add_argument("--size", type=size_of, default=(1600, 1200), help="of these pictures, some 1 MB each")
     made.add_argument("--large", type=int, default=20, help="pictures of 24 megapixels; 0 leaves them out")
     made.add_argument("--rounds", type=int, default=3)
     made.add_argument("--rivals", nargs="+", choices=RIVALS, default=RIVALS)

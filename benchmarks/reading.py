@@ -28,7 +28,7 @@ from agir_cvtoolkit.shapes import Mask
 
 from ._rivals import Floor
 from ._sandbox import PASSWORD, USERNAME, sandbox_process
-from ._table import Row, finish, median, parser, seconds
+from ._table import Row, finish, median, parser, seconds, size_of
 from ._workload import make_workload
 
 TITLE = "Reading masks back"
@@ -41,7 +41,7 @@ def measure(options: argparse.Namespace) -> list[Row]:
         root = Path(temporary)
         with sandbox_process(root / "sandbox", "real") as url:
             pictures = -(-options.masks // 3)
-            many = _prepared(url, root / "many", pictures, (1600, 1200), 3)
+            many = _prepared(url, root / "many", pictures, options.size, 3)
             rows = [_many(url, many, options)]
             if options.large:
                 large = _prepared(url, root / "large", options.large, (6000, 4000), 1)
@@ -56,7 +56,7 @@ def _prepared(url: str, folder: Path, pictures: int, size: tuple[int, int], clas
 
 def _many(url: str, task: int, options: argparse.Namespace) -> Row:
     session, job = _job(url, task)
-    size = (1600, 1200)
+    size = options.size
 
     def ours() -> int:
         return _decoded(read_job(session, job.id), size)
@@ -137,6 +137,7 @@ def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the options."""
     made = parser(__doc__ or "")
     made.add_argument("--masks", type=int, default=1000)
+    made.add_argument("--size", type=size_of, default=(1600, 1200), help="of their pictures")
     made.add_argument("--large", type=int, default=20, help="pictures of 24 megapixels; 0 leaves them out")
     made.add_argument("--rounds", type=int, default=3)
     return made.parse_args(arguments)

@@ -77,7 +77,9 @@ def test_a_quick_run_of_all_knows_every_option() -> None:
 
 @pytest.mark.integration
 def test_push_and_pull_compares_what_came_back(tmp_path: Path) -> None:
-    options = push_pull.options_of(["--pictures", "4", "--large", "0", "--rounds", "1", "--rivals", "floor"])
+    options = push_pull.options_of(
+        ["--pictures", "3", "--size", "320x240", "--large", "0", "--rounds", "1", "--rivals", "floor"]
+    )
     rows = push_pull.measure(options)
     assert [row.name.split(",")[0] for row in rows[:2]] == ["push", "pull"]
     assert rows[-1].name.endswith("came back different")
@@ -86,7 +88,9 @@ def test_push_and_pull_compares_what_came_back(tmp_path: Path) -> None:
 
 @pytest.mark.integration
 def test_reading_compares_equal_counts() -> None:
-    (row,) = reading.measure(reading.options_of(["--masks", "6", "--large", "0", "--rounds", "1"]))
+    (row,) = reading.measure(
+        reading.options_of(["--masks", "6", "--size", "320x240", "--large", "0", "--rounds", "1"])
+    )
     assert row.name.startswith("6 masks")
 
 

@@ -113,7 +113,7 @@ class Description:
         if str(status) not in answers:
             return [f"the status should be one of {', '.join(answers)}"]
         kinds = answers[str(status)].get("content") or {}
-        if not kinds and path.endswith("/annotations/") and method.lower() in _ANSWERED:
+        if not kinds and path.rstrip("/").endswith("/annotations") and method.lower() in _ANSWERED:
             kinds = {"": {"schema": {"$ref": f"#/components/schemas/{_ANSWERED[method.lower()]}"}}}
         if not kinds:
             return [] if content in ({}, None, "") else ["there should be no content"]
