@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -79,3 +80,16 @@ def test_large_masks_are_fewer_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert masks_at_once(8_000_000) == 2
     assert masks_at_once(61_000_000) == 1
     assert masks_at_once(0) == 4
+
+
+def test_ctrl_c_ends_the_work_before_it_is_waited_for() -> None:
+    stop = threading.Event()
+
+    def press() -> Iterator[tuple[int, Callable[[], bool]]]:
+        yield 1, partial(stop.wait, 20.0)
+        raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        list(ahead(press(), 3, stop.set))
+    assert time.monotonic() - began < 5.0
