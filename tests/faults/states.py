@@ -18,6 +18,7 @@ from tests.sandbox.plain import Plain
 
 Json = Any
 
+_FINGERPRINT = re.compile(r"[0-9a-f]{16}$")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d")
 _TASK_KEYS = {"task_id", "task"}
 _JOB_KEYS = {"job_id", "job"}
@@ -47,6 +48,8 @@ class Names:
         if isinstance(value, int) and not isinstance(value, bool):
             return self.task(value) if key in _TASK_KEYS else self.job(value) if key in _JOB_KEYS else value
         if isinstance(value, str):
+            if key == "state" and _FINGERPRINT.match(value):
+                return "of its time"  # of the figures of corrections: made of dates of files
             return "a time" if _TIME.match(value) else _IN_TEXT.sub(self._in_text, value)
         return value
 
