@@ -43,16 +43,17 @@ class Stopping:
         """Wait, in threads no longer than until the session stops.
 
         Raises:
-            ServerUnreachableError: the session stops before the wait would be over.
+            ServerUnreachableError: the session stops, and its time is over.
         """
         try:
             if isinstance(self._clock, SystemClock) and not self._begun.is_set():
                 self._begun.wait(seconds)
                 stopped = self._begun.is_set()
             else:
-                stopped = self._begun.is_set() and self._clock.now() + seconds > self._end
+                left = self._end - self._clock.now() if self._begun.is_set() else seconds
+                stopped = left <= 0 < seconds
                 if not stopped:
-                    self._clock.sleep(seconds)
+                    self._clock.sleep(min(seconds, left))
         except KeyboardInterrupt:
             self.begin()
             raise
