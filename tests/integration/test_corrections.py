@@ -46,7 +46,7 @@ def test_untouched_proposals_are_accepted(predicted: Workspace) -> None:
     assert found["records"] == {"accepted": 3, "accepted_empty": 0, "changed": 0}
     assert set(found["by_annotator"]) == {"nobody assigned"}
     assert {row["outcome"] for row in table(predicted)} == {"accepted"}
-    assert (predicted.run / "plots" / "corrections.svg").is_file()
+    assert (predicted.run / "cvat_downloads" / "corrections.svg").is_file()
 
 
 def test_what_people_did_is_told_and_told_anew_when_they_change_it(predicted: Workspace) -> None:

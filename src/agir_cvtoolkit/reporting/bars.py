@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 from agir_cvtoolkit.runs import write_text
 
-_LEFT, _WIDTH, _RIGHT = 220, 560, 200
+_LEFT, _WIDTH, _RIGHT = 220, 520, 280
 _BAR, _STEP, _HEAD = 22, 34, 74
 _FONT = "font-family='system-ui, sans-serif'"
 _MAX_NAME = 30

@@ -19,7 +19,7 @@ from ._correction_figures import Figures
 from ._pulled import FRAME_MAP, folders, read_frame_map_file
 
 TABLE = "cvat_downloads/corrections.csv"
-PLOT = "plots/corrections.svg"
+PLOT = "cvat_downloads/corrections.svg"
 FIGURES = "cvat_downloads/corrections.json"
 _COLOURS = {
     "accepted": "#2b8a3e",
