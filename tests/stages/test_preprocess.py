@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from agir_cvtoolkit.errors import ConfigError, DataError, NoRunError
+from agir_cvtoolkit.ledger import Ledger, Pull
 from agir_cvtoolkit.pictures import load_mask, save_png, sha256_of
 from agir_cvtoolkit.records import ManifestEntry
 from agir_cvtoolkit.runs import Run, start_run, write_json
@@ -268,3 +269,26 @@ def test_nothing_came_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for stage in (preprocess, train):
         with pytest.raises(NoRunError, match="download-cvat"):
             stage(Call())
+
+
+@pytest.mark.parametrize(
+    ("state", "stage", "count"),
+    [
+        ("new", "annotation", 3),
+        ("in progress", "annotation", 3),
+        ("rejected", "validation", 3),
+        ("completed", "annotation", 0),
+        ("new", "acceptance", 0),
+    ],
+)
+def test_pictures_of_jobs_that_nobody_has_completed_are_said(
+    run: Run, caplog: pytest.LogCaptureFixture, state: str, stage: str, count: int
+) -> None:
+    with Ledger.open(None, run.root.parent) as ledger:
+        ledger.record_pull(
+            Pull("http://cvat.test", run.run_id, 5, 1, "2026-01-01", state, stage, 3, 3, "x"), {}
+        )
+    result = preprocess(Call(overrides=SMALL))
+    assert result.unfinished_pictures == count
+    assert run.read_metrics("preprocess")["unfinished_pictures"] == count
+    assert ("3 of 3 pictures come from jobs that are not completed" in caplog.text) == bool(count)

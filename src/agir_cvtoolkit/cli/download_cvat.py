@@ -54,6 +54,13 @@ def _show(result: DownloadResult) -> None:
             click.echo(f"    stored apart, never trained on: jobs {numbers}")
     if result.corrections is not None:
         click.echo(f"  {corrections_line(result.corrections)}")
+    if result.not_completed:
+        would = "would count" if result.dry_run else "count"
+        click.echo(
+            f"{result.not_completed} of {result.jobs} jobs are not completed: proposals that nobody has opened"
+            f" {would} as accepted, and preprocess would train on them",
+            err=True,
+        )
     echo_items(result.items)
     if not result.jobs:
         wanted = " and ".join(f"'{word}'" for word in (result.required_status, result.required_stage) if word)

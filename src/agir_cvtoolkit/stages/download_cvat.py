@@ -22,6 +22,7 @@ from ._pull_identity import pull_identity
 from ._pull_listing import cursor_after, list_asked, what_is_asked
 from ._pull_plan import TaskJobs, is_wanted
 from ._pull_task import TaskDownloaded
+from ._unfinished import is_unfinished
 
 __all__ = ["STAGE", "DownloadResult", "TaskDownloaded", "download_cvat"]
 
@@ -40,6 +41,7 @@ class DownloadResult:
         reopened: of the waiting, jobs that were finished when they were read; their frames are kept.
         items: frames, shapes, jobs and whole tasks that could not be taken.
         corrections: what people did with the proposals, added up; None where the run has none.
+        not_completed: of `jobs`, those that nobody has completed; only where they were asked for.
     """
 
     run_id: str
@@ -57,6 +59,7 @@ class DownloadResult:
     dry_run: bool = False
     required_stage: str | None = None
     corrections: dict[str, object] | None = None
+    not_completed: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -131,7 +134,10 @@ def _result(
     corrections: dict[str, object] | None = None,
 ) -> DownloadResult:
     done = pulled.tasks if pulled is not None else ()
-    finished = sum(len(task.finished) + len(task.apart) for task in asked)
+    taken = [job for task in asked for job in (*task.finished, *task.apart)]
+    finished = len(taken)
+    lost = {job.id for job in pulled.failed} if pulled is not None else set()
+    unfinished = {job.id for job in taken if is_unfinished(job.state, job.stage)} - lost
     return DownloadResult(
         run_id=run.run_id,
         tasks_found=sum(1 for task in asked if task.finished or task.apart),
@@ -148,6 +154,7 @@ def _result(
         dry_run=pulled is None,
         required_stage=settings.cvat_download.required_stage,
         corrections=corrections,
+        not_completed=len(unfinished),
     )
 
 

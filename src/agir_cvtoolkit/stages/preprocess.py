@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -20,8 +21,10 @@ from ._classes import BACKGROUND, class_table, read_classes
 from ._dataset_pass import DATASET, begin_pass
 from ._originals import Originals
 from ._pulled import PulledTask, read_frame_maps
+from ._unfinished import unfinished_pictures
 
 STAGE = "preprocess"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class PreprocessResult:
         pairs: pictures with a mask that were found.
         train_samples, val_samples, test_samples: tiles in each split.
         warning: what the reader of a score must know, or empty.
+        unfinished_pictures: of `pairs`, those of jobs that nobody had completed when they were read.
     """
 
     run_id: str
@@ -48,6 +52,7 @@ class PreprocessResult:
     warning: str
     items: tuple[Item, ...]
     dry_run: bool = False
+    unfinished_pictures: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -73,6 +78,7 @@ def preprocess(call: Call | None = None) -> PreprocessResult:
     pairs, items, tasks = _pairs(run, settings)
     dataset_dir = run.path(DATASET)
     classes = _classes(run, settings)
+    unfinished = _unfinished(run, settings, pairs)
     if call.dry_run:
         names = tuple(c.name for c in classes) if classes else (BACKGROUND, "plant")
         return PreprocessResult(
@@ -90,6 +96,7 @@ def preprocess(call: Call | None = None) -> PreprocessResult:
             "",
             tuple(items),
             dry_run=True,
+            unfinished_pictures=unfinished,
         )
     with call.work(run, STAGE), run.lock(DATA_SET):
         call.record_config(run, STAGE, settings, settings.dump("preprocess", "io"))
@@ -117,6 +124,7 @@ def preprocess(call: Call | None = None) -> PreprocessResult:
             fingerprint=dataset.fingerprint,
             warning=dataset.warning,
             items=(*items, *prepared.items),
+            unfinished_pictures=unfinished,
         )
         content = asdict(result)
         for name in ("run_id", "dry_run"):
@@ -147,6 +155,23 @@ def _pairs(run: Run, settings: Settings) -> tuple[list[Pair], list[Item], tuple[
         )
     pairs, items = _pulled_pairs(run, tasks, entries)
     return pairs, items, tuple(task.task_id for task in tasks)
+
+
+def _unfinished(run: Run, settings: Settings, pairs: Sequence[Pair]) -> int:
+    """Count, and say, which pictures come from jobs that nobody has completed."""
+    source = settings.preprocess.source
+    if source.type in {"custom", "inference_results"}:
+        return 0
+    tasks, masks = read_frame_maps(run, source.tasks), {pair.mask_path for pair in pairs}
+    count = unfinished_pictures(settings.io.ledger_url, Path(settings.io.out_root), run.run_id, tasks, masks)
+    if count:
+        _log.warning(
+            "%d of %d pictures come from jobs that are not completed: proposals that nobody has opened are learned"
+            " as if they were right; complete the jobs in CVAT and run download-cvat again",
+            count,
+            len(pairs),
+        )
+    return count
 
 
 def _pulled_pairs(
