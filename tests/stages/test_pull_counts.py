@@ -13,9 +13,10 @@ from agir_cvtoolkit.config import Settings
 from agir_cvtoolkit.cvat import CvatSession, FrameEntry, FrameMap, JobAnnotations, JobInfo
 from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.runs import Run, write_json
-from agir_cvtoolkit.shapes import Polygon
+from agir_cvtoolkit.shapes import Points, Polygon, Rectangle
 from agir_cvtoolkit.stages._classes import class_table
 from agir_cvtoolkit.stages._pull_context import Labels, PullContext
+from agir_cvtoolkit.stages._pulled import PulledTask, new_folder, read_frame_maps, write_frame_map
 from agir_cvtoolkit.stages._store_job import TaskContext, store_job
 
 
@@ -75,3 +76,26 @@ def test_the_task_as_a_whole_is_looked_at_only_for_a_label_without_a_mask_value(
     assert ledger.asked == {}
     store("crop")
     assert ledger.asked == {"task_by_id": 1}
+
+
+def test_shapes_that_a_mask_cannot_show_are_named_with_their_frame(tmp_path: Path) -> None:
+    pull = context(tmp_path, CountingLedger())
+    write_json(
+        class_table(pull.run), {"classes": [{"id": 0, "name": "background"}, {"id": 4, "name": "weed"}]}
+    )
+    frames = FrameMap(5, tuple(FrameEntry(number, f"{number}.png", 8, 6) for number in range(3)))
+    task = TaskContext(pull, new_folder(pull.run, 5, "x"), frames, {})
+    job = JobInfo(11, 5, "completed", "acceptance", "annotation", 0, 2, "2026-01-01T00:00:00Z")
+    area = Polygon(label="weed", points=((1.0, 1.0), (4.0, 1.0), (4.0, 4.0)))
+    box, dot = Rectangle(label="weed", points=((1, 1), (3, 3))), Points(label="weed", points=((2, 2),))
+    found, _ = store_job(
+        task, job, JobAnnotations(11, {0: (area, dot, box), 1: (box,), 2: (area,)}), {0, 1, 2}
+    )
+    assert {n: frame.not_in_mask for n, frame in found.items()} == {
+        0: "points, rectangle",
+        1: "rectangle",
+        2: "",
+    }
+    stored = PulledTask(5, "x", "http://cvat.test/tasks/5", task.folder, tuple(found.values()))
+    write_frame_map(stored)
+    assert read_frame_maps(pull.run) == [stored]

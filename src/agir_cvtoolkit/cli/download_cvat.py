@@ -54,6 +54,14 @@ def _show(result: DownloadResult) -> None:
             click.echo(f"    stored apart, never trained on: jobs {numbers}")
     if result.corrections is not None:
         click.echo(f"  {corrections_line(result.corrections)}")
+    if result.frames_not_in_mask:
+        kinds = ", ".join(sorted({kind for task in result.tasks for kind in task.kinds_not_in_mask}))
+        one = result.frames_not_in_mask == 1
+        click.echo(
+            f"{result.frames_not_in_mask} {'frame holds' if one else 'frames hold'} shapes that a mask cannot show"
+            f" ({kinds}); they are in annotations/",
+            err=True,
+        )
     if result.not_completed:
         would = "would count" if result.dry_run else "count"
         click.echo(

@@ -40,6 +40,8 @@ class TaskDownloaded:
         negatives: frames on which the person left no shape.
         success: all its finished jobs lie in the run.
         apart: ground-truth jobs and replicas that were asked for and lie apart.
+        frames_not_in_mask: frames with shapes that no mask can show; none of a task that was pushed as boxes.
+        kinds_not_in_mask: of these shapes, sorted.
     """
 
     task_id: int
@@ -54,6 +56,8 @@ class TaskDownloaded:
     negatives: int
     success: bool = True
     apart: tuple[int, ...] = ()
+    frames_not_in_mask: int = 0
+    kinds_not_in_mask: tuple[str, ...] = ()
 
 
 class LabelWaitsError(DataError):
@@ -174,6 +178,7 @@ class TaskStore:
             jobs = tuple(sorted({*result.incomplete_jobs, *lacking}))
             write_frame_map(replace(result, incomplete_jobs=jobs))
         self._items += failed
+        unseen = self._not_in_masks(result)
         done = [job for job in plan.jobs.finished if job not in self.failed]
         apart = tuple(job.id for job in plan.jobs.apart if job not in self.failed)
         summary = TaskDownloaded(
@@ -189,8 +194,19 @@ class TaskStore:
             negatives=sum(1 for frame in result.frames if not frame.shapes),
             success=not self.failed,
             apart=apart,
+            frames_not_in_mask=len(unseen),
+            kinds_not_in_mask=tuple(sorted({kind for kinds in unseen for kind in kinds.split(", ")})),
         )
         return summary, self._items
+
+    def _not_in_masks(self, result: PulledTask) -> list[str]:
+        """Return, for each frame with shapes that no mask can show, their kinds."""
+        found = [frame.not_in_mask for frame in result.frames if frame.not_in_mask]
+        if found and self._pushed is not None:
+            kinds = {push_id: key.kind for push_id, key, _ in self._context.ledger.pushes()}
+            if kinds.get(self._pushed.push_id) == "detections":
+                return []  # boxes are what was asked for
+        return found
 
     def _age(self, job_id: int) -> tuple[datetime, int]:
         return age(self._dates.get(job_id, ""), job_id)

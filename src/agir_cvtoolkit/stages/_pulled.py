@@ -25,6 +25,7 @@ class PulledFrame:
         mask: path of the decoded mask, relative to the task's folder; None where the shapes are no masks.
         sha256: of the picture that was pushed; None for a task that this tool did not make.
         shapes: how many the person left on it.
+        not_in_mask: kinds of shapes on it that no mask can show, with commas between them.
     """
 
     frame: int
@@ -36,6 +37,7 @@ class PulledFrame:
     job_id: int
     shapes: int
     mask: str | None
+    not_in_mask: str = ""
 
     @property
     def picture_name(self) -> str:
@@ -110,13 +112,20 @@ def write_frame_map(task: PulledTask, name: str = FRAME_MAP) -> None:
         "task_id": task.task_id,
         "name": task.name,
         "url": task.url,
-        "frames": [asdict(frame) for frame in task.frames],
+        "frames": [_plain(frame) for frame in task.frames],
         "incomplete_jobs": list(task.incomplete_jobs),
         "deleted_frames": list(task.deleted_frames),
         "honeypots": [asdict(honeypot) for honeypot in task.honeypots],
         "validation_frames": list(task.validation_frames),
     }
     write_json(task.folder / name, content)
+
+
+def _plain(frame: PulledFrame) -> dict[str, Any]:
+    content = asdict(frame)
+    if not frame.not_in_mask:
+        content.pop("not_in_mask")
+    return content
 
 
 def read_frame_maps(run: Run, task_ids: Sequence[int] | None = None) -> list[PulledTask]:

@@ -99,6 +99,7 @@ def store_job(
             job_id=job.id,
             shapes=len(shapes),
             mask=mask,
+            not_in_mask=", ".join(sorted({shape.kind for shape in shapes if not isinstance(shape, Area)})),
         )
     return frames, items
 

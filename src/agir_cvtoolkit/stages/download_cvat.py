@@ -41,6 +41,7 @@ class DownloadResult:
         reopened: of the waiting, jobs that were finished when they were read; their frames are kept.
         items: frames, shapes, jobs and whole tasks that could not be taken.
         corrections: what people did with the proposals, added up; None where the run has none.
+        frames_not_in_mask: frames with shapes that no mask can show; they lie in ``annotations/``.
         not_completed: of `jobs`, those that nobody has completed; only where they were asked for.
     """
 
@@ -60,6 +61,7 @@ class DownloadResult:
     required_stage: str | None = None
     corrections: dict[str, object] | None = None
     not_completed: int = 0
+    frames_not_in_mask: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -155,6 +157,7 @@ def _result(
         required_stage=settings.cvat_download.required_stage,
         corrections=corrections,
         not_completed=len(unfinished),
+        frames_not_in_mask=sum(task.frames_not_in_mask for task in done),
     )
 
 
