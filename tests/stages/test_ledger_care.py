@@ -98,7 +98,12 @@ def test_an_unfinished_upload_is_found(out_root: Path) -> None:
     task = fill(out_root)
     with Ledger.open(None, out_root) as ledger:
         ledger.plan_task(PushedTask(task.push_id, 2, "Round1 [2]", "run", "planned", None, None))
-    assert problems(ledger_check(Call())) == ["Round1 [2]: an upload that was not finished (planned)"]
+    result = ledger_check(Call())
+    assert problems(result) == ["Round1 [2]: an upload that was not finished (planned)"]
+    (found,) = result.findings
+    assert found.next_step.endswith(
+        ": agir-cvtoolkit upload-cvat --run run -o cvat_upload.project_id=1 -o cvat_upload.task_name=Round1"
+    )
 
 
 def test_files_that_are_missing_are_found(out_root: Path) -> None:

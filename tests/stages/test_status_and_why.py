@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 
 import pytest
 
 from agir_cvtoolkit import Call, status, why
+from agir_cvtoolkit.config import load_settings
 from agir_cvtoolkit.errors import NoRunError, UsageError
 from agir_cvtoolkit.ledger import Ledger, Pull, PushedFrame, PushedTask, PushKey
 from agir_cvtoolkit.records import ManifestEntry
@@ -72,7 +74,45 @@ def test_a_second_round_begins_with_the_new_prediction() -> None:
         "preprocess": "earlier",
         "train": "earlier",
     }
-    assert found.next_step.startswith("agir-cvtoolkit upload-cvat -o cvat_upload.task_name=")
+    assert found.next_step == "agir-cvtoolkit upload-cvat"
+
+
+@pytest.mark.parametrize(
+    "name", ["Round1", "Round 1, barley's", "12", 'a "b"', "null", "Ümlaut (2)", "end\\", "a$b"]
+)
+def test_an_interrupted_upload_is_proposed_again_as_it_was(name: str) -> None:
+    run = start_run(ROOT, "a")
+    run.finish(run.begin("infer-seg", "g", ()))
+    key = PushKey("http://s", 7, None, name, "detections")
+    with Ledger.open(None, ROOT) as ledger:
+        task = PushedTask(ledger.open_push(key, "a"), 0, f"{name} [1]", "a", "planned", None, None)
+        ledger.plan_task(task)
+        found = shlex.split(status().next_step)
+        assert found[:2] == ["agir-cvtoolkit", "upload-cvat"]
+        upload = load_settings(overrides=tuple(found[3::2])).cvat_upload
+        assert (upload.task_name, upload.project_id, upload.source.type) == (name, 7, "detections")
+        assert "--run a" in status(Call(run="a")).next_step
+        ledger.task_created(task, 41, "http://s/tasks/41")
+        ledger.task_filled(task, [])
+        assert "task_name" in status().next_step
+        ledger.task_done(task, {})
+    assert status().next_step == "agir-cvtoolkit upload-cvat"
+
+
+def test_new_proposals_go_into_the_tasks_of_the_earlier_ones() -> None:
+    run = start_run(ROOT, "a")
+    push_id = "none"
+    for name, expected in (
+        ("a", "agir-cvtoolkit upload-cvat"),
+        ("B", "agir-cvtoolkit upload-cvat -o cvat_upload.task_name=B"),
+    ):
+        with Ledger.open(None, ROOT) as ledger:
+            push_id = ledger.open_push(PushKey("http://s", None, None, name, "segmentations"), "a")
+        run.write_metrics("upload-cvat", {"push_id": push_id})
+        run.mark_done("upload-cvat", push_id)
+        time.sleep(0.002)
+        run.finish(run.begin("infer-seg", name, ()))
+        assert status().next_step == expected
 
 
 def test_another_run_may_be_asked_for() -> None:

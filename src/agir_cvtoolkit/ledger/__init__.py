@@ -1,5 +1,6 @@
 """The database of all that happened to every picture, across runs."""
 
+from ._again import upload_again
 from ._check import Finding, NamedFile, backup_file, check_file
 from ._ledger import Ledger
 from ._migrations import backup
@@ -43,4 +44,5 @@ __all__ = [
     "backup",
     "backup_file",
     "check_file",
+    "upload_again",
 ]

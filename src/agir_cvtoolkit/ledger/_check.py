@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Select, Table, and_, func, select
+from sqlalchemy import Connection, Select, Table, and_, func, select
 
 from agir_cvtoolkit.errors import LedgerError, UsageError
 
 from . import _tables as t
+from ._again import upload_again
 from ._care import REMOVED
 from ._migrations import backup
 from ._opening import Place
 from ._part import LedgerPart
+from ._rows import PushKey
 
 _MOST_NAMED = 100
 
@@ -121,12 +123,16 @@ def _integrity(file: Path) -> list[str]:
 class Check(LedgerPart):
     """What the rows of a ledger say of each other."""
 
-    def orphans(self) -> list[Finding]:
-        """Return rows without what they belong to, and what was begun and not ended."""
+    def orphans(self, *, project_id: int | None = None) -> list[Finding]:
+        """Return rows without what they belong to, and what was begun and not ended.
+
+        Args:
+            project_id: the configured one, which a command need not name.
+        """
         found: list[Finding] = []
         tasks, frames = t.push_tasks, t.push_frames
-        again = "Run upload-cvat again: it goes on where it stopped."
         with self._begin() as connection:
+            again = _again(connection, project_id)
             held = select(frames.c.push_id).where(
                 and_(frames.c.push_id == tasks.c.push_id, frames.c.ordinal == tasks.c.ordinal)
             )
@@ -136,12 +142,16 @@ class Check(LedgerPart):
                 found.append(
                     Finding(row.name, "a task without frames", "Take it back: agir-cvtoolkit undo PUSH")
                 )
-            for row in connection.execute(select(tasks.c.name, tasks.c.state).where(tasks.c.state != "done")):
-                found.append(Finding(row.name, f"an upload that was not finished ({row.state})", again))
             for row in connection.execute(
-                select(t.push_jobs.c.job_id).where(t.push_jobs.c.state == "replacing")
+                select(tasks.c.name, tasks.c.state, tasks.c.push_id).where(tasks.c.state != "done")
             ):
-                found.append(Finding(f"job {row.job_id}", "new proposals were not wholly written", again))
+                said = f"an upload that was not finished ({row.state})"
+                found.append(Finding(row.name, said, again.get(row.push_id, _ANEW)))
+            for row in connection.execute(
+                select(t.push_jobs.c.job_id, t.push_jobs.c.push_id).where(t.push_jobs.c.state == "replacing")
+            ):
+                said = "new proposals were not wholly written"
+                found.append(Finding(f"job {row.job_id}", said, again.get(row.push_id, _ANEW)))
             for table in _OF_TASK:
                 count = connection.execute(_without_task(table)).scalar_one()
                 if count:
@@ -184,6 +194,7 @@ class Check(LedgerPart):
             return frozenset(str(run_id) for run_id in connection.execute(query).scalars())
 
 
+_ANEW = "Run upload-cvat again: it goes on where it stopped."
 _RESTORE = "Nothing uses them; if records are missing, restore a backup."
 _OF_TASK: tuple[Table, ...] = (
     t.push_frames,
@@ -194,6 +205,16 @@ _OF_TASK: tuple[Table, ...] = (
     t.replacement_shapes,
     t.run_tasks,
 )
+
+
+def _again(connection: Connection, project_id: int | None) -> dict[str, str]:
+    """Return how each push is brought to its end."""
+    table, found = t.pushes, {}
+    for row in connection.execute(select(table)):
+        key = PushKey(row.server, row.project_id, row.organization, row.name, row.kind)
+        command = upload_again(key, row.run_id, project_id=project_id)
+        found[row.push_id] = f"Run it again, it goes on where it stopped: {command}"
+    return found
 
 
 def _without_task(table: Table) -> Select[Any]:

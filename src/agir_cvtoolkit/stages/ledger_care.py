@@ -90,7 +90,7 @@ def ledger_check(call: Call | None = None, *, server: bool = False) -> LedgerChe
         return LedgerCheck(tuple(findings), 0, 0)
     try:
         with Ledger.open_to_read(url, out_root) as ledger:
-            findings += ledger.orphans()
+            findings += ledger.orphans(project_id=settings.cvat_upload.project_id)
             files = ledger.named_files()
             findings += _missing(out_root, files, ledger.removed_runs())
             asked = 0

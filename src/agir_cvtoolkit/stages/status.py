@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from agir_cvtoolkit.ledger import Ledger, ModelRow
+from agir_cvtoolkit.config import Settings
+from agir_cvtoolkit.ledger import Ledger, ModelRow, upload_again
 from agir_cvtoolkit.runs import CURRENT, Run, list_runs, open_run
 
 from ._call import Call
@@ -82,9 +83,9 @@ def status(call: Call | None = None) -> Status:
     run = open_run(out_root, call.run) if call.run or current else None
     stages = [stage_status(run, stage) for stage in STAGES] if run is not None else []
     next_step = _next_step(run, out_root) if run is not None else _COMMANDS["query"]
-    tasks, models = _ledger_part(settings.io.ledger_url, out_root)
+    tasks, models, again = _ledger_part(settings, run, named=call.run is not None)
     run_id = run.run_id if run else None
-    return Status(out_root, tuple(known), run_id, tuple(stages), tasks, models, next_step)
+    return Status(out_root, tuple(known), run_id, tuple(stages), tasks, models, again or next_step)
 
 
 def stage_status(run: Run, stage: str) -> StageStatus:
@@ -113,15 +114,36 @@ def _next_step(run: Run, out_root: Path) -> str:
     if last == "train":
         return f"agir-cvtoolkit infer-seg -o seg_inference.model.ckpt_path={out_root / run.run_id}/model/best.pth"
     following = STAGES[number + 1]
-    if following == "upload-cvat" and run.finished_at("upload-cvat") is not None:
-        return "agir-cvtoolkit upload-cvat -o cvat_upload.task_name=Round2"
     return _COMMANDS[following]
 
 
-def _ledger_part(url: str | None, out_root: Path) -> tuple[tuple[TaskStatus, ...], tuple[ModelRow, ...]]:
-    tasks = []
-    with Ledger.open_to_read(url, out_root) as ledger:
+def _outdated_push(run: Run) -> str | None:
+    """Return the push of the run whose proposals its newest prediction replaces, where that is what comes next."""
+    finished = {stage: run.finished_at(stage) or "" for stage in STAGES}
+    newest = finished["infer-seg"]
+    if not finished["upload-cvat"] or newest != max(finished.values()) or newest == finished["upload-cvat"]:
+        return None
+    push_id = run.read_metrics("upload-cvat").get("push_id")
+    return str(push_id) if push_id else None
+
+
+def _ledger_part(
+    settings: Settings, run: Run | None, *, named: bool
+) -> tuple[tuple[TaskStatus, ...], tuple[ModelRow, ...], str]:
+    """Return the tasks, the models, and the upload of the run that is to be made again, if there is one."""
+    tasks, interrupted, outdated = [], "", ""
+    upload, run_id = settings.cvat_upload, run.run_id if run is not None else None
+    last = _outdated_push(run) if run is not None else None
+    with Ledger.open_to_read(settings.io.ledger_url, settings.io.out_root) as ledger:
         for push_id, key, _ in ledger.pushes():
+            own = [task for task in ledger.tasks_of_push(push_id) if task.run_id == run_id]
+            if any(task.state != "done" for task in own):
+                interrupted = upload_again(key, run_id if named else None, project_id=upload.project_id)
+            if push_id == last:
+                by_itself = upload.task_name or str(run_id).replace("/", "_")
+                outdated = upload_again(
+                    key, run_id if named else None, project_id=upload.project_id, name=by_itself
+                )
             for task in ledger.tasks_of_push(push_id):
                 pulls = ledger.pulls_of_task(key.server, task.task_id) if task.task_id else []
                 tasks.append(
@@ -135,4 +157,4 @@ def _ledger_part(url: str | None, out_root: Path) -> tuple[tuple[TaskStatus, ...
                         len({pull.job_id for pull in pulls}),
                     )
                 )
-        return tuple(tasks), tuple(ledger.models())
+        return tuple(tasks), tuple(ledger.models()), interrupted or outdated
