@@ -276,10 +276,10 @@ class JobReplacement:
     def _unwritable(self, job: JobInfo | None, *, resumed: bool = False) -> str:
         if job is None:
             return f"its job {self._kept.job_id} is no longer there: {self._page}"
-        if self._kept.state == "touched":
-            return self._worked_in()
         if not _is_new(job):
             return f"job {job.id} is {job.state} in stage {job.stage}: {self._page}"
+        if self._kept.state == "touched":
+            return self._worked_in()
         if job.updated_date != self._kept.updated_date:
             since = "while its proposals were to be replaced" if resumed else "since the last upload"
             return f"job {job.id} was saved, assigned, or its labels were changed {since}: {self._page}"
