@@ -109,11 +109,11 @@ def _remove(
         delete_task(session, task_id)
     except AgirError as error:
         page = session.task_url(task_id)
-        by = "the next upload-cvat does" if isinstance(why, KeyboardInterrupt) else "remove it by hand"
-        note = f"The half-made task could not be deleted ({error.problem}); {by}: {page}"
-        _log.error("%s", note)
+        note = f"The half-made task could not be deleted ({error.problem}); the next upload-cvat removes it: {page}"
         if isinstance(why, AgirError):
             why.next_step = f"{why.next_step} {note}".strip()
-        why.add_note(note)
+        else:
+            _log.error("%s", note)
+            why.add_note(note)
     else:
         on_deleted(task_id)

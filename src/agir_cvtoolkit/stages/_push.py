@@ -182,11 +182,15 @@ def _finish(
         try:
             _remove(push, task)
         except AgirError as second:
-            note = f"Task {task.task_id} is left unfinished: {second}"
-            _log.error("%s", note)
+            note = (
+                f"Task {task.task_id} is left unfinished ({second.problem}); the next upload-cvat goes on from"
+                f" there: {task.url}"
+            )
             if isinstance(error, AgirError):
                 error.next_step = f"{error.next_step} {note}".strip()
-            error.add_note(note)
+            else:
+                _log.error("%s", note)
+                error.add_note(note)
         raise
 
 
