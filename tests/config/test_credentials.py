@@ -155,3 +155,12 @@ def test_a_file_that_others_can_read_is_warned_of(tmp_path: Path, caplog: pytest
 )
 def test_text_without_secrets_stays(text: str) -> None:
     assert redacted(text) == text
+
+
+def test_what_is_to_be_written_is_not_redacted(tmp_path: Path) -> None:
+    for found in (None, "cvat: [", "other: 1"):
+        path = tmp_path / "none.yaml" if found is None else keys(tmp_path, found)
+        with pytest.raises(ConfigError) as caught:
+            load_credentials(path, {})
+        assert "url (https://app.cvat.ai), username and password" in caught.value.next_step
+        assert redacted(caught.value.next_step) == caught.value.next_step

@@ -27,7 +27,6 @@ _VARIABLES = {
     "ca_file": ("CVAT_CA_FILE",),
 }
 _ABSENT = {"", "~", "null", "Null", "NULL"}
-_SAMPLE = "cvat: {url: https://app.cvat.ai, username: ..., password: ...}"
 
 
 def load_credentials(keys_file: Path, environment: Mapping[str, str] | None = None) -> Credentials:
@@ -53,7 +52,7 @@ def load_credentials(keys_file: Path, environment: Mapping[str, str] | None = No
     if not token and not password:
         token, password = found.get("access_token"), found.get("password")
         origin = str(keys_file)
-    next_step = f"Write {keys_file} with: {_SAMPLE} - or set CVAT_URL and CVAT_ACCESS_TOKEN."
+    next_step = f"{_how_to_write(keys_file)} Or set CVAT_URL and CVAT_ACCESS_TOKEN."
     if not url:
         raise ConfigError("no CVAT server is configured", next_step)
     if not token and not (username and password):
@@ -110,17 +109,22 @@ def _from_file(path: Path) -> dict[str, str]:
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         # The message of the parser quotes the line, which may hold the password.
         raise ConfigError(
-            f"{path} is not readable YAML ({type(error).__name__})", f"Write it as: {_SAMPLE}"
+            f"{path} is not readable YAML ({type(error).__name__})", _how_to_write(path)
         ) from None
     section = content.get("cvat") if isinstance(content, dict) else None
     if not isinstance(section, dict):
-        raise ConfigError(f"{path} has no section 'cvat'", f"Write it as: {_SAMPLE}")
+        raise ConfigError(f"{path} has no section 'cvat'", _how_to_write(path))
     for key in section:
         if key not in _KEYS:
             raise ConfigError(f"{path}: unknown key 'cvat.{key}'", did_you_mean(str(key), _KEYS))
     if any(not isinstance(value, str) for value in section.values()):
-        raise ConfigError(f"{path}: every value under 'cvat' must be a text", f"Write it as: {_SAMPLE}")
+        raise ConfigError(f"{path}: every value under 'cvat' must be a text", _how_to_write(path))
     return {key: value for key, value in section.items() if value not in _ABSENT}
+
+
+def _how_to_write(path: Path) -> str:
+    # No word here is followed by a colon that names a secret: it would be redacted with what comes after it.
+    return f"Write url (https://app.cvat.ai), username and password, each on its own line, under 'cvat:' in {path}."
 
 
 def _warn_if_shared(path: Path) -> None:
