@@ -66,3 +66,10 @@ def test_the_ledger_is_copied_and_checked(out_root: Path) -> None:
     damaged = run("ledger", "check")
     assert damaged.exit_code == 4
     assert "ledger.db" in damaged.stdout
+
+
+def test_undo_says_first_that_there_is_no_such_push(out_root: Path) -> None:
+    result = run("undo", "Rond1")
+    assert result.exit_code == 2
+    assert "no push 'Rond1'" in result.stderr
+    assert "--yes" not in result.stderr

@@ -31,10 +31,11 @@ def command(shell: Shell, *, push: str, yes: bool) -> None:
 
     def stage(call: Call) -> UndoResult:
         from agir_cvtoolkit.errors import UsageError
-        from agir_cvtoolkit.stages.undo import undo
+        from agir_cvtoolkit.stages.undo import check_push, undo
 
         if not yes and not call.dry_run:
             if shell.as_json or not _on_terminal():
+                check_push(push, call)  # a wrong name is said before --yes is asked for
                 raise UsageError("undo deletes tasks", "Add --yes; look first with --dry-run.")
             planned = undo(push, replace(call, dry_run=True))
             if all(task.outcome == "left" for task in planned.tasks):

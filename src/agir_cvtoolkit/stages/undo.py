@@ -105,6 +105,17 @@ def undo(push: str, call: Call | None = None) -> UndoResult:
     return UndoResult(push_id, key.name, key.server, tuple(done), call.dry_run)
 
 
+def check_push(push: str, call: Call | None = None) -> None:
+    """Find a push by its id or name, and do nothing with it.
+
+    Raises:
+        UsageError: there is no such push, or several have that name.
+    """
+    settings = (call or Call()).settings()
+    with Ledger.open_to_read(settings.io.ledger_url, settings.io.out_root) as ledger:
+        _find(ledger, push)
+
+
 def _find(ledger: Ledger, push: str) -> tuple[str, PushKey]:
     known = {push_id: key for push_id, key, _ in ledger.pushes()}
     if push in known:
