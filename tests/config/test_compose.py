@@ -323,3 +323,10 @@ def test_every_key_of_a_packaged_file_is_documented(group: str) -> None:
             bare.append(key)
         documented_above[indent] = says
     assert bare == []
+
+
+@pytest.mark.parametrize(("value", "hint"), [("999", "[999]"), ("abc", "[abc]")])
+def test_a_single_value_in_place_of_a_list_is_shown_as_a_list(value: str, hint: str) -> None:
+    with pytest.raises(ConfigError, match="is no list") as caught:
+        load_settings([f"cvat_download.task_ids={value}"])
+    assert caught.value.next_step == f"Write a list: {hint}"

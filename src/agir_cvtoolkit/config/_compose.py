@@ -337,6 +337,10 @@ def _explained(error: ValidationError, origins: Mapping[str, str]) -> ConfigErro
     if first["type"] == "value_error":  # of several keys together
         return ConfigError(f"{dotted}{where}: {first['ctx']['error']}", see)
     value = redacted(repr(first.get("input")))
+    if first["type"] in {"tuple_type", "list_type"} and isinstance(first.get("input"), str | int | float):
+        return ConfigError(
+            f"{dotted}={value}{where} is no list", f"Write a list: [{redacted(str(first['input']))}]"
+        )
     return ConfigError(f"{dotted}={value}{where}: {first['msg'].lower()}", see)
 
 
