@@ -82,7 +82,7 @@ def generation_of(version: str) -> Generation:
     if numbers < _OLDEST:
         raise ConfigError(
             f"the sandbox cannot play CVAT '{version}'",
-            f"Use a version from 2.20 on; behaviour changes at {', '.join(GENERATIONS)}.",
+            "Use a version from 2.20 on.",
         )
 
     def since(minor: int) -> bool:
