@@ -50,7 +50,7 @@ def test_prune_lists_and_removes_only_when_told(out_root: Path) -> None:
     assert "Remove them with --yes" in listed.stdout
     assert run("runs", "prune", "--yes", "--dry-run").exit_code == 0
     assert (out_root / "barley" / "spring" / "cutouts" / "a.png").is_file()
-    assert "Removed 1 things, 2.5 kB" in run("runs", "prune", "--yes").stdout
+    assert "Removed 1 thing, 2.5 kB" in run("runs", "prune", "--yes").stdout
     assert not (out_root / "barley" / "spring" / "cutouts").exists()
     assert run("runs", "prune").stdout == "Nothing to remove\n"
     assert run("runs", "prune", "--older-than", "soon").exit_code == 2

@@ -326,4 +326,4 @@ def test_the_check_asks_the_server_for_tasks_that_are_gone(predicted: Workspace)
     assert predicted.cli("ledger", "check").code == 0
     outcome = predicted.cli("ledger", "check", "--server", code=4)
     assert f"task {gone['id']} is not on" in outcome.stdout
-    assert "1 findings" in outcome.stdout
+    assert "1 finding;" in outcome.stdout

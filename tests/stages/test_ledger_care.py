@@ -88,7 +88,7 @@ def test_rows_without_what_they_belong_to_are_found(out_root: Path) -> None:
     assert problems(result) == [
         "Round1 [1]: a task without frames",
         "job 51: new proposals were not wholly written",
-        "table run_tasks: 1 rows of tasks that are not known",
+        "table run_tasks: 1 row of tasks that are not known",
     ]
     assert result.exit_code == 4
     assert all(finding.next_step for finding in result.findings)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ._counted import counted
 from ._shell import Shell, echo_items, with_options
 
 if TYPE_CHECKING:
@@ -42,12 +43,12 @@ def command(
 def _show(result: BuildResult) -> None:
     verb = "Would write" if result.dry_run else "Wrote"
     click.echo(
-        f"{verb} {result.rows} rows for {result.pictures} pictures to {result.table} of {result.db_path}"
+        f"{verb} {counted(result.rows, 'row')} for {counted(result.pictures, 'picture')}"
+        f" to {result.table} of {result.db_path}"
     )
     if result.without_row:
-        click.echo(
-            f"{len(result.without_row)} pictures have no row, for example {result.without_row[0]}", err=True
-        )
+        lacking = counted(len(result.without_row), "picture has", "pictures have")
+        click.echo(f"{lacking} no row, for example {result.without_row[0]}", err=True)
     echo_items(result.missing)
     if not result.dry_run:
         key = "field" if result.table == "field_data" else "semif"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ._counted import counted
 from ._shell import Shell, echo_items, with_options
 
 if TYPE_CHECKING:
@@ -37,13 +38,16 @@ def _show(result: DownloadResult) -> None:
     from agir_cvtoolkit.stages._correction_line import corrections_line
 
     verb = "would be read" if result.dry_run else "finished"
-    click.echo(f"{result.jobs} jobs {verb} in {result.tasks_found} tasks, {result.waiting} not yet", nl=False)
+    click.echo(
+        f"{counted(result.jobs, 'job')} {verb} in {counted(result.tasks_found, 'task')}, {result.waiting} not yet",
+        nl=False,
+    )
     click.echo(
         "" if result.dry_run else f"; {result.jobs_read} read, {result.jobs - result.jobs_read} unchanged"
     )
     for task in result.tasks:
         click.echo(
-            f"  {task.url}: {task.frames} frames, {task.shapes} shapes, {task.negatives} empty"
+            f"  {task.url}: {counted(task.frames, 'frame')}, {counted(task.shapes, 'shape')}, {task.negatives} empty"
             f" -> {task.directory}"
         )
         if task.reopened:
@@ -56,17 +60,17 @@ def _show(result: DownloadResult) -> None:
         click.echo(f"  {corrections_line(result.corrections)}")
     if result.frames_not_in_mask:
         kinds = ", ".join(sorted({kind for task in result.tasks for kind in task.kinds_not_in_mask}))
-        one = result.frames_not_in_mask == 1
         click.echo(
-            f"{result.frames_not_in_mask} {'frame holds' if one else 'frames hold'} shapes that a mask cannot show"
+            f"{counted(result.frames_not_in_mask, 'frame holds', 'frames hold')} shapes that a mask cannot show"
             f" ({kinds}); they are in annotations/",
             err=True,
         )
     if result.not_completed:
         would = "would count" if result.dry_run else "count"
+        be = "is" if result.not_completed == 1 else "are"
         click.echo(
-            f"{result.not_completed} of {result.jobs} jobs are not completed: proposals that nobody has opened"
-            f" {would} as accepted, and preprocess would train on them",
+            f"{result.not_completed} of {counted(result.jobs, 'job')} {be} not completed:"
+            f" proposals that nobody has opened {would} as accepted, and preprocess would train on them",
             err=True,
         )
     echo_items(result.items)

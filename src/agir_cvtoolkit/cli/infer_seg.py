@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ._counted import counted
 from ._shell import Shell, echo_items, with_options
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def command(shell: Shell) -> None:
 def _show(result: InferResult) -> None:
     verb = "would be predicted" if result.dry_run else "predicted"
     click.echo(
-        f"{result.predicted} of {result.total} records {verb} with {result.model},"
+        f"{result.predicted} of {counted(result.total, 'record')} {verb} with {result.model},"
         f" {result.skipped} skipped, {result.failed} failed"
     )
     echo_items(result.items)

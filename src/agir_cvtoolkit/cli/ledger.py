@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ._counted import counted
 from ._shell import Shell, with_options
 
 if TYPE_CHECKING:
@@ -69,7 +70,9 @@ def _show_check(result: LedgerCheck) -> None:
     for finding in result.findings:
         click.echo(f"{finding.subject:{wide}}  {finding.problem}")
         click.echo(f"{'':{wide}}  -> {finding.next_step}")
-    asked = f", {result.tasks} tasks asked for" if result.tasks else ""
-    click.echo(f"{len(result.findings)} findings; {result.files} files looked for{asked}")
+    asked = f", {counted(result.tasks, 'task')} asked for" if result.tasks else ""
+    click.echo(
+        f"{counted(len(result.findings), 'finding')}; {counted(result.files, 'file')} looked for{asked}"
+    )
     for server in result.not_asked:
         click.echo(f"Not asked: {server}, which is not the configured server", err=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ._counted import counted
 from ._shell import Shell, echo_items, with_options
 
 if TYPE_CHECKING:
@@ -33,10 +34,12 @@ def command(shell: Shell) -> None:
 
 def _show(result: PreprocessResult) -> None:
     if result.dry_run:
-        click.echo(f"Would make a data set of {result.pairs} pictures with masks in {result.dataset_dir}")
+        click.echo(
+            f"Would make a data set of {counted(result.pairs, 'picture')} with masks in {result.dataset_dir}"
+        )
     else:
         click.echo(
-            f"{result.pairs} pictures -> {result.train_samples} train, {result.val_samples} val,"
+            f"{counted(result.pairs, 'picture')} -> {result.train_samples} train, {result.val_samples} val,"
             f" {result.test_samples} test tiles in {result.dataset_dir}"
         )
     if result.warning:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ._counted import counted
 from ._shell import Shell, with_options
 
 if TYPE_CHECKING:
@@ -79,7 +80,10 @@ def _show(result: QueryResult) -> None:
             if value is not None:
                 click.echo(f"{key:24} {value}")
     if result.path is None:
-        click.echo(f"{result.count} records match" + (" (nothing written)" if result.dry_run else ""))
+        click.echo(
+            f"{counted(result.count, 'record matches', 'records match')}"
+            + (" (nothing written)" if result.dry_run else "")
+        )
         return
-    click.echo(f"{result.count} records -> {result.path}")
+    click.echo(f"{counted(result.count, 'record')} -> {result.path}")
     click.echo(f"Run: {result.run_id} ({result.run_root})")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ._counted import counted
 from ._shell import Shell, echo_items, with_options
 
 if TYPE_CHECKING:
@@ -108,7 +109,9 @@ def _show_run(result: RunShown) -> None:
 
     summary = result.summary
     click.echo(f"{summary.run_id}{' (current)' if summary.current else ''}  {result.root}")
-    click.echo(f"  started {summary.started or '-'}, {summary.tasks} tasks, {size_text(summary.bytes)}")
+    click.echo(
+        f"  started {summary.started or '-'}, {counted(summary.tasks, 'task')}, {size_text(summary.bytes)}"
+    )
     for stage in result.stages:
         figures = ", ".join(f"{key} {_short(value)}" for key, value in stage.figures.items())
         passes = f"pass {stage.passes}"
@@ -127,9 +130,9 @@ def _show_pruned(result: PruneResult) -> None:
     echo_items(result.items)
     size = size_text(result.bytes)
     if not result.dry_run:
-        click.echo(f"Removed {len(result.parts)} things, {size}")
+        click.echo(f"Removed {counted(len(result.parts), 'thing')}, {size}")
     elif result.parts:
-        click.echo(f"Would remove {len(result.parts)} things, {size}. Remove them with --yes.")
+        click.echo(f"Would remove {counted(len(result.parts), 'thing')}, {size}. Remove them with --yes.")
     else:
         click.echo("Nothing to remove")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ._counted import counted
 from ._shell import Shell, with_options
 
 if TYPE_CHECKING:
@@ -40,9 +41,9 @@ def _show(result: Status) -> None:
     for task in result.tasks:
         state = "sent" if task.state == "done" else task.state
         url = task.url or "not on the server"
-        click.echo(
-            f"  {state:8} {task.records:5} records, {task.pulled_jobs} jobs pulled  {task.name}  {url}"
-        )
+        noun = "record" if task.records == 1 else "records"
+        pulled = f"{counted(task.pulled_jobs, 'job')} pulled"
+        click.echo(f"  {state:8} {task.records:5} {noun}, {pulled}  {task.name}  {url}")
     if result.models:
         click.echo("Models:")
     for model in result.models:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ._counted import counted
 from ._shell import Shell, with_options
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def _show(result: UndoResult) -> None:
     words = {"deleted": f"{would}deleted", "gone": "was gone", "left": "left"}
     for task in result.tasks:
         where = task.url or "not on the server"
-        click.echo(f"{words[task.outcome]}: {task.name}, {task.records} records  {where}")
+        click.echo(f"{words[task.outcome]}: {task.name}, {counted(task.records, 'record')}  {where}")
         if task.reason:
             click.echo(f"  {task.reason}")
     if not result.tasks:
@@ -66,6 +67,6 @@ def _show(result: UndoResult) -> None:
     deleted = sum(1 for task in result.tasks if task.outcome != "left")
     click.echo(
         f"Push {result.push_id} '{result.name}' on {result.server}:"
-        f" {deleted} of {len(result.tasks)} tasks {would}undone"
+        f" {deleted} of {counted(len(result.tasks), 'task')} {would}undone"
         + (f", {len(result.left)} left alone" if result.left else "")
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ._counted import counted
 from ._shell import Shell, echo_items, with_options
 
 if TYPE_CHECKING:
@@ -39,23 +40,28 @@ def _show(result: UploadResult) -> None:
     where = f"project {result.project_id}" if result.project_id else "a task without project"
     if result.dry_run:
         replaced = f", replace the proposals of {result.replaced}" if result.replaced else ""
-        click.echo(f"Would upload {result.added} of {result.total_records} records{replaced}, {rest}")
+        click.echo(
+            f"Would upload {result.added} of {counted(result.total_records, 'record')}{replaced}, {rest}"
+        )
         click.echo(
             f"To {result.server}, {where}, as '{result.name}'; {result.already_there} are there already"
         )
     elif result.already_there and not (result.added or result.replaced):
         click.echo(
-            f"{result.already_there} of {result.total_records} records are there already, {rest};"
-            " nothing was changed on the server"
+            f"{result.already_there} of {counted(result.total_records, 'record is', 'records are')} there already,"
+            f" {rest}; nothing was changed on the server"
         )
     else:
         there = f" ({result.already_there} were there already)" if result.already_there else ""
-        click.echo(f"Uploaded {result.uploaded_annotations} of {result.total_records} records{there}, {rest}")
+        click.echo(
+            f"Uploaded {result.uploaded_annotations} of {counted(result.total_records, 'record')}{there}, {rest}"
+        )
         if result.replaced:
             click.echo(f"Of these, {result.replaced} got new proposals in place of untouched earlier ones")
     _show_same_pictures(result)
     if result.left_alone:
-        click.echo(f"{result.left_alone} records stay as they are in CVAT, listed with the reason", err=True)
+        stay = counted(result.left_alone, "record stays as it is", "records stay as they are")
+        click.echo(f"{stay} in CVAT, listed with the reason", err=True)
     echo_items(result.items)
     if result.missing_labels and result.project_id is None:
         listed = ",".join(result.missing_labels)
@@ -67,8 +73,10 @@ def _show(result: UploadResult) -> None:
 def _show_same_pictures(result: UploadResult) -> None:
     if not result.same_pictures:
         return
-    verb = "would not be sent" if result.dry_run else "were not sent"
-    click.echo(f"{len(result.same_pictures)} pictures {verb}: they are there as another record's")
+    one = len(result.same_pictures) == 1
+    verb = "would not be sent" if result.dry_run else "was not sent" if one else "were not sent"
+    there = "it is" if one else "they are"
+    click.echo(f"{counted(len(result.same_pictures), 'picture')} {verb}: {there} there as another record's")
     for one in result.same_pictures[:SHOWN]:
         click.echo(f"  {one.record_id} is {one.picture_of}")
     if len(result.same_pictures) > SHOWN:

@@ -155,9 +155,8 @@ class Check(LedgerPart):
             for table in _OF_TASK:
                 count = connection.execute(_without_task(table)).scalar_one()
                 if count:
-                    found.append(
-                        Finding(f"table {table.name}", f"{count} rows of tasks that are not known", _RESTORE)
-                    )
+                    said = f"{count} {'row' if count == 1 else 'rows'} of tasks that are not known"
+                    found.append(Finding(f"table {table.name}", said, _RESTORE))
             champions = connection.execute(select(func.count()).where(t.models.c.is_champion)).scalar_one()
             if champions > 1:
                 found.append(
