@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 
 from agir_cvtoolkit.cvat import FrameMap, JobAnnotations, JobInfo, normal_name
@@ -14,6 +14,7 @@ from agir_cvtoolkit.ledger import PushedFrame
 from agir_cvtoolkit.records import Item, file_stem
 from agir_cvtoolkit.shapes import Shape
 
+from ._ahead import ahead, masks_at_once
 from ._classes import class_table, extend_classes, ids_by_label, read_classes
 from ._pull_context import PullContext
 from ._pull_files import Area, shapes_on, write_annotations, write_mask
@@ -78,14 +79,21 @@ def store_job(
     known = _known_ids(task, shown) if _without_value(task, shown) else {}
     class_ids = extend_classes(task.pull.run, _labels(shown), known)
     frames: dict[int, PulledFrame] = {}
-    for number in sorted(numbers):
+
+    def drawn(number: int) -> str | None:
+        entry = task.frames.by_frame[number]
+        stem = file_stem(task.record_ids[number])
+        return write_mask(task.folder, stem, shown[number], (entry.width, entry.height), class_ids)
+
+    sizes = (task.frames.by_frame[n].width * task.frames.by_frame[n].height for n in numbers)
+    work = ((number, partial(drawn, number)) for number in sorted(numbers))
+    for number, outcome in ahead(work, masks_at_once(max(sizes, default=0))):
         entry = task.frames.by_frame[number]
         shapes = shown[number]
         record_id = task.record_ids[number]
         sent = task.pushed.get(entry.name)
-        size = (entry.width, entry.height)
         try:
-            mask = write_mask(task.folder, file_stem(record_id), shapes, size, class_ids)
+            mask = outcome.result() if outcome else None
         except MaskError as error:
             items.append(Item(record_id, "failed", f"frame {number} of job {job.id}: {error}"))
             continue
