@@ -17,6 +17,7 @@ from agir_cvtoolkit.sandbox import Fault
 from agir_cvtoolkit.stages import _pull, _pull_plan, _pull_task
 from agir_cvtoolkit.stages.download_cvat import download_cvat
 
+from .annotator import Person
 from .workspace import Workspace
 
 pytestmark = pytest.mark.integration
@@ -85,11 +86,40 @@ def test_unfinished_work_that_was_read_on_request_is_not_taken_for_finished(pred
     jobs = predicted.jobs(task_id)
     predicted.set_job(jobs[0]["id"], state="completed")
     predicted.set_job(jobs[1]["id"], state="in progress")
-    assert download(predicted, "-o", "cvat_download.required_status=null")["frames"] == 3
+    outcome = predicted.cli("download-cvat", "-o", "cvat_download.required_status=null")
+    assert (
+        "2 of 3 jobs are not completed: proposals that nobody has opened count as accepted" in outcome.stderr
+    )
+    assert predicted.metrics()["download-cvat"]["frames"] == 3
+    assert predicted.metrics()["download-cvat"]["not_completed"] == 2
+    assert "2 of 3 pictures come from jobs that are not completed" in predicted.cli("preprocess").stderr
+    assert predicted.metrics()["preprocess"]["unfinished_pictures"] == 2
     predicted.set_job(jobs[1]["id"], state="rejected")
     result = download(predicted)
     assert (result["frames"], result["reopened"]) == (1, 0)
     assert set(predicted.pulled(task_id)) == {"img_0"}
+
+
+def test_a_box_beside_a_mask_is_said_every_time(predicted: Workspace) -> None:
+    task_id = predicted.upload()["task_id"]
+    (job,) = predicted.jobs(task_id)
+    Person(predicted, task_id, job["id"]).send(
+        "create",
+        {
+            "type": "rectangle",
+            "frame": 0,
+            "label_id": next(iter(predicted.labels(task_id))),
+            "points": [1.0, 1.0, 5.0, 5.0],
+        },
+    )
+    predicted.complete(task_id)
+    for _ in range(2):
+        outcome = predicted.cli("download-cvat")
+        assert (
+            "1 frame holds shapes that a mask cannot show (rectangle); they are in annotations/"
+            in outcome.stderr
+        )
+        assert predicted.metrics()["download-cvat"]["frames_not_in_mask"] == 1
 
 
 def test_a_kept_mask_that_was_removed_is_missed_aloud(pulled: Workspace) -> None:

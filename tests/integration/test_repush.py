@@ -97,6 +97,8 @@ def test_a_job_that_is_not_to_be_written_is_read_once_at_most(proposed: Workspac
     assert (result.left_alone, result.replaced, result.already_there) == (2, 0, 1)
     assert proposed.writes() == []
     assert len([s for s in proposed.sandbox.requests() if "/api/jobs" in s.target]) == 1
+    assert all("is in progress in stage annotation" in item.reason for item in result.items)
+    assert upload_cvat().items == result.items, "the reason gets no worse by asking again"
 
 
 def test_a_dry_run_tells_the_same_numbers(proposed: Workspace) -> None:

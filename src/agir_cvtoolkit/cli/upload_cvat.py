@@ -73,9 +73,9 @@ def _show(result: UploadResult) -> None:
 def _show_same_pictures(result: UploadResult) -> None:
     if not result.same_pictures:
         return
-    one = len(result.same_pictures) == 1
-    verb = "would not be sent" if result.dry_run else "was not sent" if one else "were not sent"
-    there = "it is" if one else "they are"
+    single = len(result.same_pictures) == 1
+    verb = "would not be sent" if result.dry_run else "was not sent" if single else "were not sent"
+    there = "it is" if single else "they are"
     click.echo(f"{counted(len(result.same_pictures), 'picture')} {verb}: {there} there as another record's")
     for one in result.same_pictures[:SHOWN]:
         click.echo(f"  {one.record_id} is {one.picture_of}")
