@@ -163,7 +163,8 @@ def test_what_a_person_deletes_in_a_half_made_task_does_not_come_back(
     person.delete()
     result = upload_cvat(in_two_jobs())
     assert {shape["id"]: shape for shape in person.shapes()} == person.saved
-    assert (result.added, result.left_alone) == (3, 0)
+    # A job that was under way when the push was killed is listed as in work; one that was finished counts as pushed.
+    assert (result.added, result.left_alone) == ((3, 0) if writes == 5 else (1, 2))
     assert [s for s in proposed.shapes(task_id) if s["frame"] == 2], "the other job is made whole"
     predict_anew(proposed, 5, *RECORDS)
     result = upload_cvat(in_two_jobs())
