@@ -317,6 +317,29 @@ def test_no_two_processes_work_on_one_stage(run: Run) -> None:
         pass
 
 
+@pytest.mark.integration
+def test_what_a_killed_call_was_writing_goes_unless_another_call_may_be_writing_it(run: Run) -> None:
+    left = run.path("cvat_downloads", "7", ".frame_map.json.0356b344.tmp")
+    like = run.path("query", ".mine.tmp")
+    holder = subprocess.Popen(
+        [sys.executable, "-c", _HOLDER, str(run.root)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        for path in (left, like):
+            path.parent.mkdir(parents=True)
+            path.write_text("{")
+        with run.lock("download-cvat"):
+            assert left.exists()
+    finally:
+        holder.kill()
+        holder.communicate(timeout=30)
+    with run.lock("download-cvat"):
+        assert not left.exists()
+        assert like.exists()
+
+
 # --- metrics and configuration -----------------------------------------------------------------
 
 

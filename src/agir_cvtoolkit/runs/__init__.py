@@ -4,7 +4,16 @@ Every file is written under a temporary name and renamed, so a killed stage leav
 layout is that of section "What lies in a run" of the documentation.
 """
 
-from ._files import atomic_path, discard, fingerprint, read_json_object, write_bytes, write_json, write_text
+from ._files import (
+    atomic_path,
+    discard,
+    fingerprint,
+    read_json_object,
+    temporaries,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from ._folder import CURRENT, current_run_id, list_runs, make_current, open_run, start_run
 from ._run import DATA_SET, Run, StagePass
 
@@ -22,6 +31,7 @@ __all__ = [
     "open_run",
     "read_json_object",
     "start_run",
+    "temporaries",
     "write_bytes",
     "write_json",
     "write_text",

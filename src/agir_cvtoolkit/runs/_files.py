@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from agir_cvtoolkit.errors import DataError
+
+_TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.tmp", re.DOTALL)
 
 
 @contextmanager
@@ -24,6 +27,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporaries(folder: Path) -> list[Path]:
+    """Return the files in a folder and all below that were being written; only a killed call leaves any."""
+    return sorted(
+        path for path in folder.rglob(".*.tmp") if _TEMPORARY.fullmatch(path.name) and not path.is_dir()
+    )
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import yaml
 
@@ -18,7 +18,8 @@ from agir_cvtoolkit._version import __version__
 from agir_cvtoolkit.errors import DataError, NoRunError, UsageError
 from agir_cvtoolkit.records import ManifestEntry
 
-from ._files import read_json_object, real_path, write_json, write_text
+from ._files import read_json_object, real_path, temporaries, write_json, write_text
+from ._locks import is_locked, try_lock
 from ._manifest import append_line, read_lines
 
 DATA_SET = "data-set"
@@ -140,7 +141,8 @@ class Run:
     def lock(self, stage: str) -> Iterator[None]:
         """Hold a stage of this run against other processes; a killed process lets go by itself.
 
-        Who holds the data set already may hold it again: ``train`` preprocesses.
+        The half-written files that killed calls left in the run are removed. Who holds the data set already may
+        hold it again: ``train`` preprocesses.
 
         Raises:
             UsageError: another process holds it.
@@ -149,18 +151,25 @@ class Run:
         if stage == DATA_SET and path in _held.get():
             yield
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as stream:
-            if not _try_lock(stream):
+        with try_lock(path) as locked:
+            if not locked:
                 what = f"the data set of run {self.run_id} is in use by another preprocess or train"
                 if stage != DATA_SET:
                     what = f"{stage} is already running on run {self.run_id}"
                 raise UsageError(what, "Wait until it has ended.")
+            self._sweep(path)
             token = _held.set(_held.get() | {path})
             try:
                 yield
             finally:
                 _held.reset(token)
+
+    def _sweep(self, own: Path) -> None:
+        """Remove the half-written files of killed calls, unless another call is at work, whose they may be."""
+        left = temporaries(self.root)
+        if left and not any(is_locked(lock) for lock in own.parent.glob("*.lock") if lock != own):
+            for path in left:
+                path.unlink(missing_ok=True)
 
     def finished_at(self, stage: str) -> str | None:
         """When the newest pass of a stage was completed (ISO 8601, UTC), None where it has not been."""
@@ -235,18 +244,6 @@ class Run:
 def now() -> str:
     """Return the time as runs write it (ISO 8601, UTC)."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def _try_lock(stream: IO[str]) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # Windows has no advisory locks of this kind; the ledger's transactions remain
-        return True
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _git_commit() -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from agir_cvtoolkit.ledger import RunNeeds
-from agir_cvtoolkit.runs import Run, list_runs
+from agir_cvtoolkit.runs import Run, list_runs, temporaries
 
 from ._disk import Held, held_by
 
@@ -18,7 +17,6 @@ Kind = Literal["temporary", "history", "cutouts", "run"]
 KINDS: tuple[Kind, ...] = ("temporary", "history", "cutouts", "run")
 REMOVING = ".removing-"
 """Folders of runs on their way out; a killed removal is brought to its end by the next."""
-_TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.tmp")
 _IDLE = timedelta(hours=1)
 _RENDERED = ("cutouts", "colorized_masks")
 
@@ -56,8 +54,8 @@ def parts_of(run: Run, needs: RunNeeds, now: datetime) -> Iterator[Prunable]:
     (never of train: a model is not had again) unless they hold originals of what was pushed or pulled, or the
     newest pass is not complete; and what is rendered for the eye. Nothing of a run whose push is unfinished.
     """
-    for path in sorted(run.root.rglob(".*.tmp")):
-        if _TEMPORARY.fullmatch(path.name) and not path.is_dir() and now - _changed(path) > _IDLE:
+    for path in temporaries(run.root):
+        if now - _changed(path) > _IDLE:
             yield Prunable("temporary", run.run_id, path, held_by(path), "left by a call that was killed")
     if run.run_id in needs.unfinished:
         return
