@@ -89,3 +89,44 @@ def _to(edge: BoolMask) -> NDArray[np.float32]:
         return np.full(edge.shape, np.inf, dtype=np.float32)
     away = (~edge).view(np.uint8)
     return np.asarray(cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE), dtype=np.float32)
+
+
+def oks(
+    found: NDArray[np.float64], truth: NDArray[np.float64], sigmas: NDArray[np.float64], area: float
+) -> float:
+    """Object keypoint similarity of two poses (COCO keypoint evaluation, Ronchi and Perona 2017).
+
+    The mean over the joints that `truth` has of exp(-d² / (2 · area · (2 · sigma)²)), with d the distance in
+    pixels; a joint that `found` lacks counts 0.
+
+    Args:
+        found, truth: float arrays (joints, 2) in pixels, NaN where a joint is absent.
+        sigmas: float array (joints,).
+        area: of the animal in square pixels, above 0.
+
+    Returns:
+        In [0, 1]; NaN where `truth` has no joint.
+    """
+    there = np.isfinite(truth).all(axis=1)
+    if not there.any():
+        return math.nan
+    squares = np.square(found[there] - truth[there]).sum(axis=1)
+    similar = np.exp(-squares / (2 * area * np.square(2 * sigmas[there])))
+    return float(np.where(np.isfinite(squares), similar, 0.0).mean())
+
+
+def pck(found: NDArray[np.float64], truth: NDArray[np.float64], distance: float) -> NDArray[np.float64]:
+    """Correct key points (Yang and Ramanan 2013): which joints lie within a distance of the truth.
+
+    Args:
+        found, truth: float arrays (..., joints, 2) in pixels, NaN where a joint is absent.
+        distance: in pixels.
+
+    Returns:
+        Float array (..., joints): 1.0 or 0.0, NaN where `truth` has no such joint; the mean that ignores NaN is the
+        share of correct key points.
+    """
+    away = np.linalg.norm(found - truth, axis=-1)
+    hit = np.where(np.isfinite(away), away <= distance, False).astype(np.float64)
+    there = np.isfinite(truth).all(axis=-1)
+    return np.where(there, hit, np.nan)

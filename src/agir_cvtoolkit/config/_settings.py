@@ -10,6 +10,7 @@ from pydantic import Field
 from . import _cvat, _inference, _query, _training, _workspace
 from ._base import Group
 from ._cvat import CvatDownload, CvatUpload
+from ._firebase import Firebase
 from ._inference import SegInference
 from ._query import Data, Db
 from ._training import Preprocess, Train
@@ -35,6 +36,7 @@ class Settings(Group):
     cvat_download: CvatDownload = CvatDownload()
     preprocess: Preprocess = Preprocess()
     train: Train = Train()
+    firebase: Firebase = Firebase()
     origins: Mapping[str, str] = Field(default_factory=dict, exclude=True, repr=False)
 
     def is_explicit(self, key: str) -> bool:

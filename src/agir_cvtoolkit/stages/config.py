@@ -82,7 +82,7 @@ def _editable(content: str) -> str:
 def _packaged() -> Iterator[tuple[str, Traversable]]:
     root = files("agir_cvtoolkit").joinpath("conf")
     for entry in sorted(root.iterdir(), key=lambda e: e.name):
-        if entry.is_dir():
+        if entry.is_dir() and entry.name != "joints":
             for file in sorted(entry.iterdir(), key=lambda e: e.name):
                 if file.name.endswith(".yaml"):
                     yield f"{entry.name}/{file.name}", file
