@@ -23,11 +23,11 @@ def test_an_export_is_asked_for_waited_for_and_downloaded(tmp_path: Path) -> Non
         {
             START: ok({"rq_id": "r=1"}, 202),
             STATE: [ok({"status": "queued"}), ok({"status": "started"}), FINISHED],
-            RESULT: Response(200, {}, b"zip"),
+            RESULT: Response(200, {}, b"PK zip"),
         }
     )
     path = export_dataset(opened(transport, clock=clock), "tasks", 5, tmp_path / "new" / "a.zip")
-    assert path.read_bytes() == b"zip"
+    assert path.read_bytes() == b"PK zip"
     assert [p.name for p in path.parent.iterdir()] == ["a.zip"]
     assert transport.of(START)[0].params == {"format": "CVAT for images 1.1", "save_images": "False"}
     # The address that the server gives itself is replaced by the one that is reached.
@@ -38,14 +38,14 @@ def test_an_export_is_asked_for_waited_for_and_downloaded(tmp_path: Path) -> Non
 
 def test_an_export_under_way_is_joined_and_a_lost_answer_is_repeated(tmp_path: Path) -> None:
     transport = FakeTransport(
-        {START: [cut(), ok({"rq_id": "r=1"}, 409)], STATE: FINISHED, RESULT: Response(200, {}, b"zip")}
+        {START: [cut(), ok({"rq_id": "r=1"}, 409)], STATE: FINISHED, RESULT: Response(200, {}, b"PK zip")}
     )
     assert export_dataset(opened(transport), "tasks", 5, tmp_path / "a.zip").exists()
 
 
 def test_an_export_that_was_forgotten_is_asked_for_again(tmp_path: Path) -> None:
     transport = FakeTransport(
-        {START: ok({"rq_id": "r=1"}, 202), STATE: [page(404), FINISHED], RESULT: Response(200, {}, b"zip")}
+        {START: ok({"rq_id": "r=1"}, 202), STATE: [page(404), FINISHED], RESULT: Response(200, {}, b"PK zip")}
     )
     export_dataset(opened(transport), "tasks", 5, tmp_path / "a.zip")
     assert len(transport.of(START)) == 2
@@ -69,7 +69,7 @@ def test_a_download_that_fails_leaves_nothing(tmp_path: Path) -> None:
 def test_results_in_a_cloud_storage_are_fetched_without_credentials(tmp_path: Path) -> None:
     finished = ok({"status": "finished", "result_url": "https://bucket.test/a.zip?sig=1"})
     transport = FakeTransport(
-        {START: ok({"rq_id": "r=1"}, 202), STATE: finished, "GET /a.zip": Response(200, {}, b"zip")}
+        {START: ok({"rq_id": "r=1"}, 202), STATE: finished, "GET /a.zip": Response(200, {}, b"PK zip")}
     )
     export_dataset(opened(transport), "tasks", 5, tmp_path / "a.zip")
     (call,) = transport.of("GET /a.zip")
@@ -90,13 +90,13 @@ def test_an_old_server_exports_in_the_old_way(tmp_path: Path, status: int) -> No
                 Response(202, {}, b""),
                 Response(201, {}, b""),
                 Response(202, {}, b""),
-                Response(200, {}, b"zip"),
+                Response(200, {}, b"PK zip"),
             ],
         },
         version="2.20.0",
     )
     path = export_dataset(opened(transport, clock=clock), "tasks", 5, tmp_path / "a.zip")
-    assert path.read_bytes() == b"zip"
+    assert path.read_bytes() == b"PK zip"
     assert [p.name for p in tmp_path.iterdir()] == ["a.zip"]
     asked = [call.params.get("action") for call in transport.of(OLD)]
     assert asked == [None, None, None, "download", "download"]
@@ -105,7 +105,7 @@ def test_an_old_server_exports_in_the_old_way(tmp_path: Path, status: int) -> No
 
 def test_pictures_are_exported_by_their_own_old_way(tmp_path: Path) -> None:
     old = "GET /api/tasks/5/dataset"
-    transport = FakeTransport({old: [Response(201, {}, b""), Response(200, {}, b"zip")]}, version="2.31.0")
+    transport = FakeTransport({old: [Response(201, {}, b""), Response(200, {}, b"PK zip")]}, version="2.31.0")
     export_dataset(opened(transport), "tasks", 5, tmp_path / "a.zip", save_images=True)
     assert len(transport.of(old)) == 2
 
@@ -153,3 +153,13 @@ def test_names_that_the_server_would_change_are_changed_first(stem: str) -> None
     assert name.isprintable()
     assert name.endswith(".png")
     assert name != upload_name(stem + "&amp;", ".png")
+
+
+@pytest.mark.parametrize(("body", "what"), [(b"<html>busy</html>", "a page"), (b"", "something else")])
+def test_what_is_no_archive_is_the_servers_fault(tmp_path: Path, body: bytes, what: str) -> None:
+    transport = FakeTransport(
+        {START: ok({"rq_id": "r=1"}, 202), STATE: FINISHED, RESULT: Response(200, {}, body)}
+    )
+    with pytest.raises(ServerFaultError, match=f"sent {what} in place of an archive, could not export task 5"):
+        export_dataset(opened(transport), "tasks", 5, tmp_path / "a.zip")
+    assert list(tmp_path.iterdir()) == []

@@ -75,3 +75,22 @@ def test_anything_else_is_somebody_elses_doing(
     assert (exchange.found_in(held(found)) is not None) == (found in ours)
     assert exchange.found_in(held(total(left), others=1)) is None
     assert not exchange.is_done_in(held(exchange.keep + Counter(exchange.new), others=1))
+
+
+@given(LEFT, LEFT, st.data())
+def test_only_copies_of_new_shapes_are_doubled_and_the_newest_of_them_go(
+    left: dict[int, list[str]], staged: dict[int, list[str]], data: st.DataObject
+) -> None:
+    exchange = made(left, staged)
+    assume(exchange.new)
+    done = exchange.keep + Counter(exchange.new)
+    again = Counter(exchange.new[: data.draw(st.integers(1, exchange.end))])
+    content = held(done + again)
+    copies = exchange.doubled_in(content)
+    assert Counter(copy.signature for copy in copies) == again
+    stay = [shape for shape in content.shapes if shape not in copies]
+    for copy in copies:
+        assert all(shape.id < copy.id for shape in stay if shape.signature == copy.signature)
+    assert exchange.doubled_in(held(done)) == []
+    assert exchange.doubled_in(held(done + again, others=1)) == []
+    assert exchange.doubled_in(held(done + again + Counter(["hers"]))) == []

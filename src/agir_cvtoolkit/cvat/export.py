@@ -54,6 +54,7 @@ def export_dataset(
         NotFoundError: there is no such thing.
         RefusedError: an unknown format, or the export failed (the server says why).
         DeadlineError: it was not ready in time.
+        ServerFaultError: what was sent is no archive.
     """
     subject = f"export {of.removesuffix('s')} {resource_id} as '{dataset_format}'"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,10 +67,22 @@ def export_dataset(
             if error.status not in _NO_SUCH_WAY or not session.capabilities.old_export:
                 raise
             _old_way(what, part)
+        _check_archive(part, subject)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
     return path
+
+
+def _check_archive(path: Path, subject: str) -> None:
+    with path.open("rb") as stream:
+        start = stream.read(2)
+    if start != b"PK":
+        what = "a page" if start.lstrip()[:1] == b"<" else "something else"
+        raise ServerFaultError(
+            f"The server sent {what} in place of an archive, could not {subject}",
+            "A proxy may stand between; run the same command again.",
+        )
 
 
 def read_job_by_export(session: CvatSession, job: JobInfo, frames: FrameMap) -> JobAnnotations:

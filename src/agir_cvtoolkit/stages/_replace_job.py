@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from agir_cvtoolkit.cvat import FrameMap, JobInfo, LabelSet
@@ -159,6 +160,8 @@ class JobReplacement:
         there: int | None = at
         bodies: Iterator[list[NewShape]] | None = None
         attempt = 0
+        # What a killed call has sent may arrive late too.
+        lost = at > 0
         while there is not None and there < exchange.end:
             before = there
             try:
@@ -177,6 +180,7 @@ class JobReplacement:
                     there += len(body)
             except UNCERTAIN:
                 bodies = None  # what comes next is known once the job is read
+                lost = True
                 attempt += 1
                 if attempt >= session.policy.attempts:
                     raise
@@ -185,16 +189,25 @@ class JobReplacement:
                 there = exchange.found_in(content, before)
             if there is not None and there != before:
                 self._note("replacing", there)
-        return self._finish(exchange) if there is not None else self._give_up()
+        return self._finish(exchange, lost=lost) if there is not None else self._give_up()
 
-    def _finish(self, exchange: Exchange) -> JobOutcome:
-        """Look whether the job holds what was left plus the new, and record it."""
+    def _finish(self, exchange: Exchange, *, lost: bool) -> JobOutcome:
+        """Look whether the job holds what was left plus the new, and record it.
+
+        Args:
+            exchange: what was to go and to come.
+            lost: an answer was lost, so a request may have arrived after it was repeated.
+        """
         session, job_id = self._push.session, self._kept.job_id
         for _ in range(LOOKS):
             before = read_one_job(session, job_id)
             content = read_content(session, job_id, self._labels)
             after = read_one_job(session, job_id)
-            if before == after:
+            doubled = exchange.doubled_in(content) if lost and _is_new(after) else []
+            if doubled:
+                with suppress(*UNCERTAIN):  # the next look tells whether it was done
+                    delete_by_id(session, job_id, doubled, self._labels)
+            elif before == after:
                 break
         ours = before == after and _is_new(after) and exchange.is_done_in(content)
         self._kept = replace(self._kept, updated_date=after.updated_date)

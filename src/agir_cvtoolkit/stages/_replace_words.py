@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from agir_cvtoolkit.cvat.replacing import JobContent
+from agir_cvtoolkit.cvat.replacing import HeldShape, JobContent
 
 OLD_THERE = -1
 """No new proposal is in the job yet, all old ones are."""
@@ -69,6 +69,23 @@ class Exchange:
     def is_done_in(self, content: JobContent) -> bool:
         """Whether the job holds exactly what was to stay and what was to come."""
         return not content.others and content.signatures() == self.keep + Counter(self.new)
+
+    def doubled_in(self, content: JobContent) -> list[HeldShape]:
+        """Return the newest copies of new shapes that came twice, where nothing else is in the job or missing.
+
+        They are the same in everything that a person could change.
+        """
+        expected = self.keep + Counter(self.new)
+        held = content.signatures()
+        extra = held - expected
+        if content.others or expected - held or set(extra) - set(self.new):
+            return []
+        copies = []
+        for shape in sorted(content.shapes, key=lambda shape: shape.id, reverse=True):
+            if extra[shape.signature] > 0:
+                extra[shape.signature] -= 1
+                copies.append(shape)
+        return copies
 
 
 def exchange_of(left: Mapping[int, Sequence[str]], staged: Iterable[tuple[int, Sequence[str]]]) -> Exchange:
