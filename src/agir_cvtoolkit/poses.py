@@ -6,11 +6,15 @@ pixel, as for every shape.
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
+from .errors import DataError
 from .records import Box
 
 Visibility = Literal["visible", "occluded", "absent"]
@@ -85,3 +89,88 @@ def priority_of(confidence: float, threshold: float) -> int:
     if not (math.isfinite(confidence) and 0 <= confidence <= 1):
         raise ValueError(f"the confidence is {confidence:g}, not in [0, 1]")
     return min(10, max(1, int((threshold - confidence) / threshold * 10) + 1))
+
+
+def pose_to_plain(pose: Pose) -> dict[str, Any]:
+    """Return a pose as a dict that JSON can hold; `pose_from_plain` gives the same pose back."""
+    return {
+        "keypoints": {
+            name: {"x": p.x, "y": p.y, "visibility": p.visibility, "confidence": p.confidence}
+            for name, p in pose.keypoints.items()
+        },
+        "box": [pose.box.x, pose.box.y, pose.box.width, pose.box.height] if pose.box else None,
+        "attributes": dict(pose.attributes),
+    }
+
+
+def pose_from_plain(content: Mapping[str, Any]) -> Pose:
+    """Return the pose that `pose_to_plain` was given; box, attributes, visibility and confidence may be missing.
+
+    Raises:
+        DataError: a part is missing or of the wrong kind, or a number is not finite.
+    """
+    try:
+        box = content.get("box")
+        attributes = content.get("attributes") or {}
+        return Pose(
+            keypoints={str(name): _keypoint(point) for name, point in content["keypoints"].items()},
+            box=None if box is None else Box(*_numbers(box, 4)),
+            attributes={str(name): str(value) for name, value in attributes.items()},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"a stored pose cannot be read: {error!r}", "Its file is damaged.") from error
+
+
+def write_poses(path: Path, schema_name: str, poses: Sequence[Pose]) -> None:
+    """Write the poses of one picture as JSON, whole or not at all.
+
+    Args:
+        path: the file; its folder appears when it is not there.
+        schema_name: whose joints the poses have.
+        poses: of the picture, one per animal; none is a picture without animals.
+    """
+    content = {"schema": schema_name, "poses": [pose_to_plain(pose) for pose in poses]}
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name[:80]}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_poses(path: Path) -> tuple[str, tuple[Pose, ...]]:
+    """Return the name of the schema and the poses that `write_poses` was given.
+
+    Raises:
+        DataError: there is no such file, or it is damaged.
+    """
+    try:
+        content: object = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"the poses in {path} cannot be read: {error}", _MADE_ANEW) from error
+    if not isinstance(content, dict) or not isinstance(content.get("poses"), list):
+        raise DataError(f"{path} holds no poses", _MADE_ANEW)
+    try:
+        return str(content.get("schema") or ""), tuple(pose_from_plain(pose) for pose in content["poses"])
+    except DataError as error:
+        raise DataError(f"{path}: {error.problem}", _MADE_ANEW) from error
+
+
+_MADE_ANEW = "Run the stage that wrote it again."
+
+
+def _keypoint(content: Mapping[str, Any]) -> Keypoint:
+    x, y = _numbers((content["x"], content["y"]), 2)
+    visibility, confidence = content.get("visibility", "visible"), content.get("confidence")
+    if visibility not in VISIBILITIES:
+        raise ValueError(f"{visibility!r} is no visibility")
+    return Keypoint(x, y, visibility, None if confidence is None else _numbers((confidence,), 1)[0])
+
+
+def _numbers(values: Sequence[Any], count: int) -> tuple[float, ...]:
+    found = tuple(float(value) for value in values)
+    if len(found) != count or not all(math.isfinite(value) for value in found):
+        raise ValueError(f"{list(values)!r} are not {count} finite numbers")
+    return found

@@ -107,6 +107,8 @@ class ManifestEntry:
         edge_occupancy: share of the picture's one-pixel border that is foreground.
         foreground_share: share of the picture that is foreground.
         source_path: the file that the source named, absolute.
+        pose_path: file of the poses (see `poses.write_poses`), relative to the run's folder; None where none
+            were looked for.
     """
 
     record_id: str
@@ -129,6 +131,7 @@ class ManifestEntry:
     viz_path: str | None = None
     label_values: Mapping[str, FieldValue] = field(default_factory=dict, hash=False)
     conflicts: tuple[str, ...] = ()
+    pose_path: str | None = None
 
     def to_json(self) -> str:
         """Return the line, without the newline."""
