@@ -14,6 +14,7 @@ from agir_cvtoolkit.cvat import (
     JobInfo,
     LabelSet,
     PictureToSend,
+    Response,
     TaskRequest,
     create_task_with_pictures,
     find_jobs,
@@ -262,3 +263,31 @@ def test_shapes_that_the_server_drops_are_missed() -> None:
     job = JobInfo(5, 2, "new", "annotation", "annotation", 0, 0, "")
     with pytest.raises(ServerFaultError, match="lacks 1 of the 1 shapes"):
         write_new(opened(transport), job, {0: [mask(1)]})
+
+
+@pytest.mark.parametrize(
+    ("answer", "reads"),
+    [
+        (ok({"shapes": [{"id": 7, "frame": 0}], "tags": [], "tracks": []}), 1),
+        (ok({"shapes": [{"id": None, "frame": 0}]}), 2),
+        (ok({"shapes": [{"frame": 0}]}), 2),
+        (ok({}), 2),
+        (Response(200, {}, b'{"shapes": [{"id": 7'), 2),
+    ],
+)
+def test_what_the_server_gave_no_id_is_looked_for(answer: Response, reads: int) -> None:
+    there = {"shapes": [{"id": 7, "type": "mask", "frame": 0, "label_id": 1, "points": [0, 2, 0, 0, 1, 0]}]}
+    read = "GET /api/jobs/5/annotations/"
+    transport = FakeTransport(
+        {
+            read: [ok({"shapes": []}), ok(there)],
+            "PATCH /api/jobs/5/annotations/": answer,
+            "GET /api/tasks/2/data/meta": ok({"frames": [{"name": "a.png", "width": 40, "height": 30}]}),
+            "GET /api/labels": ok({"next": None, "results": [{"id": 1, "name": "weed", "type": "mask"}]}),
+        }
+    )
+    runs = np.array([0, 2], dtype=np.int32)
+    job = JobInfo(5, 2, "new", "annotation", "annotation", 0, 0, "")
+    written = write_new(opened(transport), job, {0: [Mask(label="weed", runs=runs, box=(0, 0, 1, 0))]})
+    assert (written.asked, written.sent, written.found) == (1, 1, 1)
+    assert len(transport.of(read)) == reads

@@ -160,6 +160,8 @@ def test_what_is_no_archive_is_the_servers_fault(tmp_path: Path, body: bytes, wh
     transport = FakeTransport(
         {START: ok({"rq_id": "r=1"}, 202), STATE: FINISHED, RESULT: Response(200, {}, body)}
     )
-    with pytest.raises(ServerFaultError, match=f"sent {what} in place of an archive, could not export task 5"):
+    with pytest.raises(
+        ServerFaultError, match=f"sent {what} in place of an archive, could not export task 5"
+    ):
         export_dataset(opened(transport), "tasks", 5, tmp_path / "a.zip")
     assert list(tmp_path.iterdir()) == []

@@ -94,7 +94,7 @@ def test_what_was_written_is_looked_at_until_the_job_holds_still(
         replacements_of_job=lambda kept: [], end_replacing=lambda kept, *rest: ended.append(kept)
     )
     monkeypatch.setattr(work._push, "ledger", ledger)
-    assert bool(work._finish(exchange_of({}, ())).reason) == (state == "touched")
+    assert bool(work._finish(exchange_of({}, ()), lost=False).reason) == (state == "touched")
     assert [kept.state for kept in ended] == [state]
     assert ended[0].updated_date == seen[-1].updated_date
 

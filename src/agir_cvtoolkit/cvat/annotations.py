@@ -1,4 +1,4 @@
-"""Annotations of a job: read, written in bounded pieces, and counted after."""
+"""Annotations of a job: read, written in bounded pieces, and counted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .doubled import remove_doubled
 from .failures import UNCERTAIN
 from .frames import FrameMap, read_frame_map
 from .job_content import ContentReader, JobAnnotations, Key
-from .job_patch import patch_job
+from .job_patch import create_in_job
 from .job_stream import job_items
 from .jobs import JobInfo
 from .labels import LabelSet, read_labels
@@ -34,7 +34,7 @@ class ShapesLostError(ServerFaultError):
 
 @dataclass(frozen=True)
 class WrittenCount:
-    """What a write left behind, as read back from the server.
+    """What a write left behind, as the server says.
 
     Attributes:
         asked: shapes and tags that were to be there.
@@ -99,12 +99,13 @@ def write_new(
     frame_map: FrameMap | None = None,
     body_bytes: int = BODY_BYTES,
 ) -> WrittenCount:
-    """Bring shapes and tags into a job, once each, whatever happens on the way, and count what is there after.
+    """Bring shapes and tags into a job, once each, whatever happens on the way, and count what was stored.
 
     What the job holds already is not sent again, nothing in it is changed or removed, so a write that broke
     off is simply repeated. Everything is added by PATCH: a PUT that is repeated could wipe what somebody drew
-    in between. After a lost answer the job is read before the rest is sent. Where a body was sent twice and
-    the first one arrived after all, its second copy is taken out again.
+    in between. Every answer must give an id to each shape that was sent. Where one does not, or was lost, the
+    job is read before the rest is sent, and once more at the end; where a body was sent twice and the first
+    one arrived after all, its second copy is taken out again.
 
     Args:
         session: where the job is.
@@ -148,7 +149,9 @@ def write_new(
     del parts
     asked = Counter((frame, found) for frame, listed in hashes.items() for found in listed)
     total = sum(asked.values())
-    after = _read_held(session, job.id, known) if writer.sent else before
+    if writer.is_certain:
+        return WrittenCount(job.id, total, writer.sent, before.count + writer.sent, _as_tuples(hashes))
+    after = _read_held(session, job.id, known)
     late = (after.keys - (before.keys | asked)) & asked
     if late and writer.repeated:
         remove_doubled(session, job.id, known, late)
@@ -160,9 +163,11 @@ def write_new(
             f"Job {job.id} lacks {sum(missing.values())} of the {total} shapes sent (frames {some})",
             "The server accepted and dropped them, or somebody has deleted them: look at the job in CVAT.",
         )
-    return WrittenCount(
-        job.id, total, writer.sent, after.count, {frame: tuple(found) for frame, found in hashes.items()}
-    )
+    return WrittenCount(job.id, total, writer.sent, after.count, _as_tuples(hashes))
+
+
+def _as_tuples(hashes: Mapping[int, Sequence[str]]) -> dict[int, tuple[str, ...]]:
+    return {frame: tuple(found) for frame, found in hashes.items()}
 
 
 class _Parts:
@@ -202,7 +207,10 @@ class _Parts:
 
 
 class _Writer:
+    """Writes bodies, and knows whether the server has given an id to everything in them, in single requests."""
+
     def __init__(self, session: CvatSession, job: JobInfo, labels: LabelSet, before: _Held) -> None:
+        self.is_certain = True
         self.sent = 0
         self.repeated = False
         self._session = session
@@ -218,12 +226,14 @@ class _Writer:
         while parts.keys:
             attempt += 1
             try:
-                patch_job(self._session, self._job.id, "create", parts.body(), subject)
+                stored = create_in_job(self._session, self._job.id, parts.body(), subject)
+                self.is_certain &= stored == len(parts.keys)
                 break
             except UNCERTAIN:
                 if attempt >= self._session.policy.attempts:
                     raise
                 self.repeated = True
+                self.is_certain = False
                 self._session.clock.sleep(self._session.policy.wait(attempt))
                 now = _read_held(self._session, self._job.id, self._labels).keys
                 before = self._there + Counter(whole) - Counter(parts.keys)

@@ -24,7 +24,7 @@ from agir_cvtoolkit.errors import ServerFaultError
 from agir_cvtoolkit.shapes import Shape
 
 from .capabilities import Capabilities
-from .job_patch import patch_job
+from .job_patch import CREATE, DELETE, patch_job
 from .job_stream import job_items
 from .jobs import JobInfo, job_from_json
 from .labels import AttributeSpec, LabelSet, LabelSpec
@@ -166,7 +166,7 @@ def delete_by_id(session: CvatSession, job_id: int, shapes: Iterable[HeldShape],
     stand_in = {"type": "rectangle", "label_id": label.id if label else 0, "points": [0.0, 0.0, 1.0, 1.0]}
     items = [orjson.dumps({"id": shape.id, "frame": shape.frame, **stand_in}) for shape in shapes]
     if items:
-        patch_job(session, job_id, "delete", _body(items), f"take proposals out of job {job_id}")
+        patch_job(session, job_id, DELETE, _body(items), f"take proposals out of job {job_id}")
 
 
 def create_beside(session: CvatSession, job_id: int, shapes: Sequence[NewShape]) -> None:
@@ -177,7 +177,7 @@ def create_beside(session: CvatSession, job_id: int, shapes: Sequence[NewShape])
     """
     if shapes:
         body = _body([shape.body for shape in shapes])
-        patch_job(session, job_id, "create", body, f"put proposals into job {job_id}")
+        patch_job(session, job_id, CREATE, body, f"put proposals into job {job_id}")
 
 
 def in_bodies(shapes: Iterable[NewShape], body_bytes: int) -> Iterator[list[NewShape]]:

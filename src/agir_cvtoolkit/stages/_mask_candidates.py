@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,10 @@ from ._ahead import ahead, masks_at_once
 from ._candidates import Batch, Candidate, Collector
 from ._label_rules import LabelRules
 
+KEPT_BYTES = 32_000_000
+"""So much of what was drawn while labels were looked up is kept until it is sent, and not drawn again."""
+_POINT_BYTES = 200
+
 
 def segmentation_batch(run: Run, settings: Settings) -> Callable[[], Batch]:
     """Check that something was predicted, and return what collects the predicted masks of the run.
@@ -36,8 +42,9 @@ def segmentation_batch(run: Run, settings: Settings) -> Callable[[], Batch]:
 
     def collect() -> Batch:
         found = Collector()
+        kept = _Kept()
         largest = max((entry.width * entry.height for entry in entries), default=0)
-        work = ((entry, partial(_segmentation, run, entry, rules, upload)) for entry in entries)
+        work = ((entry, partial(_segmentation, run, entry, rules, upload, kept)) for entry in entries)
         for entry, outcome in ahead(work, masks_at_once(largest)):
             try:
                 candidate = outcome.result() if outcome else None
@@ -56,7 +63,27 @@ def segmentation_batch(run: Run, settings: Settings) -> Callable[[], Batch]:
     return collect
 
 
-def _segmentation(run: Run, entry: ManifestEntry, rules: LabelRules, upload: CvatUpload) -> Candidate | None:
+class _Kept:
+    """Shapes that were drawn when their mask was open anyway, up to some megabytes."""
+
+    def __init__(self) -> None:
+        self._left = KEPT_BYTES
+        self._lock = Lock()
+
+    def draw(self, make: Callable[[], tuple[Mask | Polygon, ...]]) -> tuple[Mask | Polygon, ...] | None:
+        """Return what is made while there is room for it, None afterwards."""
+        if self._left <= 0:
+            return None
+        shapes = make()
+        size = sum(s.runs.nbytes if isinstance(s, Mask) else _POINT_BYTES * len(s.points) for s in shapes)
+        with self._lock:
+            self._left -= size
+            return shapes if self._left >= 0 else None
+
+
+def _segmentation(
+    run: Run, entry: ManifestEntry, rules: LabelRules, upload: CvatUpload, kept: _Kept
+) -> Candidate | None:
     """Return a record's candidate, None where its picture cannot be had."""
     image = _image_of(run, entry)
     if image is None:
@@ -80,7 +107,11 @@ def _segmentation(run: Run, entry: ManifestEntry, rules: LabelRules, upload: Cva
 
     confidence = round(min(1.0, max(0.0, 1.0 - entry.uncertainty)), 4)
 
+    drawn = kept.draw(lambda: mask_shapes(mask, labels, str, upload, confidence))
+
     def draw(spelled: Callable[[str], str]) -> tuple[Shape, ...]:
+        if drawn is not None:
+            return tuple(replace(shape, label=spelled(shape.label)) for shape in drawn)
         return mask_shapes(load_mask(mask_path, size), labels, spelled, upload, confidence)
 
     return Candidate(
@@ -104,7 +135,7 @@ def mask_shapes(
     spelled: Callable[[str], str],
     upload: CvatUpload,
     confidence: float | None = None,
-) -> tuple[Shape, ...]:
+) -> tuple[Mask | Polygon, ...]:
     """Turn a mask of class ids into shapes, one per label and, if asked, per 8-connected part.
 
     Args:
@@ -114,7 +145,7 @@ def mask_shapes(
         upload: ``mask_strategy``, ``per_component`` and ``polygon_tolerance``.
         confidence: of the whole prediction, in [0, 1].
     """
-    shapes: list[Shape] = []
+    shapes: list[Mask | Polygon] = []
     for name in sorted(set(labels.values())):
         values = [value for value, label in labels.items() if label == name]
         part = np.isin(mask, values) if len(values) > 1 else mask == values[0]
