@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "preprocess": ("preprocess", "Make the training data set from originals and corrections."),
     "train": ("train", "Train a model on the data set; preprocesses by itself."),
     "promote": ("promote", "Make a model the champion of the next rounds."),
+    "firebase": ("firebase", "Bring captures of devices to the annotators and back."),
     "status": ("status", "Show where the runs, pushes and models stand."),
     "why": ("why", "Tell the whole life of one picture."),
     "runs": ("runs", "List, show and prune runs."),
