@@ -1,0 +1,1 @@
+"""The watch loop: poll, wake, stop; alone or several in one process."""
