@@ -1,0 +1,62 @@
+"""capture.schema.json judges what devices send as firestore.rules do."""
+
+from __future__ import annotations
+
+import json
+import math
+from importlib.resources import files
+from typing import Any
+
+import jsonschema
+import pytest
+
+from .sent_by_devices import BAD, CAPTURE, GOOD
+
+
+@pytest.fixture(scope="module")
+def schema() -> Any:
+    return json.loads(
+        files("agir_cvtoolkit.firebase").joinpath("capture.schema.json").read_text(encoding="utf-8")
+    )
+
+
+def fits(schema: Any, document: dict[str, Any]) -> bool:
+    return bool(jsonschema.Draft202012Validator(schema).is_valid(document))
+
+
+def test_it_is_a_schema(schema: Any) -> None:
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+
+@pytest.mark.parametrize("document", GOOD.values(), ids=GOOD)
+def test_what_the_rules_take_fits(schema: Any, document: dict[str, Any]) -> None:
+    assert fits(schema, document)
+
+
+@pytest.mark.parametrize("document", BAD.values(), ids=BAD)
+def test_what_the_rules_refuse_does_not_fit(schema: Any, document: dict[str, Any]) -> None:
+    # JSON has no NaN: who writes one fails before any schema is asked.
+    if any(isinstance(value, float) and math.isnan(value) for value in document.values()):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            json.dumps(document, allow_nan=False)
+    else:
+        assert not fits(schema, document)
+
+
+@pytest.mark.parametrize("name", ["", ".hidden", "a..b", "../x", "a/b", "a b", "x" * 129])
+def test_ids_that_are_no_file_names_do_not_fit(schema: Any, name: str) -> None:
+    assert not fits(schema, CAPTURE | {"id": name})
+
+
+@pytest.mark.parametrize(
+    "keypoints",
+    [
+        [{"type": "nose", "x": "1", "y": 2}],
+        [{"x": 1, "y": 2}],
+        {"nose": {"x": 1}},
+        {"nose": {"x": 1, "y": 2, "confidence": 2}},
+    ],
+)
+def test_joints_have_a_name_and_a_place(schema: Any, keypoints: object) -> None:
+    assert not fits(schema, CAPTURE | {"detectedPoses": [{"keypoints": keypoints}]})
+    assert fits(schema, CAPTURE | {"detectedPoses": [{"keypoints": {"nose": {"x": 1, "y": 2}}}]})
