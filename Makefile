@@ -66,5 +66,5 @@ $(VENV)/.user: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.developer: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) --editable '.[train,parquet,dev]'
+	$(PIP) --editable '.[train,parquet,onnx,firebase,dev]'
 	@touch $@ $(VENV)/.user
