@@ -213,3 +213,21 @@ def test_a_large_mask_is_exact() -> None:
     assert runs is not None
     assert points_of(runs) == encode_mask(mask)
     assert np.array_equal(decode(runs, (mask.shape[1], mask.shape[0])), mask)
+
+
+@settings(max_examples=200)
+@given(arrays(np.uint8, SIZES, elements=st.integers(0, 4)), st.sets(st.integers(1, 5), min_size=1))
+def test_some_values_are_encoded_as_a_mask_of_them(mask: NDArray[np.uint8], values: set[int]) -> None:
+    runs, expected = encode(mask, values=sorted(values)), encode(np.isin(mask, sorted(values)))
+    assert (runs is None) == (expected is None)
+    if runs is not None and expected is not None:
+        assert points_of(runs) == points_of(expected)
+
+
+@given(masks().filter(lambda mask: bool(mask.any())), st.integers(1, 90))
+def test_bands_leave_no_seam(mask: BoolMask, pixels: int) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("agir_cvtoolkit.masks._BAND_PIXELS", pixels)
+        runs = encode(mask.astype(np.uint8) * 3, values=[3])
+    assert runs is not None
+    assert points_of(runs) == naive_runs(mask)

@@ -6,7 +6,7 @@ are those of CVAT: row-major inside a box whose right and bottom are inclusive, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import MaskError
+
+_BAND_PIXELS = 1 << 20
 
 Bitmap = NDArray[np.bool_] | NDArray[np.uint8]
 
@@ -35,12 +37,17 @@ def bounding_box(mask: Bitmap) -> tuple[int, int, int, int] | None:
     return x, y, x + width - 1, y + height - 1
 
 
-def encode(mask: Bitmap, box: tuple[int, int, int, int] | None = None) -> Runs | None:
+def encode(
+    mask: Bitmap, box: tuple[int, int, int, int] | None = None, *, values: Sequence[int] | None = None
+) -> Runs | None:
     """Encode the foreground as runs inside its bounding box.
+
+    Memory beside the mask and the runs is that of a band of rows.
 
     Args:
         mask: shape (height, width), any value other than 0 is foreground.
         box: encode this part instead of the bounding box.
+        values: only these values are foreground.
 
     Returns:
         The runs; without `box` None for an empty mask (CVAT must not be given one).
@@ -48,22 +55,53 @@ def encode(mask: Bitmap, box: tuple[int, int, int, int] | None = None) -> Runs |
     Raises:
         MaskError: the box does not lie in the mask.
     """
-    binary = _as_uint8(mask)
-    found = box or bounding_box(binary)
+    _check_dimensions(mask)
+    found = box or _box_of(mask, values)
     if found is None:
         return None
     left, top, right, bottom = found
     if not (0 <= left <= right < mask.shape[1] and 0 <= top <= bottom < mask.shape[0]):
         raise MaskError(f"box {found} does not lie in a mask of {mask.shape[1]}x{mask.shape[0]}")
-    crop = binary[top : bottom + 1, left : right + 1]
-    flat = np.ascontiguousarray(crop).reshape(-1).view(np.bool_)
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    starts_inside = bool(flat[0])
-    edges = np.empty(len(changes) + 2 + starts_inside, dtype=np.int64)
-    edges[: 1 + starts_inside] = 0
-    edges[1 + starts_inside : -1] = changes
-    edges[-1] = flat.size
-    return Runs(np.diff(edges).astype(np.int32), found)
+    edges = [np.zeros(1, dtype=np.int64)]
+    before, place = False, 0
+    for _, band in _bands(mask[top : bottom + 1, left : right + 1], values):
+        flat = band.reshape(-1)
+        if bool(flat[0]) != before:
+            edges.append(np.array([place], dtype=np.int64))
+        edges.append(np.flatnonzero(flat[1:] != flat[:-1]) + (place + 1))
+        before, place = bool(flat[-1]), place + flat.size
+    edges.append(np.array([place], dtype=np.int64))
+    return Runs(np.diff(np.concatenate(edges)).astype(np.int32), found)
+
+
+def _box_of(mask: Bitmap, values: Sequence[int] | None) -> tuple[int, int, int, int] | None:
+    if values is None:
+        return bounding_box(mask)
+    columns = np.zeros(mask.shape[1], dtype=np.bool_)
+    top = bottom = -1
+    for start, band in _bands(mask, values):
+        rows = np.flatnonzero(band.any(axis=1))
+        if len(rows):
+            top = start + int(rows[0]) if top < 0 else top
+            bottom = start + int(rows[-1])
+            columns |= band.any(axis=0)
+    if top < 0:
+        return None
+    found = np.flatnonzero(columns)
+    return int(found[0]), top, int(found[-1]), bottom
+
+
+def _bands(mask: Bitmap, values: Sequence[int] | None) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """Yield the foreground in bands of rows, each contiguous, with the number of its first row."""
+    rows = max(1, _BAND_PIXELS // max(1, mask.shape[1]))
+    for start in range(0, mask.shape[0], rows):
+        band = mask[start : start + rows]
+        if values is not None:
+            yield start, (band == values[0] if len(values) == 1 else np.isin(band, values))
+        elif band.dtype == np.bool_:
+            yield start, np.ascontiguousarray(band).view(np.bool_)
+        else:
+            yield start, np.not_equal(band, 0)
 
 
 def decode(runs: Runs, size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -120,8 +158,12 @@ def values_in(mask: NDArray[np.uint8]) -> tuple[int, ...]:
 
 
 def _as_uint8(mask: Bitmap) -> NDArray[np.uint8]:
-    if mask.ndim != 2:
-        raise MaskError(f"a mask has two dimensions, this one has {mask.ndim}")
+    _check_dimensions(mask)
     if mask.dtype == np.bool_:
         return mask.view(np.uint8)
     return np.not_equal(mask, 0).view(np.uint8)
+
+
+def _check_dimensions(mask: Bitmap) -> None:
+    if mask.ndim != 2:
+        raise MaskError(f"a mask has two dimensions, this one has {mask.ndim}")

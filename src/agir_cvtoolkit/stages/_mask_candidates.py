@@ -148,10 +148,9 @@ def mask_shapes(
     shapes: list[Mask | Polygon] = []
     for name in sorted(set(labels.values())):
         values = [value for value, label in labels.items() if label == name]
-        part = np.isin(mask, values) if len(values) > 1 else mask == values[0]
         label = spelled(name)
         if upload.mask_strategy == "polygon":
-            for region in outlines.regions(part, upload.polygon_tolerance):
+            for region in outlines.regions(np.isin(mask, values), upload.polygon_tolerance):
                 ring = outlines.bridged(region)
                 shapes.append(
                     Polygon(
@@ -161,7 +160,11 @@ def mask_shapes(
                     )
                 )
             continue
-        pieces = masks.encode_parts(part) if upload.per_component else iter([masks.encode(part)])
+        pieces = (
+            masks.encode_parts(np.isin(mask, values))
+            if upload.per_component
+            else iter([masks.encode(mask, values=values)])
+        )
         shapes.extend(
             Mask(label=label, runs=p.lengths, box=p.box, confidence=confidence)
             for p in pieces
