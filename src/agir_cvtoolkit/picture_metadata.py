@@ -26,21 +26,7 @@ _ALONE = {0x01, *range(0xD0, 0xD9)}
 _BEHIND_SCAN = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
 _ICC = b"ICC_PROFILE\x00"
 _KEPT_CHUNKS = frozenset(
-    (
-        b"IHDR",
-        b"PLTE",
-        b"IDAT",
-        b"IEND",
-        b"tRNS",
-        b"cHRM",
-        b"gAMA",
-        b"iCCP",
-        b"sBIT",
-        b"sRGB",
-        b"cICP",
-        b"mDCV",
-    )
-    + (b"cLLI", b"bKGD", b"hIST", b"pHYs", b"sPLT", b"acTL", b"fcTL", b"fdAT")
+    b"IHDR PLTE IDAT IEND tRNS cHRM gAMA iCCP sBIT sRGB cICP mDCV cLLI bKGD hIST pHYs sPLT acTL fcTL fdAT".split()
 )
 
 
