@@ -15,6 +15,7 @@ from ._files import (
     write_text,
 )
 from ._folder import CURRENT, current_run_id, list_runs, make_current, open_run, start_run
+from ._locks import try_lock, waiting_lock
 from ._run import DATA_SET, Run, StagePass
 
 __all__ = [
@@ -32,6 +33,8 @@ __all__ = [
     "read_json_object",
     "start_run",
     "temporaries",
+    "try_lock",
+    "waiting_lock",
     "write_bytes",
     "write_json",
     "write_text",

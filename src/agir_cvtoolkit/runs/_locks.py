@@ -33,6 +33,16 @@ def try_lock(path: Path) -> Iterator[bool]:
         yield locked
 
 
+@contextmanager
+def waiting_lock(path: Path) -> Iterator[None]:
+    """Hold a lock until the end of the block, waiting for whoever holds it; for work that takes moments."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as stream:
+        if _LOCKS:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
 def is_locked(path: Path) -> bool:
     """Whether anybody holds a lock; True where the system cannot tell."""
     if not _LOCKS:
