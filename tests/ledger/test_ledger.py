@@ -445,7 +445,7 @@ def test_a_promotion_names_the_run_of_its_model(ledger: Ledger) -> None:
     with ledger._begin() as connection:
         row = connection.execute(select(events).where(events.c.kind == "promoted")).one()
     assert row.run_id == "run"
-    assert json.loads(row.detail) == {"version": "v1", "path": "/promoted"}
+    assert json.loads(row.detail) == {"version": "v1", "path": "/promoted", "kind": "segmentation"}
 
 
 def test_an_unknown_model_is_not_promoted_and_the_champion_stays(ledger: Ledger) -> None:

@@ -16,6 +16,7 @@ from . import _tables as t
 from ._again import upload_again
 from ._care import REMOVED
 from ._migrations import backup
+from ._models import SEGMENTATION
 from ._opening import Place
 from ._part import LedgerPart
 from ._rows import PushKey
@@ -157,11 +158,12 @@ class Check(LedgerPart):
                 if count:
                     said = f"{count} {'row' if count == 1 else 'rows'} of tasks that are not known"
                     found.append(Finding(f"table {table.name}", said, _RESTORE))
-            champions = connection.execute(select(func.count()).where(t.models.c.is_champion)).scalar_one()
-            if champions > 1:
-                found.append(
-                    Finding("models", f"{champions} champions", "Promote one: agir-cvtoolkit promote")
-                )
+            kind = func.coalesce(t.models.c.kind, SEGMENTATION)
+            of_kind = select(kind, func.count()).where(t.models.c.is_champion).group_by(kind)
+            for name, champions in connection.execute(of_kind):
+                if champions > 1:
+                    said = f"{champions} champions of kind {name}"
+                    found.append(Finding("models", said, "Promote one: agir-cvtoolkit promote"))
         return found
 
     def named_files(self) -> list[NamedFile]:

@@ -13,6 +13,7 @@ from agir_cvtoolkit.errors import LedgerError
 from ._care import Care
 from ._check import Check
 from ._corrections import Corrections
+from ._frozen_splits import FrozenSplits
 from ._migrations import is_current, migrate
 from ._models import Models
 from ._opening import Place, failed
@@ -22,7 +23,7 @@ from ._records import Records
 from ._replacements import Replacements
 
 
-class Ledger(Records, Care, Pushes, Replacements, Pulls, Corrections, Models, Check):
+class Ledger(Records, Care, Pushes, Replacements, Pulls, Corrections, Models, FrozenSplits, Check):
     """An open ledger; use it in a ``with`` block. A state change and its event commit together."""
 
     @classmethod

@@ -32,6 +32,11 @@ def _m003_what_was_changed(connection: Connection) -> None:
     _add_columns(connection, _tables.corrections, "changed")
 
 
+def _m004_models_of_two_kinds(connection: Connection) -> None:
+    _tables.metadata.create_all(connection)
+    _add_columns(connection, _tables.models, "kind", "metrics", "test_set")
+
+
 def _add_columns(connection: Connection, table: Table, *names: str) -> None:
     """Add columns that a table of an earlier version lacks; a new ledger has them from its first migration."""
     there = {column["name"] for column in inspect(connection).get_columns(table.name)}
@@ -45,6 +50,7 @@ MIGRATIONS: tuple[tuple[str, Migration], ...] = (
     ("001_first_tables", _m001_first_tables),
     ("002_what_was_left_and_what_came_back", _m002_what_was_left_and_what_came_back),
     ("003_what_was_changed", _m003_what_was_changed),
+    ("004_models_of_two_kinds", _m004_models_of_two_kinds),
 )
 
 

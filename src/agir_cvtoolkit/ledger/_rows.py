@@ -250,7 +250,13 @@ class PullCursor:
 
 @dataclass(frozen=True)
 class ModelRow:
-    """A trained model."""
+    """A trained model.
+
+    Attributes:
+        kind: ``segmentation`` or ``pose``; each has a champion of its own.
+        metrics: by name, as it was last evaluated; before that those of its card.
+        test_set: hash of the pictures and corrections that it was last evaluated on.
+    """
 
     version: str
     path: str
@@ -259,6 +265,9 @@ class ModelRow:
     is_champion: bool
     champion_since: str | None
     created: str
+    kind: str = "segmentation"
+    metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
+    test_set: str | None = None
 
 
 @dataclass(frozen=True)

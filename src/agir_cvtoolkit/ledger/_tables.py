@@ -261,6 +261,18 @@ models = Table(
     Column("created", String(40), nullable=False),
     Column("champion_since", String(40)),
     Column("is_champion", Boolean, nullable=False, default=False),
+    Column("kind", String(20)),
+    Column("metrics", Text),
+    Column("test_set", String(64)),
+)
+
+test_members = Table(
+    "test_members",
+    metadata,
+    Column("test_set", String(80), primary_key=True),
+    Column("member", String(400), primary_key=True),
+    Column("side", String(8), nullable=False),
+    Column("since", String(40), nullable=False),
 )
 
 events = Table(
