@@ -208,3 +208,31 @@ def _labels_by_geometry(answer: dict[str, object], by_xml: JobAnnotations) -> La
         name = next(iter(skeletons)) if sublabels else best[label_id]
         labels.append(LabelSpec(label_id, name, "any", "", attributes, tuple(sublabels)))
     return LabelSet(tuple(labels))
+
+
+_IMAGE = '<image id="{0}" name="{0}.jpg" width="9" height="9"{1}></image>'
+
+
+@pytest.mark.parametrize("kind", ["task", "job"])
+def test_the_creation_time_of_the_task_goes_with_each_image(tmp_path: Path, kind: str) -> None:
+    meta = (
+        f"<{kind}><id>7</id><created>2026-11-21 21:53:46.452001+00:00</created><segments><segment><id>3</id>"
+        f"</segment></segments></{kind}>"
+    )
+    text = f"<annotations><meta>{meta}</meta>{_IMAGE.format(0, '')}</annotations>"
+    assert [image.created for image in read_images_xml(write(tmp_path, text))] == [
+        "2026-11-21 21:53:46.452001+00:00"
+    ]
+
+
+def test_images_of_a_project_have_the_times_of_their_own_tasks(tmp_path: Path) -> None:
+    tasks = "".join(f"<task><id>{n}</id><created>2026-01-0{n}</created></task>" for n in (1, 2))
+    meta = f"<meta><project><id>1</id><created>2020-01-01</created><tasks>{tasks}</tasks></project></meta>"
+    images = _IMAGE.format(0, ' task_id="2"') + _IMAGE.format(1, ' task_id="1"') + _IMAGE.format(2, "")
+    found = list(read_images_xml(write(tmp_path, f"<annotations>{meta}{images}</annotations>")))
+    assert [image.created for image in found] == ["2026-01-02", "2026-01-01", None]
+
+
+def test_an_export_without_times_says_none(tmp_path: Path) -> None:
+    text = f"<annotations>{_IMAGE.format(0, '')}</annotations>"
+    assert [image.created for image in read_images_xml(write(tmp_path, text))] == [None]

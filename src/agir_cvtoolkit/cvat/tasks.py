@@ -43,6 +43,7 @@ class TaskInfo:
 
     Attributes:
         size: number of frames; 0 while it has no data.
+        created_date: as the server writes it (ISO 8601, UTC).
     """
 
     id: int
@@ -51,6 +52,7 @@ class TaskInfo:
     size: int
     status: str
     updated_date: str
+    created_date: str = ""
 
 
 def create_task(session: CvatSession, request: TaskRequest) -> TaskInfo:
@@ -198,4 +200,5 @@ def _task(item: Mapping[str, Any]) -> TaskInfo:
         size=int(item.get("size") or 0),
         status=str(item.get("status") or ""),
         updated_date=str(item.get("updated_date") or ""),
+        created_date=str(item.get("created_date") or ""),
     )

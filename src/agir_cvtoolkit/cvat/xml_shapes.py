@@ -52,6 +52,7 @@ class ExportedImage:
         width, height: in pixels.
         task: name or id of the task, in an export of a project.
         skipped: type of, and reason for, every shape that was left out.
+        created: when its task was made, as the export says it; None where it does not.
     """
 
     frame: int
@@ -62,6 +63,7 @@ class ExportedImage:
     shapes: tuple[Shape, ...]
     tags: tuple[Tag, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
+    created: str | None = None
 
 
 def read_images_xml(path: Path) -> Iterator[ExportedImage]:
@@ -137,6 +139,8 @@ class _Reader:
         self._attribute = ""
         self._label: dict[str, str] = {}
         self._order: dict[str, list[str]] = {}
+        self._task: dict[str, str] = {}
+        self._created: dict[str, str] = {}
 
     def feed(self, piece: bytes, *, last: bool) -> None:
         try:
@@ -194,6 +198,17 @@ class _Reader:
             self._label[name] = text
         elif name == "label" and "parent" in self._label:
             self._order.setdefault(self._label["parent"], []).append(self._label.get("name", ""))
+        elif self._stack and self._stack[-1] in {"task", "job"} and name in {"id", "created"}:
+            self._task[name] = text
+        elif name in {"task", "job"}:
+            if self._task.get("created"):
+                self._created[self._task.get("id", "")] = self._task["created"]
+            self._task = {}
+
+    def _created_of(self, task: str | None) -> str | None:
+        if task is not None and task in self._created:
+            return self._created[task]
+        return next(iter(self._created.values())) if len(self._created) == 1 else None
 
     def _end_of_image(self) -> None:
         given = self._image or {}
@@ -207,6 +222,7 @@ class _Reader:
                 shapes=tuple(self._shapes),
                 tags=tuple(self._tags),
                 skipped=tuple(self._skipped),
+                created=self._created_of(given.get("task_id")),
             )
         except (KeyError, ValueError) as error:
             raise DataError(
