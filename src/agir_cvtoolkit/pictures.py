@@ -38,6 +38,8 @@ _DAMAGE = (
 
 RGB = NDArray[np.uint8]
 
+_BAND_PIXELS = 1 << 20
+
 
 @dataclass(frozen=True)
 class PictureInfo:
@@ -89,7 +91,7 @@ def load_rgb(path: Path) -> RGB:
         PictureError: no such file, not a picture, truncated, or larger than `MAX_PIXELS`.
     """
     with _opened(path) as image, _refusing(path):
-        return np.asarray(_upright_rgb(image))
+        return _pixels(_upright_rgb(image))
 
 
 def check(path: Path) -> PictureInfo:
@@ -141,17 +143,31 @@ def load_mask(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.uin
             )
         with _refusing(path, MaskError):
             image.load()
-            upright = ImageOps.exif_transpose(image)
+            # A picture that is upright already would be copied.
+            upright = ImageOps.exif_transpose(image) if _orientation(image) != 1 else image
         if upright.mode == "1":
-            return np.asarray(upright.convert("L"))
+            return _pixels(upright.convert("L"))
         if upright.mode in {"L", "P"}:
-            return np.asarray(upright)
+            return _pixels(upright)
         array = np.asarray(upright)
         if array.ndim == 2 and array.dtype.kind in "ui" and array.max(initial=0) <= 255:
             return array.astype(np.uint8)
         colours = len(upright.getbands()) - ("A" in upright.getbands())
         foreground = array if array.ndim == 2 else array[..., :colours].any(axis=2)
         return np.where(foreground, np.uint8(255), np.uint8(0))
+
+
+def _pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """Return the pixels of an 8-bit picture, taken over in bands: at once, Pillow would hold three copies."""
+    bands = len(image.getbands())
+    pixels = np.empty(
+        (image.height, image.width) if bands == 1 else (image.height, image.width, bands), np.uint8
+    )
+    rows = max(1, _BAND_PIXELS // max(1, image.width))
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
+        pixels[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
+    return pixels
 
 
 def _info(image: Image.Image) -> PictureInfo:
@@ -247,7 +263,7 @@ def _upright_rgb(image: Image.Image) -> Image.Image:
         flat.alpha_composite(layered)
         rgb = flat.convert("RGB")
     else:
-        rgb = image.convert("RGB")
+        rgb = image if image.mode == "RGB" else image.convert("RGB")
     return _turned(rgb, orientation)
 
 
