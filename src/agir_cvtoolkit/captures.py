@@ -101,6 +101,7 @@ class Trigger:
         threshold: from which number on there is a trigger.
         attempts: how often a training was begun for it.
         reason: why the last attempt failed.
+        version: of the document as it was read.
     """
 
     trigger_id: str
@@ -113,6 +114,7 @@ class Trigger:
     attempts: int = 0
     reason: str = ""
     model: str = ""
+    version: str = ""
 
 
 @dataclass(frozen=True)

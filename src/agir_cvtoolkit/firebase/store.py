@@ -76,6 +76,14 @@ class CaptureStore(Protocol):
         """
         ...
 
+    def adopt(self) -> tuple[str, ...]:
+        """Give waiting captures that no queue would offer what they lack; return their ids.
+
+        Those are the ones without a status, a time, or a number for a priority, such as the app uploads today; a
+        picture within the document goes to the storage. Costs next to nothing where there is none.
+        """
+        ...
+
     def release_expired(self, now: datetime) -> int:
         """Make captures pending again whose lease ended before `now`; return how many."""
         ...

@@ -1,0 +1,239 @@
+"""Captures in the embedded store."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, cast
+
+from agir_cvtoolkit.captures import CAPTURE_STATUSES, Capture, CaptureStatus
+
+from ._embedded_database import Database, decode, encode
+from ._lease import Change, applied, claimed, completed, failed, given_back, lease_ended, renewed, transferred
+from ._names import document_key
+from ._values import moment, number, text, written_time
+from .app_uploads import take_picture
+from .documents import capture_from_document, capture_to_document, mended
+from .store import CaptureCounts
+
+_PUT = """INSERT INTO captures (id, version, document, made, status, priority, taken, device, until)
+VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?)"""
+_SET = """UPDATE captures SET version = version + 1, document = ?, status = ?, priority = ?, taken = ?, device = ?,
+until = ? WHERE id = ?"""
+
+
+class CaptureTable:
+    """The table of captures.
+
+    Args:
+        threshold: `upload_threshold`, which priorities are reckoned from.
+        put_picture: puts a picture in by the capture's id.
+    """
+
+    def __init__(
+        self, database: Database, threshold: float, put_picture: Callable[[str, bytes], None]
+    ) -> None:
+        self._database = database
+        self._threshold = threshold
+        self._put_picture = put_picture
+
+    def exists(self, capture_id: str) -> bool:
+        """Return whether there is a capture of that id."""
+        with self._database.read() as connection:
+            return _row(connection, document_key(capture_id)) is not None
+
+    def insert(self, key: str, document: dict[str, Any], *, instead: bool = False) -> bool:
+        """Put a document in as it is; False where one of that name is there and is not replaced."""
+        with self._database.write() as connection:
+            if _row(connection, key) is not None:
+                if not instead:
+                    return False
+                connection.execute("DELETE FROM captures WHERE id = ?", (key,))
+            connection.execute(_PUT, (key, encode(document), time.time(), *_columns(document)))
+        return True
+
+    def create(self, capture: Capture) -> bool:
+        """Put a pending capture in; False where one of that id is there already."""
+        waiting = replace(capture, status="pending", claimed_by=None, claimed_until=None)
+        return self.insert(document_key(capture.capture_id), capture_to_document(waiting))
+
+    def get(self, capture_ids: Iterable[str]) -> dict[str, Capture]:
+        """Return captures by id."""
+        found: dict[str, Capture] = {}
+        with self._database.read() as connection:
+            for capture_id in capture_ids:
+                row = _row(connection, document_key(capture_id))
+                if row is not None:
+                    found[capture_id] = self._capture(*row)
+        return found
+
+    def pending(self, min_priority: int, limit: int) -> list[Capture]:
+        """Return waiting captures, most urgent first."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT id, version, document FROM captures WHERE status = 'pending' AND priority >= ?"
+                " AND taken IS NOT NULL ORDER BY priority DESC, taken, id LIMIT ?",
+                (min_priority, max(0, limit)),
+            ).fetchall()
+        return [self._capture(*row) for row in rows]
+
+    def adopt(self) -> tuple[str, ...]:
+        """Mend waiting captures that no queue would offer."""
+        with self._database.read() as connection:
+            strays = connection.execute(
+                "SELECT id FROM captures WHERE status IS NULL"
+                " OR (status = 'pending' AND (priority IS NULL OR taken IS NULL))"
+            ).fetchall()
+        adopted = []
+        for (key,) in strays:
+            with self._database.write() as connection:
+                row = connection.execute(
+                    "SELECT document, made FROM captures WHERE id = ?", (key,)
+                ).fetchone()
+                document = {} if row is None else decode(row[0])
+                changes = {} if row is None else mended(key, document, self._threshold, row[1])
+                if not changes:
+                    continue
+                picture, removed = take_picture(document)
+                if picture is not None:
+                    self._put_picture(key, picture)
+                kept = {name: value for name, value in document.items() if name not in removed} | changes
+                _store(connection, key, kept)
+            adopted.append(capture_from_document(key, kept, self._threshold).capture_id)
+        return tuple(adopted)
+
+    def release_expired(self, now: datetime) -> int:
+        """Make captures pending again whose lease ended."""
+        released = 0
+        with self._database.write() as connection:
+            rows = connection.execute(
+                "SELECT id, document FROM captures WHERE until IS NOT NULL AND until < ?", (now.timestamp(),)
+            ).fetchall()
+            for key, content in rows:
+                document = decode(content)
+                change = given_back() if document.get("status") == "in_progress" else lease_ended()
+                _store(connection, key, applied(document, change))
+                released += document.get("status") == "in_progress"
+        return released
+
+    def change(self, capture: Capture, change: Change) -> Capture | None:
+        """Change a capture unless its document has changed since it was read."""
+        key = document_key(capture.capture_id)
+        with self._database.write() as connection:
+            row = _row(connection, key)
+            if row is None or str(row[1]) != capture.version:
+                return None
+            document = applied(decode(row[2]), change)
+            _store(connection, key, document)
+        return capture_from_document(key, document, self._threshold, str(row[1] + 1))
+
+    def claim(self, capture: Capture, owner: str, until: datetime) -> Capture | None:
+        """Take a pending capture."""
+        if capture.status != "pending":
+            return None
+        return self.change(capture, claimed(owner, until, uuid.uuid4().hex))
+
+    def renew(self, capture: Capture, until: datetime) -> Capture | None:
+        """Lengthen one's own lease."""
+        return self.change(capture, renewed(until)) if capture.claimed_by is not None else None
+
+    def release(self, capture: Capture) -> Capture | None:
+        """Give a claimed capture back to the queue."""
+        return self.change(capture, given_back())
+
+    def transferred(self, capture: Capture, when: datetime) -> Capture | None:
+        """Say that a claimed capture is where people correct it."""
+        return self.change(capture, transferred(when))
+
+    def fail(self, capture: Capture, reason: str) -> Capture | None:
+        """Say that a claimed capture cannot be used."""
+        return self.change(capture, failed(reason))
+
+    def complete(self, capture_ids: Sequence[str], when: datetime) -> tuple[str, ...]:
+        """Say that captures are corrected."""
+        done = []
+        with self._database.write() as connection:
+            for capture_id in dict.fromkeys(capture_ids):
+                row = _row(connection, document_key(capture_id))
+                document = {} if row is None else decode(row[2])
+                if row is not None and document.get("status") != "completed":
+                    _store(connection, row[0], applied(document, completed(when)))
+                    done.append(capture_id)
+        return tuple(done)
+
+    def remove(self, capture_id: str) -> bool:
+        """Remove a capture; False where there is none."""
+        with self._database.write() as connection:
+            cursor = connection.execute("DELETE FROM captures WHERE id = ?", (document_key(capture_id),))
+        return cursor.rowcount > 0
+
+    def counts(self, now: datetime) -> CaptureCounts:
+        """Count the captures."""
+        statuses: Counter[CaptureStatus] = Counter()
+        priorities: Counter[int] = Counter()
+        with self._database.read() as connection:
+            unreadable = 0
+            for status, many in connection.execute("SELECT status, count(*) FROM captures GROUP BY status"):
+                if status in CAPTURE_STATUSES:
+                    statuses[cast("CaptureStatus", status)] += many
+                else:
+                    unreadable += many
+            for priority, many in connection.execute(
+                "SELECT priority, count(*) FROM captures WHERE status = 'pending' GROUP BY priority"
+            ):
+                if priority is None:
+                    unreadable += many
+                else:
+                    priorities[int(min(10, max(1, priority)))] += many
+            devices = connection.execute(
+                "SELECT device, count(*) FROM captures WHERE status IN ('pending', 'in_progress') GROUP BY device"
+            ).fetchall()
+            (oldest,) = connection.execute(
+                "SELECT min(taken) FROM captures WHERE status = 'pending' AND taken > ''"
+            ).fetchone()
+            (expired,) = connection.execute(
+                "SELECT count(*) FROM captures WHERE until IS NOT NULL AND until < ? AND status = 'in_progress'",
+                (now.timestamp(),),
+            ).fetchone()
+        return CaptureCounts(
+            dict(statuses),
+            dict(sorted(priorities.items())),
+            dict(devices),
+            moment(oldest),
+            expired,
+            unreadable,
+        )
+
+    def _capture(self, key: str, version: int, content: str) -> Capture:
+        return capture_from_document(key, decode(content), self._threshold, str(version))
+
+
+def _row(connection: sqlite3.Connection, key: str) -> tuple[str, int, str] | None:
+    found: tuple[str, int, str] | None = connection.execute(
+        "SELECT id, version, document FROM captures WHERE id = ?", (key,)
+    ).fetchone()
+    return found
+
+
+def _store(connection: sqlite3.Connection, key: str, document: dict[str, Any]) -> None:
+    connection.execute(_SET, (encode(document), *_columns(document), key))
+
+
+def _columns(document: dict[str, Any]) -> tuple[str | None, float | None, str | None, str, float | None]:
+    """Return status, priority, time, device and end of lease as queries see them: only what has the right type."""
+    status, priority = document.get("status"), document.get("priority")
+    is_number = isinstance(priority, int | float) and not isinstance(priority, bool)
+    taken = moment(document.get("timestamp"))
+    until = moment(document.get("claimedUntil"))
+    return (
+        status if isinstance(status, str) else None,
+        number(priority) if is_number else None,
+        None if taken is None else written_time(taken),
+        text(document.get("deviceId", document.get("device_id"))),
+        None if until is None else until.timestamp(),
+    )
