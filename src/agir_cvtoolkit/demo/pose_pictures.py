@@ -27,7 +27,8 @@ from .animals import draw_animal
 
 HELD_OUT_SHARE = 0.25
 _QUALITY = 93
-_CHAINS = ("paw1LH", "paw2LF", "paw3RF", "paw4RH", "tailBase", "tailMid", "nose")
+_SPINE = ("nose", "tailBase", "tailMid")
+_PAWS = {"paw1LH": "tailBase", "paw2LF": "nose", "paw3RF": "nose", "paw4RH": "tailBase"}
 _DOGS = {
     0: "left_front_paw", 1: "left_front_elbow", 2: "left_front_shoulder",
     3: "left_back_paw", 4: "left_knee", 5: "left_hip",
@@ -145,11 +146,11 @@ def _links(joints: Sequence[str]) -> list[list[str]]:
     """Join parts of one view (their names end alike) along the body, where the names are known; else in order."""
     found = []
     for view in dict.fromkeys(joint.rsplit("_", 1)[-1] for joint in joints if "_" in joint):
-        chain = [f"{part}_{view}" for part in ("nose", "tailMid", "tailBase")]
-        found += [[a, b] for a, b in pairwise(chain) if a in joints and b in joints]
-        for paw, to in zip(_CHAINS[:4], ("tailBase", "nose", "nose", "tailBase"), strict=True):
-            if f"{paw}_{view}" in joints and f"{to}_{view}" in joints:
-                found.append([f"{paw}_{view}", f"{to}_{view}"])
+        spine = [f"{part}_{view}" for part in _SPINE if f"{part}_{view}" in joints]
+        found += [list(pair) for pair in pairwise(spine)]
+        for paw, end in _PAWS.items():
+            if f"{paw}_{view}" in joints and f"{end}_{view}" in joints:
+                found.append([f"{paw}_{view}", f"{end}_{view}"])
     return found or [list(pair) for pair in pairwise(joints)]
 
 
