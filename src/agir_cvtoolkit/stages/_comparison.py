@@ -1,0 +1,107 @@
+"""Whether one model is better than another on the same pictures, or only luckier: a paired bootstrap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from agir_cvtoolkit.config import Judgement
+
+Counts = NDArray[np.float64]
+Figure = Callable[[Counts], NDArray[np.float64]]
+"""From counts that are summed over pictures, shape (samples, counts), to a figure for each sample."""
+
+_AT_ONE_TIME = 2**22
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a comparison says.
+
+    Attributes:
+        outcome: ``better`` or ``worse`` beyond chance; ``unclear``: the pictures do not tell; ``few``: there are not
+            enough of them to tell; ``first``: there is no champion to compare with; ``same``: it is the champion.
+        figure: what was compared, such as ``pck``.
+        difference: challenger less champion.
+        low, high: between them the difference lies with the configured probability, on either side.
+        pictures: how many were compared.
+    """
+
+    outcome: Literal["better", "worse", "unclear", "few", "first", "same"]
+    figure: str
+    difference: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    pictures: int = 0
+
+    @property
+    def takes_over(self) -> bool:
+        """Whether the challenger may become the champion by itself."""
+        return self.outcome in {"better", "first"}
+
+    @property
+    def words(self) -> str:
+        """The verdict for people."""
+        if self.outcome == "first":
+            return "there is no champion to compare with"
+        if self.outcome == "same":
+            return "it is the champion"
+        pictures = f"{self.pictures} picture{'' if self.pictures == 1 else 's'}"
+        if self.outcome == "few":
+            return f"{pictures} are too few to tell a difference from chance"
+        told = {
+            "better": "better than the champion beyond chance",
+            "worse": "worse than the champion beyond chance",
+        }.get(self.outcome, "not told apart from the champion by chance alone")
+        return f"{told}: {self.difference:+.3f} [{self.low:+.3f}, {self.high:+.3f}] on {pictures}"
+
+
+def compare(challenger: Counts, champion: Counts, figure: Figure, name: str, settings: Judgement) -> Verdict:
+    """Compare two models on the same pictures.
+
+    The pictures are drawn with replacement, both models judged on the same draw, and the figures subtracted (the
+    percentile bootstrap of Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13; paired over
+    test items as in Koehn 2004, "Statistical significance tests for machine translation evaluation"). Better means
+    that the difference is above 0 in the share ``confidence`` of the draws: its lower percentile is above 0.
+    Pictures and not joints are drawn, because the joints of one animal fail together.
+
+    Args:
+        challenger, champion: float64 of shape (pictures, counts): what a model did on each picture, in counts that
+            may be summed over pictures.
+        figure: from summed counts, larger is better.
+        name: of the figure.
+        settings: confidence, number of draws, least number of pictures, and seed.
+    """
+    pictures = len(challenger)
+    if pictures == 0:
+        return Verdict("few", name)
+    difference = _figure(challenger, figure) - _figure(champion, figure)
+    if pictures < settings.least_pictures:
+        return Verdict("few", name, difference, difference, difference, pictures)
+    rng = np.random.default_rng(settings.seed)
+    found = []
+    left = settings.resamples
+    while left:
+        draws = min(left, max(1, _AT_ONE_TIME // pictures))
+        weights = rng.multinomial(pictures, np.full(pictures, 1 / pictures), size=draws).astype(np.float64)
+        found.append(figure(weights @ challenger) - figure(weights @ champion))
+        left -= draws
+    differences = np.concatenate(found)
+    differences = differences[np.isfinite(differences)]
+    if not len(differences):
+        return Verdict("few", name, difference, difference, difference, pictures)
+    low, high = (
+        float(value) for value in np.quantile(differences, [1 - settings.confidence, settings.confidence])
+    )
+    outcome: Literal["better", "worse", "unclear"]
+    outcome = "better" if low > 0 else "worse" if high < 0 else "unclear"
+    return Verdict(outcome, name, difference, low, high, pictures)
+
+
+def _figure(counts: Counts, figure: Figure) -> float:
+    return float(figure(counts.sum(axis=0, keepdims=True))[0])
