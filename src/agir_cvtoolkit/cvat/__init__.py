@@ -44,6 +44,7 @@ from .projects import (
     ProjectInfo,
     create_project,
     find_project,
+    find_projects,
     organization_slug,
 )
 from .pushing import TaskCreated, create_task_with_pictures
@@ -123,6 +124,7 @@ __all__ = [
     "find_jobs",
     "find_members",
     "find_project",
+    "find_projects",
     "find_storage",
     "find_storages",
     "find_tasks",

@@ -59,6 +59,14 @@ def _place(organization: str | None) -> str:
     return f"organization '{organization}'" if organization else "the personal workspace"
 
 
+def find_projects(session: CvatSession, *, name: str) -> tuple[ProjectInfo, ...]:
+    """Find the projects of exactly that name that this account sees, oldest first; none is an empty tuple."""
+    items = session.pages("/api/projects", f"look for project '{name}'", {"name": name})
+    # The server ignores query parameters that it does not know, so its choice is checked.
+    found = (_project(session, item) for item in items if item.get("name") == name)
+    return tuple(sorted(found, key=lambda project: project.id))
+
+
 def create_project(session: CvatSession, name: str, labels: Sequence[NewLabel]) -> ProjectInfo:
     """Create a project; where the answer is lost, a project of that name that came into being is taken.
 
