@@ -4,9 +4,12 @@ from ._base import Group
 from ._compose import load_settings, settings_keys
 from ._credentials import describe_credentials, load_credentials
 from ._cvat import CvatDownload, CvatUpload, UploadSource
+from ._firebase import Firebase
 from ._inference import SegInference
+from ._pose import PoseInference, PoseTrain
 from ._query import Data, Db
 from ._redact import redacted
+from ._retrain import Judgement, Retrain
 from ._settings import COMMAND_LINE, PACKAGED, RETIRED, Settings
 from ._training import Preprocess, Train
 from ._workspace import Io, Project
@@ -19,10 +22,15 @@ __all__ = [
     "CvatUpload",
     "Data",
     "Db",
+    "Firebase",
     "Group",
     "Io",
+    "Judgement",
+    "PoseInference",
+    "PoseTrain",
     "Preprocess",
     "Project",
+    "Retrain",
     "SegInference",
     "Settings",
     "Train",

@@ -12,7 +12,9 @@ from ._base import Group
 from ._cvat import CvatDownload, CvatUpload
 from ._firebase import Firebase
 from ._inference import SegInference
+from ._pose import PoseInference, PoseTrain
 from ._query import Data, Db
+from ._retrain import Retrain
 from ._training import Preprocess, Train
 from ._workspace import Io, Project
 
@@ -37,6 +39,9 @@ class Settings(Group):
     preprocess: Preprocess = Preprocess()
     train: Train = Train()
     firebase: Firebase = Firebase()
+    pose_inference: PoseInference = PoseInference()
+    pose_train: PoseTrain = PoseTrain()
+    retrain: Retrain = Retrain()
     origins: Mapping[str, str] = Field(default_factory=dict, exclude=True, repr=False)
 
     def is_explicit(self, key: str) -> bool:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from agir_cvtoolkit.errors import CheckpointError
+from agir_cvtoolkit.joints import JointSchema
 
 CARD_NAME = "card.json"
+KINDS = ("segmentation", "pose")
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,9 @@ class ArchSpec:
     Attributes:
         name: of the architecture, as the registry knows it.
         encoder: name of the encoder.
-        classes: number of output channels, background included.
-        decoder_channels: of the decoder, from the coarsest level (stride 16) to full size.
+        classes: number of output channels, background included; of pose networks the number of joints.
+        decoder_channels: of the decoder, from the coarsest level (stride 16) to full size, or to stride 4 where the
+            network makes heat maps.
         encoder_weights: ``imagenet`` or None for random ones; only says where training starts.
     """
 
@@ -75,6 +78,9 @@ class ModelCard:
         configuration: the training settings.
         created: ISO 8601, UTC.
         package_version: of this package.
+        kind: ``segmentation`` or ``pose``; cards of old are of the first.
+        schema: the joints of a pose model, which has no classes; None for the other kind.
+        padding: room that a pose model wants on each side of an animal's box, as a share of its longer side.
     """
 
     name: str
@@ -89,6 +95,9 @@ class ModelCard:
     configuration: Mapping[str, Any] = field(default_factory=dict, hash=False)
     created: str = ""
     package_version: str = ""
+    kind: str = "segmentation"
+    schema: JointSchema | None = None
+    padding: float = 0.15
 
     @property
     def identity(self) -> str:
@@ -116,6 +125,8 @@ class ModelCard:
             values["architecture"] = ArchSpec(**_known(ArchSpec, values["architecture"]))
             values["normalization"] = PixelNorm(**_known(PixelNorm, values.get("normalization", {})))
             values["trained_on"] = TrainedOn(**_known(TrainedOn, values.get("trained_on", {})))
+            if values.get("schema") is not None:
+                values["schema"] = _schema(values["schema"])
             card = cls(**values)
             card._check()
         except (TypeError, ValueError, KeyError) as error:
@@ -125,11 +136,18 @@ class ModelCard:
         return card
 
     def _check(self) -> None:
-        if not (len(self.classes) == len(self.class_ids) == self.architecture.classes >= 2):
+        if self.kind not in KINDS:
+            raise ValueError(f"kind {self.kind!r}")
+        if self.kind == "pose":
+            if self.schema is None or len(self.schema.joints) != self.architecture.classes:
+                raise ValueError("its joints are not those of its network")
+            if not 0 <= self.padding <= 1:
+                raise ValueError(f"padding {self.padding}")
+        elif not (len(self.classes) == len(self.class_ids) == self.architecture.classes >= 2):
             raise ValueError(
                 f"{len(self.classes)} names, {len(self.class_ids)} ids, {self.architecture.classes} classes"
             )
-        if not all(i in range(256) for i in self.class_ids) or self.class_ids[0] != 0:
+        if not all(i in range(256) for i in self.class_ids) or self.class_ids[:1] not in {(), (0,)}:
             raise ValueError(f"class ids {self.class_ids}")
         norm: tuple[tuple[float, ...], ...] = (self.normalization.mean, self.normalization.std)
         if [len(part) for part in norm] != [3, 3] or min(self.normalization.std) <= 0:
@@ -152,6 +170,30 @@ def read_card(path: Path) -> ModelCard:
             f"model card {path} cannot be read: {error}", "Train the model again."
         ) from error
     return ModelCard.from_json_object(content, f"model card {path}")
+
+
+def _schema(content: object) -> JointSchema:
+    values = _known(JointSchema, content)
+    joints = tuple(str(joint) for joint in values["joints"])
+    pairs = {name: tuple((str(a), str(b)) for a, b in values.get(name, ())) for name in ("links", "pairs")}
+    sigmas = tuple(float(sigma) for sigma in values.get("sigmas", ()))
+    groups = {str(key): tuple(map(str, names)) for key, names in dict(values.get("groups", {})).items()}
+    aliases = {str(key): str(name) for key, name in dict(values.get("aliases", {})).items()}
+    named = {name for two in pairs.values() for pair in two for name in pair}
+    if not joints or len(set(joints)) != len(joints) or not named <= set(joints):
+        raise ValueError("its joints are doubled or do not fit together")
+    if sigmas and len(sigmas) != len(joints):
+        raise ValueError(f"{len(sigmas)} sigmas for {len(joints)} joints")
+    return JointSchema(
+        str(values["name"]),
+        str(values["label"]),
+        joints,
+        pairs["links"],
+        pairs["pairs"],
+        groups,
+        aliases,
+        sigmas,
+    )
 
 
 def _known(kind: type[Any], content: object) -> dict[str, Any]:

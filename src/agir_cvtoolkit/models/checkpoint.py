@@ -21,10 +21,15 @@ from .foreign import describe_foreign
 from .plain import load_plain
 from .registry import build
 
-FORMAT = "agir-cvtoolkit/segmentation"
+FORMATS = {"segmentation": "agir-cvtoolkit/segmentation", "pose": "agir-cvtoolkit/pose"}
+FORMAT = FORMATS["segmentation"]
 FORMAT_VERSION = 1
 
 _TRAIN_AGAIN = "Copy the file again from where it was trained, or train again: agir-cvtoolkit train"
+_OTHERS = {
+    "segmentation": "Predict poses with agir-cvtoolkit infer-pose, or give a model that agir-cvtoolkit train made.",
+    "pose": "Predict masks with agir-cvtoolkit infer-seg, or give a model that agir-cvtoolkit retrain made.",
+}
 _UPGRADE = "Upgrade: pip install --upgrade 'agir-cvtoolkit[train]'"
 
 
@@ -47,7 +52,7 @@ def save_checkpoint(path: Path, model: nn.Module, card: ModelCard) -> ModelCard:
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     card = replace(card, version=_digest(state))
     content = {
-        "format": FORMAT,
+        "format": FORMATS[card.kind],
         "format_version": FORMAT_VERSION,
         "card": card.to_json_object(),
         "state_dict": state,
@@ -58,15 +63,19 @@ def save_checkpoint(path: Path, model: nn.Module, card: ModelCard) -> ModelCard:
     return card
 
 
-def load_checkpoint(path: Path) -> tuple[nn.Module, ModelCard]:
+def load_checkpoint(path: Path, kind: str | None = None) -> tuple[nn.Module, ModelCard]:
     """Load a checkpoint of this package: the network in evaluation mode on the CPU, and its card.
 
     Nothing in the file is executed, whatever it holds.
 
+    Args:
+        path: usually ``model/best.pth``.
+        kind: ``segmentation`` or ``pose`` where the caller can use no other.
+
     Raises:
-        CheckpointError: missing, damaged, of another tool or architecture; the text says what to do.
+        CheckpointError: missing, damaged, of another tool, kind or architecture; the text says what to do.
     """
-    content = _read(path)
+    content = _read(path, kind)
     version = content.get("format_version")
     if not isinstance(version, int) or version > FORMAT_VERSION:
         raise CheckpointError(
@@ -74,6 +83,10 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, ModelCard]:
             _UPGRADE,
         )
     card = ModelCard.from_json_object(content.get("card"), f"the card in checkpoint {path}")
+    if content.get("format") != FORMATS[card.kind]:
+        raise CheckpointError(f"the card in checkpoint {path} is of another kind of model", _TRAIN_AGAIN)
+    if kind is not None and card.kind != kind:
+        raise CheckpointError(f"checkpoint {path} is a {card.kind} model, not a {kind} model", _OTHERS[kind])
     state = content.get("state_dict")
     if not isinstance(state, dict) or not all(isinstance(t, Tensor) for t in state.values()):
         raise CheckpointError(f"checkpoint {path} holds no weights", _TRAIN_AGAIN)
@@ -98,17 +111,18 @@ def _assembled(path: Path, card: ModelCard, state: dict[str, Tensor]) -> nn.Modu
     return model.eval()
 
 
-def _read(path: Path) -> dict[str, object]:
+def _read(path: Path, kind: str | None) -> dict[str, object]:
     if not path.is_file():
+        key = "pose_inference.model" if kind == "pose" else "seg_inference.model.ckpt_path"
         raise CheckpointError(
             f"checkpoint {path} does not exist",
-            "Set seg_inference.model.ckpt_path to a trained model, such as outputs/runs/<run>/model/best.pth",
+            f"Set {key} to a trained model, such as outputs/runs/<run>/model/best.pth",
         )
     try:
         content = load_plain(path)
     except ValueError as error:
         raise _refused(path, None) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if not isinstance(content, dict) or content.get("format") not in FORMATS.values():
         raise _refused(path, content)
     return content
 

@@ -10,6 +10,7 @@ from agir_cvtoolkit.errors import ConfigError, did_you_mean
 
 from .card import ArchSpec
 from .encoders import build_encoder
+from .heatmap import build_heatmap
 from .unet import UNet
 
 
@@ -17,11 +18,14 @@ def _unet(spec: ArchSpec) -> nn.Module:
     return UNet(build_encoder(spec.encoder, spec.encoder_weights), spec.decoder_channels, spec.classes)
 
 
-ARCHITECTURES: dict[str, Callable[[ArchSpec], nn.Module]] = {"unet": _unet}
+ARCHITECTURES: dict[str, Callable[[ArchSpec], nn.Module]] = {"unet": _unet, "heatmap": build_heatmap}
 
 
 def build(architecture: ArchSpec) -> nn.Module:
-    """Build a network that maps normalised pixels (B, 3, H, W) to logits (B, classes, H, W), for any H and W.
+    """Build a network that maps normalised pixels (B, 3, H, W) to logits.
+
+    Those of segmentation networks have shape (B, classes, H, W), for any H and W; those of ``heatmap`` are described
+    in `heatmap.HeatmapNet`.
 
     Raises:
         ConfigError: the architecture, the encoder or its weights are unknown.
