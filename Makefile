@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: demo test test-compat lint format bench faults clean help
+.PHONY: bundle demo test test-compat lint format bench faults clean help
 
 help:
 	@echo "make demo [DATA=folder] [SEED=n]  run the whole loop on embedded parts"
@@ -13,6 +13,7 @@ help:
 	@echo "make lint                         format, lint, types, import contracts"
 	@echo "make bench [DATA=folder]          measure speed and memory against their baselines"
 	@echo "make faults [KILLS=100] [SEED=n]   break every request of push and pull in every way; compare the ends"
+	@echo "make bundle                       put the wheel into firebase_cvat_pipeline/, ready to be copied alone"
 	@echo "make clean                        remove what was built"
 
 demo: $(VENV)/.user
@@ -35,14 +36,14 @@ test-compat: $(VENV)/.developer $(COMPAT_STAMPS)
 	@touch $@
 
 lint: $(VENV)/.developer
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks firebase_cvat_pipeline
+	$(BIN)/ruff check src tests benchmarks firebase_cvat_pipeline
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: $(VENV)/.developer
-	$(BIN)/ruff format src tests benchmarks
-	$(BIN)/ruff check --fix src tests benchmarks
+	$(BIN)/ruff format src tests benchmarks firebase_cvat_pipeline
+	$(BIN)/ruff check --fix src tests benchmarks firebase_cvat_pipeline
 
 bench: $(VENV)/.developer
 	$(BIN)/python -m benchmarks $(if $(DATA),--data "$(DATA)")
@@ -51,8 +52,20 @@ faults: $(VENV)/.developer
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m tests.faults --kills $(or $(KILLS),100) \
 		$(if $(SEED),--seed $(SEED)) $(if $(JSON),--json "$(JSON)")
 
+# One wheel for the scripts and one for the functions, as each folder is copied or deployed alone.
+PIPELINE := firebase_cvat_pipeline
+
+bundle: $(VENV)/.developer
+	rm -f $(PIPELINE)/agir_cvtoolkit-*.whl $(PIPELINE)/functions/agir_cvtoolkit-*.whl
+	$(BIN)/python -m pip wheel --disable-pip-version-check --quiet --no-deps --no-build-isolation --wheel-dir $(PIPELINE) .
+	cp $(PIPELINE)/agir_cvtoolkit-*.whl $(PIPELINE)/functions/
+	@cd $(PIPELINE) && wheel="$$(echo agir_cvtoolkit-*.whl)" && for file in requirements.txt functions/requirements.txt; do \
+		sed "s|^\./agir_cvtoolkit-.*\.whl|./$$wheel|" "$$file" >"$$file.new" && mv "$$file.new" "$$file"; done && \
+		echo "$(PIPELINE)/$$wheel"
+
 clean:
-	rm -rf $(VENV) .compat build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo_output
+	rm -rf $(VENV) .compat build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo_output firebase_cvat_pipeline/.venv
+	rm -f firebase_cvat_pipeline/agir_cvtoolkit-*.whl firebase_cvat_pipeline/functions/agir_cvtoolkit-*.whl
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
