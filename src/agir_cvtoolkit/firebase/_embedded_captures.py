@@ -19,7 +19,7 @@ from ._names import document_key
 from ._values import moment, number, text, written_time
 from .app_uploads import take_picture
 from .documents import capture_from_document, capture_to_document, mended
-from .store import CaptureCounts
+from .store import AGES, CaptureCounts
 
 _PUT = """INSERT INTO captures (id, version, document, made, status, priority, taken, device, until)
 VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?)"""
@@ -196,6 +196,13 @@ class CaptureTable:
             (oldest,) = connection.execute(
                 "SELECT min(taken) FROM captures WHERE status = 'pending' AND taken > ''"
             ).fetchone()
+            ages, younger = {}, 0
+            for name, below in AGES.items():
+                since = "" if below is None else written_time(now - below)
+                (known,) = connection.execute(
+                    "SELECT count(*) FROM captures WHERE status = 'pending' AND taken > ?", (since,)
+                ).fetchone()
+                ages[name], younger = known - younger, known
             (expired,) = connection.execute(
                 "SELECT count(*) FROM captures WHERE until IS NOT NULL AND until < ? AND status = 'in_progress'",
                 (now.timestamp(),),
@@ -207,6 +214,7 @@ class CaptureTable:
             moment(oldest),
             expired,
             unreadable,
+            ages,
         )
 
     def _capture(self, key: str, version: int, content: str) -> Capture:

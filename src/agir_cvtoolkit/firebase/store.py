@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
 from agir_cvtoolkit.captures import Capture, CaptureStatus, LabeledPose, PublishedModel, Trigger
+
+
+AGES: Mapping[str, timedelta | None] = {
+    "under an hour": timedelta(hours=1),
+    "under a day": timedelta(days=1),
+    "under a week": timedelta(days=7),
+    "older": None,
+}
+"""How long captures wait: each name with the age that it stays below, and not below that of the name before."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +31,7 @@ class CaptureCounts:
         oldest_pending: when the oldest that waits was taken.
         expired: that somebody claimed and did not finish in time.
         unreadable: that have no status or priority of this product's kind, so no queue will offer them.
+        pending_by_age: of those that wait and say when they were taken, by the names of `AGES`.
     """
 
     by_status: Mapping[CaptureStatus, int] = field(default_factory=dict, hash=False)
@@ -30,6 +40,7 @@ class CaptureCounts:
     oldest_pending: datetime | None = None
     expired: int = 0
     unreadable: int = 0
+    pending_by_age: Mapping[str, int] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
