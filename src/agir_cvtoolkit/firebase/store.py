@@ -10,7 +10,6 @@ from typing import Protocol
 
 from agir_cvtoolkit.captures import Capture, CaptureStatus, LabeledPose, PublishedModel, Trigger
 
-
 AGES: Mapping[str, timedelta | None] = {
     "under an hour": timedelta(hours=1),
     "under a day": timedelta(days=1),
