@@ -3,7 +3,7 @@
 from ._base import Group
 from ._compose import load_settings, settings_keys
 from ._credentials import describe_credentials, load_credentials
-from ._cvat import CvatDownload, CvatUpload, UploadSource
+from ._cvat import CvatDownload, CvatUpload, PoseProposals, UploadSource
 from ._firebase import Firebase
 from ._inference import SegInference
 from ._pose import PoseInference, PoseTrain
@@ -27,6 +27,7 @@ __all__ = [
     "Io",
     "Judgement",
     "PoseInference",
+    "PoseProposals",
     "PoseTrain",
     "Preprocess",
     "Project",

@@ -24,10 +24,19 @@ def _everything_is_weed() -> dict[str, str | dict[int, str]]:
 
 
 class UploadSource(Group):
-    """What is uploaded: masks of the predictor, or boxes of the database."""
+    """What is uploaded: masks or key points of the predictor, or boxes of the database."""
 
-    type: Literal["segmentations", "detections"] = "segmentations"
+    type: Literal["segmentations", "detections", "keypoints"] = "segmentations"
     db: Literal["semif", "field"] = "semif"
+
+
+class PoseProposals(Group):
+    """How key points look in CVAT; `joints` null is the schema that the poses were made with."""
+
+    joints: str | None = Field(default=None, min_length=1)
+    style: Literal["points", "skeleton"] = "points"
+    box_label: str | None = Field(default=None, min_length=1)
+    min_confidence: float = Field(default=0.3, ge=0.0, le=1.0)
 
 
 class ShareSettings(Group):
@@ -61,6 +70,7 @@ class CvatUpload(Group):
     polygon_tolerance: float = Field(default=1.0, ge=0)
     per_component: bool = False
     source: UploadSource = UploadSource()
+    pose: PoseProposals = PoseProposals()
     label_map: dict[str, str | dict[int, str]] = Field(default_factory=_everything_is_weed)
     images_per_task: int = Field(default=200, ge=1)
     segment_size: int | None = Field(default=None, ge=1)

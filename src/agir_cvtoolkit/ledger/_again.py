@@ -28,8 +28,8 @@ def upload_again(
         words += ["-o", f"cvat_upload.project_id={'null' if key.project_id is None else key.project_id}"]
     if key.organization is not None and key.project_id is None:
         words += ["-o", f"cvat_upload.organization_slug={_value(key.organization)}"]
-    if key.kind == "detections":
-        words += ["-o", "cvat_upload.source.type=detections"]
+    if key.kind != "segmentations":
+        words += ["-o", f"cvat_upload.source.type={key.kind}"]
     if key.name != name:
         words += ["-o", f"cvat_upload.task_name={_value(key.name)}"]
     return " ".join(map(shlex.quote, words))

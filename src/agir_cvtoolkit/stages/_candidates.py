@@ -6,11 +6,11 @@ Shapes are made when they are sent, one record at a time, so memory does not gro
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from agir_cvtoolkit.cvat import ServerPlace
+from agir_cvtoolkit.cvat import NewLabel, ServerPlace
 from agir_cvtoolkit.records import Item
 from agir_cvtoolkit.shapes import Shape
 
@@ -30,6 +30,7 @@ class Candidate:
             the record goes whole or not at all.
         source: the file that the source named, where the record is all of it; the original may be another.
         place: where the server finds the picture by itself; then `file_name` is its path there.
+        kinds: of shape by label, where labels of one record carry different ones.
     """
 
     record_id: str
@@ -45,17 +46,23 @@ class Candidate:
     without: Callable[[Collection[str]], Candidate | None] | None = None
     source: Path | None = None
     place: ServerPlace | None = None
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """All candidates of a call and what could not become one; `total` counts units of both."""
+    """All candidates of a call and what could not become one; `total` counts units of both.
+
+    Attributes:
+        labels: of tasks without a project, where they are not those that are configured.
+    """
 
     candidates: tuple[Candidate, ...]
     items: tuple[Item, ...]
     total: int
     skipped: int
     failed: int
+    labels: tuple[NewLabel, ...] = ()
 
 
 class Collector:

@@ -85,7 +85,7 @@ def _segmentation(
     run: Run, entry: ManifestEntry, rules: LabelRules, upload: CvatUpload, kept: _Kept
 ) -> Candidate | None:
     """Return a record's candidate, None where its picture cannot be had."""
-    image = _image_of(run, entry)
+    image = image_of(run, entry)
     if image is None:
         return None
     digest = sha256_of(image)
@@ -173,7 +173,8 @@ def mask_shapes(
     return tuple(shapes)
 
 
-def _image_of(run: Run, entry: ManifestEntry) -> Path | None:
+def image_of(run: Run, entry: ManifestEntry) -> Path | None:
+    """Return a record's picture: as it lies in the run, else the source's own if it is the same; None for neither."""
     if entry.image_path is not None and (saved := run.inside(entry.image_path)).is_file():
         return saved
     if entry.source_path is None or entry.image_mode != "full_image":

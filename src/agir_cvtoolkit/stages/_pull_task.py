@@ -204,8 +204,8 @@ class TaskStore:
         found = [frame.not_in_mask for frame in result.frames if frame.not_in_mask]
         if found and self._pushed is not None:
             kinds = {push_id: key.kind for push_id, key, _ in self._context.ledger.pushes()}
-            if kinds.get(self._pushed.push_id) == "detections":
-                return []  # boxes are what was asked for
+            if kinds.get(self._pushed.push_id) in {"detections", "keypoints"}:
+                return []  # boxes or points are what was asked for
         return found
 
     def _age(self, job_id: int) -> tuple[datetime, int]:

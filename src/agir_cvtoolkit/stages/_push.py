@@ -15,7 +15,6 @@ from dataclasses import replace
 from agir_cvtoolkit.cvat import (
     CvatSession,
     FrameMap,
-    NewLabel,
     PictureToSend,
     TaskInfo,
     TaskRequest,
@@ -115,7 +114,7 @@ def _push_task(push: Push, ordinal: int, candidates: Sequence[Candidate]) -> Non
     request = TaskRequest(
         name=name,
         project_id=project.id if project else None,
-        labels=() if project else tuple(NewLabel(label) for label in upload.labels),
+        labels=() if project else push.labels,
         segment_size=upload.segment_size,
         subset=upload.subset,
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from agir_cvtoolkit.config import Settings
-from agir_cvtoolkit.cvat import LabelSet, LabelSpec, Scope, list_tasks
+from agir_cvtoolkit.cvat import LabelSet, LabelSpec, NewLabel, Scope, list_tasks
 from agir_cvtoolkit.errors import LabelError
 from agir_cvtoolkit.ledger import Ledger, PushedFrame, PushedTask, PushKey
 from agir_cvtoolkit.records import Item
@@ -121,7 +121,7 @@ def plan_push(
     there = {frame.record_id: frame for frame in frames}
     owners = {frame.sha256: frame.record_id for frame in reversed(frames) if frame.sha256}
     proposals = {frame.record_id: {frame.prediction_hash} for frame in frames}
-    own = tuple(LabelSpec(i, name) for i, name in enumerate(settings.cvat_upload.labels))
+    own = tuple(LabelSpec(i, new.name, new.type) for i, new in enumerate(labels_of_tasks(settings, batch)))
     labels = target.labels or LabelSet(own)
     tally = Tally(list(batch.items), batch.skipped, batch.failed)
     fresh: list[Candidate] = []
@@ -164,6 +164,11 @@ def plan_push(
     return Plan(key, tuple(fresh), tuple(known), tuple(changed), tuple(shared), batch.total, tally)
 
 
+def labels_of_tasks(settings: Settings, batch: Batch) -> tuple[NewLabel, ...]:
+    """Return the labels that tasks without a project get."""
+    return batch.labels or tuple(NewLabel(name) for name in settings.cvat_upload.labels)
+
+
 def _fitting(
     candidate: Candidate, labels: LabelSet, kind: str, tally: Tally, *, in_project: bool
 ) -> Candidate | None:
@@ -193,9 +198,10 @@ def _label_problems(candidate: Candidate, labels: LabelSet, kind: str, *, in_pro
         except LabelError as error:
             problems[name] = str(error) if in_project else _not_configured(name, labels)
             continue
-        if not label.takes(kind):
+        own = candidate.kinds.get(name, kind)
+        if not label.takes(own):
             problems[name] = (
-                f"label '{label.name}' takes {label.type}s, not {kind}s; change its type in CVAT or label_map"
+                f"label '{label.name}' takes {label.type}s, not {own}s; change its type in CVAT or label_map"
             )
     return problems
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from agir_cvtoolkit.config import CvatUpload
-from agir_cvtoolkit.cvat import CvatSession, Member
+from agir_cvtoolkit.cvat import CvatSession, Member, NewLabel
 from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.progress import Progress
 
@@ -18,6 +18,7 @@ class Push:
 
     Attributes:
         name: of the push; its tasks are called ``<name> [<push id>-<n>]``.
+        labels: of tasks without a project.
         members: who is given the jobs, in turn; nobody where it is empty.
         lost: records of which not all proposals are there although they were sent, each with the reason; filled
             on the way.
@@ -30,6 +31,7 @@ class Push:
     ledger: Ledger
     upload: CvatUpload
     progress: Progress
+    labels: tuple[NewLabel, ...] = ()
     members: tuple[Member, ...] = ()
     lost: dict[str, str] = field(default_factory=dict)
 

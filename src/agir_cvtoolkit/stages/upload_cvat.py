@@ -20,9 +20,10 @@ from ._candidates import Batch
 from ._connect import Target, connect
 from ._mask_candidates import segmentation_batch
 from ._places import placed
+from ._pose_candidates import check_project, pose_batch, with_source
 from ._push import push_tasks, tidy_up
 from ._push_map import write_frame_map
-from ._push_plan import plan_push, vanished_tasks
+from ._push_plan import labels_of_tasks, plan_push, vanished_tasks
 from ._push_result import (
     STAGE,
     SamePicture,
@@ -44,7 +45,7 @@ _log = logging.getLogger(__name__)
 
 
 def upload_cvat(call: Call | None = None) -> UploadResult:
-    """Bring the run's records into CVAT, with their masks or boxes as pre-annotations.
+    """Bring the run's records into CVAT, with their masks, boxes or key points as pre-annotations.
 
     Called again with the same batch it changes nothing on the server. Records that are new join in a further
     task of the same name; a picture that is there already, whichever record or run brought it, is not sent
@@ -60,23 +61,43 @@ def upload_cvat(call: Call | None = None) -> UploadResult:
     """
     call = call or Call()
     settings = call.settings()
-    run = call.open_run(settings)
+    return push_run(call, settings, call.open_run(settings))
+
+
+def push_run(
+    call: Call, settings: Settings, run: Run, find: Callable[[Settings, str | None], Target] | None = None
+) -> UploadResult:
+    """Do what `upload_cvat` does with a run and settings that are there already.
+
+    Args:
+        call: how the stage was called; its settings do not count.
+        settings: with ``cvat_upload``.
+        run: whose records are pushed.
+        find: logs in and finds or makes the project, given the settings and the command that is about to write (None
+            in a dry run); None takes the configured project.
+    """
+    settings = with_source(settings, run)
     with call.work(run, STAGE):
         collect = _collector(run, settings, dry_run=call.dry_run)
         # Before the pictures are looked at, which may take minutes: the password may be wrong.
-        writes = None if call.dry_run else STAGE
-        target = connect(settings, "cvat_upload", settings.cvat_upload.project_id, writes=writes)
+        target = (find or _configured)(settings, None if call.dry_run else STAGE)
+        if settings.cvat_upload.source.type == "keypoints" and target.labels is not None:
+            check_project(run, settings, target.labels)
         batch = collect()
         if not batch.total:
             raise UsageError(
-                f"run {run.run_id} has no records to upload", "Widen the query, then run infer-seg."
+                f"run {run.run_id} has no records to upload",
+                "Widen the query, then predict (infer-seg, infer-pose).",
             )
         key = _key(run, settings, target)
         ledger_at = Ledger.open_to_read if call.dry_run else Ledger.open
         with ledger_at(settings.io.ledger_url, settings.io.out_root) as ledger, _alone(call, settings, key):
             upload = settings.cvat_upload
             members = find_members(target.session, upload.assignees)
-            push = Push(key.push_id, key.name, run.run_id, target, ledger, upload, call.progress, members)
+            labels = labels_of_tasks(settings, batch)
+            push = Push(
+                key.push_id, key.name, run.run_id, target, ledger, upload, call.progress, labels, members
+            )
             if call.dry_run:
                 return _rehearse(run, key, settings, batch, push)
             call.record_config(run, STAGE, settings, settings.dump("cvat_upload", "io"))
@@ -138,7 +159,13 @@ def _alone(call: Call, settings: Settings, key: PushKey) -> Iterator[None]:
         yield
 
 
+def _configured(settings: Settings, writes: str | None) -> Target:
+    return connect(settings, "cvat_upload", settings.cvat_upload.project_id, writes=writes)
+
+
 def _collector(run: Run, settings: Settings, *, dry_run: bool) -> Callable[[], Batch]:
+    if settings.cvat_upload.source.type == "keypoints":
+        return pose_batch(run, settings)
     if settings.cvat_upload.source.type == "detections":
         return detection_batch(run, settings, dry_run=dry_run)
     return segmentation_batch(run, settings)
