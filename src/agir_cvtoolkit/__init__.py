@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .stages.config import init_config, show_config
     from .stages.doctor import doctor
     from .stages.download_cvat import download_cvat
+    from .stages.firebase_return import firebase_return
     from .stages.firebase_status import firebase_status
     from .stages.infer_seg import infer_seg
     from .stages.ledger_care import ledger_backup, ledger_check
@@ -49,6 +50,7 @@ _WHERE = {
     "build_db": ".stages.build_db",
     "doctor": ".stages.doctor",
     "download_cvat": ".stages.download_cvat",
+    "firebase_return": ".stages.firebase_return",
     "firebase_status": ".stages.firebase_status",
     "infer_seg": ".stages.infer_seg",
     "init_config": ".stages.config",
@@ -79,6 +81,7 @@ __all__ = [
     "build_db",
     "doctor",
     "download_cvat",
+    "firebase_return",
     "firebase_status",
     "infer_seg",
     "init_config",

@@ -53,7 +53,7 @@ class Shell:
                 raise UsageError("this command has no settings", "Remove -o, --config and --run.")
             result = stage(call)
             if self.as_json:
-                click.echo(json.dumps(_plain(result), indent=2, ensure_ascii=False))
+                click.echo(json.dumps(plain(result), indent=2, ensure_ascii=False))
             else:
                 show(result)
         except AgirError as error:
@@ -158,21 +158,22 @@ def with_options(function: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-def echo_items(items: tuple[Any, ...], limit: int = 20) -> None:
+def echo_items(items: tuple[Any, ...], limit: int = 20, rest: str = "all are in metrics.json") -> None:
     """Print the records that were skipped or failed, with the reason, on stderr."""
     for item in items[:limit]:
         click.echo(f"  {item.outcome}: {item.record_id}: {item.reason}", err=True)
     if len(items) > limit:
-        click.echo(f"  ... and {len(items) - limit} more; all are in metrics.json", err=True)
+        click.echo(f"  ... and {len(items) - limit} more; {rest}", err=True)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a result as values that JSON can hold."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.repr}
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.repr}
     if isinstance(value, dict) or hasattr(value, "items"):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, str | int | float | bool) or value is None:
