@@ -45,7 +45,7 @@ class PoseModel(Group):
     encoder_name: str = "efficientnet_lite0"
     encoder_weights: Literal["imagenet"] | None = "imagenet"
     encoder_freeze: bool = True
-    widths: tuple[_Width, _Width, _Width] = (64, 48, 32)
+    widths: tuple[_Width, _Width, _Width] = (48, 32, 24)
     input_size: int = Field(default=256, ge=64, le=2048)
     padding: float = Field(default=0.15, ge=0.0, le=1.0)
 
@@ -81,7 +81,7 @@ class PoseTrain(Group):
     """Settings of the training of a pose model; every key is described in ``conf/pose_train/default.yaml``."""
 
     seed: int = Field(default=42, ge=0, lt=2**31)
-    steps: int = Field(default=300, ge=1)
+    steps: int = Field(default=150, ge=1)
     batch_size: int = Field(default=8, ge=1)
     device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     variations: int = Field(default=8, ge=1, le=1000)

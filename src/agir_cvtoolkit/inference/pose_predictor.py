@@ -75,12 +75,11 @@ class PosePredictor:
             ConfigError: there is no such device.
             MissingExtraError: torch, or for ``.onnx`` ONNX Runtime, is not installed.
         """
-        source: HeatmapSource
         if path.suffix.lower() == ".onnx":
             from .onnx_predictor import OnnxHeatmaps
 
-            source = OnnxHeatmaps.open(path)
-            return cls(source, source.card, absent_below=absent_below, look_twice=look_twice)
+            ready = OnnxHeatmaps.open(path)
+            return cls(ready, ready.card, absent_below=absent_below, look_twice=look_twice)
         require_torch("Prediction of poses with a trained model")
         from agir_cvtoolkit.models.checkpoint import load_checkpoint
         from agir_cvtoolkit.models.devices import device_for

@@ -14,6 +14,9 @@ from .predictor import Predictor
 if TYPE_CHECKING:
     from agir_cvtoolkit.config import SegInference
 
+    from .onnx_predictor import OnnxPredictor
+    from .torch_predictor import TorchPredictor
+
 
 @dataclass(frozen=True)
 class Champion:
@@ -39,9 +42,15 @@ def open_predictor(settings: SegInference, champion: Champion | None = None) -> 
     checkpoint = checkpoint_of(settings, champion)
     if checkpoint is None:
         return ExcessGreen()
-    from .torch_predictor import open_torch
+    predictor: TorchPredictor | OnnxPredictor
+    if checkpoint.suffix.lower() == ".onnx":
+        from .onnx_predictor import OnnxPredictor
 
-    predictor = open_torch(checkpoint, settings.device)
+        predictor = OnnxPredictor.open(checkpoint)
+    else:
+        from .torch_predictor import open_torch
+
+        predictor = open_torch(checkpoint, settings.device)
     if settings.model.predictor == "champion" and champion is not None:
         found = predictor.card.version
         if found != champion.version:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from agir_cvtoolkit.errors import ConfigError, UsageError
+from agir_cvtoolkit.errors import UsageError
 from agir_cvtoolkit.models.card import ModelCard
 from agir_cvtoolkit.models.libraries import require_torch
 
@@ -59,12 +59,7 @@ class TorchPredictor:
 
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return width and height at which a picture of `size` should be predicted: the training's scale."""
-        factor = self.card.trained_on.scale
-        longest = max(size) * factor
-        limit = self.card.trained_on.max_side
-        if limit is not None and longest > limit:
-            factor *= limit / longest
-        return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+        return self.card.trained_on.working_size(size)
 
     def predict_tiles(self, batch: RGB) -> Probabilities:
         """Predict a batch.
@@ -121,7 +116,7 @@ def open_torch(path: Path, device: str = "auto") -> TorchPredictor:
     require_torch("Prediction with a trained model")
     from agir_cvtoolkit.models.checkpoint import load_checkpoint
 
-    network, card = load_checkpoint(path)
+    network, card = load_checkpoint(path, "segmentation")
     return TorchPredictor(network, card, _device(device))
 
 
@@ -131,19 +126,6 @@ def _filled(tiles: RGB, count: int) -> RGB:
 
 
 def _device(wanted: str) -> torch.device:
-    import torch
+    from agir_cvtoolkit.models.devices import device_for
 
-    if wanted == "auto":
-        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
-    device = torch.device(wanted)
-    known = {
-        "cpu": 1,
-        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
-        "mps": int(torch.backends.mps.is_available()),
-    }
-    if (device.index or 0) >= known.get(device.type, 0):
-        raise ConfigError(
-            f"seg_inference.device is {wanted}, which PyTorch does not see here",
-            "Set seg_inference.device=auto or seg_inference.device=cpu",
-        )
-    return device
+    return device_for(wanted, "seg_inference.device")

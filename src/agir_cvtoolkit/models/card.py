@@ -63,6 +63,14 @@ class TrainedOn:
     max_side: int | None = None
     warning: str = ""
 
+    def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return width and height at which a picture of `size` (width, height) should be predicted."""
+        factor = self.scale
+        longest = max(size) * factor
+        if self.max_side is not None and longest > self.max_side:
+            factor *= self.max_side / longest
+        return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+
 
 @dataclass(frozen=True)
 class ModelCard:

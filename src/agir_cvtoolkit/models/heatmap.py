@@ -96,7 +96,8 @@ class HeatmapNet(nn.Module):
 
     def features(self, pixels: Tensor) -> list[Tensor]:
         """Return the encoder's maps at strides 4, 8, 16 and 32 of normalised pixels (B, 3, H, W)."""
-        return self.encoder(pixels)[1:]
+        maps: list[Tensor] = self.encoder(pixels)
+        return maps[1:]
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return logits for normalised pixels.

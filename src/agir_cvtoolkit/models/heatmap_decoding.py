@@ -44,7 +44,7 @@ def decode(places: Floats, hidden: Floats) -> Decoded:
         places: float32 (joints, h, w): the probabilities of each cell.
         hidden: float32 (joints, h, w): the probability of being hidden in each cell.
     """
-    joints, height, width = places.shape
+    joints, _, width = places.shape
     points = np.zeros((joints, 2))
     confidence = np.zeros(joints)
     concealed = np.zeros(joints)

@@ -10,11 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from agir_cvtoolkit._version import __version__
@@ -52,7 +54,8 @@ def run_pose_training(
     """Train and write the checkpoint; see `pose_training.train_pose`."""
     device = device_for(settings.device, "pose_train.device")
     with _seeded(settings.seed):
-        network = _network(schema, settings, initial).to(device)
+        network, spec = _network(schema, settings, initial)
+        network = network.to(device)
         state = _State(network, settings)
         continued = state.resume(out_dir / LAST, key)
         if not continued:
@@ -70,7 +73,7 @@ def run_pose_training(
                 "the GPU ran out of memory", "Lower pose_train.batch_size or pose_train.model.input_size"
             ) from error
         network = network.cpu().eval()
-    card = _card(samples, held_out, schema, settings, digest)
+    card = _card(spec, samples, held_out, schema, settings, digest)
     history = tuple(state.history)
     metrics = {"train_loss": history[-1].loss} if history else {}
     metrics |= held_out_scores(network, card, held_out, device)
@@ -112,7 +115,7 @@ class _State:
         factor = one_cycle(self.step, self.settings.steps)
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
-        return self._rates[0] * factor
+        return float(self._rates[0] * factor)
 
     def save(self, path: Path, key: str) -> None:
         content = {
@@ -178,9 +181,13 @@ def keys_of_step(step: int, count: int, settings: PoseTrain) -> list[tuple[int, 
     keys = []
     for number in range(step * settings.batch_size, (step + 1) * settings.batch_size):
         turn, place = divmod(number, count)
-        order = np.random.default_rng([settings.seed, turn]).permutation(count)
-        keys.append((int(order[place]), turn % settings.variations))
+        keys.append((int(_order(settings.seed, turn, count)[place]), turn % settings.variations))
     return keys
+
+
+@lru_cache(maxsize=4)
+def _order(seed: int, turn: int, count: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, turn]).permutation(count)
 
 
 def one_cycle(step: int, steps: int) -> float:
@@ -203,9 +210,10 @@ def architecture(schema: JointSchema, settings: PoseTrain) -> ArchSpec:
     )
 
 
-def _network(schema: JointSchema, settings: PoseTrain, initial: Path | None) -> HeatmapNet:
+def _network(schema: JointSchema, settings: PoseTrain, initial: Path | None) -> tuple[HeatmapNet, ArchSpec]:
     if initial is None:
-        return build_heatmap(architecture(schema, settings))
+        spec = architecture(schema, settings)
+        return build_heatmap(spec), spec
     network, card = load_checkpoint(initial, "pose")
     if card.schema is None or card.schema.joints != schema.joints or not isinstance(network, HeatmapNet):
         known = card.schema.name if card.schema else "none"
@@ -213,17 +221,17 @@ def _network(schema: JointSchema, settings: PoseTrain, initial: Path | None) -> 
             f"the model {initial} knows the joints of {known}, not those of {schema.name}",
             "Train from the start, or choose the schema that the model was trained with.",
         )
-    return network
+    return network, card.architecture
 
 
 def _card(
+    spec: ArchSpec,
     samples: Sequence[PoseSample],
     held_out: Sequence[PoseSample],
     schema: JointSchema,
     settings: PoseTrain,
     digest: str,
 ) -> ModelCard:
-    spec = architecture(schema, settings)
     size = settings.model.input_size
     return ModelCard(
         name=f"{spec.name}-{spec.encoder}",

@@ -161,8 +161,9 @@ def view_of(
 
 
 def _inside(points: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    inside = ((points >= 0) & (points < size)).all(axis=1)
-    return np.where(inside[:, None], points, np.nan)
+    kept = points.copy()
+    kept[~((points >= 0) & (points < size)).all(axis=1)] = np.nan
+    return kept
 
 
 def _coloured(pixels: RGB, wanted: PoseAugmentation, rng: np.random.Generator) -> RGB:

@@ -115,7 +115,7 @@ def score_poses(
         return PoseScores(dict.fromkeys(shares, math.nan), math.nan, math.nan)
     tables = {share: np.array(rows) for share, rows in hits.items()}
     at_five = tables[0.05]
-    judged = np.isfinite(at_five).any(axis=0)
+    judged: list[bool] = np.any(np.isfinite(at_five), axis=0).tolist()
     return PoseScores(
         pck={share: float(np.nanmean(table)) for share, table in tables.items()},
         oks=float(np.mean(similar)),
@@ -143,7 +143,7 @@ def average_precision(similar: Sequence[float], sure: Sequence[float]) -> float:
         return 0.0
     values = []
     for threshold in OKS_THRESHOLDS:
-        right = np.cumsum(ranked >= threshold)
+        right = np.cumsum(np.greater_equal(ranked, threshold))
         recall = right / len(similar)
         precision = right / np.arange(1, len(ranked) + 1)
         precision = np.maximum.accumulate(precision[::-1])[::-1]

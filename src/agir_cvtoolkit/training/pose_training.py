@@ -131,7 +131,8 @@ def split_off(
     """
     if len(samples) < _FEWEST_TO_HOLD_OUT or settings.validation == 0:
         return list(samples), []
-    learned, held_out = [], []
+    learned: list[PoseSample] = []
+    held_out: list[PoseSample] = []
     for sample in samples:
         drawn = hashlib.sha256(
             f"{settings.seed}/{sample.record_id}".encode("utf-8", "surrogatepass")
