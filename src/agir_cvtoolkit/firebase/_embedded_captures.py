@@ -14,7 +14,18 @@ from typing import Any, cast
 from agir_cvtoolkit.captures import CAPTURE_STATUSES, Capture, CaptureStatus
 
 from ._embedded_database import Database, decode, encode
-from ._lease import Change, applied, claimed, completed, failed, given_back, lease_ended, renewed, transferred
+from ._lease import (
+    Change,
+    applied,
+    claimed,
+    completed,
+    failed,
+    given_back,
+    lease_ended,
+    queue_floor,
+    renewed,
+    transferred,
+)
 from ._names import document_key
 from ._values import moment, number, text, written_time
 from .app_uploads import take_picture
@@ -78,7 +89,7 @@ class CaptureTable:
             rows = connection.execute(
                 "SELECT id, version, document FROM captures WHERE status = 'pending' AND priority >= ?"
                 " AND taken IS NOT NULL ORDER BY priority DESC, taken, id LIMIT ?",
-                (min_priority, max(0, limit)),
+                (queue_floor(min_priority), max(0, limit)),
             ).fetchall()
         return [self._capture(*row) for row in rows]
 

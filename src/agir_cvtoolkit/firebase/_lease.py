@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
+
+from agir_cvtoolkit.captures import Capture
 
 _LEASE = ("claimedBy", "claimedUntil", "claimToken")
 
@@ -65,3 +67,29 @@ def applied(document: Mapping[str, Any], change: Change) -> dict[str, Any]:
     """Return a document after a change."""
     kept = {name: value for name, value in document.items() if name not in change.removed}
     return kept | dict(change.fields)
+
+
+def capture_after(capture: Capture, change: Change, version: str) -> Capture:
+    """Return a capture after a change, without reading its document again."""
+    gone = change.removed
+    until = change.fields.get("claimedUntil", None if "claimedUntil" in gone else capture.claimed_until)
+    return replace(
+        capture,
+        status=change.fields.get("status", capture.status),
+        reason=change.fields.get("reason", "" if "reason" in gone else capture.reason),
+        claimed_by=change.fields.get("claimedBy", None if "claimedBy" in gone else capture.claimed_by),
+        claimed_until=until,
+        version=version,
+    )
+
+
+def has_landed(document: Mapping[str, Any], change: Change) -> bool:
+    """Return whether a document says all that a change would have made it say."""
+    return not any(name in document for name in change.removed) and all(
+        document.get(name) == value for name, value in change.fields.items()
+    )
+
+
+def queue_floor(min_priority: int) -> float:
+    """Return the least number that a query asks for: what devices number below 1 is a 1 too."""
+    return float(min_priority) if min_priority > 1 else -1e18

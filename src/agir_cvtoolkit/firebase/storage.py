@@ -1,0 +1,136 @@
+"""Files in Cloud Storage."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+
+from agir_cvtoolkit.errors import NotFoundError, PictureError, RefusedError
+
+from ._calls import TIMEOUT_S, Calls
+
+_CONNECT_S = 10.0
+
+
+class Bucket:
+    """A bucket, for several threads.
+
+    Args:
+        handle: Google's.
+        guessed: whether its name was made from the project's.
+    """
+
+    def __init__(self, handle: Any, calls: Calls, *, guessed: bool) -> None:
+        self._handle = handle
+        self._calls = calls
+        self._guessed = guessed
+        self._seen = False
+
+    def put(self, key: str, content: bytes) -> None:
+        """Put a file in, in the place of one of that name."""
+        blob = self._handle.blob(key)
+        kind = "image/jpeg" if key.lower().endswith((".jpg", ".jpeg")) else "application/octet-stream"
+        self._run(
+            f"write {key}",
+            lambda: blob.upload_from_string(content, content_type=kind, timeout=_times(), retry=None),
+        )
+
+    def put_file(self, key: str, path: Path) -> str:
+        """Put a file in from the disk; return its SHA-256."""
+        blob = self._handle.blob(key)
+        self._run(f"write {key}", lambda: blob.upload_from_filename(str(path), timeout=_times(), retry=None))
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+
+    def get(self, key: str, limit_bytes: int) -> bytes:
+        """Return a file. No more than `limit_bytes` are ever held or asked for.
+
+        Raises:
+            NotFoundError: there is none.
+            PictureError: it has more than `limit_bytes`.
+        """
+        blob = self._handle.blob(key)
+
+        def download() -> bytes:
+            sink = _Bounded(key, limit_bytes)
+            blob.download_to_file(sink, timeout=_times(), retry=None)
+            return sink.getvalue()
+
+        found: bytes = self._run(f"read {key}", download)
+        return found
+
+    def delete(self, key: str) -> bool:
+        """Remove a file; False where there is none."""
+        blob = self._handle.blob(key)
+        try:
+            self._run(f"remove {key}", lambda: blob.delete(timeout=_times(), retry=None))
+        except NotFoundError:
+            return False
+        return True
+
+    def _run(self, what: str, call: Any) -> Any:
+        try:
+            found = self._calls.run(what, call)
+        except NotFoundError as error:
+            self._look_for_bucket(error)
+            raise NotFoundError(
+                f"{self._calls.place}: cannot {what}: there is no such file",
+                "See that the device has sent it, and that firebase.image_path is right.",
+                status=404,
+            ) from error
+        self._seen = True
+        return found
+
+    def _look_for_bucket(self, error: NotFoundError) -> None:
+        """Raise where the bucket itself is what was not found: that is no fault of a capture."""
+        if self._seen:
+            return
+        from google.api_core.exceptions import Forbidden
+
+        try:
+            self._seen = bool(
+                self._calls.run("look for the bucket", lambda: _exists(self._handle, Forbidden))
+            )
+        except NotFoundError:
+            self._seen = False
+        if not self._seen:
+            name = self._handle.name
+            newer = (
+                f" Newer projects have {name.removesuffix('.appspot.com')}.firebasestorage.app."
+                if self._guessed
+                else ""
+            )
+            raise RefusedError(
+                f"there is no bucket {name}",
+                f"Set firebase.storage_bucket to the name in the Firebase console, Storage, without gs://.{newer}",
+                status=404,
+            ) from error
+
+
+def _exists(handle: Any, forbidden: type[Exception]) -> bool:
+    try:
+        return bool(handle.exists(timeout=_times(), retry=None))
+    except forbidden:
+        # An account that may read objects only: the bucket it was told to keep out of is there.
+        return True
+
+
+def _times() -> tuple[float, float]:
+    return (_CONNECT_S, TIMEOUT_S)
+
+
+class _Bounded(io.BytesIO):
+    """Memory that takes so many bytes and no more."""
+
+    def __init__(self, key: str, limit: int) -> None:
+        super().__init__()
+        self._key = key
+        self._limit = limit
+
+    def write(self, content: Any) -> int:
+        """Take bytes."""
+        if self.tell() + len(content) > self._limit:
+            raise PictureError(f"{self._key} has more than {self._limit} bytes")
+        return super().write(content)
