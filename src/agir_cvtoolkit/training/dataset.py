@@ -15,6 +15,8 @@ from .pairs import DatasetClass
 CLASSES, SPLITS, STATS = "classes.json", "splits.json", "stats.json"
 TRAINED = "dataset_classes"
 """Key in ``classes.json`` of the classes that tiles have; ``classes`` there, if any, are the labels as pulled."""
+PICTURE_OF = "picture_of"
+"""Key in ``splits.json`` of the picture that each tile was cut from; earlier versions did not write it."""
 _AGAIN = "Make it again: agir-cvtoolkit preprocess"
 
 

@@ -19,7 +19,7 @@ from agir_cvtoolkit.progress import Progress, Silent
 from agir_cvtoolkit.records import Item, file_stem
 from agir_cvtoolkit.runs import atomic_path, discard, fingerprint, read_json_object, write_json
 
-from .dataset import CLASSES, SPLITS, STATS, TRAINED, PreparedDataset, open_dataset
+from .dataset import CLASSES, PICTURE_OF, SPLITS, STATS, TRAINED, PreparedDataset, open_dataset
 from .pairs import BINARY, DatasetClass, Pair
 from .splits import NAMES, split_groups
 from .tiling import cut, resized, scaled_size
@@ -260,7 +260,9 @@ def _describe(
     training = set(splits.groups["train"])
     mean, std = _statistics([done[p.record_id] for p in used if p.group in training])
     write_json(root / CLASSES, read_json_object(root / CLASSES) | {TRAINED: listed})
-    write_json(root / SPLITS, content)
+    # Beside what the fingerprint stands for: it follows from it.
+    picture_of = {tile: pair.group for pair in used for tile in done[pair.record_id].tiles}
+    write_json(root / SPLITS, content | {PICTURE_OF: picture_of})
     stats = {
         "fingerprint": identity,
         "pictures": len(names),

@@ -1,0 +1,91 @@
+"""What an evaluation is made of, whatever the kind of model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agir_cvtoolkit.errors import CheckpointError, NoRunError
+
+if TYPE_CHECKING:
+    from agir_cvtoolkit.ledger import ModelRow
+    from agir_cvtoolkit.models.card import ModelCard
+    from agir_cvtoolkit.runs import Run
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """How one model did on a test set.
+
+    Attributes:
+        metrics: by name, in [0, 1], larger is better.
+        parts: the main figure by class or joint.
+        counts: float64 of shape (pictures, counts), for `compare`.
+    """
+
+    metrics: Mapping[str, float]
+    parts: Mapping[str, float]
+    counts: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ModelScores:
+    """A model and how it did.
+
+    Attributes:
+        metrics: by name, in [0, 1], larger is better.
+        parts: the main figure by class or joint.
+    """
+
+    version: str
+    name: str
+    path: Path
+    metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
+    parts: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+
+def card_of(path: Path) -> ModelCard:
+    """Return the card inside a checkpoint of this package, of either kind.
+
+    Raises:
+        CheckpointError: the file is no checkpoint of ours.
+        MissingExtraError: torch is not installed.
+    """
+    from agir_cvtoolkit.models.libraries import require_torch
+
+    require_torch("Opening a trained model")
+    from agir_cvtoolkit.models.checkpoint import load_checkpoint
+
+    return load_checkpoint(path.resolve())[1]
+
+
+def checkpoint_of(run: Run) -> Path:
+    """Return the model that a run trained.
+
+    Raises:
+        NoRunError: it has none.
+    """
+    path = run.path("model", "best.pth")
+    if not path.is_file():
+        raise NoRunError(f"run {run.run_id} has no model/best.pth", "Train first: agir-cvtoolkit train")
+    return path
+
+
+def champion_path(champion: ModelRow) -> Path:
+    """Return where the model in service lies.
+
+    Raises:
+        CheckpointError: it is gone.
+    """
+    path = Path(champion.path)
+    if not path.is_file():
+        raise CheckpointError(
+            f"the champion {champion.version} is no longer at {path}",
+            "Promote a model again: agir-cvtoolkit promote MODEL --force",
+        )
+    return path

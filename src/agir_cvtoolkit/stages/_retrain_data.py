@@ -1,0 +1,301 @@
+"""The pose data set of one training: all corrections ever, with their pictures, split once and for ever."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agir_cvtoolkit.captures import LabeledPose
+from agir_cvtoolkit.errors import DataError
+from agir_cvtoolkit.poses import Keypoint, Pose
+from agir_cvtoolkit.records import Item, file_stem
+from agir_cvtoolkit.runs import Run, atomic_path, fingerprint, read_json_object, write_json
+
+from ._retrain_pictures import FetchedPicture, fetch_pictures, picture_folder
+from ._retrain_split import SPLIT, TEST, TRAIN, Member, draw_sides
+
+if TYPE_CHECKING:
+    from agir_cvtoolkit.config import Settings
+    from agir_cvtoolkit.firebase import CaptureStore
+    from agir_cvtoolkit.joints import JointSchema
+    from agir_cvtoolkit.ledger import Ledger
+    from agir_cvtoolkit.progress import Progress
+    from agir_cvtoolkit.training.pose_samples import PoseSample
+
+POSES = ("dataset", "poses.json")
+TEST_PICTURES = ("dataset", "test")
+_SLACK = 1.0
+"""Pixels by which a joint may lie outside its picture: annotators reach the rim, rounding goes beyond it."""
+
+
+@dataclass(frozen=True)
+class LearnedPose:
+    """One corrected animal.
+
+    Attributes:
+        record_id: of its picture; several animals of one picture have the same.
+        sha256: of the picture.
+        size: width and height of the upright picture.
+        side: ``train``, ``test``, or ``apart`` where it is neither.
+        keypoints: by joint of the schema.
+    """
+
+    document_id: str
+    record_id: str
+    capture_id: str
+    revision: int
+    sha256: str
+    size: tuple[int, int]
+    side: str
+    keypoints: Mapping[str, Keypoint] = field(hash=False)
+
+
+@dataclass(frozen=True)
+class PoseSet:
+    """What a model is trained and tested on.
+
+    Attributes:
+        schema: name of the joints' schema.
+        poses: sorted by document.
+        seen: revision by document of every correction that was read and that no training has seen before.
+        items: corrections that cannot be learned from, with the reason.
+        warning: what the reader of a score must know, or empty.
+    """
+
+    schema: str
+    poses: tuple[LearnedPose, ...]
+    seen: Mapping[str, int] = field(default_factory=dict, hash=False)
+    items: tuple[Item, ...] = ()
+    warning: str = ""
+
+    def of(self, side: str) -> tuple[LearnedPose, ...]:
+        """Return the poses of one side."""
+        return tuple(pose for pose in self.poses if pose.side == side)
+
+    @property
+    def test_set(self) -> str:
+        """Hash of the test set: its pictures by content and the places and visibility of their joints."""
+        return fingerprint(
+            self.schema,
+            [
+                (pose.document_id, pose.sha256, pose.size, sorted(_plain(pose.keypoints).items()))
+                for pose in self.of(TEST)
+            ],
+        )
+
+
+def build_pose_set(
+    store: CaptureStore, ledger: Ledger, schema: JointSchema, settings: Settings, progress: Progress
+) -> PoseSet:
+    """Read all corrections, fetch their pictures, and give captures that have no side yet one.
+
+    Raises:
+        RemoteError: the store cannot be reached or refuses.
+        LedgerError: the ledger cannot be used.
+    """
+    labeled = list(store.all_labeled())
+    seen = {pose.document_id: pose.revision for pose in labeled if not pose.used}
+    items: list[Item] = []
+    usable: dict[str, list[tuple[LabeledPose, Mapping[str, Keypoint]]]] = defaultdict(list)
+    for pose in sorted(labeled, key=lambda p: p.document_id):
+        points = _named(pose, schema)
+        if isinstance(points, str):
+            items.append(Item(pose.document_id, "skipped", points))
+        else:
+            usable[pose.capture_id].append((pose, points))
+    tested = {name for name, side in ledger.split_members(SPLIT).items() if side == TEST}
+    newest = {capture_id: max(p.made for p, _ in found) for capture_id, found in usable.items()}
+    # What is tested on is never left out for want of room; then the newest count.
+    wanted = sorted(newest, key=lambda c: (file_stem(c) in tested, newest[c], c), reverse=True)
+    pictures, reasons = fetch_pictures(store, wanted, settings, progress)
+    for capture_id, reason in reasons.items():
+        items += [Item(pose.document_id, "failed", reason) for pose, _ in usable[capture_id]]
+    fitting = {}
+    for capture_id, picture in pictures.items():
+        good, bad = _fitting(usable[capture_id], picture)
+        items += bad
+        if good:
+            fitting[capture_id] = good
+    sides, warning = _sides(store, ledger, settings, {c: pictures[c] for c in fitting})
+    poses = [
+        LearnedPose(
+            document_id=pose.document_id,
+            record_id=file_stem(capture_id),
+            capture_id=capture_id,
+            revision=pose.revision,
+            sha256=pictures[capture_id].sha256,
+            size=pictures[capture_id].size,
+            side=sides[file_stem(capture_id)],
+            keypoints=points,
+        )
+        for capture_id, found in fitting.items()
+        for pose, points in found
+    ]
+    items += [
+        Item(pose.document_id, "skipped", "pictures like it are both trained on and tested on")
+        for pose in poses
+        if pose.side not in {TRAIN, TEST}
+    ]
+    poses.sort(key=lambda pose: pose.document_id)
+    items.sort(key=lambda item: item.record_id)
+    return PoseSet(schema.name, tuple(poses), seen, tuple(items), warning)
+
+
+def _sides(
+    store: CaptureStore, ledger: Ledger, settings: Settings, pictures: Mapping[str, FetchedPicture]
+) -> tuple[dict[str, str], str]:
+    captures = store.get(pictures)
+    members = []
+    for capture_id, picture in pictures.items():
+        capture = captures.get(capture_id)
+        device, taken = (capture.device_id, capture.taken) if capture else ("", None)
+        members.append(Member(file_stem(capture_id), picture.sha256, device, taken))
+    said = []
+
+    def draw(known: Mapping[str, str]) -> Mapping[str, str]:
+        new, warning = draw_sides(members, known, settings.retrain.test_set)
+        said.append(warning)
+        return new
+
+    return ledger.grow_split(SPLIT, draw), said[-1]
+
+
+def _named(pose: LabeledPose, schema: JointSchema) -> Mapping[str, Keypoint] | str:
+    """Return the joints by the schema's names, or why there are none."""
+    points: dict[str, Keypoint] = {}
+    for name, point in pose.keypoints.items():
+        joint = schema.resolve(name)
+        if joint is None or not point.is_there:
+            continue
+        if joint in points and name != joint:
+            continue  # the joint's own name counts, not an alias of it
+        points[joint] = point
+    return points or f"none of its joints is one of the schema {schema.name}"
+
+
+def _fitting(
+    found: Sequence[tuple[LabeledPose, Mapping[str, Keypoint]]], picture: FetchedPicture
+) -> tuple[list[tuple[LabeledPose, Mapping[str, Keypoint]]], list[Item]]:
+    width, height = picture.size
+    good, bad = [], []
+    for pose, points in found:
+        outside = [
+            name
+            for name, p in points.items()
+            if not (
+                math.isfinite(p.x)
+                and math.isfinite(p.y)
+                and -_SLACK <= p.x <= width + _SLACK
+                and -_SLACK <= p.y <= height + _SLACK
+            )
+        ]
+        if pose.size is not None and pose.size != picture.size:
+            said = (
+                f"it was corrected on {pose.size[0]}x{pose.size[1]} pixels, its picture has {width}x{height}"
+            )
+            bad.append(Item(pose.document_id, "failed", said))
+        elif outside:
+            bad.append(Item(pose.document_id, "failed", f"{', '.join(outside)} lies outside its picture"))
+        else:
+            good.append((pose, points))
+    return good, bad
+
+
+def write_pose_set(run: Run, found: PoseSet, out_root: Path) -> None:
+    """Keep a data set in its run; the pictures of the test set stay there too, so that it can be tested on later."""
+    for pose in found.of(TEST):
+        target = run.path(*TEST_PICTURES, f"{pose.record_id}.jpg")
+        if not target.is_file():
+            with atomic_path(target) as temporary:
+                _linked(picture_folder(out_root) / f"{pose.record_id}.jpg", temporary)
+    content = {
+        "schema": found.schema,
+        "test_set": found.test_set,
+        "warning": found.warning,
+        "seen": dict(found.seen),
+        "items": [asdict(item) for item in found.items],
+        "poses": [asdict(pose) | {"keypoints": _plain(pose.keypoints)} for pose in found.poses],
+    }
+    write_json(run.path(*POSES), content)
+
+
+def read_pose_set(run: Run) -> PoseSet | None:
+    """Return the data set that lies in a run, None where there is none.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    path = run.path(*POSES)
+    if not path.is_file():
+        return None
+    content = read_json_object(path)
+    try:
+        return PoseSet(
+            schema=str(content["schema"]),
+            poses=tuple(_pose(values) for values in content["poses"]),
+            seen={str(key): int(value) for key, value in content["seen"].items()},
+            items=tuple(Item(**values) for values in content["items"]),
+            warning=str(content["warning"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"data set {path} is damaged: {error!r}", "Move it away and retrain again."
+        ) from error
+
+
+def samples_of(run: Run, found: PoseSet, side: str, out_root: Path) -> list[PoseSample]:
+    """Return the poses of one side with the files of their pictures."""
+    from agir_cvtoolkit.training.pose_samples import PoseSample
+
+    samples = []
+    for pose in found.of(side):
+        name = f"{pose.record_id}.jpg"
+        kept = run.path(*TEST_PICTURES, name)
+        picture = kept if side == TEST and kept.is_file() else picture_folder(out_root) / name
+        samples.append(PoseSample(pose.record_id, picture, Pose(pose.keypoints), pose.size))
+    return samples
+
+
+def fetch_again(store: CaptureStore, found: PoseSet, settings: Settings, progress: Progress) -> PoseSet:
+    """Bring back pictures of a data set that the cache has lost; what is gone or another now is left out and listed.
+
+    Raises:
+        RemoteError: the store cannot be reached or refuses.
+    """
+    wanted = sorted({pose.capture_id for pose in found.of(TRAIN)})
+    pictures, reasons = fetch_pictures(store, wanted, settings, progress)
+    kept, items = [], list(found.items)
+    for pose in found.poses:
+        picture = pictures.get(pose.capture_id)
+        if pose.side != TRAIN or (picture is not None and picture.sha256 == pose.sha256):
+            kept.append(pose)
+        else:
+            said = reasons.get(pose.capture_id, "its picture is another now")
+            items.append(Item(pose.document_id, "failed", said))
+    return replace(found, poses=tuple(kept), items=tuple(items))
+
+
+def records_in(poses: Iterable[LearnedPose]) -> int:
+    """Return the number of pictures."""
+    return len({pose.record_id for pose in poses})
+
+
+def _linked(source: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(source)
+    except OSError:  # another disk, or one that knows no such links
+        target.write_bytes(source.read_bytes())
+
+
+def _plain(points: Mapping[str, Keypoint]) -> dict[str, list[Any]]:
+    return {name: [point.x, point.y, point.visibility] for name, point in points.items()}
+
+
+def _pose(values: Mapping[str, Any]) -> LearnedPose:
+    points = {str(n): Keypoint(float(x), float(y), seen) for n, (x, y, seen) in values["keypoints"].items()}
+    width, height = values["size"]
+    return LearnedPose(**(dict(values) | {"keypoints": points, "size": (int(width), int(height))}))

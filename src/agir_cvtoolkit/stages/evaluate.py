@@ -1,0 +1,273 @@
+"""``evaluate``: challenger against champion on the frozen test set of a run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agir_cvtoolkit.errors import DataError, NoRunError
+from agir_cvtoolkit.ledger import Ledger
+from agir_cvtoolkit.records import Item
+from agir_cvtoolkit.runs import Run, fingerprint, write_json
+
+from ._call import Call
+from ._comparison import Verdict, compare
+from ._evaluation import Judged, ModelScores, card_of, champion_path, checkpoint_of
+from ._retrain_data import TEST_PICTURES, read_pose_set, records_in, samples_of
+from ._retrain_split import TEST
+
+if TYPE_CHECKING:
+    from agir_cvtoolkit.config import Settings
+    from agir_cvtoolkit.ledger import ModelRow
+    from agir_cvtoolkit.models.card import ModelCard
+
+STAGE = "evaluate"
+OUTPUT = "evaluation"
+
+
+@dataclass(frozen=True)
+class EvaluateResult:
+    """How two models do on the same pictures.
+
+    Attributes:
+        kind: ``segmentation`` or ``pose``.
+        test_set: hash of the pictures and corrections.
+        pictures: how many there are.
+        champion: None where there is none, or none that can be compared.
+        verdict: what the difference says.
+        warning: what the reader of the scores must know, or empty.
+        items: pictures that were left out, with the reason.
+    """
+
+    run_id: str
+    kind: str
+    test_set: str
+    pictures: int
+    challenger: ModelScores
+    champion: ModelScores | None
+    verdict: Verdict
+    warning: str = ""
+    items: tuple[Item, ...] = ()
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class _Model:
+    path: Path
+    card: ModelCard
+
+    def scores(self, judged: Judged) -> ModelScores:
+        return ModelScores(
+            self.card.version, self.card.name, self.path, dict(judged.metrics), dict(judged.parts)
+        )
+
+
+def evaluate(
+    checkpoint: Path | None = None, champion: Path | None = None, call: Call | None = None
+) -> EvaluateResult:
+    """Compare a model with the champion of its kind on the frozen test set of a run.
+
+    The test set of a segmentation run is the test split of its data set, that of a retraining its frozen test set. The
+    figures lie in ``evaluation/`` of the run, with the model's card that names them, and in the ledger.
+
+    Args:
+        checkpoint: of the challenger; None takes the run's ``model/best.pth``.
+        champion: to compare with; None takes the one in service.
+        call: with the run.
+
+    Raises:
+        NoRunError: there is no run, or it has no trained model or no test set.
+        CheckpointError: a file is no checkpoint of ours, or the champion is gone.
+        DataError: the test set is empty or damaged.
+        MissingExtraError: torch is not installed.
+    """
+    call = call or Call()
+    settings = call.settings()
+    run = call.open_run(settings)
+    path = checkpoint.resolve() if checkpoint else checkpoint_of(run)
+    challenger = _Model(path, card_of(path))
+    with call.work(run, STAGE):
+        with Ledger.open_to_read(settings.io.ledger_url, settings.io.out_root) as ledger:
+            row = ledger.champion(challenger.card.kind)
+        result = compared(run, challenger.path, _opponent(champion, row), row, settings, call)
+        if not call.dry_run:
+            call.record_config(run, STAGE, settings, settings.dump("retrain", "io"))
+            keep_evaluation(run, result, challenger.card)
+            with Ledger.open(settings.io.ledger_url, settings.io.out_root) as ledger:
+                record(ledger, result)
+    return result
+
+
+def compared(
+    run: Run, path: Path, champion: Path | None, row: ModelRow | None, settings: Settings, call: Call
+) -> EvaluateResult:
+    """Compare two models on a run's test set; nothing is written.
+
+    Args:
+        run: whose test set counts.
+        path: of the challenger.
+        champion: None where there is none.
+        row: of the champion in service, which says where it was trained.
+        settings: with the groups ``retrain``, ``pose_inference`` and ``seg_inference``.
+        call: with the progress.
+    """
+    challenger = _Model(path, card_of(path))
+    opponent = _Model(champion, card_of(champion)) if champion else None
+    if opponent is not None and opponent.card.version == challenger.card.version:
+        opponent = None
+        only = Verdict("same", "")
+    else:
+        only = Verdict("first", "")
+    kind = _pose if challenger.card.kind == "pose" else _segmentation
+    return kind(run, challenger, opponent, only, row, settings, call)
+
+
+def keep_evaluation(run: Run, result: EvaluateResult, card: ModelCard) -> None:
+    """Write an evaluation into its run, and the model's card with the figures."""
+    write_json(run.path(OUTPUT, "evaluation.json"), asdict(result) | {"words": result.verdict.words})
+    write_json(run.path(OUTPUT, "card.json"), with_test_scores(card, result).to_json_object())
+    run.write_metrics(STAGE, asdict(result))
+
+
+def with_test_scores(card: ModelCard, result: EvaluateResult) -> ModelCard:
+    """Return a model's card with its figures on the frozen test set."""
+    named = {f"test.{part}": value for part, value in result.challenger.parts.items()}
+    return replace(card, metrics=dict(card.metrics) | dict(result.challenger.metrics) | named)
+
+
+def record(ledger: Ledger, result: EvaluateResult) -> None:
+    """Tell the ledger how the models of an evaluation did."""
+    for model in (result.challenger, result.champion):
+        if model is not None:
+            ledger.record_evaluation(model.version, model.metrics, result.test_set)
+
+
+def _opponent(given: Path | None, row: ModelRow | None) -> Path | None:
+    if given is not None:
+        return given.resolve()
+    return champion_path(row) if row is not None else None
+
+
+def _pose(
+    run: Run,
+    challenger: _Model,
+    opponent: _Model | None,
+    only: Verdict,
+    row: ModelRow | None,
+    settings: Settings,
+    call: Call,
+) -> EvaluateResult:
+    from ._pose_evaluation import FIGURE, judge_pose, mean_pck
+
+    poses = read_pose_set(run)
+    if poses is None:
+        raise NoRunError(
+            f"run {run.run_id} has no test set of poses",
+            "Name the run of a retraining with --run retrain/ID.",
+        )
+    warning = poses.warning
+    if opponent is not None and _joints(opponent.card) != _joints(challenger.card):
+        warning = f"the champion {opponent.card.version} knows other joints and cannot be compared. {warning}".strip()
+        opponent = None
+    samples = samples_of(run, poses, TEST, settings.io.out_root)
+    lost = [s.record_id for s in samples if not s.picture.is_file()]
+    items = tuple(
+        Item(name, "failed", f"its picture is no longer in {'/'.join(TEST_PICTURES)}")
+        for name in sorted({*lost})
+    )
+    samples = [s for s in samples if s.record_id not in lost]
+    if not samples:
+        raise DataError(
+            f"the test set of run {run.run_id} is empty", "From three corrected captures on there is one."
+        )
+    device = settings.pose_inference.device
+    mine = judge_pose(challenger.path, samples, device, call.progress)
+    theirs = judge_pose(opponent.path, samples, device, call.progress) if opponent else None
+    verdict = (
+        compare(mine.counts, theirs.counts, mean_pck, FIGURE, settings.retrain.judgement) if theirs else only
+    )
+    return EvaluateResult(
+        run_id=run.run_id,
+        kind="pose",
+        test_set=poses.test_set,
+        pictures=records_in(poses.of(TEST)) - len({*lost}),
+        challenger=challenger.scores(mine),
+        champion=opponent.scores(theirs) if opponent and theirs else None,
+        verdict=verdict,
+        warning=warning,
+        items=items,
+        dry_run=call.dry_run,
+    )
+
+
+def _segmentation(
+    run: Run,
+    challenger: _Model,
+    opponent: _Model | None,
+    only: Verdict,
+    row: ModelRow | None,
+    settings: Settings,
+    call: Call,
+) -> EvaluateResult:
+    from agir_cvtoolkit.training.dataset import open_dataset
+
+    from ._segmentation_evaluation import (
+        FIGURE,
+        judge_segmentation,
+        learned_pictures,
+        mean_iou,
+        tested_tiles,
+    )
+
+    dataset = open_dataset(run.path("dataset"))
+    tiles = tested_tiles(dataset)
+    items: tuple[Item, ...] = ()
+    warning = ""
+    if opponent is not None:
+        trained_in = _run_of(settings, row) if row and row.version == opponent.card.version else None
+        learned = learned_pictures(trained_in, opponent.card)
+        if learned is None:
+            warning = "it is not known which pictures the champion was trained on; its score may be too good"
+        else:
+            known = sorted(learned & set(tiles))
+            items = tuple(Item(name, "skipped", "the champion was trained on it") for name in known)
+            tiles = {name: found for name, found in tiles.items() if name not in learned}
+    if not tiles:
+        raise DataError(
+            f"the champion was trained on every picture of the test set of run {run.run_id}",
+            "Compare them on a run with new pictures.",
+        )
+    device = settings.seg_inference.device
+    mine = judge_segmentation(challenger.path, dataset, tiles, device, call.progress)
+    theirs = judge_segmentation(opponent.path, dataset, tiles, device, call.progress) if opponent else None
+    verdict = (
+        compare(mine.counts, theirs.counts, mean_iou, FIGURE, settings.retrain.judgement) if theirs else only
+    )
+    return EvaluateResult(
+        run_id=run.run_id,
+        kind="segmentation",
+        test_set=fingerprint(dataset.fingerprint, sorted(tiles)),
+        pictures=len(tiles),
+        challenger=challenger.scores(mine),
+        champion=opponent.scores(theirs) if opponent and theirs else None,
+        verdict=verdict,
+        warning=warning,
+        items=items,
+        dry_run=call.dry_run,
+    )
+
+
+def _run_of(settings: Settings, row: ModelRow) -> Run | None:
+    from agir_cvtoolkit.runs import open_run
+
+    if row.run_id is None:
+        return None
+    try:
+        return open_run(settings.io.out_root, row.run_id)
+    except NoRunError:
+        return None
+
+
+def _joints(card: ModelCard) -> tuple[str, ...]:
+    return card.schema.joints if card.schema is not None else ()
