@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .stages.download_cvat import download_cvat
     from .stages.firebase_return import firebase_return
     from .stages.firebase_status import firebase_status
+    from .stages.firebase_transfer import firebase_transfer
     from .stages.infer_seg import infer_seg
     from .stages.ledger_care import ledger_backup, ledger_check
     from .stages.preprocess import preprocess
@@ -52,6 +53,7 @@ _WHERE = {
     "download_cvat": ".stages.download_cvat",
     "firebase_return": ".stages.firebase_return",
     "firebase_status": ".stages.firebase_status",
+    "firebase_transfer": ".stages.firebase_transfer",
     "infer_seg": ".stages.infer_seg",
     "init_config": ".stages.config",
     "ledger_backup": ".stages.ledger_care",
@@ -83,6 +85,7 @@ __all__ = [
     "download_cvat",
     "firebase_return",
     "firebase_status",
+    "firebase_transfer",
     "infer_seg",
     "init_config",
     "ledger_backup",

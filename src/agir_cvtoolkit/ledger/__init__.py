@@ -1,6 +1,7 @@
 """The database of all that happened to every picture, across runs."""
 
 from ._again import upload_again
+from ._captures import RecordInTask
 from ._check import Finding, NamedFile, backup_file, check_file
 from ._ledger import Ledger
 from ._migrations import backup
@@ -38,6 +39,7 @@ __all__ = [
     "PushedJob",
     "PushedShape",
     "PushedTask",
+    "RecordInTask",
     "Replacement",
     "RunNeeds",
     "SeenJob",

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from agir_cvtoolkit.errors import LedgerError
 
+from ._captures import Captures
 from ._care import Care
 from ._check import Check
 from ._corrections import Corrections
@@ -23,7 +24,7 @@ from ._records import Records
 from ._replacements import Replacements
 
 
-class Ledger(Records, Care, Pushes, Replacements, Pulls, Corrections, Models, FrozenSplits, Check):
+class Ledger(Records, Care, Pushes, Replacements, Pulls, Corrections, Models, FrozenSplits, Captures, Check):
     """An open ledger; use it in a ``with`` block. A state change and its event commit together."""
 
     @classmethod

@@ -1,0 +1,135 @@
+"""Captures of devices in the ledger: that they were transferred, and that they are to be forgotten."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, and_, delete, insert, or_, select, update
+
+from . import _tables as t
+from ._part import LedgerPart, add_event, now
+
+TRANSFERRED = "transferred"
+
+
+@dataclass(frozen=True)
+class RecordInTask:
+    """Where a record is in CVAT.
+
+    Attributes:
+        url: of the task.
+        frame: of the record in it.
+    """
+
+    server: str
+    organization: str | None
+    push_id: str
+    ordinal: int
+    task_id: int | None
+    url: str | None
+    frame: int
+
+
+class Captures(LedgerPart):
+    """What is known of captures beyond predictions and pushes."""
+
+    def record_transfers(self, run_id: str, details: Mapping[str, Mapping[str, object]]) -> None:
+        """Record that captures were transferred in a run, by record id; those known already are left alone."""
+        table = t.events
+        same = and_(table.c.run_id == run_id, table.c.kind == TRANSFERRED)
+        with self._begin() as connection:
+            known = set(connection.execute(select(table.c.record_id).where(same)).scalars())
+            at = now()
+            rows = [
+                {
+                    "at": at,
+                    "kind": TRANSFERRED,
+                    "run_id": run_id,
+                    "record_id": record_id,
+                    "detail": json.dumps(detail, default=str),
+                }
+                for record_id, detail in details.items()
+                if record_id not in known
+            ]
+            if rows:
+                connection.execute(insert(table), rows)
+
+    def frames_of_record(self, record_id: str) -> list[RecordInTask]:
+        """Return the frames of CVAT tasks that show a record, as its own or as another's."""
+        found = []
+        with self._begin() as connection:
+            for table in (t.push_frames, t.push_aliases):
+                same_task = and_(
+                    t.push_tasks.c.push_id == table.c.push_id, t.push_tasks.c.ordinal == table.c.ordinal
+                )
+                query = (
+                    select(
+                        t.pushes.c.server,
+                        t.pushes.c.organization,
+                        table.c.push_id,
+                        table.c.ordinal,
+                        t.push_tasks.c.task_id,
+                        t.push_tasks.c.url,
+                        table.c.frame,
+                    )
+                    .join(t.push_tasks, same_task)
+                    .join(t.pushes, t.pushes.c.push_id == table.c.push_id)
+                    .where(table.c.record_id == record_id)
+                )
+                found += [RecordInTask(**dict(row)) for row in connection.execute(query).mappings()]
+        return found
+
+    def forget_record(self, record_id: str, stand_in: str) -> int:
+        """Remove what the ledger knows of a record, and return how many rows that were.
+
+        Frames of tasks keep their place under a stand-in, since the numbers of the other frames hang on it; shapes,
+        corrections, predictions and the whole history go.
+
+        Args:
+            record_id: of the record.
+            stand_in: that its frames have from now on.
+        """
+        gone = 0
+        with self._begin() as connection:
+            hashes = set(
+                connection.execute(
+                    select(t.predictions.c.image_sha256).where(t.predictions.c.record_id == record_id)
+                ).scalars()
+            )
+            for frame in list(self._frames_of(connection, record_id)):
+                for table in (t.push_shapes, t.replacement_shapes, t.push_replacements):
+                    gone += connection.execute(delete(table).where(_same_frame(table, frame))).rowcount
+                changed = {"record_id": stand_in, "prediction_hash": "", "sha256": ""}
+                connection.execute(
+                    update(t.push_frames).where(_same_frame(t.push_frames, frame)).values(**changed)
+                )
+                gone += 1
+            for table in (t.predictions, t.corrections, t.events, t.push_aliases):
+                gone += connection.execute(delete(table).where(table.c.record_id == record_id)).rowcount
+            for digest in hashes:
+                used = or_(
+                    select(t.predictions.c.id).where(t.predictions.c.image_sha256 == digest).exists(),
+                    select(t.push_frames.c.frame).where(t.push_frames.c.sha256 == digest).exists(),
+                )
+                gone += connection.execute(
+                    delete(t.images).where(and_(t.images.c.sha256 == digest, ~used))
+                ).rowcount
+            if gone:
+                add_event(connection, "forgotten", None, None, {"rows": gone, "as": stand_in})
+        return gone
+
+    @staticmethod
+    def _frames_of(connection: Connection, record_id: str) -> Iterator[Any]:
+        table = t.push_frames
+        yield from connection.execute(
+            select(table.c.push_id, table.c.ordinal, table.c.frame).where(table.c.record_id == record_id)
+        ).all()
+
+
+def _same_frame(table: Any, frame: Any) -> Any:
+    return and_(
+        table.c.push_id == frame.push_id, table.c.ordinal == frame.ordinal, table.c.frame == frame.frame
+    )

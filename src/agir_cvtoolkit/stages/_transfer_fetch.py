@@ -1,0 +1,168 @@
+"""Captures taken from the queue and brought here, several at one time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+
+from agir_cvtoolkit.captures import Capture
+from agir_cvtoolkit.errors import (
+    AuthenticationError,
+    DataError,
+    NotFoundError,
+    PictureError,
+    RefusedError,
+    RemoteError,
+)
+from agir_cvtoolkit.firebase import CaptureStore
+from agir_cvtoolkit.progress import Progress
+
+from ._transfer_claims import Claims
+from ._transfer_journal import Journal, Progressed, step_of
+from ._transfer_picture import Fetched, Fetcher, remove_files
+from ._transfer_tally import Tally
+
+_log = logging.getLogger(__name__)
+_PAGE = 200
+_MOST_REMOTE_ERRORS = 5
+_HOPELESS = (AuthenticationError, RefusedError)
+
+Outcome = Fetched | Exception | None
+
+
+@dataclass
+class Fetching:
+    """Brings captures into one run.
+
+    Attributes:
+        avoid: captures that this call does not take again: they went back to the queue, or never could be taken.
+    """
+
+    store: CaptureStore
+    claims: Claims
+    journal: Journal
+    fetcher: Fetcher
+    tally: Tally
+    progress: Progress
+    parallel: int
+    avoid: set[str] = field(default_factory=set)
+    ready: dict[str, Capture] = field(default_factory=dict)
+
+    def go_on(self, captures: Iterable[Capture]) -> None:
+        """Bring captures that are held already."""
+        self._all(list(captures), self._fetch)
+
+    def fill(self, wanted: int) -> None:
+        """Take captures from the queue until `wanted` are here, or the queue is empty."""
+        tries: dict[tuple[str, str], int] = {}
+        while len(self.ready) < wanted and not self._hopeless():
+            need = min(_PAGE, wanted - len(self.ready))
+            page = self.store.pending(self.journal.options.priority, need + len(self.avoid))
+            page = [capture for capture in page if capture.capture_id not in self.avoid][:need]
+            if not page:
+                return
+            for capture in page:
+                known = (capture.capture_id, capture.version)
+                tries[known] = tries.get(known, 0) + 1
+                if tries[known] > 3:
+                    # Nobody changes it, and still it cannot be taken: it must not hold up the others.
+                    self.avoid.add(capture.capture_id)
+            self._all(page, self._take)
+
+    def _all(self, captures: list[Capture], work: Callable[[Capture], Outcome]) -> None:
+        if not captures:
+            return
+        pool = ThreadPoolExecutor(self.parallel, thread_name_prefix="capture")
+        try:
+            with self.progress.bar("firebase transfer", len(captures)) as bar:
+                for capture, outcome in _outcomes(pool, captures, work, self._hopeless):
+                    self._settle(capture, outcome)
+                    bar.advance()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _take(self, capture: Capture) -> Outcome:
+        try:
+            taken = self.claims.take(capture)
+        except RemoteError as error:
+            return error
+        if taken is None:
+            return None
+        self.journal.add([Progressed(taken.capture_id, "taken")])
+        return self._fetch(taken)
+
+    def _fetch(self, capture: Capture) -> Outcome:
+        try:
+            fetched = self.fetcher.fetch(capture)
+            self.journal.add([fetched.done])
+        except (PictureError, NotFoundError) as error:
+            return self._refuse(capture, error)
+        except (RemoteError, DataError, OSError) as error:
+            return error
+        return fetched
+
+    def _refuse(self, capture: Capture, error: PictureError | NotFoundError) -> Outcome:
+        try:
+            if not self.claims.fail(capture.capture_id, error.problem):
+                return None
+        except RemoteError as failure:
+            return failure
+        self.journal.add([Progressed(capture.capture_id, "dropped")])
+        return error
+
+    def _settle(self, capture: Capture, outcome: Outcome) -> None:
+        capture_id = capture.capture_id
+        if isinstance(outcome, Fetched):
+            self.ready[capture_id] = outcome.capture
+            for note in outcome.notes:
+                self.tally.note(capture_id, "noted", note)
+        elif isinstance(outcome, PictureError | NotFoundError):
+            _log.warning("capture %s failed: %s", capture_id, outcome.problem)
+            self.tally.note(capture_id, "failed", outcome.problem)
+        elif isinstance(outcome, Exception):
+            self.avoid.add(capture_id)
+            self._give_back(capture_id, outcome)
+
+    def _give_back(self, capture_id: str, error: Exception) -> None:
+        if isinstance(error, RemoteError):
+            self.tally.remote_failed(error)
+        elif isinstance(error, DataError | OSError):
+            self.tally.error = error
+        self.tally.note(capture_id, "returned", str(error))
+        try:
+            self.claims.release(capture_id)
+            self.journal.add([Progressed(capture_id, "dropped")])
+        except (RemoteError, OSError) as failure:
+            _log.warning("capture %s is free again when its lease ends: %s", capture_id, failure)
+
+    def _hopeless(self) -> bool:
+        """Whether going on would only fail again."""
+        error = self.tally.error
+        many = self.tally.remote_errors >= _MOST_REMOTE_ERRORS
+        return many or isinstance(error, (*_HOPELESS, DataError, OSError))
+
+    def withdraw(self, capture_id: str) -> None:
+        """Remove what lies here of a capture that another has taken."""
+        self.ready.pop(capture_id, None)
+        known = self.journal.steps.get(capture_id)
+        if known is not None:
+            remove_files(self.journal.run, self.journal.options.output_dir, known)
+        self.journal.add([step_of(self.journal, capture_id, "dropped")])
+
+
+def _outcomes(
+    pool: ThreadPoolExecutor,
+    captures: list[Capture],
+    work: Callable[[Capture], Outcome],
+    hopeless: Callable[[], bool],
+) -> Iterator[tuple[Capture, Outcome]]:
+    """Yield outcomes as they come; once it is hopeless nothing more is begun."""
+    begun: dict[Future[Outcome], Capture] = {pool.submit(work, capture): capture for capture in captures}
+    for future in as_completed(begun):
+        if hopeless():
+            for other in begun:
+                other.cancel()
+        if not future.cancelled():
+            yield begun[future], future.result()

@@ -1,0 +1,174 @@
+"""One capture's picture: downloaded, checked, freed of personal data, and laid where it belongs."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from uuid import uuid4
+
+from agir_cvtoolkit.captures import Capture
+from agir_cvtoolkit.errors import PictureError
+from agir_cvtoolkit.firebase import CaptureStore, with_picture_size
+from agir_cvtoolkit.joints import JointSchema
+from agir_cvtoolkit.picture_metadata import can_lose_metadata, without_metadata
+from agir_cvtoolkit.pictures import PictureInfo, check, glance, load_rgb, png_bytes
+from agir_cvtoolkit.poses import Keypoint, Pose, write_poses
+from agir_cvtoolkit.records import ManifestEntry
+from agir_cvtoolkit.runs import Run, write_bytes
+
+from ._transfer_journal import Progressed
+
+MAX_BYTES = 200 * 1024 * 1024
+"""Largest file that is taken: several of them are in memory at one time."""
+_LARGE_PIXELS = 16_000_000
+_JPEG = b"\xff\xd8"
+_one_large = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A capture whose files lie in the run and in the folder.
+
+    Attributes:
+        notes: what of the capture could not be understood, in words.
+    """
+
+    capture: Capture
+    done: Progressed
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Fetcher:
+    """Lays captures into a run and a folder.
+
+    Attributes:
+        max_pixels: larger pictures are refused.
+    """
+
+    store: CaptureStore
+    run: Run
+    folder: Path
+    schema: JointSchema
+    max_pixels: float
+    strip: bool
+
+    def fetch(self, capture: Capture) -> Fetched:
+        """Bring one capture's picture and poses.
+
+        Raises:
+            PictureError: the picture is broken, too large or none.
+            NotFoundError: there is no picture.
+            RemoteError: of its other kinds: the storage fails.
+            OSError: nothing can be written here.
+        """
+        picture = self._checked(capture.stem, self.store.picture(capture.capture_id, MAX_BYTES))
+        place = self.folder / f"{capture.stem}{picture.suffix}"
+        write_bytes(place, picture.content)
+        image = self.run.path("images", f"{capture.stem}{picture.original_suffix}")
+        write_bytes(image, picture.original)
+        sized = with_picture_size(capture, picture.size)
+        poses, unknown = poses_by_schema(sized.poses, self.schema)
+        pose_path = self.run.path("poses", f"{capture.stem}.json")
+        write_poses(pose_path, self.schema.name, poses)
+        entry = ManifestEntry(
+            record_id=capture.stem,
+            common_name=None,
+            image_path=str(image.relative_to(self.run.root)),
+            mask_path=None,
+            width=picture.size[0],
+            height=picture.size[1],
+            sha256=sha256(picture.original).hexdigest(),
+            model=f"device {capture.device_id}".strip()[:200],
+            uncertainty=1.0 - capture.confidence,
+            edge_occupancy=0.0,
+            inference_time_ms=0.0,
+            source_path=str(place),
+            label_values={"capture_id": capture.capture_id, "priority": capture.priority},
+            pose_path=str(pose_path.relative_to(self.run.root)),
+        )
+        done = Progressed(capture.capture_id, "fetched", entry, place.name, place.stat().st_ino)
+        notes = tuple(f"the joint '{name}' is none of {self.schema.name}" for name in unknown)
+        return Fetched(capture, done, (*sized.problems, *notes))
+
+    def _checked(self, stem: str, content: bytes) -> _Picture:
+        if not content:
+            raise PictureError("the picture is empty (0 bytes)", "Send it again.")
+        # Named like a file in the making: what a killed call leaves of them is removed with those.
+        path = self.run.path("transfer", f".{stem[:80]}.{uuid4().hex[:8]}.tmp")
+        try:
+            path.write_bytes(content)
+            info = glance(path)
+            self._refuse_large(info)
+            if self.strip and can_lose_metadata(content):
+                content = without_metadata(content, info.orientation)
+                path.write_bytes(content)
+            with _one_large if info.width * info.height > _LARGE_PIXELS else nullcontext():
+                info = check(path)
+                rendered = None if info.copyable else png_bytes(load_rgb(path))
+        except PictureError as error:
+            problem = error.problem.replace(f" {path}", "")
+            raise PictureError(f"the {problem.removeprefix('the ')}", error.next_step) from error
+        finally:
+            path.unlink(missing_ok=True)
+        if rendered is None:
+            return _Picture(info.size, content, info.suffix, content, info.suffix)
+        if self.strip and not can_lose_metadata(content):
+            # Of these kinds of file only the pixels are known to be free of what is personal.
+            return _Picture(info.size, rendered, ".png", rendered, ".png")
+        suffix = ".jpg" if content.startswith(_JPEG) else f".{info.format.lower()}"
+        return _Picture(info.size, content, suffix, rendered, ".png")
+
+    def _refuse_large(self, info: PictureInfo) -> None:
+        if info.width * info.height > self.max_pixels:
+            raise PictureError(
+                f"the picture has {info.width}x{info.height} pixels, more than {self.max_pixels / 1e6:g} megapixels",
+                "Raise firebase.max_megapixels, or send a smaller one.",
+            )
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """What goes into the folder (`content`) and into the run (`original`); `size` is that of the upright picture."""
+
+    size: tuple[int, int]
+    content: bytes
+    suffix: str
+    original: bytes
+    original_suffix: str
+
+
+def poses_by_schema(poses: tuple[Pose, ...], schema: JointSchema) -> tuple[tuple[Pose, ...], tuple[str, ...]]:
+    """Return poses with the schema's names of joints, and the names that it does not know.
+
+    Of two names that mean one joint the surer point counts.
+    """
+    unknown: dict[str, None] = {}
+    named = []
+    for pose in poses:
+        points: dict[str, Keypoint] = {}
+        for name, point in pose.keypoints.items():
+            joint = schema.resolve(name)
+            if joint is None:
+                unknown[name] = None
+            elif joint not in points or (point.confidence or 0.0) > (points[joint].confidence or 0.0):
+                points[joint] = point
+        named.append(replace(pose, keypoints=points))
+    return tuple(named), tuple(unknown)
+
+
+def remove_files(run: Run, folder: Path, done: Progressed) -> None:
+    """Remove what `fetch` has written, but in the folder only what no other transfer has written since."""
+    entry = done.entry
+    if entry is None:
+        return
+    for path in (entry.image_path, entry.pose_path):
+        if path is not None:
+            run.inside(path).unlink(missing_ok=True)
+    place = folder / done.picture
+    with suppress(OSError):
+        if place.stat().st_ino == done.inode:
+            place.unlink()

@@ -1,0 +1,163 @@
+"""Captures that lie here: told to the folder's manifest, the other machine, CVAT, the store and the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from agir_cvtoolkit.captures import Capture
+from agir_cvtoolkit.config import Settings
+from agir_cvtoolkit.errors import AgirError
+from agir_cvtoolkit.ledger import Ledger
+from agir_cvtoolkit.records import ManifestEntry
+from agir_cvtoolkit.runs import write_text
+
+from ._call import Call
+from ._transfer_delivery import deliver
+from ._transfer_fetch import Fetching
+from ._transfer_journal import STAGE, step_of
+from ._transfer_manifest import entry_of, merge_entries, take_out
+
+
+def publish(work: Fetching, call: Call, settings: Settings, project_name: str) -> None:
+    """Bring what was fetched to the annotators, then say so in the store.
+
+    A capture whose claim was lost on the way, since this process was away for longer than its lease, is another's:
+    what lies here of it is removed. When the other machine or CVAT fails, the run stays open and the next call
+    ends it.
+
+    Raises:
+        RemoteError: rsync, CVAT or the store fails.
+    """
+    _drop_lost(work)
+    if work.ready:
+        write_run_manifest(work)
+        folder = work.journal.options.output_dir
+        steps = work.journal.steps
+        entries = [entry_of(c, folder / steps[c.capture_id].picture) for c in work.ready.values()]
+        merge_entries(folder, entries)
+        try:
+            _deliver(work)
+        except AgirError:
+            # Nothing is in CVAT yet, so others may have them; the next call takes them again from where they lie.
+            work.claims.release_all()
+            raise
+        _push(work, call, settings, project_name)
+        _finish(work)
+    record(work, settings)
+
+
+def _drop_lost(work: Fetching) -> None:
+    work.claims.renew_due()
+    for capture_id in [c for c in work.ready if c not in work.claims.held()]:
+        _lose(work, capture_id)
+
+
+def _lose(work: Fetching, capture_id: str) -> None:
+    known = work.journal.steps.get(capture_id)
+    work.withdraw(capture_id)
+    work.tally.note(capture_id, "lost", "another transfer has taken it, since this one was away for too long")
+    folder = work.journal.options.output_dir
+    if known is not None and known.picture and not (folder / known.picture).exists():
+        take_out(folder, [known.picture])
+
+
+def write_run_manifest(work: Fetching) -> None:
+    """Write the run's manifest, the worst first."""
+    entries = sorted(_entries(work).values(), key=_worst_first)
+    write_text(work.journal.run.manifest_path, "".join(f"{entry.to_json()}\n" for entry in entries))
+
+
+def _worst_first(entry: ManifestEntry) -> tuple[float, float, str]:
+    priority = entry.label_values.get("priority")
+    return -entry.uncertainty, -float(priority or 0), entry.record_id
+
+
+def _entries(work: Fetching) -> Mapping[str, ManifestEntry]:
+    """Return the entries of all captures that are or were ready in this run, by id."""
+    steps = work.journal.steps
+    return {
+        capture_id: step.entry
+        for capture_id, step in steps.items()
+        if step.entry is not None and (capture_id in work.ready or step.step == "finished")
+    }
+
+
+def _deliver(work: Fetching) -> None:
+    options = work.journal.options
+    if options.deliver == "rsync":
+        steps = work.journal.steps
+        deliver(options.output_dir, [steps[i].picture for i in work.ready], options.gpusrv_host)
+
+
+def _push(work: Fetching, call: Call, settings: Settings, project_name: str) -> None:
+    options = work.journal.options
+    if not options.create_task:
+        return
+    from ._pose_push import push_pose_run
+
+    result = push_pose_run(
+        call, settings, work.journal.run, task_name=options.dataset_name, project_name=project_name
+    )
+    work.tally.tasks += [task.task_url for task in result.tasks]
+    by_stem = {capture.stem: capture_id for capture_id, capture in work.ready.items()}
+    for item in result.items:
+        capture_id = by_stem.get(item.record_id)
+        if capture_id is None:
+            continue
+        work.claims.fail(capture_id, f"CVAT: {item.reason}")
+        work.withdraw(capture_id)
+        work.tally.note(capture_id, "failed", item.reason)
+        take_out(options.output_dir, [work.journal.steps[capture_id].picture])
+
+
+def _finish(work: Fetching) -> None:
+    """Tell the store; what was told before, by a call that was killed, counts too."""
+    journal, when = work.journal, datetime.now(UTC)
+    journal.add([step_of(journal, capture_id, "finishing") for capture_id in work.ready])
+
+    def tell(capture: Capture) -> tuple[str, bool]:
+        return capture.capture_id, work.claims.transferred(capture.capture_id, when)
+
+    with ThreadPoolExecutor(work.parallel, thread_name_prefix="finish") as pool:
+        told = dict(pool.map(tell, work.ready.values()))
+    journal.add([step_of(journal, capture_id, "finished") for capture_id, ours in told.items() if ours])
+    for capture_id in [capture_id for capture_id, ours in told.items() if not ours]:
+        _lose(work, capture_id)
+    entries = _entries(work)
+    work.tally.transferred += sorted(
+        (capture_id for capture_id, ours in told.items() if ours), key=lambda i: _worst_first(entries[i])
+    )
+
+
+def record(work: Fetching, settings: Settings) -> None:
+    """Write the ledger and the figures of the run, and close its journal."""
+    run, options = work.journal.run, work.journal.options
+    entries = _entries(work)
+    write_run_manifest(work)
+    with Ledger.open(settings.io.ledger_url, settings.io.out_root) as ledger:
+        ledger.record_predictions(run.run_id, [(entry, None) for entry in entries.values()])
+        ledger.record_transfers(
+            run.run_id,
+            {
+                entry.record_id: {"capture": capture_id, "file": entry.source_path, "place": work.store.place}
+                for capture_id, entry in entries.items()
+            },
+        )
+    tally = work.tally
+    run.write_metrics(
+        STAGE,
+        {
+            "transferred": len(entries),
+            "failed": tally.count("failed"),
+            "returned": tally.count("returned"),
+            "output_dir": str(options.output_dir),
+            "dataset_name": options.dataset_name,
+            "tasks": tally.tasks,
+            "items": [asdict(item) for item in tally.items],
+        },
+    )
+    run.mark_done(STAGE, work.journal.owner)
+    work.journal.finish()

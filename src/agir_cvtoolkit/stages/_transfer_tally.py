@@ -1,0 +1,76 @@
+"""What became of the captures of a transfer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agir_cvtoolkit.errors import AgirError, RemoteError
+from agir_cvtoolkit.records import Item
+
+
+@dataclass(frozen=True)
+class TransferResult:
+    """What ``firebase transfer`` did, or in a dry run would do.
+
+    Attributes:
+        place: of the store.
+        run_id: of the newest run that this call worked on; None where nothing was waiting.
+        transferred: captures that now lie in the folder, and in CVAT where a task was wanted.
+        resumed: of these, those that an earlier call, which was killed, had begun.
+        failed: captures whose picture is missing or broken; they will not be offered again.
+        returned: captures that went back to the queue, since the store or the storage failed.
+        items: one entry for each that was not transferred, and for each of which something was not understood
+            (outcome ``noted``).
+        captures: ids of the transferred ones, the worst first.
+        tasks: addresses of the CVAT tasks.
+        delivered_to: the host that the files were sent to; None where they stay.
+        gpusrv_host: where CVAT answers.
+    """
+
+    place: str
+    run_id: str | None
+    run_root: Path | None
+    transferred: int
+    resumed: int
+    failed: int
+    returned: int
+    items: tuple[Item, ...]
+    captures: tuple[str, ...]
+    output_dir: Path
+    manifest_path: Path
+    dataset_name: str
+    tasks: tuple[str, ...]
+    delivered_to: str | None
+    gpusrv_host: str
+    dry_run: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 1 where a capture was not transferred."""
+        return 1 if any(item.outcome != "noted" for item in self.items) else 0
+
+
+@dataclass
+class Tally:
+    """Counts on the way to a `TransferResult`."""
+
+    transferred: list[str] = field(default_factory=list)
+    resumed: int = 0
+    items: list[Item] = field(default_factory=list)
+    tasks: list[str] = field(default_factory=list)
+    error: AgirError | OSError | None = None
+    remote_errors: int = 0
+
+    def note(self, capture_id: str, outcome: str, reason: str) -> None:
+        """List a capture."""
+        self.items.append(Item(capture_id, outcome, reason))
+
+    def count(self, outcome: str) -> int:
+        """Count the listed captures of an outcome."""
+        return sum(item.outcome == outcome for item in self.items)
+
+    def remote_failed(self, error: RemoteError) -> None:
+        """Keep the first failure of the other side."""
+        self.remote_errors += 1
+        self.error = self.error or error

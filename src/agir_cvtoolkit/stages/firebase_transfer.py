@@ -1,0 +1,332 @@
+"""``firebase transfer``: bring the most uncertain captures to the people who correct them."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agir_cvtoolkit.errors import AgirError, DataError, RemoteError, UsageError
+from agir_cvtoolkit.runs import CURRENT, Run, current_run_id, discard, list_runs, make_current, start_run
+
+from ._call import Call
+from ._transfer_claims import Claims
+from ._transfer_delivery import check_rsync
+from ._transfer_fetch import Fetching
+from ._transfer_journal import PLAN, STAGE, Journal, step_of
+from ._transfer_manifest import MANIFEST, read_transfer_manifest
+from ._transfer_options import LIMIT, PRIORITY, TransferOptions, made_folder, transfer_options, with_given
+from ._transfer_picture import Fetcher
+from ._transfer_publish import publish, record
+from ._transfer_tally import Tally, TransferResult
+
+if TYPE_CHECKING:
+    from agir_cvtoolkit.captures import Capture
+    from agir_cvtoolkit.config import Firebase, Settings
+    from agir_cvtoolkit.firebase import CaptureStore
+
+__all__ = ["LIMIT", "PRIORITY", "STAGE", "TransferOptions", "TransferResult", "firebase_transfer"]
+
+_log = logging.getLogger(__name__)
+
+
+def firebase_transfer(
+    call: Call | None = None,
+    *,
+    service_account: Path | str | None = None,
+    limit: int = LIMIT,
+    priority: int = PRIORITY,
+    output_dir: Path | str | None = None,
+    gpusrv_host: str | None = None,
+    dataset_name: str | None = None,
+    create_task: bool | None = None,
+    deliver: str | None = None,
+    strip_metadata: bool | None = None,
+    bucket: str | None = None,
+    image_path: str | None = None,
+    database: str | None = None,
+) -> TransferResult:
+    """Bring waiting captures into a folder, and into CVAT with the device's key points as pre-annotations.
+
+    Captures are taken with a lease, highest priority first, oldest first at equal priority, so that of several
+    transfers each brings others. A picture that is missing or broken makes its capture ``failed``, with the
+    reason, and the next one takes its place. A call that was killed is ended by the next one in this workspace:
+    its captures count for the limit; what is not ended goes back to the queue when its lease ends.
+
+    Args:
+        call: the common options.
+        service_account: key file of Google Cloud; None takes the setting, then GOOGLE_APPLICATION_CREDENTIALS.
+        limit: pictures to bring, at most.
+        priority: lowest priority that is taken, 1 to 10.
+        output_dir: where pictures and ``transfer_manifest.json`` go; like all that follows None takes the setting.
+        gpusrv_host: where CVAT answers, and where the files are delivered to.
+        dataset_name: name of the CVAT task; None is ``pose_estimation_<YYYYMMDD_HHMM>``.
+        create_task: make a CVAT task; None does so where credentials for CVAT are configured.
+        deliver: ``rsync`` sends the files to `gpusrv_host`; ``none`` leaves them here.
+        strip_metadata: remove place, owner and serial numbers from the pictures.
+        bucket: of Cloud Storage.
+        image_path: of a capture's picture in the bucket, with ``{pose_id}``.
+        database: of Firestore.
+
+    Raises:
+        UsageError: the folder cannot be written to, an option is out of its range, or rsync is missing.
+        ConfigError: no credentials, or wrong settings.
+        RemoteError: the store, the other machine or CVAT fails before anything could be brought.
+        DataError: the folder's manifest is damaged.
+    """
+    call = call or Call()
+    settings = call.settings()
+    group = with_given(
+        settings.firebase,
+        output_dir=None if output_dir is None else str(output_dir),
+        gpusrv_host=gpusrv_host,
+        deliver=deliver,
+        strip_metadata=strip_metadata,
+        storage_bucket=bucket,
+        image_path=image_path,
+        database=database,
+    )
+    options = transfer_options(
+        settings, group, limit=limit, priority=priority, dataset_name=dataset_name, create_task=create_task
+    )
+    if not call.dry_run:
+        _check_ways(settings, options)
+    from agir_cvtoolkit.firebase import open_store
+
+    key = None if service_account is None else Path(service_account).expanduser()
+    with closing(open_store(group, service_account=key)) as store:
+        if call.dry_run:
+            return _planned(store, options)
+        return _Transfer(call, settings, group, store, options).run()
+
+
+def _check_ways(settings: Settings, options: TransferOptions) -> None:
+    """Find out what would fail before any capture is taken."""
+    made_folder(options.output_dir)
+    read_transfer_manifest(options.output_dir / MANIFEST)
+    if options.deliver == "rsync":
+        check_rsync()
+    if options.create_task:
+        from ._connect import connect
+
+        connect(settings, "cvat_upload", None, writes="firebase transfer")
+
+
+def _planned(store: CaptureStore, options: TransferOptions) -> TransferResult:
+    waiting = store.pending(options.priority, options.limit)
+    tally = Tally()
+    tally.transferred = [capture.capture_id for capture in waiting]
+    for capture in waiting:
+        for problem in capture.problems:
+            tally.note(capture.capture_id, "noted", problem)
+    return _result(store, options, tally, None, dry_run=True)
+
+
+class _Transfer:
+    """One call."""
+
+    def __init__(
+        self, call: Call, settings: Settings, group: Firebase, store: CaptureStore, options: TransferOptions
+    ) -> None:
+        from agir_cvtoolkit.joints import load_schema
+
+        self.call, self.settings, self.group, self.store, self.options = call, settings, group, store, options
+        self.schema = load_schema(group.pose.joints)
+        self.tally = Tally()
+        self.newest: Run | None = None
+        self.out_root = Path(settings.io.out_root)
+
+    def run(self) -> TransferResult:
+        """End what was begun, then bring what is still wanted."""
+        for run in self._unfinished():
+            self._resume(run)
+        self.store.release_expired(datetime.now(UTC))
+        adopted = self.store.adopt()
+        if adopted:
+            _log.info("%d captures that lacked a status, priority or time are in the queue now", len(adopted))
+        wanted = self.options.limit - len(self.tally.transferred)
+        if wanted > 0 and self.tally.error is None and self.store.pending(self.options.priority, 1):
+            self._begin(wanted)
+        error = self.tally.error
+        if error is not None and not self.tally.transferred:
+            raise error
+        return _result(self.store, self.options, self.tally, self.newest)
+
+    def _unfinished(self) -> list[Run]:
+        runs = [Run(run_id, self.out_root / run_id) for run_id in list_runs(self.out_root)]
+        return [run for run in runs if run.path(*PLAN).is_file()]
+
+    def _begin(self, wanted: int) -> None:
+        before = current_run_id(self.out_root)
+        stamp = datetime.now().astimezone()
+        name = f"transfer-{stamp:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+        run = start_run(self.out_root, name)
+        owner = f"{socket.gethostname()}/{name}"
+        with self.call.work(run, STAGE):
+            journal = Journal.begin(run, owner, self.store.place, self.options)
+            self.call.record_config(run, STAGE, self.settings, self.settings.dump("firebase", "io"))
+            work = self._fetching(journal)
+            self._do(work, wanted)
+            nothing = not journal.steps
+        if nothing:
+            # Others were quicker: a run without anything would only be in the way.
+            discard(run.root)
+            self._back_to(before)
+            return
+        self.newest = run
+
+    def _back_to(self, run_id: str | None) -> None:
+        if run_id is None:
+            (self.out_root / CURRENT).unlink(missing_ok=True)
+        else:
+            make_current(Run(run_id, self.out_root / run_id), self.out_root)
+
+    def _resume(self, run: Run) -> None:
+        before = len(self.tally.transferred)
+        with ExitStack() as held:
+            try:
+                journal = Journal.read(run)
+                if journal is None or journal.place != self.store.place:
+                    return
+                if not _entered(held, self.call, run):
+                    return  # another transfer is at it
+                journal = Journal.read(run)
+                if journal is None:
+                    return  # another transfer has ended it in the meantime
+                _log.warning("going on with run %s, which was interrupted", run.run_id)
+                self._end(journal)
+            except (RemoteError, DataError, UsageError) as error:
+                self.tally.note(run.run_id, "interrupted", f"this run could not be ended: {error}")
+                if isinstance(error, RemoteError):
+                    self.tally.error = self.tally.error or error
+                return
+        self.newest = run
+        self.tally.resumed += len(self.tally.transferred) - before
+
+    def _end(self, journal: Journal) -> None:
+        made_folder(journal.options.output_dir)
+        work = self._fetching(journal)
+        settled = any(s.step in {"finishing", "finished"} for s in journal.steps.values())
+        self._take_up(work)
+        self._do(work, self.options.limit if _same_aim(journal.options, self.options) and not settled else 0)
+
+    def _take_up(self, work: Fetching) -> None:
+        """Find out what became of the captures of a run that was interrupted, and hold those that are ours."""
+        journal, claims = work.journal, work.claims
+        open_steps = {i: s for i, s in journal.steps.items() if s.step != "dropped"}
+        known = self.store.get(open_steps)
+        todo: list[Capture] = []
+        for capture_id, step in open_steps.items():
+            capture = known.get(capture_id)
+            if capture is not None and capture.status == "pending" and step.step != "finished":
+                capture = claims.take(capture)
+            elif capture is not None and claims.is_mine(capture) and not claims.adopt(capture):
+                capture = None
+            if capture is not None and claims.is_mine(capture):
+                here = step.entry is not None and self._files_are_here(journal, capture_id)
+                if here:
+                    work.ready[capture_id] = capture
+                else:
+                    todo.append(capture)
+            elif (
+                capture is not None and step.step in {"finishing", "finished"} and capture.claimed_by is None
+            ):
+                # The store was told before the interruption.
+                self.tally.transferred.append(capture_id)
+                journal.add([step_of(journal, capture_id, "finished")])
+            else:
+                work.withdraw(capture_id)
+        work.go_on(todo)
+
+    @staticmethod
+    def _files_are_here(journal: Journal, capture_id: str) -> bool:
+        step = journal.steps[capture_id]
+        entry = step.entry
+        if entry is None or entry.image_path is None or entry.pose_path is None:
+            return False
+        paths = [journal.run.inside(entry.image_path), journal.run.inside(entry.pose_path)]
+        return all(path.is_file() for path in [*paths, journal.options.output_dir / step.picture])
+
+    def _do(self, work: Fetching, wanted: int) -> None:
+        with self._held(work):
+            work.fill(wanted)
+        if work.ready:
+            with work.claims.renewing():
+                publish(work, self.call, self.settings, self.group.cvat_project)
+        elif work.journal.steps:
+            record(work, self.settings)
+
+    @contextmanager
+    def _held(self, work: Fetching) -> Iterator[None]:
+        """Renew the leases; give everything back where this process is stopped before it could finish."""
+        try:
+            with work.claims.renewing():
+                yield
+        except BaseException as error:
+            if not isinstance(error, AgirError):
+                _log.warning("giving %d captures back", len(work.claims.held()))
+            work.claims.release_all()
+            raise
+
+    def _fetching(self, journal: Journal) -> Fetching:
+        options = journal.options
+        fetcher = Fetcher(
+            store=self.store,
+            run=journal.run,
+            folder=options.output_dir,
+            schema=self.schema,
+            max_pixels=self.group.max_megapixels * 1e6,
+            strip=options.strip_metadata,
+        )
+        claims = Claims(self.store, journal.owner, self.group.lease_s)
+        return Fetching(
+            store=self.store,
+            claims=claims,
+            journal=journal,
+            fetcher=fetcher,
+            tally=self.tally,
+            progress=self.call.progress,
+            parallel=self.group.parallel_requests,
+        )
+
+
+def _entered(held: ExitStack, call: Call, run: Run) -> bool:
+    try:
+        held.enter_context(call.work(run, STAGE))
+    except UsageError:
+        return False
+    return True
+
+
+def _same_aim(one: TransferOptions, other: TransferOptions) -> bool:
+    """Whether two calls want the same, so that the second may go on filling the first one's run."""
+    names = ("priority", "output_dir", "create_task", "deliver", "gpusrv_host", "strip_metadata")
+    return all(getattr(one, name) == getattr(other, name) for name in names)
+
+
+def _result(
+    store: CaptureStore, options: TransferOptions, tally: Tally, run: Run | None, *, dry_run: bool = False
+) -> TransferResult:
+    return TransferResult(
+        place=store.place,
+        run_id=run.run_id if run else None,
+        run_root=run.root if run else None,
+        transferred=len(tally.transferred),
+        resumed=tally.resumed,
+        failed=tally.count("failed"),
+        returned=tally.count("returned"),
+        items=tuple(tally.items),
+        captures=tuple(tally.transferred),
+        output_dir=options.output_dir,
+        manifest_path=options.output_dir / MANIFEST,
+        dataset_name=options.dataset_name,
+        tasks=tuple(tally.tasks),
+        delivered_to=options.gpusrv_host if options.deliver == "rsync" else None,
+        gpusrv_host=options.gpusrv_host,
+        dry_run=dry_run,
+    )
