@@ -2,91 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
-
-from agir_cvtoolkit.errors import PictureError
-from agir_cvtoolkit.pictures import glance
+from typing import TYPE_CHECKING
 
 from ._calls import TIMEOUT_S, Calls, OvertakenError, never
 from ._connection import Connection, connect
-from ._names import own_id, picture_key
-from ._values import written_time
-from .app_uploads import PICTURE_FIELDS, from_app_upload, take_picture
-from .documents import capture_to_document, mended
+from ._names import picture_key
+from .normalised import normalised
 from .storage import Bucket
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.config import Firebase
 
 _TRIES = 10
-
-
-@dataclass(frozen=True)
-class Change:
-    """What makes a capture of a document.
-
-    Attributes:
-        fields: new values.
-        removed: names of fields that go away.
-        picture: that belongs into the storage.
-    """
-
-    fields: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    removed: tuple[str, ...] = ()
-    picture: bytes | None = None
-
-    def __bool__(self) -> bool:
-        return bool(self.fields)
-
-
-def change_for(
-    key: str, document: Mapping[str, Any], threshold: float, made: datetime | None = None
-) -> Change:
-    """Return what makes a waiting capture of a document; nothing where it is one, or where somebody has it.
-
-    What the app uploads gets its key points as pixels and loses the picture within it; a picture that cannot be read
-    out of it makes a capture that failed, with the reason. Other documents get the fields without which no queue
-    would offer them.
-
-    Args:
-        key: name of the document.
-        threshold: `upload_threshold`.
-        made: when the document was made; stands for a missing time.
-    """
-    if document.get("status") not in {None, "pending"}:
-        return Change()
-    inside = tuple(name for name in (*PICTURE_FIELDS, "keypoints") if name in document)
-    if not inside:
-        return Change(mended(key, document, threshold, made))
-    picture, _ = take_picture(document)
-    size = None if picture is None else _size(picture)
-    capture = from_app_upload(own_id(key, document.get("id")), document, threshold, size=size).capture
-    if capture.taken is None and made is not None:
-        capture = replace(capture, taken=made, timestamp=written_time(made))
-    if capture.poses and any("keypoints" in item for item in capture.detected if isinstance(item, Mapping)):
-        # In pixels and under the names of this package; what could not be read so stays as it was sent.
-        capture = replace(capture, detected=())
-    if picture is None and any(document.get(name) for name in PICTURE_FIELDS):
-        capture = replace(capture, status="failed", reason="the picture within the upload is no base64")
-    return Change(capture_to_document(capture), inside, picture)
-
-
-def _size(picture: bytes) -> tuple[int, int] | None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "picture"
-        path.write_bytes(picture)
-        try:
-            info = glance(path)
-        except PictureError:
-            # Whoever transfers it says what is wrong with it.
-            return None
-    return info.width, info.height
 
 
 class Intake:
@@ -126,7 +55,7 @@ class Intake:
             found = self._calls.run("read an upload", lambda: reference.get(retry=never(), timeout=TIMEOUT_S))
             if not found.exists:
                 return False
-            change = change_for(
+            change = normalised(
                 key, found.to_dict() or {}, self._settings.upload_threshold, found.create_time
             )
             if not change:
