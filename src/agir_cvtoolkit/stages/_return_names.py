@@ -89,7 +89,8 @@ def find_manifests(manifest: Path | None, folders: Sequence[Path]) -> tuple[Path
         UsageError: the one that is named is not there.
     """
     if manifest is None:
-        return tuple(path for folder in folders if (path := folder / MANIFEST).is_file())
+        found = {path.resolve(): path for folder in folders if (path := folder / MANIFEST).is_file()}
+        return tuple(found.values())
     path = manifest / MANIFEST if manifest.is_dir() else manifest
     if not path.is_file():
         raise UsageError(
