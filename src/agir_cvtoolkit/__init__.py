@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .stages.firebase_return import firebase_return
     from .stages.firebase_status import firebase_status
     from .stages.firebase_transfer import firebase_transfer
+    from .stages.infer_pose import infer_pose
     from .stages.infer_seg import infer_seg
     from .stages.ledger_care import ledger_backup, ledger_check
     from .stages.preprocess import preprocess
@@ -54,6 +55,7 @@ _WHERE = {
     "firebase_return": ".stages.firebase_return",
     "firebase_status": ".stages.firebase_status",
     "firebase_transfer": ".stages.firebase_transfer",
+    "infer_pose": ".stages.infer_pose",
     "infer_seg": ".stages.infer_seg",
     "init_config": ".stages.config",
     "ledger_backup": ".stages.ledger_care",
@@ -86,6 +88,7 @@ __all__ = [
     "firebase_return",
     "firebase_status",
     "firebase_transfer",
+    "infer_pose",
     "infer_seg",
     "init_config",
     "ledger_backup",

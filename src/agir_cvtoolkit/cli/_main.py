@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "query": ("query", "Choose records from SemiF or Field and start a run."),
     "build-db": ("build_db", "Make a small database from a folder of pictures and a CSV."),
     "infer-seg": ("infer_seg", "Predict masks, with an uncertainty for each record."),
+    "infer-pose": ("infer_pose", "Find animals' joints, with a confidence for each."),
     "upload-cvat": ("upload_cvat", "Make CVAT tasks with pre-annotations."),
     "download-cvat": ("download_cvat", "Bring finished work back from CVAT."),
     "undo": ("undo", "Delete what was pushed and nobody has touched."),

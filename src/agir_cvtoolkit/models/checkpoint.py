@@ -97,7 +97,7 @@ def load_checkpoint(path: Path, kind: str | None = None) -> tuple[nn.Module, Mod
 
 def _assembled(path: Path, card: ModelCard, state: dict[str, Tensor]) -> nn.Module:
     try:
-        model = build(replace(card.architecture, encoder_weights=None))
+        model = build(replace(card.architecture, encoder_weights=None), card.kind)
         model.load_state_dict(state)
     except ConfigError as error:
         raise CheckpointError(f"checkpoint {path} cannot be used: {error.problem}", _UPGRADE) from error

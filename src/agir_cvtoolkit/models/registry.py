@@ -18,23 +18,30 @@ def _unet(spec: ArchSpec) -> nn.Module:
     return UNet(build_encoder(spec.encoder, spec.encoder_weights), spec.decoder_channels, spec.classes)
 
 
-ARCHITECTURES: dict[str, Callable[[ArchSpec], nn.Module]] = {"unet": _unet, "heatmap": build_heatmap}
+ARCHITECTURES: dict[str, Callable[[ArchSpec], nn.Module]] = {"unet": _unet}
+"""Networks for segmentation."""
+POSE_ARCHITECTURES: dict[str, Callable[[ArchSpec], nn.Module]] = {"heatmap": build_heatmap}
 
 
-def build(architecture: ArchSpec) -> nn.Module:
+def build(architecture: ArchSpec, kind: str = "segmentation") -> nn.Module:
     """Build a network that maps normalised pixels (B, 3, H, W) to logits.
 
     Those of segmentation networks have shape (B, classes, H, W), for any H and W; those of ``heatmap`` are described
     in `heatmap.HeatmapNet`.
 
+    Args:
+        architecture: what to build.
+        kind: of the model, ``segmentation`` or ``pose``.
+
     Raises:
         ConfigError: the architecture, the encoder or its weights are unknown.
         MissingExtraError: the encoder's package is not installed.
     """
-    if architecture.name not in ARCHITECTURES:
-        near = did_you_mean(architecture.name, ARCHITECTURES)
+    known = POSE_ARCHITECTURES if kind == "pose" else ARCHITECTURES
+    if architecture.name not in known:
+        near = did_you_mean(architecture.name, known)
         raise ConfigError(
             f"architecture '{architecture.name}' is unknown",
-            f"{near} Set train.model.arch_name to one of: {', '.join(ARCHITECTURES)}".strip(),
+            f"{near} Set train.model.arch_name to one of: {', '.join(known)}".strip(),
         )
-    return ARCHITECTURES[architecture.name](architecture)
+    return known[architecture.name](architecture)

@@ -74,7 +74,7 @@ def plan(run: Run, records: Sequence[Record], predictor: Predictor) -> InferResu
                 raise PictureError("the source names no picture", "Check the path columns.")
             glance(record.image_path)
         except PictureError as error:
-            items.append(_unloadable(record, error))
+            items.append(unloadable(record, error))
     return InferResult(
         run_id=run.run_id,
         run_root=run.root,
@@ -109,7 +109,7 @@ def predict_records(
     """
     stage_pass = run.begin(STAGE, pass_fingerprint(records, predictor, settings), OUTPUTS)
     finished = _finished(run)
-    wanted, items = _unique(records)
+    wanted, items = unique(records)
     pending = [record for record in wanted if record.record_id not in finished]
     entries = {r.record_id: finished[r.record_id] for r in wanted if r.record_id in finished}
     kept = len(entries)
@@ -158,7 +158,7 @@ def _predict(
     items = []
     for record, original in read_ahead(pending, run, save=settings.output.save_images):
         outcome = (
-            _failure(record, original)
+            failure(record, original)
             if isinstance(original, BaseException)
             else _predict_one(run, record, original, predictor, settings)
         )
@@ -195,7 +195,7 @@ def _predict_one(
     except UsageError:
         raise
     except (AgirError, OSError, ValueError, ArithmeticError, MemoryError, RuntimeError) as error:
-        return _failure(record, error)
+        return failure(record, error)
     return entry
 
 
@@ -208,16 +208,18 @@ def _plot(run: Run, record: Record, original: Original, found: Segmented, settin
     return str(path.relative_to(run.root))
 
 
-def _failure(record: Record, error: BaseException) -> Item:
+def failure(record: Record, error: BaseException) -> Item:
+    """Return what is listed of a record that failed; what is no `Exception` is raised again."""
     if not isinstance(error, Exception):
         raise error
     if isinstance(error, PictureError):
-        return _unloadable(record, error)
+        return unloadable(record, error)
     _log.error("Record %s failed: %s", record.record_id, error, exc_info=not isinstance(error, AgirError))
     return Item(record.record_id, "failed", str(error) or type(error).__name__)
 
 
-def _unloadable(record: Record, error: PictureError) -> Item:
+def unloadable(record: Record, error: PictureError) -> Item:
+    """Return what is listed of a record whose picture cannot be read."""
     _log.warning("Could not load image for record %s: %s", record.record_id, error)
     return Item(record.record_id, "skipped", f"Could not load image for record {record.record_id}: {error}")
 
@@ -238,7 +240,8 @@ def _forget_files(run: Run, entry: ManifestEntry) -> None:
         discard(run.inside(path))
 
 
-def _unique(records: Sequence[Record]) -> tuple[list[Record], list[Item]]:
+def unique(records: Sequence[Record]) -> tuple[list[Record], list[Item]]:
+    """Return the first record of each id, and what is listed of the others."""
     known: dict[str, Record] = {}
     items = []
     for record in records:

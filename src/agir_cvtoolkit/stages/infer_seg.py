@@ -10,6 +10,7 @@ from agir_cvtoolkit.errors import NoRunError, UsageError
 from agir_cvtoolkit.records import Record
 
 from ._call import Call
+from ._kind_of_run import check_kind
 from ._predict_records import OUTPUTS, STAGE, InferResult, plan, predict_records
 from ._queried import queried_db
 
@@ -32,13 +33,14 @@ def infer_seg(call: Call | None = None) -> InferResult:
 
     Raises:
         NoRunError: there is no run, or no query in it.
-        UsageError: the query holds no records, or no model has been promoted.
+        UsageError: the query holds no records, no model has been promoted, or the run holds poses.
         ConfigError: wrong settings.
         CheckpointError: the checkpoint is not one of this package, or not the one that was promoted.
     """
     call = call or Call()
     settings = call.settings()
     run = call.open_run(settings)
+    check_kind(run, STAGE)
     records = _records(run, settings)
     from agir_cvtoolkit.inference.registry import open_predictor
 

@@ -1,0 +1,200 @@
+"""``infer-pose``: find the animals' joints in the pictures of a folder, or in the records of the run's query."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agir_cvtoolkit.errors import CheckpointError, ConfigError, NoRunError, UsageError
+from agir_cvtoolkit.records import Record
+from agir_cvtoolkit.runs import (
+    Run,
+    list_runs,
+    make_current,
+    open_run,
+    read_json_object,
+    start_run,
+    write_json,
+)
+
+from ._call import Call
+from ._kind_of_run import check_kind
+from ._predict_poses import OUTPUTS, STAGE, InferPoseResult, plan, predict_poses
+from ._queried import queried_db
+
+if TYPE_CHECKING:
+    from agir_cvtoolkit.config import Settings
+    from agir_cvtoolkit.inference.pose_predictor import PosePredictor
+
+__all__ = ["OUTPUTS", "STAGE", "InferPoseResult", "infer_pose"]
+
+CHAMPION = "champion"
+_QUERY_FILES = ("query.json", "query.csv", "query.parquet")
+_PICTURES = (".state", "pictures.json")
+
+
+def infer_pose(folder: Path | None = None, call: Call | None = None) -> InferPoseResult:
+    """Find joints, with a confidence for each and an uncertainty for each record.
+
+    Records that the same call has finished before are left alone; with other records, another model or
+    configuration the earlier results move to ``history/infer-pose/`` and a new pass begins. What fails for one
+    record is listed, the rest goes on.
+
+    Args:
+        folder: of pictures; starts a run, or continues the current one if that is of the same folder. None takes
+            the run's query, or the folder that the run was started with.
+        call: options that every command takes.
+
+    Raises:
+        NoRunError: there is no run, or neither query nor folder in it.
+        UsageError: there are no records, no pose model has been promoted, or the run holds masks.
+        ConfigError: wrong settings.
+        CheckpointError: the model is no pose model of this package, or not the one that was promoted.
+    """
+    call = call or Call()
+    settings = call.settings()
+    run: Run | None
+    if folder is None:
+        run = call.open_run(settings)
+        records = _records(run, settings)
+    else:
+        from agir_cvtoolkit.sources.folder import folder_records
+
+        records = folder_records(folder)
+        run = _run_of_folder(folder, settings, call)
+    if run is not None:
+        check_kind(run, STAGE)
+    predictor = open_pose_predictor(settings)
+    if call.dry_run:
+        return plan(run, records, predictor)
+    if run is None:
+        run = _started(settings, call)
+    if folder is not None:
+        write_json(run.path(*_PICTURES), {"folder": str(folder.resolve())})
+        make_current(run, Path(settings.io.out_root))
+    with call.work(run, STAGE):
+        call.record_config(run, STAGE, settings, settings.dump("pose_inference", "io", "db", "project"))
+        result = predict_poses(run, records, predictor, settings.pose_inference, call.progress)
+        _tell_ledger(run, settings)
+    return result
+
+
+def open_pose_predictor(settings: Settings) -> PosePredictor:
+    """Open the model that ``pose_inference.model`` names.
+
+    Raises:
+        UsageError: no pose model has been promoted.
+        CheckpointError: the file is missing, no pose model of this package, or not the one that was promoted.
+        MissingExtraError: torch, or for ``.onnx`` ONNX Runtime, is not installed.
+    """
+    wanted = settings.pose_inference
+    options: dict[str, Any] = {"absent_below": wanted.absent_below, "look_twice": wanted.look_twice}
+    if wanted.model != CHAMPION:
+        path = Path(wanted.model).expanduser()
+        if not path.is_file():
+            raise ConfigError(
+                f"the model {path} does not exist",
+                "Check pose_inference.model: a file, or champion for the promoted one.",
+            )
+        return _predictor(path, wanted.device, options)
+    from agir_cvtoolkit.ledger import Ledger
+
+    with Ledger.open_to_read(settings.io.ledger_url, settings.io.out_root) as ledger:
+        champion = ledger.champion("pose")
+    if champion is None:
+        raise UsageError(
+            "no pose model has been promoted yet",
+            "Train one (agir-cvtoolkit retrain), promote one (agir-cvtoolkit promote path/to/best.pth), or name one "
+            "with -o pose_inference.model=path/to/best.pth",
+        )
+    path = Path(champion.path)
+    if not path.is_file():
+        raise CheckpointError(
+            f"the champion {champion.version} is no longer at {path}",
+            "Copy the file back, or promote a model again: agir-cvtoolkit promote path/to/best.pth",
+        )
+    predictor = _predictor(path, wanted.device, options)
+    if predictor.card.version != champion.version:
+        raise CheckpointError(
+            f"{path} holds model {predictor.card.version}, but model {champion.version} was promoted",
+            "Promote the one that shall predict: agir-cvtoolkit promote path/to/best.pth",
+        )
+    return predictor
+
+
+def _predictor(path: Path, device: str, options: dict[str, Any]) -> PosePredictor:
+    from agir_cvtoolkit.inference.pose_predictor import PosePredictor
+
+    return PosePredictor.load(path, device, **options)
+
+
+def _records(run: Run, settings: Settings) -> Sequence[Record]:
+    source = settings.pose_inference.source
+    folder = read_json_object(run.path(*_PICTURES)).get("folder")
+    if isinstance(folder, str):
+        from agir_cvtoolkit.sources.folder import folder_records
+
+        return folder_records(Path(folder))
+    query_dir = run.path("query")
+    if not any((query_dir / name).is_file() for name in _QUERY_FILES):
+        raise NoRunError(
+            f"run {run.run_id} has no query result",
+            f"Name a folder of pictures, or choose records first: agir-cvtoolkit query --db {source.db} --limit 100",
+        )
+    from agir_cvtoolkit.sources import records_of
+
+    db = queried_db(run, settings, "pose_inference", source.db)
+    records: Sequence[Record] = records_of(query_dir, db, source.image_mode, settings)
+    if not records:
+        raise UsageError(
+            f"the query of run {run.run_id} holds no records",
+            f"Widen it: agir-cvtoolkit query --db {source.db} --limit 100",
+        )
+    return records
+
+
+def _run_of_folder(folder: Path, settings: Settings, call: Call) -> Run | None:
+    """Return the run that a folder's poses go to; None where a new one is to be started.
+
+    Raises:
+        UsageError: the named run is of other pictures.
+    """
+    out_root = Path(settings.io.out_root)
+    named = call.run or "/".join(part for part in (settings.project.name, settings.project.subname) if part)
+    if named and named not in list_runs(out_root):
+        return None
+    try:
+        run = open_run(out_root, named or None)
+    except NoRunError:
+        return None
+    known = read_json_object(run.path(*_PICTURES)).get("folder")
+    if known == str(folder.resolve()):
+        return run
+    if not named:
+        return None
+    if known is None and not any(run.path("query", name).is_file() for name in _QUERY_FILES):
+        return run
+    raise UsageError(
+        f"run {run.run_id} is of other pictures: {known or 'those of its query'}",
+        "Name another run, or leave out --run to start one.",
+    )
+
+
+def _started(settings: Settings, call: Call) -> Run:
+    out_root = Path(settings.io.out_root)
+    if call.run is None:
+        return start_run(out_root, settings.project.name, settings.project.subname)
+    parts = call.run.split("/")
+    if len(parts) > 2 or not all(parts):
+        raise ConfigError(f"run '{call.run}' cannot be started", "Name it like name or name/subname.")
+    return start_run(out_root, *parts)
+
+
+def _tell_ledger(run: Run, settings: Settings) -> None:
+    from agir_cvtoolkit.ledger import Ledger
+
+    if not run.manifest_path.is_file():
+        return
+    with Ledger.open(settings.io.ledger_url, settings.io.out_root) as ledger:
+        ledger.record_predictions(run.run_id, [(entry, None) for entry in run.read_manifest()])
