@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 KEY_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
 EMULATORS = ("FIRESTORE_EMULATOR_HOST", "STORAGE_EMULATOR_HOST")
 _EMULATED_PROJECT = "demo-agir"
+_ON_GOOGLE = "K_SERVICE"
+"""Set wherever Cloud Run runs something, functions among it."""
 _log = logging.getLogger("agir_cvtoolkit.firebase")
 _HOW_TO_KEY = (
     "Make one in the Firebase console (Project settings, Service accounts, Generate new private key) and name it by "
@@ -81,10 +83,13 @@ def connect(
         raise MissingExtraError("Firestore", "firebase") from error
     named = service_account or (Path(settings.service_account) if settings.service_account else None)
     path = named or (Path(env[KEY_VARIABLE]) if env.get(KEY_VARIABLE) and not emulated else None)
-    if path is None:
-        if not emulated:
-            raise ConfigError("there is no key of a service account", _HOW_TO_KEY)
+    if path is None and emulated:
         credential, of_key = _anonymous(), None
+    elif path is None:
+        if not env.get(_ON_GOOGLE):
+            raise ConfigError("there is no key of a service account", _HOW_TO_KEY)
+        # A function there has an account of its own, and no key that could be lost.
+        credential, of_key = _application_default(), None
     else:
         credential, of_key = _from_key(path.expanduser(), may_be_other=named is None)
     project = settings.project_id or of_key or env.get("GOOGLE_CLOUD_PROJECT")
@@ -134,6 +139,12 @@ def _anonymous() -> Any:
     return Anonymous()
 
 
+def _application_default() -> Any:
+    from firebase_admin import credentials
+
+    return credentials.ApplicationDefault()
+
+
 def _from_key(path: Path, *, may_be_other: bool) -> tuple[Any, str | None]:
     """Return the credential in a file, and its project."""
     from firebase_admin import credentials
@@ -144,7 +155,7 @@ def _from_key(path: Path, *, may_be_other: bool) -> tuple[Any, str | None]:
         if not may_be_other:
             raise ConfigError(f"{path} is no key of a service account", _HOW_TO_KEY)
         # Federated or a person's own: Google's library finds it by the variable.
-        return credentials.ApplicationDefault(), None
+        return _application_default(), None
     try:
         made = credentials.Certificate(content)
     except ValueError as error:
