@@ -17,13 +17,16 @@ CURRENT = "current"
 _QUERY_HINT = 'Start one with: agir-cvtoolkit query --db semif --filters "state=NC" --limit 100'
 
 
-def start_run(out_root: Path, name: str | None = None, subname: str | None = None) -> Run:
-    """Start a run and make it the current one.
+def start_run(
+    out_root: Path, name: str | None = None, subname: str | None = None, *, current: bool = True
+) -> Run:
+    """Start a run, or open the one of that name, and make it the current one.
 
     Args:
         out_root: the folder of all runs.
         name, subname: the run's id is ``name/subname`` or ``name``; without a name it is a sortable time
             stamp.
+        current: False leaves the current run what it is: for work in the background.
     """
     run_id = "/".join(_folder_name(part) for part in (name, subname) if part) if name else ""
     if not run_id:
@@ -38,7 +41,8 @@ def start_run(out_root: Path, name: str | None = None, subname: str | None = Non
         raise ConfigError(f"{run.root} cannot be made: {error.strerror}", "Correct io.out_root.") from error
     if not _is_run(run.root):
         write_json(run.root / MARKER, {"run_id": run.run_id, "started": now(), "version": __version__})
-    make_current(run, out_root)
+    if current:
+        make_current(run, out_root)
     return run
 
 

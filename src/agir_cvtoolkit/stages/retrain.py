@@ -1,0 +1,399 @@
+"""``retrain``: a trigger in, and where it is better, a model in service out."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from agir_cvtoolkit.captures import Trigger
+from agir_cvtoolkit.errors import AgirError, DataError, InterruptedByUser, UsageError
+from agir_cvtoolkit.firebase import CaptureStore, open_store
+from agir_cvtoolkit.joints import JointSchema, load_schema
+from agir_cvtoolkit.ledger import Ledger, ModelRow
+from agir_cvtoolkit.records import Item
+from agir_cvtoolkit.runs import Run, discard, read_json_object, start_run, try_lock, write_json
+
+from ._call import Call
+from ._comparison import Verdict
+from ._evaluation import champion_path
+from ._retrain_data import (
+    POSES,
+    PoseSet,
+    build_pose_set,
+    fetch_again,
+    read_pose_set,
+    records_in,
+    samples_of,
+    write_pose_set,
+)
+from ._retrain_lease import TriggerLease, owner_of, take_trigger
+from ._retrain_publish import export_model, publish_model, put_in_place
+from ._retrain_split import TEST, TRAIN
+from .evaluate import EvaluateResult, compared, keep_evaluation, record, with_test_scores
+
+if TYPE_CHECKING:
+    from agir_cvtoolkit.config import Settings
+    from agir_cvtoolkit.models.card import ModelCard
+
+__all__ = ["RetrainResult", "RetrainStep", "retrain"]
+
+STAGE = "retrain"
+POSE = "pose"
+LOCK = "retrain.lock"
+_START = ("dataset", "start.json")
+_log = logging.getLogger("agir_cvtoolkit.stages.retrain")
+
+
+@dataclass(frozen=True)
+class RetrainResult:
+    """What ``retrain`` did, or in a dry run would do.
+
+    Attributes:
+        state: ``nothing``: no trigger waits; ``trained``; ``known``: all corrections of the trigger were learned from
+            before, so that there was nothing to train; ``elsewhere``: another machine has published a model for
+            the trigger and was killed before it could say so; ``planned`` in a dry run.
+        store: where the corrections are.
+        trigger_id: of the trigger; empty where there was none.
+        corrections: that it reserved.
+        run_id: of the training.
+        trained, tested: numbers of pictures.
+        version: of the weights; empty where nothing was trained.
+        promoted: whether the model is in service now.
+        files: of the published model in the storage, by kind.
+        evaluation: against the champion; None where the test set is empty.
+        verdict: why it is in service, or not.
+        waiting: corrections that no trigger has reserved.
+        threshold: so many make a trigger.
+        items: corrections that could not be learned from, and forms that could not be written.
+        warning: what the reader of the scores must know, or empty.
+    """
+
+    state: Literal["nothing", "trained", "known", "elsewhere", "planned"]
+    store: str
+    trigger_id: str = ""
+    corrections: int = 0
+    run_id: str = ""
+    trained: int = 0
+    tested: int = 0
+    version: str = ""
+    promoted: bool = False
+    files: tuple[tuple[str, str], ...] = ()
+    evaluation: EvaluateResult | None = None
+    verdict: Verdict | None = None
+    waiting: int = 0
+    threshold: int = 0
+    items: tuple[Item, ...] = ()
+    warning: str = ""
+    dry_run: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 1 where something could not be learned from."""
+        return 1 if self.items else 0
+
+    @property
+    def worked(self) -> bool:
+        """Whether there was a trigger."""
+        return self.state not in {"nothing", "planned"}
+
+
+class _AtWorkError(UsageError):
+    """Another process of this workspace retrains."""
+
+
+def retrain(call: Call | None = None, *, service_account: Path | None = None) -> RetrainResult:
+    """Take the oldest trigger, train on all corrections ever, and put the model in service where it is better.
+
+    The run ``retrain/<trigger>`` keeps the data set, the model and its evaluation. Captures of the frozen test set
+    are never trained on. A call that was killed is ended by the next one in this workspace; another machine takes the
+    trigger when its lease has ended. After a failure the trigger waits again, with the reason.
+
+    Args:
+        call: the common options.
+        service_account: key file of the store; None takes the setting, then GOOGLE_APPLICATION_CREDENTIALS.
+
+    Raises:
+        UsageError: another process retrains in this workspace.
+        ConfigError: no credentials, wrong settings, or an unknown pose schema.
+        MissingExtraError: torch is not installed.
+        RemoteError: the store fails, or the lease was lost.
+        DataError: there is nothing to learn from, or the training diverged.
+        InterruptedByUser: it was stopped; the trigger waits again.
+    """
+    call = call or Call()
+    settings = call.settings()
+    schema = load_schema(settings.firebase.pose.joints)
+    from agir_cvtoolkit.models.libraries import require_torch
+
+    require_torch("Retraining")
+    out_root = settings.io.out_root
+    key = None if service_account is None else service_account.expanduser()
+    store = open_store(settings.firebase, service_account=key)
+    try:
+        if call.dry_run:
+            return _planned(store, settings)
+        with try_lock(out_root.parent / LOCK) as mine:
+            if not mine:
+                raise _AtWorkError(
+                    f"retrain is already running in {out_root.parent}", "Wait until it has ended."
+                )
+            lease_s = settings.firebase.lease_s
+            trigger = take_trigger(store, owner_of(out_root), lease_s)
+            if trigger is None:
+                return _nothing(store, settings)
+            with TriggerLease(store, trigger, lease_s) as lease:
+                return _Retraining(call, settings, schema, store, trigger, lease).run()
+    finally:
+        store.close()
+
+
+class RetrainStep:
+    """One look of a watch: retrains where a trigger waits, unless another process is at it already.
+
+    Args:
+        call: the common options.
+        service_account: as of `retrain`.
+    """
+
+    def __init__(self, call: Call, *, service_account: Path | None = None) -> None:
+        self._call, self._service_account = call, service_account
+
+    def __call__(self) -> RetrainResult | None:
+        """Look once; None where another process retrains.
+
+        Raises:
+            AgirError: as `retrain`.
+        """
+        try:
+            return retrain(self._call, service_account=self._service_account)
+        except _AtWorkError:
+            return None
+
+
+class _Retraining:
+    """One trigger."""
+
+    def __init__(
+        self,
+        call: Call,
+        settings: Settings,
+        schema: JointSchema,
+        store: CaptureStore,
+        trigger: Trigger,
+        lease: TriggerLease,
+    ) -> None:
+        self.call, self.settings, self.schema = call, settings, schema
+        self.store, self.trigger, self.lease = store, trigger, lease
+        self.out_root = settings.io.out_root
+        self.run_of: Run
+
+    def run(self) -> RetrainResult:
+        """Train, judge, and say that it is done; or give the trigger back."""
+        try:
+            self.run_of = start_run(self.out_root, STAGE, self.trigger.trigger_id, current=False)
+            with self.call.work(self.run_of, STAGE):
+                return self._logged()
+        except BaseException as error:
+            self.lease.release(_reason(error))
+            raise
+
+    def _logged(self) -> RetrainResult:
+        settings = self.settings
+        groups = settings.dump("firebase", "retrain", "pose_train", "io")
+        self.call.record_config(self.run_of, STAGE, settings, groups)
+        try:
+            with Ledger.open(settings.io.ledger_url, self.out_root) as ledger:
+                return self._done(ledger)
+        except InterruptedByUser:
+            raise
+        except Exception:
+            if not self._is_trained():
+                # The next attempt looks at the corrections anew; perhaps they are what it failed for.
+                discard(self.run_of.path(*POSES))
+            raise
+
+    def _is_trained(self) -> bool:
+        return self.run_of.path("model", "training.json").is_file()
+
+    def _done(self, ledger: Ledger) -> RetrainResult:
+        elsewhere = self._published_elsewhere(ledger)
+        if elsewhere is not None:
+            return elsewhere
+        poses = self._poses(ledger)
+        if not poses.seen and not self._is_trained():
+            return self._known(ledger, poses)
+        learned = poses.of(TRAIN)
+        if not learned:
+            raise DataError(
+                f"none of the {len(poses.poses)} corrections can be learned from",
+                "See the list in the run's dataset/poses.json, and return corrections first.",
+            )
+        path, card = self._trained(ledger, poses)
+        ledger.record_model(
+            card.version, str(path.resolve()), card.name, self.run_of.run_id, card.to_json_object()
+        )
+        failed = export_model(path, self.settings)
+        evaluation, verdict = self._judged(ledger, path, card, poses)
+        files: tuple[tuple[str, str], ...] = ()
+        if verdict.takes_over or verdict.outcome == "same":
+            files = self._in_service(ledger, path, card, evaluation)
+        result = RetrainResult(
+            state="trained",
+            store=self.store.place,
+            trigger_id=self.trigger.trigger_id,
+            corrections=self.trigger.count,
+            run_id=self.run_of.run_id,
+            trained=records_in(learned),
+            tested=records_in(poses.of(TEST)),
+            version=card.version,
+            promoted=verdict.takes_over or verdict.outcome == "same",
+            files=files,
+            evaluation=evaluation,
+            verdict=verdict,
+            waiting=self.store.unreserved(),
+            threshold=self.settings.firebase.retraining_threshold,
+            items=(*poses.items, *failed),
+            warning=poses.warning,
+        )
+        self.run_of.write_metrics(STAGE, asdict(result))
+        self.lease.finish(dict(poses.seen), card.version)
+        return result
+
+    def _published_elsewhere(self, ledger: Ledger) -> RetrainResult | None:
+        current = self.store.current_model()
+        if current is None or current.trigger_id != self.trigger.trigger_id or ledger.model(current.version):
+            return None
+        # What was corrected since has lost its trigger; what still has it is what the other machine saw.
+        seen = {
+            pose.document_id: pose.revision
+            for pose in self.store.all_labeled()
+            if pose.trigger_id == self.trigger.trigger_id and not pose.used
+        }
+        self.lease.finish(seen, current.version)
+        return self._short("elsewhere", current.version)
+
+    def _known(self, ledger: Ledger, poses: PoseSet) -> RetrainResult:
+        champion = ledger.champion(POSE)
+        version = champion.version if champion else ""
+        self.lease.finish({}, version)
+        return replace(self._short("known", version), items=poses.items)
+
+    def _short(self, state: Literal["known", "elsewhere"], version: str) -> RetrainResult:
+        return RetrainResult(
+            state=state,
+            store=self.store.place,
+            trigger_id=self.trigger.trigger_id,
+            corrections=self.trigger.count,
+            run_id=self.run_of.run_id,
+            version=version,
+            waiting=self.store.unreserved(),
+            threshold=self.settings.firebase.retraining_threshold,
+        )
+
+    def _poses(self, ledger: Ledger) -> PoseSet:
+        """Return the data set that a killed call has left, else a new one."""
+        run, progress = self.run_of, self.call.progress
+        found = read_pose_set(run)
+        if found is None or found.schema != self.schema.name:
+            found = build_pose_set(self.store, ledger, self.schema, self.settings, progress)
+            write_json(run.path(*_START), {"checkpoint": self._start(ledger)})
+            write_pose_set(run, found, self.out_root)
+        elif not self._is_trained():
+            found = fetch_again(self.store, found, self.settings, progress)
+        return found
+
+    def _start(self, ledger: Ledger) -> str | None:
+        """Return the model whose weights the training begins with."""
+        champion = ledger.champion(POSE)
+        if champion is None or not self.settings.retrain.from_champion:
+            return None
+        path = champion_path(champion)
+        return str(path) if _joints_of(path) == self.schema.joints else None
+
+    def _trained(self, ledger: Ledger, poses: PoseSet) -> tuple[Path, ModelCard]:
+        from agir_cvtoolkit.models.card import CARD_NAME, read_card
+        from agir_cvtoolkit.training import pose_training
+
+        run = self.run_of
+        best = run.path("model", pose_training.BEST)
+        if self._is_trained() and best.is_file():
+            return best, read_card(best.with_name(CARD_NAME))
+        start = read_json_object(run.path(*_START)).get("checkpoint")
+        self.lease.hold()
+        done = pose_training.train_pose(
+            samples_of(run, poses, TRAIN, self.out_root),
+            self.schema,
+            self.settings.pose_train,
+            run.path("model"),
+            initial=Path(start) if start else None,
+            progress=self.call.progress,
+        )
+        return done.path, done.card
+
+    def _judged(
+        self, ledger: Ledger, path: Path, card: ModelCard, poses: PoseSet
+    ) -> tuple[EvaluateResult | None, Verdict]:
+        champion = ledger.champion(POSE)
+        if not poses.of(TEST):
+            return None, _unjudged(champion, card)
+        opponent = champion_path(champion) if champion else None
+        evaluation = compared(self.run_of, path, opponent, champion, self.settings, self.call)
+        keep_evaluation(self.run_of, evaluation, card)
+        record(ledger, evaluation)
+        return evaluation, evaluation.verdict
+
+    def _in_service(
+        self, ledger: Ledger, path: Path, card: ModelCard, evaluation: EvaluateResult | None
+    ) -> tuple[tuple[str, str], ...]:
+        """Publish first: a champion here that no device knows would be one that nobody would publish."""
+        scored = with_test_scores(card, evaluation) if evaluation else card
+        self.lease.hold()
+        kept = put_in_place(path, scored, self.out_root)
+        published = publish_model(self.store, kept, scored, self.trigger.trigger_id)
+        ledger.record_model(card.version, str(kept), card.name, self.run_of.run_id, scored.to_json_object())
+        champion = ledger.champion(POSE)
+        if champion is None or champion.version != card.version:
+            ledger.promote(card.version)
+        return tuple(sorted(published.files.items()))
+
+
+def _unjudged(champion: ModelRow | None, card: ModelCard) -> Verdict:
+    if champion is None:
+        return Verdict("first", "")
+    return Verdict("same" if champion.version == card.version else "few", "")
+
+
+def _joints_of(path: Path) -> tuple[str, ...]:
+    from ._evaluation import card_of
+
+    schema = card_of(path).schema
+    return schema.joints if schema is not None else ()
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt | InterruptedByUser | SystemExit):
+        return "it was interrupted"
+    return error.problem if isinstance(error, AgirError) else f"{type(error).__name__}: {error}"
+
+
+def _nothing(store: CaptureStore, settings: Settings) -> RetrainResult:
+    return RetrainResult(
+        state="nothing",
+        store=store.place,
+        waiting=store.unreserved(),
+        threshold=settings.firebase.retraining_threshold,
+    )
+
+
+def _planned(store: CaptureStore, settings: Settings) -> RetrainResult:
+    waiting = [trigger for trigger in store.triggers() if trigger.status != "completed"]
+    oldest = min(waiting, key=lambda trigger: trigger.made, default=None)
+    return replace(
+        _nothing(store, settings),
+        state="planned" if oldest else "nothing",
+        trigger_id=oldest.trigger_id if oldest else "",
+        corrections=oldest.count if oldest else 0,
+        dry_run=True,
+    )
