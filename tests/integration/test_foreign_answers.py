@@ -218,9 +218,8 @@ def archive(**files: str) -> bytes:
         (archive(annotations_xml='<!DOCTYPE a [<!ENTITY b "c">]><annotations/>'), "entities"),
         (archive(annotations_xml='<!DOCTYPE a SYSTEM "file:///etc/passwd"><annotations/>'), "document type"),
         (archive(other_xml="x"), "no annotations.xml"),
-        (b"<html>log in</html>", "no CVAT export"),
     ],
-    ids=["escapes", "explodes", "entities", "external", "nothing", "page"],
+    ids=["escapes", "explodes", "entities", "external", "nothing"],
 )
 def test_an_export_that_is_not_to_be_trusted(
     finished: Workspace, monkeypatch: pytest.MonkeyPatch, content: bytes, said: str
@@ -235,6 +234,15 @@ def test_an_export_that_is_not_to_be_trusted(
     assert list(finished.root.parent.rglob("evil")) == []
     again(finished, code=0)
     assert set(finished.pulled(task_id)) == {"img_0", "img_1", "img_2"}
+
+
+def test_a_page_in_place_of_an_export(finished: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(_pull_read, "EXPORT_FROM_PIXELS", 1)
+        answering(patched, "download|result", lambda _: b"<html>log in</html>")
+        outcome = again(finished, code=3)
+    assert "sent a page in place of an archive" in outcome.stderr
+    again(finished, code=0)
 
 
 @pytest.mark.parametrize(
