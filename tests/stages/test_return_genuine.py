@@ -70,7 +70,8 @@ def test_a_genuine_export_comes_back_point_by_point(
         assert set(found.keypoints) == set(points)
         for joint, (x, y, visible) in points.items():
             point = found.keypoints[joint]
-            assert (point.x, point.y) == (pytest.approx(x, abs=0.005), pytest.approx(y, abs=0.005)), joint
+            assert point.x == pytest.approx(x, abs=0.005), joint
+            assert point.y == pytest.approx(y, abs=0.005), joint
             assert (point.visibility == "visible") is visible
         assert found.quality is not None
         assert 0 < found.quality <= 1
