@@ -1,0 +1,98 @@
+"""A store with corrected captures, and settings under which a pose model is trained in a second."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from agir_cvtoolkit import Call
+from agir_cvtoolkit.captures import Capture, LabeledPose
+from agir_cvtoolkit.firebase import EmbeddedStore
+from agir_cvtoolkit.poses import Keypoint
+
+JOINTS = ("nose", "middle", "tail")
+COLOURS = ((40, 40, 230), (40, 220, 40), (230, 60, 40))
+SIZE = (96, 72)
+SCHEMA = """name: worm
+label: worm
+joints: [nose, middle, tail]
+links: [[nose, middle], [middle, tail]]
+aliases: {head: nose}
+"""
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def call(*more: str, **values: object) -> Call:
+    """Return a call on the embedded store in the working directory, with a tiny network."""
+    Path("worm.yaml").write_text(SCHEMA)
+    overrides = (
+        "firebase.store=embedded",
+        "firebase.embedded_dir=store",
+        "firebase.pose.joints=worm.yaml",
+        "firebase.poll_s=0.1",
+        "pose_train.steps=2",
+        "pose_train.batch_size=2",
+        "pose_train.variations=1",
+        "pose_train.device=cpu",
+        "pose_train.model.encoder_weights=null",
+        "pose_train.model.input_size=64",
+        "pose_train.model.widths=[8,8,8]",
+        "pose_inference.device=cpu",
+        "retrain.onnx=never",
+        "retrain.coreml=never",
+    )
+    return Call(overrides=(*overrides, *more), **values)  # type: ignore[arg-type]
+
+
+def store() -> EmbeddedStore:
+    """Return the store that `call` names."""
+    return EmbeddedStore(Path("store"))
+
+
+def points(number: int) -> dict[str, Keypoint]:
+    """Return the joints of a worm, the same for the same number."""
+    rng = np.random.default_rng(number)
+    x, y = rng.uniform(25, 60), rng.uniform(20, 45)
+    turn = rng.uniform(0, 6.28)
+    step = np.array([np.cos(turn), np.sin(turn)]) * 14
+    places = [(x + k * step[0], y + k * step[1]) for k in (-1, 0, 1)]
+    return {
+        name: Keypoint(round(float(px), 2), round(float(py), 2))
+        for name, (px, py) in zip(JOINTS, places, strict=True)
+    }
+
+
+def picture(number: int) -> bytes:
+    """Return the picture of a worm as JPEG."""
+    image = np.full((SIZE[1], SIZE[0], 3), 90 + number % 40, dtype=np.uint8)
+    found = points(number)
+    for name, colour in zip(JOINTS, COLOURS, strict=True):
+        centre = (round(found[name].x), round(found[name].y))
+        cv2.circle(image, centre, 5, colour, -1)
+    return cv2.imencode(".jpg", image)[1].tobytes()
+
+
+def correct(
+    into: EmbeddedStore, numbers: range, *, picture_of: dict[int, bytes | None] | None = None
+) -> None:
+    """Put captures with their corrections in; some pictures may be others, or missing."""
+    poses = []
+    for number in numbers:
+        name = f"c{number:03d}"
+        taken = START + timedelta(hours=number)
+        content = (picture_of or {}).get(number, picture(number))
+        into.create(Capture(name, 0.2, 7, taken=taken, device_id="phone"), content)
+        poses.append(
+            LabeledPose(f"cvat_{name}_20260101T000000Z", name, points(number), 0.9, taken, "worm", size=SIZE)
+        )
+    into.write_labeled(poses)
+
+
+def trigger(into: EmbeddedStore, threshold: int = 1) -> str:
+    """Reserve a trigger and return its id."""
+    made = into.reserve_trigger(threshold, datetime.now(UTC))
+    assert made is not None
+    return made.trigger_id
