@@ -7,10 +7,7 @@ wrong, saves as CVAT's own page does (changed shapes keep their ids), and sets t
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,33 +16,14 @@ from agir_cvtoolkit.errors import LabelError, MaskError
 from agir_cvtoolkit.masks import Runs, decode, encode
 from agir_cvtoolkit.outlines import bridged, rasterize, regions
 
-from .browser import Browser
 from .correction import BoolMask, BoxCorners, correct_boxes, correct_masks
+from .handwork import Changes, Json, OracleReport, edited, new_shape, save_changes, session
 
-Json = dict[str, Any]
+__all__ = ["OracleReport", "correct_task", "no_label"]
+
 Truth = Callable[[str], NDArray[np.uint8] | BoolMask | None]
 LabelOf = Callable[[str], str | None]
 BoxTruth = Callable[[str], Sequence[BoxCorners] | None]
-
-_EDITED_SOURCE = {"auto": "semi-auto"}
-
-
-@dataclass(frozen=True)
-class OracleReport:
-    """What the annotator did.
-
-    Attributes:
-        frames: how many frames had a truth to look at.
-        accepted, edited, added, deleted: counts of shapes.
-        pixels_changed: between foreground and background, over all masks.
-    """
-
-    frames: int = 0
-    accepted: int = 0
-    edited: int = 0
-    added: int = 0
-    deleted: int = 0
-    pixels_changed: int = 0
 
 
 def no_label(frame: str) -> str | None:
@@ -94,47 +72,20 @@ def correct_task(
         LabelError: a label that the task does not have.
         MaskError: a truth of another size than its frame.
     """
-    with _session(url, credentials) as browser:
+    with session(url, credentials) as browser:
         frames = browser.get(f"/api/tasks/{task_id}/data/meta")["frames"]
         labels = browser.pages(f"/api/labels?task_id={task_id}")
         hand = _Hand(labels, truth, label_of, class_labels, boxes, tolerance_px, random.Random(seed))
         jobs = sorted(browser.pages(f"/api/jobs?task_id={task_id}"), key=lambda job: int(job["id"]))
         for job in jobs:
             shapes = browser.get(f"/api/jobs/{job['id']}/annotations/")["shapes"]
-            changes = _Changes()
+            changes = Changes()
             for number in range(job["start_frame"], job["stop_frame"] + 1):
                 hand.correct(number, frames[number], [s for s in shapes if s["frame"] == number], changes)
-            _save(browser, job["id"], changes)
+            save_changes(browser, job["id"], changes)
             if complete:
                 browser.patch(f"/api/jobs/{job['id']}", {"state": "completed"})
         return hand.report
-
-
-@contextmanager
-def _session(url: str, credentials: tuple[str, str]) -> Iterator[Browser]:
-    browser = Browser(url, *credentials)
-    try:
-        yield browser
-    finally:
-        browser.close()
-
-
-@dataclass
-class _Changes:
-    created: list[Json] = field(default_factory=list)
-    updated: list[Json] = field(default_factory=list)
-    deleted: list[Json] = field(default_factory=list)
-
-
-def _save(browser: Browser, job_id: int, changes: _Changes) -> None:
-    path = f"/api/jobs/{job_id}/annotations/?action="
-    for action, shapes in (
-        ("update", changes.updated),
-        ("create", changes.created),
-        ("delete", changes.deleted),
-    ):
-        if shapes:
-            browser.patch(path + action, {"version": 0, "tags": [], "shapes": shapes, "tracks": []})
 
 
 class _Hand:
@@ -159,7 +110,7 @@ class _Hand:
         self._tolerance = tolerance
         self._jitter = jitter
 
-    def correct(self, number: int, frame: Json, shapes: list[Json], changes: _Changes) -> None:
+    def correct(self, number: int, frame: Json, shapes: list[Json], changes: Changes) -> None:
         """Correct one frame."""
         size = (int(frame["width"]), int(frame["height"]))
         name = str(frame["name"])
@@ -193,7 +144,7 @@ class _Hand:
         truth: BoolMask,
         shapes: list[Json],
         label: Json | None,
-        changes: _Changes,
+        changes: Changes,
     ) -> None:
         proposals = [_pixels(shape, size) for shape in shapes]
         result = correct_masks(proposals, truth, self._tolerance)
@@ -207,8 +158,8 @@ class _Hand:
             else:
                 label_id = shape["label_id"] if label is None else label["id"]
                 first, *more = _redrawn(shape["type"], after) if after is not before else [shape["points"]]
-                changes.updated.append(_edited(shape, first, label_id))
-                changes.created += [_new(number, label_id, shape["type"], points) for points in more]
+                changes.updated.append(edited(shape, first, label_id))
+                changes.created += [new_shape(number, label_id, shape["type"], points) for points in more]
                 self._count(edited=1)
         for mask in result.added:
             if label is None:
@@ -217,7 +168,7 @@ class _Hand:
                 )
             kind = "mask" if label["type"] in {"any", "mask"} else "polygon"
             points = _redrawn(kind, mask)
-            changes.created += [_new(number, label["id"], kind, one) for one in points]
+            changes.created += [new_shape(number, label["id"], kind, one) for one in points]
             self._count(added=len(points))
         self._count(pixels_changed=result.pixels_changed)
 
@@ -228,7 +179,7 @@ class _Hand:
         truth: Sequence[BoxCorners],
         shapes: list[Json],
         label: Json | None,
-        changes: _Changes,
+        changes: Changes,
     ) -> None:
         proposals: list[BoxCorners] = [tuple(shape["points"]) for shape in shapes]
         result = correct_boxes(proposals, truth, self._tolerance)
@@ -241,14 +192,14 @@ class _Hand:
             else:
                 corners = list(before) if after == before else self._drawn(after, size)
                 label_id = shape["label_id"] if label is None else label["id"]
-                changes.updated.append(_edited(shape, corners, label_id) | {"rotation": 0.0})
+                changes.updated.append(edited(shape, corners, label_id) | {"rotation": 0.0})
                 self._count(edited=1)
         for box in result.added:
             if label is None:
                 raise LabelError(
                     f"frame {number} needs a label for boxes and the task has none", "Give label_of."
                 )
-            changes.created.append(_new(number, label["id"], "rectangle", self._drawn(box, size)))
+            changes.created.append(new_shape(number, label["id"], "rectangle", self._drawn(box, size)))
             self._count(added=1)
 
     def _drawn(self, box: BoxCorners, size: tuple[int, int]) -> list[float]:
@@ -293,28 +244,3 @@ def _redrawn(kind: str, mask: BoolMask) -> list[list[float]]:
     if runs is None:
         return []
     return [[float(v) for v in (*runs.lengths.tolist(), *runs.box)]]
-
-
-def _edited(shape: Json, points: list[float], label_id: int) -> Json:
-    source = _EDITED_SOURCE.get(str(shape["source"]), shape["source"])
-    changed = {"points": points, "label_id": label_id, "source": source}
-    if label_id != shape["label_id"]:
-        changed["attributes"] = []
-    return shape | changed
-
-
-def _new(number: int, label_id: int, kind: str, points: list[float]) -> Json:
-    return {
-        "type": kind,
-        "frame": number,
-        "label_id": label_id,
-        "points": points,
-        "occluded": False,
-        "outside": False,
-        "z_order": 0,
-        "rotation": 0.0,
-        "group": 0,
-        "source": "manual",
-        "attributes": [],
-        "elements": [],
-    }
