@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from agir_cvtoolkit.config import Settings
-from agir_cvtoolkit.cvat import CvatSession, FrameEntry, FrameMap, JobAnnotations, JobInfo
+from agir_cvtoolkit.cvat import CvatSession, FrameEntry, FrameMap, JobAnnotations, JobInfo, LabelSet
 from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.runs import Run, write_json
 from agir_cvtoolkit.shapes import Points, Polygon, Rectangle
@@ -36,7 +36,9 @@ class Nowhere:
 
 def context(root: Path, ledger: CountingLedger) -> PullContext:
     session = cast("CvatSession", Nowhere())
-    return PullContext(Run("run", root), Settings(), session, cast("Ledger", ledger), Labels(session, {}))
+    return PullContext(
+        Run("run", root), Settings(), session, cast("Ledger", ledger), Labels(session, {3: LabelSet(())})
+    )
 
 
 def test_the_folder_of_pulls_is_listed_once_for_many_new_tasks(
@@ -85,7 +87,7 @@ def test_shapes_that_a_mask_cannot_show_are_named_with_their_frame(tmp_path: Pat
     )
     frames = FrameMap(5, tuple(FrameEntry(number, f"{number}.png", 8, 6) for number in range(3)))
     task = TaskContext(pull, new_folder(pull.run, 5, "x"), frames, {})
-    job = JobInfo(11, 5, "completed", "acceptance", "annotation", 0, 2, "2026-01-01T00:00:00Z")
+    job = JobInfo(11, 5, "completed", "acceptance", "annotation", 0, 2, "2026-01-01T00:00:00Z", project_id=3)
     area = Polygon(label="weed", points=((1.0, 1.0), (4.0, 1.0), (4.0, 4.0)))
     box, dot = Rectangle(label="weed", points=((1, 1), (3, 3))), Points(label="weed", points=((2, 2),))
     found, _ = store_job(

@@ -126,6 +126,7 @@ class CvatDownload(Group):
     required_status: RequiredStatus | None = "completed"
     required_stage: RequiredStage | None = None
     job_types: tuple[JobType, ...] = Field(default=("annotation",), min_length=1)
+    joints: str | None = Field(default=None, min_length=1)
     include_images: bool = False
     overwrite_existing: bool = False
     parallel_requests: int = Field(default=4, ge=1, le=32)

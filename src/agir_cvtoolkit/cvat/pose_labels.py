@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from agir_cvtoolkit.errors import LabelError
 from agir_cvtoolkit.joints import JointSchema
@@ -80,6 +80,13 @@ def check_pose_labels(
     raise LabelError(
         f"The project's labels do not take {schema.name} as {style}: {'; '.join(problems)}", hint
     )
+
+
+def schema_of_labels(labels: LabelSet, schemas: Iterable[JointSchema]) -> JointSchema | None:
+    """Return the first schema whose joints labels take, as points or as a skeleton; None where they take none."""
+    styles: tuple[PoseStyle, ...] = ("points", "skeleton")
+    fitting = (s for s in schemas if any(_fits(labels, pose_labels(s, style)) for style in styles))
+    return next(fitting, None)
 
 
 def _fits(labels: LabelSet, wanted: Sequence[NewLabel]) -> bool:

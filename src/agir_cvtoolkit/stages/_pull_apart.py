@@ -30,7 +30,7 @@ def is_apart_current(task_folder: Path, kind: str, job_id: int) -> bool:
         found = read_frame_map_file(folder / FRAMES)
     except DataError:
         return False
-    whole = all(frame.mask is None or (folder / frame.mask).is_file() for frame in found.frames)
+    whole = all((folder / path).is_file() for frame in found.frames for path in frame.files)
     return whole and not found.incomplete_jobs
 
 

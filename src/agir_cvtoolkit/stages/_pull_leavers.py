@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 def remove_leavers(task: PulledTask, record_ids: Iterable[str], job_ids: Collection[int]) -> None:
-    """Remove masks and annotations that no longer belong to a task; nothing but files that a pull has written.
+    """Remove masks, poses and annotations that no longer belong to a task; nothing but files that a pull has written.
 
     Call it after the frame map is written, so that a mask that the map names is always there. Killed in between,
     the next call does the rest: what is to go is found by its name, not by what an earlier map said.
@@ -26,8 +26,9 @@ def remove_leavers(task: PulledTask, record_ids: Iterable[str], job_ids: Collect
         record_ids: of all frames that the task has or had here.
         job_ids: of all jobs that the task still has.
     """
-    kept = {frame.mask for frame in task.frames}
-    for name in {f"masks/{file_stem(record_id)}.png" for record_id in record_ids} - kept:
+    kept = {path for frame in task.frames for path in frame.files}
+    stems = {file_stem(record_id) for record_id in record_ids}
+    for name in {path for stem in stems for path in (f"masks/{stem}.png", f"poses/{stem}.json")} - kept:
         _remove(task.folder / name)
     for path in task.folder.glob("annotations/job_*.json"):
         if _is_of_another(path.stem, job_ids):
@@ -45,11 +46,11 @@ def _remove_apart(folder: Path) -> None:
     except DataError:
         return
     for frame in frames:
-        if frame.mask is not None:
-            _remove(folder / "masks" / Path(frame.mask).name)
+        for path in frame.files:
+            _remove(folder / Path(path).parts[0] / Path(path).name)
     _remove(folder / "annotations" / f"{folder.name}.json")
     _remove(folder / FRAMES)
-    for place in (folder / "masks", folder / "annotations", folder):
+    for place in (folder / "masks", folder / "poses", folder / "annotations", folder):
         if place.is_dir() and not any(place.iterdir()):
             place.rmdir()
 

@@ -98,8 +98,8 @@ class Stored:
         return self._by_job.get(job_id, {})
 
     def is_whole(self, frame: PulledFrame) -> bool:
-        """Whether the mask of a frame lies there."""
-        return frame.mask is None or (self.folder / frame.mask).is_file()
+        """Whether the mask and the poses of a frame lie there."""
+        return all((self.folder / path).is_file() for path in frame.files)
 
     def is_current(self, job: JobInfo, staying: Collection[int]) -> bool:
         """Whether a job lies here wholly and has not changed since.

@@ -26,6 +26,8 @@ class PulledFrame:
         sha256: of the picture that was pushed; None for a task that this tool did not make.
         shapes: how many the person left on it.
         not_in_mask: kinds of shapes on it that no mask can show, with commas between them.
+        poses: path of its poses (see `poses.read_poses`), relative to the task's folder; None where the task's
+            labels are no joints.
     """
 
     frame: int
@@ -38,6 +40,12 @@ class PulledFrame:
     shapes: int
     mask: str | None
     not_in_mask: str = ""
+    poses: str | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Paths of what was made of its shapes, relative to the task's folder."""
+        return tuple(path for path in (self.mask, self.poses) if path is not None)
 
     @property
     def picture_name(self) -> str:
@@ -125,6 +133,8 @@ def _plain(frame: PulledFrame) -> dict[str, Any]:
     content = asdict(frame)
     if not frame.not_in_mask:
         content.pop("not_in_mask")
+    if frame.poses is None:
+        content.pop("poses")
     return content
 
 

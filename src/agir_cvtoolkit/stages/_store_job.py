@@ -12,13 +12,14 @@ from agir_cvtoolkit.cvat import FrameMap, JobAnnotations, JobInfo, normal_name
 from agir_cvtoolkit.errors import MaskError
 from agir_cvtoolkit.ledger import PushedFrame
 from agir_cvtoolkit.records import Item, file_stem
-from agir_cvtoolkit.shapes import Shape
+from agir_cvtoolkit.shapes import Points, Shape, Skeleton
 
 from ._ahead import ahead, masks_at_once
 from ._classes import class_table, extend_classes, ids_by_label, read_classes
 from ._pull_context import PullContext
 from ._pull_files import Area, shapes_on, write_annotations, write_mask
 from ._pulled import PulledFrame
+from ._pulled_poses import pulled_schema, write_found_poses
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +59,7 @@ class TaskContext:
 def store_job(
     task: TaskContext, job: JobInfo, annotations: JobAnnotations, numbers: Collection[int]
 ) -> tuple[dict[int, PulledFrame], list[Item]]:
-    """Write the annotations and masks of a job.
+    """Write the annotations and masks of a job, and the poses where its labels are joints.
 
     Args:
         task: that the job is in.
@@ -79,10 +80,13 @@ def store_job(
     known = _known_ids(task, shown) if _without_value(task, shown) else {}
     class_ids = extend_classes(task.pull.run, _labels(shown), known)
     frames: dict[int, PulledFrame] = {}
+    joints = pulled_schema(task.pull, job) if _may_have_poses(task, shown) else None
 
     def drawn(number: int) -> str | None:
         entry = task.frames.by_frame[number]
         stem = file_stem(task.record_ids[number])
+        if joints is not None and not any(isinstance(shape, Area) for shape in shown[number]):
+            return None  # a picture without poses says nothing of masks
         return write_mask(task.folder, stem, shown[number], (entry.width, entry.height), class_ids)
 
     sizes = (task.frames.by_frame[n].width * task.frames.by_frame[n].height for n in numbers)
@@ -97,6 +101,12 @@ def store_job(
         except MaskError as error:
             items.append(Item(record_id, "failed", f"frame {number} of job {job.id}: {error}"))
             continue
+        poses = None
+        if joints is not None:
+            size = (entry.width, entry.height)
+            poses, problems = write_found_poses(task.folder, file_stem(record_id), shapes, joints, size)
+            where = f"frame {number} of job {job.id}"
+            items += [Item(record_id, "skipped", f"{where}: {problem}") for problem in problems]
         frames[number] = PulledFrame(
             frame=number,
             record_id=record_id,
@@ -108,8 +118,17 @@ def store_job(
             shapes=len(shapes),
             mask=mask,
             not_in_mask=", ".join(sorted({shape.kind for shape in shapes if not isinstance(shape, Area)})),
+            poses=poses,
         )
     return frames, items
+
+
+def _may_have_poses(task: TaskContext, shown: Mapping[int, Sequence[Shape]]) -> bool:
+    """Whether labels are worth a request: there is a point, or poses were proposed."""
+    if any(isinstance(shape, Points | Skeleton) for shapes in shown.values() for shape in shapes):
+        return True
+    entries = (task.pull.entries.get(task.record_ids.get(number, "")) for number in shown)
+    return any(entry is not None and entry.pose_path is not None for entry in entries)
 
 
 def new_labels(task: TaskContext, annotations: JobAnnotations, numbers: Collection[int]) -> list[str]:
