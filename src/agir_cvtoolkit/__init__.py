@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .stages.config import init_config, show_config
     from .stages.doctor import doctor
     from .stages.download_cvat import download_cvat
+    from .stages.evaluate import evaluate
     from .stages.firebase_return import firebase_return
     from .stages.firebase_status import firebase_status
     from .stages.firebase_transfer import firebase_transfer
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from .stages.preprocess import preprocess
     from .stages.promote import promote
     from .stages.query import query
+    from .stages.retrain import retrain
     from .stages.runs_list import runs_list, runs_show
     from .stages.runs_prune import runs_prune
     from .stages.status import status
@@ -52,6 +54,7 @@ _WHERE = {
     "build_db": ".stages.build_db",
     "doctor": ".stages.doctor",
     "download_cvat": ".stages.download_cvat",
+    "evaluate": ".stages.evaluate",
     "firebase_return": ".stages.firebase_return",
     "firebase_status": ".stages.firebase_status",
     "firebase_transfer": ".stages.firebase_transfer",
@@ -64,6 +67,7 @@ _WHERE = {
     "preprocess": ".stages.preprocess",
     "promote": ".stages.promote",
     "query": ".stages.query",
+    "retrain": ".stages.retrain",
     "run_demo": ".demo.run:demo",
     "runs_list": ".stages.runs_list",
     "runs_prune": ".stages.runs_prune",
@@ -85,6 +89,7 @@ __all__ = [
     "build_db",
     "doctor",
     "download_cvat",
+    "evaluate",
     "firebase_return",
     "firebase_status",
     "firebase_transfer",
@@ -97,6 +102,7 @@ __all__ = [
     "preprocess",
     "promote",
     "query",
+    "retrain",
     "run_demo",
     "runs_list",
     "runs_prune",
