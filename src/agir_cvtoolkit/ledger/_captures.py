@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, or_, select, update
 
 from . import _tables as t
-from ._part import LedgerPart, add_event, now
+from ._part import LedgerPart, add_event, add_events
 
 TRANSFERRED = "transferred"
 
@@ -42,20 +41,9 @@ class Captures(LedgerPart):
         same = and_(table.c.run_id == run_id, table.c.kind == TRANSFERRED)
         with self._begin() as connection:
             known = set(connection.execute(select(table.c.record_id).where(same)).scalars())
-            at = now()
-            rows = [
-                {
-                    "at": at,
-                    "kind": TRANSFERRED,
-                    "run_id": run_id,
-                    "record_id": record_id,
-                    "detail": json.dumps(detail, default=str),
-                }
-                for record_id, detail in details.items()
-                if record_id not in known
-            ]
-            if rows:
-                connection.execute(insert(table), rows)
+            add_events(
+                connection, TRANSFERRED, run_id, ((i, d) for i, d in details.items() if i not in known)
+            )
 
     def frames_of_record(self, record_id: str) -> list[RecordInTask]:
         """Return the frames of CVAT tasks that show a record, as its own or as another's."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -45,6 +45,35 @@ def add_event(
             at=now(), kind=kind, run_id=run_id, record_id=record_id, detail=json.dumps(detail, default=str)
         )
     )
+
+
+def add_events(
+    connection: Connection,
+    kind: str,
+    run_id: str | None,
+    details: Iterable[tuple[str | None, Mapping[str, object]]],
+) -> None:
+    """Record events of one kind in the transaction of the facts that they stand for.
+
+    Args:
+        connection: of that transaction.
+        kind: of all of them.
+        run_id: of all of them.
+        details: of each, with its record.
+    """
+    at = now()
+    rows = [
+        {
+            "at": at,
+            "kind": kind,
+            "run_id": run_id,
+            "record_id": record_id,
+            "detail": json.dumps(detail, default=str),
+        }
+        for record_id, detail in details
+    ]
+    if rows:
+        connection.execute(insert(t.events), rows)
 
 
 def now() -> str:

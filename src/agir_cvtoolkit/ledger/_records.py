@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from sqlalchemy import Connection, and_, insert, select
+from sqlalchemy import Connection, insert, select
 
 from agir_cvtoolkit.records import ManifestEntry
 
 from . import _tables as t
-from ._part import LedgerPart, add_event, now
+from ._part import LedgerPart, add_events, now
 from ._rows import Event
+
+_AT_ONCE = 500
+"""So many values go into one question; databases bound their number."""
 
 
 class Records(LedgerPart):
@@ -20,49 +23,53 @@ class Records(LedgerPart):
     def record_predictions(self, run_id: str, entries: Iterable[tuple[ManifestEntry, str | None]]) -> None:
         """Record predictions, each with the SHA-256 of its mask file; those already known are left alone."""
         at = now()
+        table = t.predictions
+        names = ("record_id", "image_sha256", "mask_sha256", "model")
         with self._begin() as connection:
+            same_run = select(*(table.c[name] for name in names)).where(table.c.run_id == run_id)
+            known = {tuple(row) for row in connection.execute(same_run)}
+            rows, events, images = [], [], {}
             for entry, mask_sha256 in entries:
-                values = {
-                    "run_id": run_id,
-                    "record_id": entry.record_id,
-                    "image_sha256": entry.sha256 or "",
-                    "mask_sha256": mask_sha256,
-                    "model": entry.model,
-                }
-                table = t.predictions
-                known = and_(
-                    *(table.c[k] == v if v is not None else table.c[k].is_(None) for k, v in values.items())
-                )
-                if connection.execute(select(table.c.id).where(known)).first() is not None:
+                key = (entry.record_id, entry.sha256 or "", mask_sha256, entry.model)
+                if key in known:
                     continue
-                self._see_image(connection, entry, at)
-                connection.execute(
-                    insert(table).values(
-                        **values, uncertainty=entry.uncertainty, mask_path=entry.mask_path, created=at
-                    )
-                )
+                known.add(key)
+                if entry.sha256 is not None:
+                    images.setdefault(entry.sha256, entry)
+                values = dict(zip(names, key, strict=True)) | {"run_id": run_id, "mask_path": entry.mask_path}
+                rows.append(values | {"uncertainty": entry.uncertainty, "created": at})
                 detail = {
                     "model": entry.model,
                     "uncertainty": round(entry.uncertainty, 4),
                     "mask": entry.mask_path,
                 }
-                add_event(connection, "predicted", run_id, entry.record_id, detail)
+                events.append((entry.record_id, detail))
+            self._see_images(connection, images, at)
+            if rows:
+                connection.execute(insert(table), rows)
+                add_events(connection, "predicted", run_id, events)
 
     @staticmethod
-    def _see_image(connection: Connection, entry: ManifestEntry, at: str) -> None:
-        if entry.sha256 is None:
-            return
-        known = connection.execute(select(t.images.c.sha256).where(t.images.c.sha256 == entry.sha256)).first()
-        if known is None:
-            connection.execute(
-                insert(t.images).values(
-                    sha256=entry.sha256,
-                    width=entry.width,
-                    height=entry.height,
-                    source_path=entry.source_path,
-                    first_seen=at,
-                )
-            )
+    def _see_images(connection: Connection, entries: Mapping[str, ManifestEntry], at: str) -> None:
+        column = t.images.c.sha256
+        wanted = list(entries)
+        known: set[str] = set()
+        for start in range(0, len(wanted), _AT_ONCE):
+            some = select(column).where(column.in_(wanted[start : start + _AT_ONCE]))
+            known |= set(connection.execute(some).scalars())
+        rows = [
+            {
+                "sha256": digest,
+                "width": entry.width,
+                "height": entry.height,
+                "source_path": entry.source_path,
+                "first_seen": at,
+            }
+            for digest, entry in entries.items()
+            if digest not in known
+        ]
+        if rows:
+            connection.execute(insert(t.images), rows)
 
     def events_of_record(self, record_id: str) -> list[Event]:
         """Return the life of a record in order."""

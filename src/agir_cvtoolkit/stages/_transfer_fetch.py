@@ -20,7 +20,7 @@ from agir_cvtoolkit.firebase import CaptureStore
 from agir_cvtoolkit.progress import Progress
 
 from ._transfer_claims import Claims
-from ._transfer_journal import Journal, Progressed, step_of
+from ._transfer_journal import Journal, Progressed
 from ._transfer_picture import Fetched, Fetcher, remove_files
 from ._transfer_tally import Tally
 
@@ -38,6 +38,8 @@ class Fetching:
 
     Attributes:
         avoid: captures that this call does not take again: they went back to the queue, or never could be taken.
+        ready: captures whose files lie here, by id.
+        written: how many are in the run's manifest.
     """
 
     store: CaptureStore
@@ -49,6 +51,7 @@ class Fetching:
     parallel: int
     avoid: set[str] = field(default_factory=set)
     ready: dict[str, Capture] = field(default_factory=dict)
+    written: int = -1
 
     def go_on(self, captures: Iterable[Capture]) -> None:
         """Bring captures that are held already."""
@@ -59,16 +62,19 @@ class Fetching:
         tries: dict[tuple[str, str], int] = {}
         while len(self.ready) < wanted and not self._hopeless():
             need = min(_PAGE, wanted - len(self.ready))
-            page = self.store.pending(self.journal.options.priority, need + len(self.avoid))
-            page = [capture for capture in page if capture.capture_id not in self.avoid][:need]
+            known = self.avoid | self.ready.keys()
+            page = self.store.pending(self.journal.options.priority, need + len(known))
+            page = [capture for capture in page if capture.capture_id not in known][:need]
             if not page:
                 return
             for capture in page:
-                known = (capture.capture_id, capture.version)
-                tries[known] = tries.get(known, 0) + 1
-                if tries[known] > 3:
+                same = (capture.capture_id, capture.version)
+                tries[same] = tries.get(same, 0) + 1
+                if tries[same] > 3:
                     # Nobody changes it, and still it cannot be taken: it must not hold up the others.
                     self.avoid.add(capture.capture_id)
+            # Before they are taken, so that no kill leaves a claim that nobody remembers.
+            self.journal.add(Progressed(capture.capture_id, "taking") for capture in page)
             self._all(page, self._take)
 
     def _all(self, captures: list[Capture], work: Callable[[Capture], Outcome]) -> None:
@@ -88,10 +94,7 @@ class Fetching:
             taken = self.claims.take(capture)
         except RemoteError as error:
             return error
-        if taken is None:
-            return None
-        self.journal.add([Progressed(taken.capture_id, "taken")])
-        return self._fetch(taken)
+        return None if taken is None else self._fetch(taken)
 
     def _fetch(self, capture: Capture) -> Outcome:
         try:
@@ -149,7 +152,7 @@ class Fetching:
         known = self.journal.steps.get(capture_id)
         if known is not None:
             remove_files(self.journal.run, self.journal.options.output_dir, known)
-        self.journal.add([step_of(self.journal, capture_id, "dropped")])
+        self.journal.advance([capture_id], "dropped")
 
 
 def _outcomes(

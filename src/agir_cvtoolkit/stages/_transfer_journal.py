@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ STAGE = "firebase-transfer"
 PLAN = ("transfer", "plan.json")
 LINES = ("transfer", "captures.jsonl")
 
-Step = Literal["taken", "fetched", "finishing", "finished", "dropped"]
+Step = Literal["taking", "fetched", "finishing", "finished", "dropped"]
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,9 @@ class Progressed:
     """How far one capture is.
 
     Attributes:
-        step: ``taken`` (claimed), ``fetched`` (its files lie in the run and in the folder), ``finishing`` (the store
-            is about to be told), ``finished``, or ``dropped`` (failed, given back or lost).
+        step: ``taking`` (about to be claimed, which another may have done first), ``fetched`` (its files lie in the
+            run and in the folder), ``finishing`` (the store is about to be told), ``finished``, or ``dropped``
+            (failed, given back or lost).
         entry: of the run's manifest, from ``fetched`` on.
         picture: name of its file in the folder.
         inode: of that file, by which one sees whether another transfer has written it anew.
@@ -86,7 +87,7 @@ class Journal:
                 f"{run.path(*PLAN)} is damaged: {error!r}",
                 f"Remove {run.path('transfer')} to give this run up.",
             ) from error
-        journal._steps = {line.capture_id: line for line in _lines(run.path(*LINES))}
+        journal._steps = _steps(run.path(*LINES))
         return journal
 
     @property
@@ -97,11 +98,17 @@ class Journal:
 
     def add(self, steps: Iterable[Progressed]) -> None:
         """Append what has happened; a line survives the end of this process."""
-        with self._guard:
-            steps = list(steps)
-            with self.run.path(*LINES).open("ab") as stream:
-                stream.write(b"".join(_line(step) for step in steps))
+        steps = list(steps)
+        content = b"".join(_line(step) for step in steps)
+        with self._guard, self.run.path(*LINES).open("ab") as stream:
+            stream.write(content)
             self._steps.update({step.capture_id: step for step in steps})
+
+    def advance(self, capture_ids: Iterable[str], step: Step) -> None:
+        """Append that captures are one step further; what is known of their files stays."""
+        with self._guard:
+            known = [self._steps.get(i) or Progressed(i, step) for i in capture_ids]
+        self.add(replace(one, step=step) for one in known)
 
     def finish(self) -> None:
         """Say that nothing is left to be done in this run."""
@@ -112,39 +119,25 @@ class Journal:
         write_json(self.run.path(*PLAN), plan)
 
 
-def step_of(journal: Journal, capture_id: str, step: Step) -> Progressed:
-    """Return a capture's newest line, one step further."""
-    known = journal.steps.get(capture_id)
-    if known is None:
-        return Progressed(capture_id, step)
-    return Progressed(capture_id, step, known.entry, known.picture, known.inode)
-
-
 def _line(step: Progressed) -> bytes:
     content: dict[str, Any] = {"id": step.capture_id, "step": step.step}
-    if step.entry is not None:
+    if step.entry is not None and step.step == "fetched":
         content |= {"entry": json.loads(step.entry.to_json()), "picture": step.picture, "inode": step.inode}
     # Begins with a newline, so that a line torn by a kill never swallows the next one.
     return ("\n" + json.dumps(content)).encode("ascii")
 
 
-def _lines(path: Path) -> list[Progressed]:
-    if not path.is_file():
-        return []
-    found = []
-    for line in path.read_bytes().split(b"\n"):
+def _steps(path: Path) -> dict[str, Progressed]:
+    found: dict[str, Progressed] = {}
+    for line in path.read_bytes().split(b"\n") if path.is_file() else ():
         try:
             content = json.loads(line)
-            entry = content.get("entry")
-            found.append(
-                Progressed(
-                    content["id"],
-                    content["step"],
-                    ManifestEntry.from_json(json.dumps(entry)) if entry else None,
-                    str(content.get("picture", "")),
-                    int(content.get("inode", 0)),
-                )
-            )
-        except (ValueError, KeyError, TypeError, AttributeError):
+            capture_id, step = content["id"], content["step"]
+            if step == "fetched":
+                entry = ManifestEntry.from_json(json.dumps(content["entry"]))
+                found[capture_id] = Progressed(capture_id, step, entry, content["picture"], content["inode"])
+            else:
+                found[capture_id] = replace(found.get(capture_id, Progressed(capture_id, step)), step=step)
+        except (ValueError, KeyError, TypeError):
             continue  # a torn line: the step that it stood for is done again
     return found

@@ -17,7 +17,7 @@ from agir_cvtoolkit.runs import write_text
 from ._call import Call
 from ._transfer_delivery import deliver
 from ._transfer_fetch import Fetching
-from ._transfer_journal import STAGE, step_of
+from ._transfer_journal import STAGE
 from ._transfer_manifest import entry_of, merge_entries, take_out
 
 
@@ -51,7 +51,8 @@ def publish(work: Fetching, call: Call, settings: Settings, project_name: str) -
 
 def _drop_lost(work: Fetching) -> None:
     work.claims.renew_due()
-    for capture_id in [c for c in work.ready if c not in work.claims.held()]:
+    held = work.claims.held()
+    for capture_id in [capture_id for capture_id in work.ready if capture_id not in held]:
         _lose(work, capture_id)
 
 
@@ -68,6 +69,7 @@ def write_run_manifest(work: Fetching) -> None:
     """Write the run's manifest, the worst first."""
     entries = sorted(_entries(work).values(), key=_worst_first)
     write_text(work.journal.run.manifest_path, "".join(f"{entry.to_json()}\n" for entry in entries))
+    work.written = len(entries)
 
 
 def _worst_first(entry: ManifestEntry) -> tuple[float, float, str]:
@@ -116,14 +118,14 @@ def _push(work: Fetching, call: Call, settings: Settings, project_name: str) -> 
 def _finish(work: Fetching) -> None:
     """Tell the store; what was told before, by a call that was killed, counts too."""
     journal, when = work.journal, datetime.now(UTC)
-    journal.add([step_of(journal, capture_id, "finishing") for capture_id in work.ready])
+    journal.advance(work.ready, "finishing")
 
     def tell(capture: Capture) -> tuple[str, bool]:
         return capture.capture_id, work.claims.transferred(capture.capture_id, when)
 
     with ThreadPoolExecutor(work.parallel, thread_name_prefix="finish") as pool:
         told = dict(pool.map(tell, work.ready.values()))
-    journal.add([step_of(journal, capture_id, "finished") for capture_id, ours in told.items() if ours])
+    journal.advance((capture_id for capture_id, ours in told.items() if ours), "finished")
     for capture_id in [capture_id for capture_id, ours in told.items() if not ours]:
         _lose(work, capture_id)
     entries = _entries(work)
@@ -136,7 +138,8 @@ def record(work: Fetching, settings: Settings) -> None:
     """Write the ledger and the figures of the run, and close its journal."""
     run, options = work.journal.run, work.journal.options
     entries = _entries(work)
-    write_run_manifest(work)
+    if len(entries) != work.written:
+        write_run_manifest(work)
     with Ledger.open(settings.io.ledger_url, settings.io.out_root) as ledger:
         ledger.record_predictions(run.run_id, [(entry, None) for entry in entries.values()])
         ledger.record_transfers(

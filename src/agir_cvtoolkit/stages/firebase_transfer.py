@@ -18,7 +18,7 @@ from ._call import Call
 from ._transfer_claims import Claims
 from ._transfer_delivery import check_rsync
 from ._transfer_fetch import Fetching
-from ._transfer_journal import PLAN, STAGE, Journal, step_of
+from ._transfer_journal import PLAN, STAGE, Journal
 from ._transfer_manifest import MANIFEST, read_transfer_manifest
 from ._transfer_options import LIMIT, PRIORITY, TransferOptions, made_folder, transfer_options, with_given
 from ._transfer_picture import Fetcher
@@ -172,7 +172,7 @@ class _Transfer:
             self.call.record_config(run, STAGE, self.settings, self.settings.dump("firebase", "io"))
             work = self._fetching(journal)
             self._do(work, wanted)
-            nothing = not journal.steps
+            nothing = all(step.step == "taking" for step in journal.steps.values())
         if nothing:
             # Others were quicker: a run without anything would only be in the way.
             discard(run.root)
@@ -223,7 +223,7 @@ class _Transfer:
         todo: list[Capture] = []
         for capture_id, step in open_steps.items():
             capture = known.get(capture_id)
-            if capture is not None and capture.status == "pending" and step.step != "finished":
+            if capture is not None and capture.status == "pending" and step.step in {"fetched", "finishing"}:
                 capture = claims.take(capture)
             elif capture is not None and claims.is_mine(capture) and not claims.adopt(capture):
                 capture = None
@@ -238,8 +238,8 @@ class _Transfer:
             ):
                 # The store was told before the interruption.
                 self.tally.transferred.append(capture_id)
-                journal.add([step_of(journal, capture_id, "finished")])
-            else:
+                journal.advance([capture_id], "finished")
+            elif step.step != "taking":
                 work.withdraw(capture_id)
         work.go_on(todo)
 
