@@ -132,14 +132,18 @@ def log_places(place_logits: Tensor) -> Tensor:
     return F.log_softmax(torch.cat([flat, torch.zeros_like(flat[..., :1])], dim=2), dim=2)
 
 
-def place_probabilities(logits: Tensor) -> tuple[Tensor, Tensor]:
+def place_probabilities(logits: Tensor, grid: tuple[int, int, int] | None = None) -> tuple[Tensor, Tensor]:
     """Return the probabilities of place and of being hidden, each (B, joints, h, w), of a network's logits.
 
     The places of one joint sum to the probability that it is there.
+
+    Args:
+        logits: (B, 2 * joints, h, w).
+        grid: joints, h and w where they must be known beforehand, as for exported models.
     """
-    joints = logits.shape[1] // 2
+    joints, height, width = grid or (logits.shape[1] // 2, logits.shape[2], logits.shape[3])
     places = log_places(logits[:, :joints])[..., :-1].exp()
-    return places.reshape(logits[:, :joints].shape), torch.sigmoid(logits[:, joints:])
+    return places.reshape(-1, joints, height, width), torch.sigmoid(logits[:, joints:])
 
 
 def heatmap_loss(logits: Tensor, places: Tensor, hidden: Tensor, hidden_weight: float = 0.2) -> Tensor:

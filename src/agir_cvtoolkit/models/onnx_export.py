@@ -25,7 +25,7 @@ from agir_cvtoolkit.runs import atomic_path
 
 from .card import ModelCard
 from .checkpoint import load_checkpoint
-from .heatmap import place_probabilities
+from .heatmap import GRID_STRIDE, place_probabilities
 
 CARD_KEY = "agir_cvtoolkit.card"
 OPSET = 18
@@ -44,13 +44,15 @@ class Served(nn.Module):
         super().__init__()
         self.network = network.eval()
         self.kind = card.kind
+        height, width = card.tile_size
+        self.grid = card.architecture.classes, height // GRID_STRIDE, width // GRID_STRIDE
         self.register_buffer("mean", torch.tensor(card.normalization.mean).reshape(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(card.normalization.std).reshape(1, 3, 1, 1))
 
     def forward(self, pixels: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Return the outputs that the module's text names, for float32 RGB pixels (N, 3, height, width), 0..255."""
         logits = self.network((pixels - self.mean) / self.std)
-        return place_probabilities(logits) if self.kind == "pose" else torch.softmax(logits, dim=1)
+        return place_probabilities(logits, self.grid) if self.kind == "pose" else torch.softmax(logits, dim=1)
 
 
 def export_onnx(checkpoint: Path, path: Path) -> ModelCard:
