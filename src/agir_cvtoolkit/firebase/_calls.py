@@ -187,7 +187,7 @@ _CONNECTION = (
 
 def _is_answer(error: Any) -> bool:
     """Whether a server gave this 503 itself; over gRPC that cannot be told from no connection."""
-    return getattr(error, "response", None) is not None
+    return hasattr(getattr(error, "response", None), "status_code")
 
 
 def _is_refused_key(message: str) -> bool:

@@ -13,7 +13,7 @@ from ._documents import GROUP, commit, read, until_settled
 from ._names import document_key
 from ._paging import count, pages
 from .store import Written
-from .training_documents import labeled_from_document, labeled_to_document, same_keypoints
+from .training_documents import CAPTURE_KEY, labeled_from_document, labeled_to_document, same_keypoints
 
 _MOST_IN_A_FILTER = 30
 _Fate = Literal["new", "changed", "same"]
@@ -39,8 +39,13 @@ class CorrectionCollection:
         """Return the corrections of captures."""
         wanted = list(dict.fromkeys(capture_ids))
         found: dict[str, list[LabeledPose]] = {}
-        for start in range(0, len(wanted), _MOST_IN_A_FILTER):
-            query = self._where("originalDataId", "in", wanted[start : start + _MOST_IN_A_FILTER])
+        plain_ids = [capture_id for capture_id in wanted if document_key(capture_id) == capture_id]
+        queries = [
+            self._where("originalDataId", "in", plain_ids[start : start + _MOST_IN_A_FILTER])
+            for start in range(0, len(plain_ids), _MOST_IN_A_FILTER)
+        ]
+        queries += [self._of(capture_id) for capture_id in wanted if document_key(capture_id) != capture_id]
+        for query in queries:
             for page in pages(self._calls, "read corrections", query.order_by("__name__")):
                 for snapshot in page:
                     pose = labeled_from_document(snapshot.id, snapshot.to_dict())
@@ -81,7 +86,7 @@ class CorrectionCollection:
     def remove(self, capture_id: str) -> tuple[str, ...]:
         """Remove the corrections of a capture; return their ids."""
         removed: list[str] = []
-        for page in pages(self._calls, "read corrections", self._where("originalDataId", "==", capture_id)):
+        for page in pages(self._calls, "read corrections", self._of(capture_id)):
             batch = self._client.batch()
             for snapshot in page:
                 batch.delete(snapshot.reference)
@@ -131,6 +136,13 @@ class CorrectionCollection:
         option = self._client.write_option(last_update_time=snapshot.update_time)
         batch.update(snapshot.reference, labeled_to_document(after), option=option)
         return "changed", after.revision
+
+    def _of(self, capture_id: str) -> Any:
+        key = document_key(capture_id)
+        # Firestore does not look for values of more than 1,500 bytes.
+        return self._where(
+            *(("originalDataId", "==", key) if key == capture_id else (CAPTURE_KEY, "==", key))
+        )
 
     def _where(self, name: str, operator: str, value: Any) -> Any:
         from google.cloud.firestore import FieldFilter

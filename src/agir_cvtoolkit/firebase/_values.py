@@ -79,12 +79,15 @@ def written_time(when: datetime) -> str:
 
 def plain(value: Any, depth: int = 0) -> Any:
     """Return a value with nothing in it but what JSON knows; other types become text."""
-    if value is None or isinstance(value, str | bool | int | float):
+    if isinstance(value, str):
+        # Neither Firestore nor SQLite takes half a character.
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if value is None or isinstance(value, bool | int | float):
         return value
     if depth >= _MAX_DEPTH:
         return str(value)[:200]
     if isinstance(value, Mapping):
-        return {str(key): plain(item, depth + 1) for key, item in value.items()}
+        return {plain(str(key)): plain(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item, depth + 1) for item in value]
     if isinstance(value, datetime):

@@ -79,6 +79,7 @@ def capture_to_document(capture: Capture) -> dict[str, Any]:
         document["reason"] = capture.reason
     if capture.claimed_by is not None:
         document["claimedBy"] = capture.claimed_by
+    document = plain(document)
     if capture.claimed_until is not None:
         document["claimedUntil"] = capture.claimed_until
     return document

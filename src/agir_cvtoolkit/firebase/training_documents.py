@@ -10,9 +10,11 @@ from agir_cvtoolkit.captures import SOURCE, TRIGGER_TYPE, LabeledPose, Published
 from agir_cvtoolkit.joints import DEFAULT_SCHEMA
 from agir_cvtoolkit.poses import Keypoint, Visibility
 
-from ._names import own_id
-from ._values import moment, number, text, whole, written_time
+from ._names import document_key, own_id
+from ._values import moment, number, plain, text, whole, written_time
 
+CAPTURE_KEY = "originalDataKey"
+"""Field with the name of the capture's document, where that is not the capture's id."""
 _NO_TIME = datetime.fromtimestamp(0, UTC)
 
 
@@ -58,9 +60,12 @@ def labeled_to_document(pose: LabeledPose) -> dict[str, Any]:
         "triggerId": pose.trigger_id,
         "used": pose.used,
     }
+    key = document_key(pose.capture_id)
+    if key != pose.capture_id:
+        document[CAPTURE_KEY] = key
     if pose.size is not None:
         document["imageWidth"], document["imageHeight"] = int(pose.size[0]), int(pose.size[1])
-    return document
+    return cast("dict[str, Any]", plain(document))
 
 
 def same_keypoints(first: Mapping[str, Keypoint], second: Mapping[str, Keypoint]) -> bool:
@@ -76,7 +81,7 @@ def same_keypoints(first: Mapping[str, Keypoint], second: Mapping[str, Keypoint]
 def trigger_from_document(key: str, document: Mapping[str, Any], version: str = "") -> Trigger:
     """Return a trigger; one without status, as the seed shows it, waits."""
     status = document.get("status")
-    known = status if status in {"pending", "claimed", "completed"} else "pending"
+    known = status if status in ("pending", "claimed", "completed") else "pending"
     return Trigger(
         trigger_id=key,
         count=max(0, whole(document.get("labeled_data_count"), 0)),

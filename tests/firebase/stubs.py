@@ -1,0 +1,93 @@
+"""Servers on loopback that answer like Google's, and wrongly where a test wants it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+Answer = tuple[int, bytes]
+
+
+@contextmanager
+def http_server(answer: Callable[[str, str, bytes], Answer]) -> Iterator[str]:
+    """Serve answers to (method, path, body); give the address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            status, content = answer(self.command, self.path, body)
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = do_DELETE = do_PUT = _answer
+
+        def log_message(self, format: str, *args: Any) -> None:
+            del format, args
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextmanager
+def failing_firestore(code: str, message: str, calls: list[str] | None = None) -> Iterator[str]:
+    """Serve gRPC, answering everything with one error; give host and port."""
+    import grpc
+
+    class Failing(grpc.GenericRpcHandler):  # type: ignore[misc]
+        def service(self, details: Any) -> Any:
+            if calls is not None:
+                calls.append(details.method.rpartition("/")[2])
+
+            def fail(request: bytes, context: Any) -> Any:
+                del request
+                context.abort(getattr(grpc.StatusCode, code), message)
+
+            return grpc.unary_unary_rpc_method_handler(fail)
+
+    server = grpc.server(ThreadPoolExecutor(2), handlers=(Failing(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.stop(None).wait()
+
+
+def key_file(path: Path, token_uri: str, project: str = "demo-key") -> Path:
+    """Write a service account's key that nobody knows, with a token endpoint of one's own."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    content = {
+        "type": "service_account",
+        "project_id": project,
+        "private_key_id": "k1",
+        "private_key": pem.decode(),
+        "client_email": f"robot@{project}.iam.gserviceaccount.com",
+        "client_id": "1",
+        "token_uri": token_uri,
+    }
+    path.write_text(json.dumps(content))
+    path.chmod(0o600)
+    return path

@@ -1,0 +1,319 @@
+"""Stores that cannot be reached, refuse, answer half, or lose their answers."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agir_cvtoolkit.config import Firebase
+from agir_cvtoolkit.errors import (
+    AgirError,
+    AuthenticationError,
+    DatabaseError,
+    NotFoundError,
+    RefusedError,
+    ServerFaultError,
+    ServerUnreachableError,
+    ThrottledError,
+)
+from agir_cvtoolkit.firebase import EmbeddedStore, _documents, _embedded_database, _paging
+from agir_cvtoolkit.firebase.firestore import FirestoreStore
+
+from .emulators import free_port
+from .samples import HOUR, JPEG, NOW, capture, corrections
+from .stubs import failing_firestore, http_server
+
+pytestmark = pytest.mark.integration
+INDEX = "The query requires an index. You can create it here: https://console.firebase.google.com/v1/r/x?create=ab"
+
+
+def at(
+    monkeypatch: pytest.MonkeyPatch, firestore: str, storage: str, patience_s: float = 0.5
+) -> FirestoreStore:
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore)
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage)
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+    return FirestoreStore.open(Firebase(project_id="demo-faults"), patience_s=patience_s)
+
+
+NOWHERE = "http://127.0.0.1:1"
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "error", "step"),
+    [
+        (
+            "PERMISSION_DENIED",
+            "Missing or insufficient permissions.",
+            AuthenticationError,
+            "roles/datastore.user",
+        ),
+        (
+            "PERMISSION_DENIED",
+            "Cloud Firestore API has not been used. Enable it by visiting https://console.developers.google.com/a then",
+            AuthenticationError,
+            "Enable it at https://console.developers.google.com/a.",
+        ),
+        ("UNAUTHENTICATED", "Request had invalid credentials.", AuthenticationError, "roles"),
+        ("RESOURCE_EXHAUSTED", "Quota exceeded.", ThrottledError, "midnight, Pacific"),
+        ("FAILED_PRECONDITION", INDEX, RefusedError, "firebase deploy --only firestore:indexes"),
+        ("FAILED_PRECONDITION", INDEX, RefusedError, "https://console.firebase.google.com/v1/r/x?create=ab"),
+        (
+            "NOT_FOUND",
+            "The database (default) does not exist for project x",
+            NotFoundError,
+            "firebase.database",
+        ),
+        ("UNAVAILABLE", "The service is currently unavailable.", ServerUnreachableError, "connection"),
+        ("INTERNAL", "Internal error.", ServerFaultError, "Try again later"),
+        ("INVALID_ARGUMENT", "Nonsense.", RefusedError, ""),
+    ],
+)
+def test_what_firestore_says_becomes_an_error_with_a_next_step(
+    monkeypatch: pytest.MonkeyPatch, code: str, message: str, error: type[AgirError], step: str
+) -> None:
+    with failing_firestore(code, message) as host:
+        store = at(monkeypatch, host, NOWHERE)
+        with pytest.raises(error) as caught:
+            store.pending(1, 5)
+        assert type(caught.value) is error
+        assert step in str(caught.value)
+        assert "demo-faults" in str(caught.value)
+        store.close()
+
+
+def test_a_missing_database_is_no_overtaken_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    with failing_firestore("NOT_FOUND", "The database (default) does not exist for project x") as host:
+        store = at(monkeypatch, host, NOWHERE)
+        with pytest.raises(NotFoundError):
+            store.transferred(capture("a", version="2026-01-01T00:00:00.000001Z"), NOW)
+        store.close()
+
+
+def test_what_passes_is_tried_again_and_what_does_not_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    for code, several in [("UNAVAILABLE", True), ("ABORTED", True), ("PERMISSION_DENIED", False)]:
+        calls: list[str] = []
+        with failing_firestore(code, "no", calls) as host:
+            store = at(monkeypatch, host, NOWHERE, patience_s=0.6)
+            with pytest.raises(AgirError):
+                store.unreserved()
+            store.close()
+        assert (len(calls) > 1) is several
+
+
+def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = at(monkeypatch, f"127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}")
+    begin = time.monotonic()
+    with pytest.raises(ServerUnreachableError, match="FIRESTORE_EMULATOR_HOST"):
+        store.get(["a"])
+    with pytest.raises(ServerUnreachableError):
+        store.picture("a", 10)
+    assert time.monotonic() - begin < 20
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "said"),
+    [
+        (403, AuthenticationError, "roles/storage.objectUser"),
+        (503, ServerFaultError, "Try again"),
+        (500, ServerFaultError, "status"),
+    ],
+)
+def test_the_storage_refuses(
+    monkeypatch: pytest.MonkeyPatch, status: int, error: type[AgirError], said: str
+) -> None:
+    answer = b'{"error": {"code": %d, "message": "no"}}' % status
+    with http_server(lambda *_: (status, answer)) as url:
+        store = at(monkeypatch, "127.0.0.1:1", url)
+        with pytest.raises(error, match=said):
+            store.picture("a", 10)
+        store.close()
+
+
+def test_a_storage_that_is_away_for_a_moment_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([503, 503, 200])
+
+    def answer(*_: object) -> tuple[int, bytes]:
+        status = next(answers)
+        return status, JPEG if status == 200 else b"{}"
+
+    with http_server(answer) as url:
+        store = at(monkeypatch, "127.0.0.1:1", url, patience_s=10)
+        assert store.picture("a", 100) == JPEG
+        store.close()
+
+
+def test_a_missing_bucket_is_told_apart_from_a_missing_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = b'{"error": {"code": 404, "message": "Not Found"}}'
+    with http_server(lambda *_: (404, missing)) as url:
+        store = at(monkeypatch, "127.0.0.1:1", url)
+        with pytest.raises(
+            RefusedError, match=r"no bucket demo-faults\.appspot\.com.*demo-faults\.firebasestorage\.app"
+        ):
+            store.picture("a", 10)
+        store.close()
+
+    def only_bucket(method: str, path: str, body: bytes) -> tuple[int, bytes]:
+        return (404, missing) if "/o/" in path else (200, b'{"name": "demo-faults.appspot.com"}')
+
+    def hidden_bucket(method: str, path: str, body: bytes) -> tuple[int, bytes]:
+        return (404, missing) if "/o/" in path else (403, b"{}")
+
+    for answer in (only_bucket, hidden_bucket):
+        with http_server(answer) as url:
+            store = at(monkeypatch, "127.0.0.1:1", url)
+            with pytest.raises(NotFoundError, match="no such file"):
+                store.picture("a", 10)
+            store.close()
+
+
+@pytest.mark.parametrize("kept", [0, 1, 199])
+def test_a_stream_that_ends_early_loses_nothing(
+    google_store: FirestoreStore, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    google_store.write_labeled(corrections(310))
+    whole, cuts = _paging.fetch, iter([kept, kept, kept])
+
+    def cut(query: Any) -> list[Any]:
+        return whole(query)[: next(cuts, None)]
+
+    monkeypatch.setattr(_paging, "fetch", cut)
+    found = [pose.document_id for pose in google_store.all_labeled()]
+    assert found == sorted(pose.document_id for pose in corrections(310))
+
+
+def test_a_stream_that_always_ends_early_is_an_error(
+    google_store: FirestoreStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    google_store.write_labeled(corrections(5))
+    monkeypatch.setattr(_paging, "fetch", lambda query: [])
+    with pytest.raises(ServerFaultError, match="ends early each time"):
+        list(google_store.all_labeled())
+    for number in range(3):
+        google_store.create(capture(f"c{number}"), None)
+    with pytest.raises(ServerFaultError, match="ends early each time"):
+        google_store.pending(1, 2)
+
+
+def test_documents_read_by_name_are_all_read(
+    google_store: FirestoreStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        google_store.create(capture(f"c{number}"), None)
+    client = google_store._connection.client
+    whole, cuts = type(client).get_all, iter([2, 0])
+
+    def cut(self: Any, *arguments: Any, **named: Any) -> list[Any]:
+        return list(whole(self, *arguments, **named))[: next(cuts, None)]
+
+    monkeypatch.setattr(type(client), "get_all", cut)
+    assert len(google_store.get([f"c{number}" for number in range(5)])) == 5
+
+
+def lose_answers(monkeypatch: pytest.MonkeyPatch, store: FirestoreStore, many: int = 1) -> Callable[[], int]:
+    """Let writes be done and their answers get lost; tell how often."""
+    from google.api_core.exceptions import ServiceUnavailable
+
+    api = store._connection.client._firestore_api
+    whole = type(api).commit
+    lost = 0
+
+    def losing(*arguments: Any, **named: Any) -> Any:
+        nonlocal lost
+        found = whole(api, *arguments, **named)
+        if lost < many:
+            lost += 1
+            raise ServiceUnavailable("connection reset")
+        return found
+
+    monkeypatch.setattr(api, "commit", losing)
+    return lambda: lost
+
+
+def test_a_claim_whose_answer_was_lost_is_ones_own(
+    google_store: FirestoreStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    google_store.create(capture("a"), None)
+    (seen,) = google_store.pending(1, 1)
+    lost = lose_answers(monkeypatch, google_store)
+    mine = google_store.claim(seen, "me", NOW + HOUR)
+    assert lost() == 1
+    assert mine is not None
+    assert mine.claimed_by == "me"
+    assert google_store.transferred(mine, NOW) is not None
+    assert google_store.claim(seen, "me", NOW + HOUR) is None
+
+
+def test_a_capture_whose_answer_was_lost_was_put_in(
+    google_store: FirestoreStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = lose_answers(monkeypatch, google_store)
+    assert google_store.create(capture("a"), JPEG)
+    assert lost() == 1
+    assert not google_store.create(capture("a"), JPEG)
+
+
+def test_batches_whose_answers_were_lost_count_once(
+    google_store: FirestoreStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = lose_answers(monkeypatch, google_store)
+    written = google_store.write_labeled(corrections(12))
+    assert (len(written.new), len(written.same), lost()) == (12, 0, 1)
+    assert {pose.revision for pose in google_store.all_labeled()} == {1}
+
+    lost = lose_answers(monkeypatch, google_store)
+    trigger = google_store.reserve_trigger(10, NOW)
+    assert lost() == 1
+    assert trigger is not None
+    assert google_store.triggers() == [trigger]
+    assert trigger.count == 12
+
+    mine = google_store.claim_trigger("gpu", NOW, NOW + HOUR)
+    assert mine is not None
+    lost = lose_answers(monkeypatch, google_store)
+    done = google_store.finish_trigger(mine, {pose.document_id: 1 for pose in corrections(12)}, "m", NOW)
+    assert lost() == 1
+    assert done is not None
+    assert google_store.triggers() == [done]
+
+
+def test_one_overtaken_document_does_not_hold_up_the_others(google_store: FirestoreStore) -> None:
+    for number in range(7):
+        google_store.create(capture(f"c{number}"), None)
+    captures = google_store._captures
+    snapshots = captures._snapshots([f"c{number}" for number in range(7)])
+    google_store.claim(google_store.get(["c3"])["c3"], "you", NOW + HOUR)
+    updates = [_documents.Update(snapshot, {"deviceId": "new"}) for snapshot in snapshots]
+    done = _documents.update_all(google_store._calls, "try", google_store._connection.client, updates)
+    assert {snapshot.id for snapshot in done} == {f"c{number}" for number in range(7)} - {"c3"}
+
+
+def test_a_damaged_embedded_store_is_told(tmp_path: Path) -> None:
+    (tmp_path / "captures.db").write_bytes(b"this is no database at all" * 100)
+    with pytest.raises(DatabaseError, match=r"captures\.db cannot be used"):
+        EmbeddedStore(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DatabaseError, match=r"firebase\.embedded_dir"):
+        EmbeddedStore(tmp_path / "file" / "store")
+
+
+def test_an_embedded_store_that_is_held_too_long_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_embedded_database, "_PATIENCE_S", 0.2)
+    store = EmbeddedStore(tmp_path)
+    holder = sqlite3.connect(tmp_path / "captures.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(ServerUnreachableError, match="another process"):
+        store.create(capture("a"), None)
+    assert store.pending(1, 5) == []
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert store.create(capture("a"), None)
+    store.close()
