@@ -229,7 +229,7 @@ def _returned(
     schema = load_schema(group.pose.joints)
     survey = source.survey()
     if work is None and not survey.frames:
-        raise DataError(f"{source.name} holds no picture", "Export a task that has frames.")
+        raise DataError(f"{source.name} holds no picture", "Export a task that has frames, as 'CVAT for images 1.1'.")
     population = labelled_population(store, schema, survey.times, source.frames)
     writer = Writer(store, schema, names, survey, population, group.image_path, dry_run=call.dry_run)
     with call.progress.bar("Returning pictures", survey.frames) as bar:
