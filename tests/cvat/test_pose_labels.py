@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from agir_cvtoolkit.cvat.labels import AttributeSpec, LabelSet, LabelSpec, NewLabel
-from agir_cvtoolkit.cvat.pose_labels import check_pose_labels, pose_labels
-from agir_cvtoolkit.errors import LabelError
+from agir_cvtoolkit.cvat.pose_labels import check_pose_labels, pose_labels, schema_of_labels
+from agir_cvtoolkit.errors import ConfigError, LabelError
 from agir_cvtoolkit.joints import SCHEMAS, JointSchema, load_schema
 
 DOG = load_schema("dog24")
@@ -50,6 +50,12 @@ def test_a_box_label_asks_what_a_trainer_wants_to_know_of_the_animal() -> None:
     assert [a["name"] for a in box.attributes] == ["breed_size", "pose_type", "difficult", "crowd"]
     cat = pose_labels(JointSchema("cat", "cat", ("nose",)), "points", "cat_box")[-1]
     assert [a["name"] for a in cat.attributes] == ["difficult", "crowd"]
+
+
+@pytest.mark.parametrize(("style", "name"), [("skeleton", "Dog"), ("points", "left eye")])
+def test_a_box_label_differs_from_all_others(style: str, name: str) -> None:
+    with pytest.raises(ConfigError, match="dog_bbox"):
+        pose_labels(DOG, style, name)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -108,6 +114,15 @@ def test_a_skeleton_with_other_joints_is_refused() -> None:
     other = as_there((replace(label, sublabels=(*DOG.joints[1:], "wing")),))
     with pytest.raises(LabelError, match="lacks nose and has wing too many"):
         check_pose_labels(other, DOG, "skeleton")
+
+
+def test_the_first_schema_that_all_labels_are_there_for_is_found() -> None:
+    schemas = [load_schema(name) for name in SCHEMAS]
+    for style in ("points", "skeleton"):
+        for schema in schemas:
+            labels = as_there((NewLabel("weed"), *pose_labels(schema, style, "box")))  # type: ignore[arg-type]
+            assert schema_of_labels(labels, schemas) == schema
+    assert schema_of_labels(as_there((NewLabel("weed"), *pose_labels(DOG)[1:])), schemas) is None
 
 
 @pytest.mark.parametrize(("there", "asked"), [("points", "skeleton"), ("skeleton", "points")])

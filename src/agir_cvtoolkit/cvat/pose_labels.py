@@ -5,11 +5,11 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Iterable, Sequence
 
-from agir_cvtoolkit.errors import LabelError
+from agir_cvtoolkit.errors import ConfigError, LabelError
 from agir_cvtoolkit.joints import JointSchema
 from agir_cvtoolkit.poses import VISIBILITIES
 
-from .labels import LabelSet, LabelSpec, NewLabel
+from .labels import LabelSet, LabelSpec, NewLabel, normal_name
 from .pose_shapes import VISIBILITY, PoseStyle
 from .skeleton_drawing import skeleton_svg
 
@@ -31,6 +31,9 @@ def pose_labels(
         style: ``points``: a point label for each joint, with the attribute ``visibility``; ``skeleton``: one label
             with a drawing and all joints, in the schema's order.
         box_label: of boxes around animals, with attributes of the animal; None: no such label.
+
+    Raises:
+        ConfigError: `box_label` is the name of another of these labels.
     """
     labels: list[NewLabel] = []
     if style == "skeleton":
@@ -44,6 +47,11 @@ def pose_labels(
             for i, joint in enumerate(schema.joints)
         ]
     if box_label is not None:
+        if normal_name(box_label) in {normal_name(label.name) for label in labels}:
+            raise ConfigError(
+                f"the box label '{box_label}' is the label of {schema.name} itself as {style}",
+                f"Set another box_label, such as {schema.label}_bbox.",
+            )
         wanted = _DOG_ATTRIBUTES | _ATTRIBUTES if schema.label == "dog" else _ATTRIBUTES
         attributes = tuple(_select(name, values) for name, values in wanted.items())
         labels.append(NewLabel(box_label, "rectangle", "#2a698b", attributes))
