@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .stages.evaluate import evaluate
     from .stages.firebase_return import firebase_return
     from .stages.firebase_status import firebase_status
+    from .stages.firebase_submit import firebase_submit
     from .stages.firebase_transfer import firebase_transfer
     from .stages.infer_pose import infer_pose
     from .stages.infer_seg import infer_seg
@@ -57,6 +58,7 @@ _WHERE = {
     "evaluate": ".stages.evaluate",
     "firebase_return": ".stages.firebase_return",
     "firebase_status": ".stages.firebase_status",
+    "firebase_submit": ".stages.firebase_submit",
     "firebase_transfer": ".stages.firebase_transfer",
     "infer_pose": ".stages.infer_pose",
     "infer_seg": ".stages.infer_seg",
@@ -92,6 +94,7 @@ __all__ = [
     "evaluate",
     "firebase_return",
     "firebase_status",
+    "firebase_submit",
     "firebase_transfer",
     "infer_pose",
     "infer_seg",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from agir_cvtoolkit.captures import Capture
 from agir_cvtoolkit.config import Settings
-from agir_cvtoolkit.errors import AgirError
+from agir_cvtoolkit.errors import AgirError, UsageError
 from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.records import ManifestEntry
 from agir_cvtoolkit.runs import write_text
@@ -19,6 +21,11 @@ from ._transfer_delivery import deliver
 from ._transfer_fetch import Fetching
 from ._transfer_journal import STAGE
 from ._transfer_manifest import entry_of, merge_entries, take_out
+
+if TYPE_CHECKING:
+    from ._push_result import UploadResult
+
+_PUSH_PAUSE_S = 0.5
 
 
 def publish(work: Fetching, call: Call, settings: Settings, project_name: str) -> None:
@@ -98,11 +105,7 @@ def _push(work: Fetching, call: Call, settings: Settings, project_name: str) -> 
     options = work.journal.options
     if not options.create_task:
         return
-    from ._pose_push import push_pose_run
-
-    result = push_pose_run(
-        call, settings, work.journal.run, task_name=options.dataset_name, project_name=project_name
-    )
+    result = _pushed(work, call, settings, project_name)
     work.tally.tasks += [task.task_url for task in result.tasks]
     by_stem = {capture.stem: capture_id for capture_id, capture in work.ready.items()}
     for item in result.items:
@@ -113,6 +116,20 @@ def _push(work: Fetching, call: Call, settings: Settings, project_name: str) -> 
         work.withdraw(capture_id)
         work.tally.note(capture_id, "failed", item.reason)
         take_out(options.output_dir, [work.journal.steps[capture_id].picture])
+
+
+def _pushed(work: Fetching, call: Call, settings: Settings, project_name: str) -> UploadResult:
+    from ._pose_push import push_pose_run
+
+    name = work.journal.options.dataset_name
+    while True:
+        try:
+            return push_pose_run(call, settings, work.journal.run, task_name=name, project_name=project_name)
+        except UsageError as error:
+            # Another transfer of this minute has the same name for its task; the leases are renewed meanwhile.
+            if not error.problem.startswith("another upload-cvat is pushing"):
+                raise
+        time.sleep(_PUSH_PAUSE_S)
 
 
 def _finish(work: Fetching) -> None:

@@ -27,7 +27,7 @@ from ._transfer_tally import Tally, TransferResult
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.captures import Capture
-    from agir_cvtoolkit.config import Firebase, Settings
+    from agir_cvtoolkit.config import Settings
     from agir_cvtoolkit.firebase import CaptureStore
 
 __all__ = ["LIMIT", "PRIORITY", "STAGE", "TransferOptions", "TransferResult", "firebase_transfer"]
@@ -102,7 +102,7 @@ def firebase_transfer(
     with closing(open_store(group, service_account=key)) as store:
         if call.dry_run:
             return _planned(store, options)
-        return _Transfer(call, settings, group, store, options).run()
+        return _Transfer(call, settings.model_copy(update={"firebase": group}), store, options).run()
 
 
 def _check_ways(settings: Settings, options: TransferOptions) -> None:
@@ -130,13 +130,12 @@ def _planned(store: CaptureStore, options: TransferOptions) -> TransferResult:
 class _Transfer:
     """One call."""
 
-    def __init__(
-        self, call: Call, settings: Settings, group: Firebase, store: CaptureStore, options: TransferOptions
-    ) -> None:
+    def __init__(self, call: Call, settings: Settings, store: CaptureStore, options: TransferOptions) -> None:
         from agir_cvtoolkit.joints import load_schema
 
-        self.call, self.settings, self.group, self.store, self.options = call, settings, group, store, options
-        self.schema = load_schema(group.pose.joints)
+        self.call, self.settings, self.store, self.options = call, settings, store, options
+        self.group = settings.firebase
+        self.schema = load_schema(self.group.pose.joints)
         self.tally = Tally()
         self.newest: Run | None = None
         self.out_root = Path(settings.io.out_root)
