@@ -25,14 +25,15 @@ class Verdict:
 
     Attributes:
         outcome: ``better`` or ``worse`` beyond chance; ``unclear``: the pictures do not tell; ``few``: there are not
-            enough of them to tell; ``first``: there is no champion to compare with; ``same``: it is the champion.
+            enough of them to tell; ``first``: there is no champion to compare with; ``blind``: neither is there, nor does it
+            find anything; ``same``: it is the champion.
         figure: what was compared, such as ``pck``.
         difference: challenger less champion.
         low, high: between them the difference lies with the configured probability, on either side.
         pictures: how many were compared.
     """
 
-    outcome: Literal["better", "worse", "unclear", "few", "first", "same"]
+    outcome: Literal["better", "worse", "unclear", "few", "first", "blind", "same"]
     figure: str
     difference: float = 0.0
     low: float = 0.0
@@ -49,6 +50,8 @@ class Verdict:
         """The verdict for people."""
         if self.outcome == "first":
             return "there is no champion to compare with"
+        if self.outcome == "blind":
+            return "there is no champion, and it finds nothing in the test set"
         if self.outcome == "same":
             return "it is the champion"
         pictures = f"{self.pictures} picture{'' if self.pictures == 1 else 's'}"

@@ -184,6 +184,8 @@ def _pose(
     device = settings.pose_inference.device
     mine = judge_pose(challenger.path, samples, device, call.progress)
     theirs = judge_pose(opponent.path, samples, device, call.progress) if opponent else None
+    if only.outcome == "first" and not mine.counts[:, :-1].any():
+        only = Verdict("blind", FIGURE)
     verdict = (
         compare(mine.counts, theirs.counts, mean_pck, FIGURE, settings.retrain.judgement) if theirs else only
     )
