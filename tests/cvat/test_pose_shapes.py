@@ -260,6 +260,16 @@ def test_what_is_no_pose_is_listed_and_the_rest_is_read() -> None:
         assert word in problem
 
 
+def test_what_has_neither_joints_nor_a_box_is_no_animal() -> None:
+    found = read(
+        Skeleton(label="stem", elements=(point("root", (1, 1)),)),
+        Skeleton(label="cat", elements=(point("nose", (1, 1), outside=True),)),
+        point("neck", (1, 1), attributes={"visibility": "absent"}),
+    )
+    assert found.poses == ()
+    assert found.problems == ("skeleton 'stem': 'root' is no joint of small",)
+
+
 def test_a_picture_without_shapes_has_no_animals() -> None:
     assert read() == PosesRead(())
     assert read(box(0, 0, 10, 10)).poses == (Pose({}, Box(0, 0, 10, 10)),)

@@ -219,10 +219,12 @@ def test_joints_that_are_not_sure_enough_are_proposed_as_absent(kennel: Kennel) 
     assert Counter(said) == {"visible": sure, "absent": len(inside) - sure}
 
 
-def test_better_proposals_replace_those_that_nobody_has_touched(kennel: Kennel) -> None:
-    pushed = kennel.push(task_name="Monday")
+@pytest.mark.parametrize("style", ["points", "skeleton"])
+def test_better_proposals_replace_those_that_nobody_has_touched(kennel: Kennel, style: str) -> None:
+    words = (f"firebase.pose.style={style}", "firebase.pose.box_label=dog_bbox")
+    pushed = kennel.push(*words, task_name="Monday")
     kennel.find("dog_0")
-    again = kennel.push(task_name="Monday")
+    again = kennel.push(*words, task_name="Monday")
     assert (again.task_id, again.replaced, again.already_there) == (pushed.task_id, 1, 3)
 
 

@@ -80,7 +80,8 @@ def animals_of(
     animals += [_Animal(0, [], box, {}) for box in free]
     _give_points(animals, _preferred(loose, schema, problems), schema, problems)
     poses = [(animal, _pose(animal, schema, problems)) for animal in animals]
-    return [pose for _, pose in sorted(poses, key=lambda pair: _order(*pair))]
+    whole = [(animal, pose) for animal, pose in poses if pose.there or pose.box is not None]
+    return [pose for _, pose in sorted(whole, key=lambda pair: _order(*pair))]
 
 
 def _of_group(animals: list[_Animal], group: int) -> _Animal:
