@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,8 @@ class JointSchema:
 
     def resolve(self, name: str) -> str | None:
         """Return the joint that a name means; case, spaces, ``-`` and ``camelCase`` do not count, None if none."""
-        return _names(self).get(_spelling(name))
+        found = self._by_name.get(name)
+        return self._by_name.get(_spelling(name)) if found is None else found
 
     def index(self, joint: str) -> int:
         """Return the place of a joint.
@@ -61,6 +62,13 @@ class JointSchema:
     def of_group(self, group: str) -> tuple[str, ...]:
         """Return the joints of a group; all of them for ``all`` and for groups that the schema does not know."""
         return self.groups.get(group, self.joints)
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, str]:
+        """Joints by spelling, and as they are written."""
+        spelled = {_spelling(alias): joint for alias, joint in self.aliases.items()}
+        spelled |= {_spelling(joint): joint for joint in self.joints}
+        return spelled | {joint: joint for joint in self.joints}
 
     @property
     def mirrored(self) -> tuple[int, ...]:
@@ -148,17 +156,6 @@ def _sides(joints: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
         for joint in joints
         if joint.startswith("left_") and (other := f"right_{joint[5:]}") in joints
     )
-
-
-@lru_cache(maxsize=64)
-def _names_of(joints: tuple[str, ...], aliases: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
-    return {_spelling(alias): joint for alias, joint in aliases} | {
-        _spelling(joint): joint for joint in joints
-    }
-
-
-def _names(schema: JointSchema) -> Mapping[str, str]:
-    return _names_of(schema.joints, tuple(schema.aliases.items()))
 
 
 def _spelling(name: str) -> str:

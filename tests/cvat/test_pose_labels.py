@@ -17,7 +17,7 @@ DOG = load_schema("dog24")
 
 def as_there(labels: tuple[NewLabel, ...]) -> LabelSet:
     """Return labels as a server has them."""
-    made = []
+    made: list[LabelSpec] = []
     for label in labels:
         attributes = tuple(
             AttributeSpec(i, str(a["name"]), str(a["input_type"]), tuple(a["values"]))  # type: ignore[arg-type]
@@ -120,7 +120,7 @@ def test_the_first_schema_that_all_labels_are_there_for_is_found() -> None:
     schemas = [load_schema(name) for name in SCHEMAS]
     for style in ("points", "skeleton"):
         for schema in schemas:
-            labels = as_there((NewLabel("weed"), *pose_labels(schema, style, "box")))  # type: ignore[arg-type]
+            labels = as_there((NewLabel("weed"), *pose_labels(schema, style, "box")))
             assert schema_of_labels(labels, schemas) == schema
     assert schema_of_labels(as_there((NewLabel("weed"), *pose_labels(DOG)[1:])), schemas) is None
 
