@@ -15,7 +15,7 @@ FUNCTIONS = {
     "config": ("show_config", "init_config"),
     "runs": ("runs_list", "runs_show", "runs_prune"),
     "ledger": ("ledger_backup", "ledger_check"),
-    "firebase": ("firebase_return",),
+    "firebase": ("firebase_transfer", "firebase_return", "firebase_submit"),
     "sandbox": ("serve_sandbox",),
     "demo": ("run_demo",),
     "completion": (),  # nothing that a program would want

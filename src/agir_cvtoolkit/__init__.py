@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .stages.firebase_status import firebase_status
     from .stages.firebase_submit import firebase_submit
     from .stages.firebase_transfer import firebase_transfer
+    from .stages.forget import forget
     from .stages.infer_pose import infer_pose
     from .stages.infer_seg import infer_seg
     from .stages.ledger_care import ledger_backup, ledger_check
@@ -61,6 +62,7 @@ _WHERE = {
     "firebase_submit": ".stages.firebase_submit",
     "firebase_transfer": ".stages.firebase_transfer",
     "infer_pose": ".stages.infer_pose",
+    "forget": ".stages.forget",
     "infer_seg": ".stages.infer_seg",
     "init_config": ".stages.config",
     "ledger_backup": ".stages.ledger_care",
@@ -96,6 +98,7 @@ __all__ = [
     "firebase_status",
     "firebase_submit",
     "firebase_transfer",
+    "forget",
     "infer_pose",
     "infer_seg",
     "init_config",

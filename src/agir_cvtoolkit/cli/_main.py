@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "promote": ("promote", "Make a model the champion of the next rounds."),
     "retrain": ("retrain", "Take a retraining trigger, train, and publish what is better."),
     "firebase": ("firebase", "Bring captures of devices to the annotators and back."),
+    "forget": ("forget", "Remove a capture everywhere it went."),
     "status": ("status", "Show where the runs, pushes and models stand."),
     "why": ("why", "Tell the whole life of one picture."),
     "runs": ("runs", "List, show and prune runs."),
@@ -32,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("config", "Show what is configured and where it comes from; write a conf/ to edit."),
     "sandbox": ("sandbox", "Run the embedded CVAT-compatible server."),
     "demo": ("demo", "Run the whole loop on embedded parts."),
+    "demo-pose": ("demo_pose", "Run the device loop on embedded parts."),
     "completion": ("completion", "Print the shell completion script."),
 }
 

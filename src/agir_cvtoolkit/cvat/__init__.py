@@ -14,6 +14,7 @@ from .background import wait_for_request
 from .capabilities import Capabilities
 from .clock import Clock, SystemClock
 from .export import IMAGES_FORMAT, export_dataset, read_job_by_export
+from .forgetting import FrameForgotten, forget_frame
 from .frames import (
     FrameEntry,
     FrameMap,
@@ -77,6 +78,7 @@ __all__ = [
     "CvatSession",
     "ExportedImage",
     "FrameEntry",
+    "FrameForgotten",
     "FrameMap",
     "JobAnnotations",
     "JobInfo",
@@ -128,6 +130,7 @@ __all__ = [
     "find_storage",
     "find_storages",
     "find_tasks",
+    "forget_frame",
     "get_task",
     "has_come_to",
     "list_jobs",

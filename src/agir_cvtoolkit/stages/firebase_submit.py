@@ -113,7 +113,7 @@ def firebase_submit(
     if pictures is None:
         if poses is not None:
             raise UsageError("poses without pictures", "Name the folder of pictures too.")
-        found = list(poses_of_run(call.open_run(settings)))
+        found: list[tuple[Path, Mapping[str, Any] | None]] = [*poses_of_run(call.open_run(settings))]
         if not found:
             raise NoRunError("the run holds no poses", "Run infer-pose, or name a folder of pictures.")
     else:

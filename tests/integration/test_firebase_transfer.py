@@ -1,0 +1,136 @@
+"""Captures into CVAT by ``firebase transfer``, and one of them out again by ``forget``."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from agir_cvtoolkit.ledger import Ledger
+from agir_cvtoolkit.runs import open_run
+from agir_cvtoolkit.stages import Call, _transfer_publish
+from agir_cvtoolkit.stages.firebase_transfer import firebase_transfer
+from agir_cvtoolkit.stages.forget import forget
+from tests.stages.capture_queue import Queue, capture, jpeg
+from tests.stages.test_firebase_transfer_faults import in_child
+
+from .workspace import Workspace
+
+pytestmark = pytest.mark.integration
+OUT_ROOT = Path("outputs/runs")
+
+
+@pytest.fixture
+def queue(empty: Workspace) -> Queue:
+    found = Queue(empty.root)
+    for number in range(4):
+        found.store.create(capture(number, confidence=0.5 - number / 10), jpeg(number, (160, 120)))
+    return found
+
+
+def call(queue: Queue) -> Call:
+    """Return a call with the workspace's own runs and keys."""
+    return Call(overrides=queue.overrides()[:3])
+
+
+def tasks(workspace: Workspace) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = workspace.plain("GET", "/api/tasks?page_size=100").json["results"]
+    return found
+
+
+def frames(workspace: Workspace, task_id: object) -> dict[str, object]:
+    found: dict[str, object] = workspace.plain("GET", f"/api/tasks/{task_id}/data/meta").json
+    return found
+
+
+def names(workspace: Workspace, task_id: object) -> list[str]:
+    listed = frames(workspace, task_id)["frames"]
+    assert isinstance(listed, list)
+    return [frame["name"] for frame in listed]
+
+
+def test_a_task_is_made_with_the_worst_first_and_the_key_points_of_the_device(
+    empty: Workspace, queue: Queue
+) -> None:
+    result = firebase_transfer(call(queue), dataset_name="Batch1")
+    (task,) = tasks(empty)
+    assert result.tasks == (f"{empty.sandbox.url}/tasks/{task['id']}",)
+    assert str(task["name"]).startswith("Batch1")
+    project = empty.plain("GET", f"/api/projects/{task['project_id']}").json
+    assert project["name"] == "DataDogs Pose Estimation"
+    assert names(empty, task["id"]) == [f"pose-{n:04}.jpg" for n in (3, 2, 1, 0)]
+    shapes = empty.plain("GET", f"/api/tasks/{task['id']}/annotations").json["shapes"]
+    labels = {l["id"]: l["name"] for l in empty.plain("GET", f"/api/labels?task_id={task['id']}&page_size=100").json["results"]}  # fmt: skip # noqa: E501, E741
+    placed = {(s["frame"], labels[s["label_id"]]): s["points"] for s in shapes if not s.get("outside")}
+    assert placed[0, "nose"] == [10, 12]
+    # The device's tail is less sure than a joint must be.
+    visible = {v["value"] for s in shapes if labels[s["label_id"]] == "tail_base" for v in s["attributes"]}
+    assert "visible" not in visible
+    assert queue.statuses() == {"in_progress": 4}
+
+
+def test_killed_before_and_after_the_push_it_is_one_task_all_the_same(empty: Workspace, queue: Queue) -> None:
+    def die(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def before() -> None:
+        _transfer_publish._pushed = die  # type: ignore[assignment]
+        firebase_transfer(call(queue), dataset_name="Batch1")
+
+    def after() -> None:
+        _transfer_publish._finish = die  # type: ignore[assignment]
+        firebase_transfer(call(queue), dataset_name="Batch1")
+
+    for work in (before, after):
+        assert in_child(work) == signal.SIGKILL
+        assert queue.statuses() == {"in_progress": 4}
+    result = firebase_transfer(call(queue), dataset_name="Another")
+    assert (result.transferred, result.resumed) == (4, 4)
+    (task,) = tasks(empty)
+    assert task["size"] == 4
+    store = queue.store
+    assert {c.claimed_by for c in store.get(result.captures).values()} == {None}
+
+
+def test_a_forgotten_capture_is_out_of_its_task(empty: Workspace, queue: Queue) -> None:
+    firebase_transfer(call(queue), dataset_name="Batch1")
+    (task,) = tasks(empty)
+    before = empty.plain("GET", f"/api/tasks/{task['id']}/annotations").json["shapes"]
+    result = forget("pose-0002", call(queue))
+    assert frames(empty, task["id"])["deleted_frames"] == [1]
+    after = empty.plain("GET", f"/api/tasks/{task['id']}/annotations").json["shapes"]
+    assert [s["id"] for s in after] == [s["id"] for s in before if s["frame"] != 1]
+    (left,) = result.left
+    assert "the picture itself" in left
+    assert result.exit_code == 1
+    with Ledger.open(None, OUT_ROOT) as ledger:
+        assert ledger.frames_of_record("pose-0002") == []
+        assert len(ledger.frames_of_record("pose-0001")) == 1
+    assert len(open_run(OUT_ROOT).read_manifest()) == 3
+    for number in (0, 1):
+        forget(f"pose-{number:04}", call(queue))
+    last = forget("pose-0003", call(queue))
+    assert tasks(empty) == []
+    assert last.left == ()
+
+
+def test_while_cvat_is_away_its_frame_is_not_forgotten(empty: Workspace, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip # noqa: E501
+    firebase_transfer(call(queue), dataset_name="Batch1")
+    with monkeypatch.context() as away:
+        away.setenv("CVAT_URL", "http://127.0.0.1:9")
+        result = forget("pose-0002", call(queue))
+        assert "until the same command is run again" in " ".join(result.left)
+    again = forget("pose-0002", call(queue))
+    assert any("frame 1" in line for line in again.removed)
+
+
+def test_a_wrong_password_is_said_before_anything_is_taken(empty: Workspace, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip # noqa: E501
+    from agir_cvtoolkit.errors import AuthenticationError
+
+    monkeypatch.setenv("CVAT_USERNAME", "admin")
+    monkeypatch.setenv("CVAT_PASSWORD", "wrong")
+    with pytest.raises(AuthenticationError):
+        firebase_transfer(call(queue))
+    assert queue.statuses() == {"pending": 4}
