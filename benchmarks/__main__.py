@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from . import learning, mask_encoding, memory, push_pull, reading, scale, startup, task_creation
+from . import learning, mask_encoding, memory, pose_return, push_pull, reading, scale, startup, task_creation
 from ._table import Benchmark, Row, parser, show
 
 QUICK = {
@@ -22,6 +22,7 @@ QUICK = {
     "scale": ["--counts", "50", "500", "--jobs", "40"],
     "memory": ["--counts", "20", "60", "--no-torch"],
     "learning": ["--seeds", "0"],
+    "pose_return": ["--pictures", "1000"],
 }
 """Options of a short run: the same gates on less work, so noise weighs more."""
 
@@ -63,6 +64,7 @@ def _all(data: Path | None, *, quick: bool) -> list[tuple[str, str, argparse.Nam
         ("scale", scale.TITLE, scale.options_of(less["scale"]), scale.measure),
         ("memory", memory.TITLE, memory.options_of(less["memory"]), memory.measure),
         ("learning", learning.TITLE, learning.options_of(less["learning"]), learning.measure),
+        ("pose_return", pose_return.TITLE, pose_return.options_of(less["pose_return"]), pose_return.measure),
     ]
 
 

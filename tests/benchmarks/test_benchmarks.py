@@ -12,7 +12,7 @@ from benchmarks._table import Row, finish
 
 from agir_cvtoolkit.pictures import save_png
 from benchmarks import __main__ as everything
-from benchmarks import mask_encoding, memory, push_pull, reading, scale, startup, task_creation
+from benchmarks import mask_encoding, memory, pose_return, push_pull, reading, scale, startup, task_creation
 
 
 def test_missed_gate_ends_with_1_and_stands_in_the_table(
@@ -99,3 +99,10 @@ def test_scale_counts_requests() -> None:
     rows = scale.measure(scale.options_of(["--counts", "5", "10", "--jobs", "6", "--changed", "2"]))
     read = next(row for row in rows if "annotations read" in row.name)
     assert (read.ours, read.ok) == ("2", True)
+
+
+@pytest.mark.integration
+def test_pose_return_counts_calls_of_the_store() -> None:
+    memory_used, calls, *_ = pose_return.measure(pose_return.options_of(["--pictures", "205"]))
+    assert (calls.ours, calls.ok) == ("2", True)
+    assert memory_used.gate == "<= +100 MB"

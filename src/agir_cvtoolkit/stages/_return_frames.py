@@ -99,10 +99,10 @@ def time_in_id(created: str | None) -> str | None:
         return None
     try:
         moment = datetime.fromisoformat(created.strip())
-    except ValueError:
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    return moment.strftime("%Y%m%dT%H%M%SZ")
+    return f"{moment.year:04d}{moment:%m%dT%H%M%SZ}"
 
 
 def export_source(path: Path) -> ReturnSource:
