@@ -8,7 +8,13 @@ from collections.abc import Callable
 
 import pytest
 
-from agir_cvtoolkit.errors import AgirError, ConfigError, InterruptedByUser, ServerUnreachableError
+from agir_cvtoolkit.errors import (
+    AgirError,
+    ConfigError,
+    InterruptedByUser,
+    ServerUnreachableError,
+    UsageError,
+)
 from agir_cvtoolkit.serving.watch import MAX_PAUSE_S, WallClock, watch
 
 
@@ -66,6 +72,13 @@ def test_a_pause_between_looks_that_is_longer_than_the_limit_stays() -> None:
 def test_a_wrong_call_ends_it_whoever_listens() -> None:
     with pytest.raises(ConfigError):
         watch(steps(ConfigError("no", "")), 1.0, threading.Event(), Pauses(1), failed=lambda e, s: None)
+
+
+def test_what_was_right_once_is_not_called_wrong_later() -> None:
+    clock, told = Pauses(3), []
+    busy = UsageError("another process is at it", "Wait.")
+    done = watch(steps(False, busy, False), 1.0, threading.Event(), clock, failed=lambda e, s: told.append(e))
+    assert (told, done.failures) == ([busy], 1)
 
 
 def test_without_a_listener_the_first_failure_ends_it() -> None:

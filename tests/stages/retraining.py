@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from agir_cvtoolkit import Call
 from agir_cvtoolkit.captures import Capture, LabeledPose
 from agir_cvtoolkit.firebase import EmbeddedStore
 from agir_cvtoolkit.poses import Keypoint
+from agir_cvtoolkit.stages._evaluation import Judged
+from agir_cvtoolkit.training.pose_samples import PoseSample
 
 JOINTS = ("nose", "middle", "tail")
 COLOURS = ((40, 40, 230), (40, 220, 40), (230, 60, 40))
@@ -96,3 +99,15 @@ def trigger(into: EmbeddedStore, threshold: int = 1) -> str:
     made = into.reserve_trigger(threshold, datetime.now(UTC))
     assert made is not None
     return made.trigger_id
+
+
+def judged(samples: Sequence[PoseSample], share: float) -> Judged:
+    """Return what a model is judged that finds a share of the joints of every picture."""
+    count = len({sample.record_id for sample in samples})
+    counts = np.tile(np.array([share, share, share, share, 1.0]) * 24, (count, 1))
+    return Judged({"test_pck_05": share}, {"nose": share}, counts)
+
+
+def judged_half(path: Path, samples: Sequence[PoseSample], device: str, progress: object) -> Judged:
+    """Stand for `judge_pose` with a model that finds every second joint."""
+    return judged(samples, 0.5)

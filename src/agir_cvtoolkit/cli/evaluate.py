@@ -58,18 +58,16 @@ def _show(result: EvaluateResult) -> None:
 def show_table(result: EvaluateResult) -> None:
     """Print the figures of both models beside each other, and the verdict."""
     mine, theirs = result.challenger, result.champion
-    names = [
-        *mine.metrics,
-        *(name for name in (theirs.metrics if theirs else ()) if name not in mine.metrics),
+    rows = [
+        (name, value, theirs.metrics.get(name) if theirs else None) for name, value in mine.metrics.items()
     ]
-    parts = [*mine.parts, *(name for name in (theirs.parts if theirs else ()) if name not in mine.parts)]
-    width = max([len(name) for name in (*names, *parts)] + [10])
+    rows += [(name, value, theirs.parts.get(name) if theirs else None) for name, value in mine.parts.items()]
+    width = max([10, *(len(name) for name, _, _ in rows)])
     heads = f"  {'':{width}}  {mine.version[:12]:>12}"
     click.echo(heads + (f"  {theirs.version[:12]:>12}  champion" if theirs else ""))
-    for table, other in ((mine.metrics, theirs and theirs.metrics), (mine.parts, theirs and theirs.parts)):
-        for name in names if table is mine.metrics else parts:
-            line = f"  {name:{width}}  {_number(table.get(name)):>12}"
-            click.echo(line + (f"  {_number(other.get(name)):>12}" if other is not None else ""))
+    for name, value, other in rows:
+        line = f"  {name:{width}}  {_number(value):>12}"
+        click.echo(line + (f"  {_number(other):>12}" if theirs else ""))
     click.echo(f"Verdict: {result.verdict.words}")
 
 

@@ -57,8 +57,8 @@ def watch_together(
 ) -> WatchedTogether:
     """Watch several steps, each in a thread of its own, until `stop` is set or all of them have ended.
 
-    A step that fails is tried again after a pause while the others go on; one that is called wrongly ends, and the
-    others go on.
+    A step that fails is tried again after a pause while the others go on; one that is called or configured
+    wrongly ends, and the others go on.
 
     Args:
         steps: by name, as for `watch`.

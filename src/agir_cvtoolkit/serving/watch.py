@@ -1,7 +1,7 @@
 """Do a step again and again: at once while it finds work, else after a pause, until somebody says stop.
 
-A step that fails because the other side did, or because of data, is tried again after a pause that doubles with every
-failure in a row; one that is called wrongly would fail for ever and ends the watch.
+A step that fails is tried again after a pause that doubles with every failure in a row. One that is called or
+configured wrongly would fail for ever and ends the watch; after its first success it is known not to be.
 """
 
 from __future__ import annotations
@@ -69,23 +69,21 @@ def watch(
         What was done.
 
     Raises:
-        UsageError: the step is called wrongly; trying again would not help.
+        UsageError: the step is called or configured wrongly; trying again would not help.
         AgirError: the step failed and `failed` is None.
     """
     clock = clock or WallClock()
     steps = worked = failures = in_a_row = 0
+    right = False
     while not stop.is_set():
         steps += 1
         try:
             busy = step()
-        except (UsageError, InterruptedByUser):
-            if stop.is_set():
-                break
-            raise
         except AgirError as error:
             if stop.is_set():
                 break
-            if failed is None:
+            wrong = isinstance(error, UsageError) and not right
+            if failed is None or wrong or isinstance(error, InterruptedByUser):
                 raise
             failures += 1
             pause = max(poll_s, min(MAX_PAUSE_S, poll_s * 2**in_a_row))
@@ -93,7 +91,7 @@ def watch(
             failed(error, pause)
             clock.wait(stop, pause)
             continue
-        in_a_row = 0
+        in_a_row, right = 0, True
         worked += busy
         if not busy:
             clock.wait(stop, poll_s)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from agir_cvtoolkit.captures import PublishedModel
 from agir_cvtoolkit.errors import AgirError, MissingExtraError
 from agir_cvtoolkit.records import Item
-from agir_cvtoolkit.runs import atomic_path, discard
+from agir_cvtoolkit.runs import atomic_path
 
 from ._models import promoted_path
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("agir_cvtoolkit.stages.retrain")
 
-ONNX, COREML = "best.onnx", "best.mlpackage"
+ONNX, COREML = "best.onnx", "best.mlpackage.zip"
 Wish = Literal["auto", "always", "never"]
 
 
@@ -81,24 +81,16 @@ def put_in_place(checkpoint: Path, card: ModelCard, out_root: Path) -> Path:
         if not source.exists() or source == target:
             continue
         with atomic_path(target) as temporary:
-            if source.is_dir():
-                discard(target)
-                shutil.copytree(source, temporary)
-            else:
-                shutil.copyfile(source, temporary)
+            shutil.copyfile(source, temporary)
     return path
 
 
 def files_of(checkpoint: Path) -> dict[str, Path]:
-    """Return the files of a model in service by kind; a Core ML package is a folder and goes as a ZIP."""
+    """Return the files of a model in service by kind, those that there are."""
     from agir_cvtoolkit.models.card import CARD_NAME
 
-    found = {"pth": checkpoint, "card": checkpoint.with_name(CARD_NAME), "onnx": checkpoint.with_name(ONNX)}
-    package = checkpoint.with_name(COREML)
-    if package.is_dir():
-        found["coreml"] = Path(
-            shutil.make_archive(str(package), "zip", root_dir=package.parent, base_dir=package.name)
-        )
+    names = {"pth": checkpoint.name, "card": CARD_NAME, "onnx": ONNX, "coreml": COREML}
+    found = {kind: checkpoint.with_name(name) for kind, name in names.items()}
     return {kind: path for kind, path in found.items() if path.is_file()}
 
 
