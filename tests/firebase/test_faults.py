@@ -21,11 +21,18 @@ from agir_cvtoolkit.errors import (
     ServerUnreachableError,
     ThrottledError,
 )
-from agir_cvtoolkit.firebase import EmbeddedStore, _documents, _embedded_database, _paging
+from agir_cvtoolkit.firebase import (
+    EmbeddedStore,
+    _documents,
+    _embedded_database,
+    _firestore_captures,
+    _firestore_triggers,
+    _paging,
+)
 from agir_cvtoolkit.firebase.firestore import FirestoreStore
 
-from .emulators import free_port
-from .samples import HOUR, JPEG, NOW, capture, corrections
+from .emulators import free_port, raw
+from .samples import HOUR, JPEG, NOW, capture, correction, corrections
 from .stubs import failing_firestore, http_server
 
 pytestmark = pytest.mark.integration
@@ -292,6 +299,59 @@ def test_one_overtaken_document_does_not_hold_up_the_others(google_store: Firest
     updates = [_documents.Update(snapshot, {"deviceId": "new"}) for snapshot in snapshots]
     done = _documents.update_all(google_store._calls, "try", google_store._connection.client, updates)
     assert {snapshot.id for snapshot in done} == {f"c{number}" for number in range(7)} - {"c3"}
+
+
+def test_more_corrections_than_one_commit_takes_make_several_triggers(
+    google_store: FirestoreStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_firestore_triggers, "MOST_AT_ONCE", 20)
+    google_store.write_labeled(corrections(45))
+    counts = []
+    while trigger := google_store.reserve_trigger(10, NOW):
+        counts.append(trigger.count)
+    assert counts == [20, 20]
+    assert google_store.unreserved() == 5
+    mine = google_store.claim_trigger("gpu", NOW, NOW + HOUR)
+    assert mine is not None
+    seen = {pose.document_id: pose.revision for pose in google_store.all_labeled()}
+    assert google_store.finish_trigger(mine, seen, "m", NOW) is not None
+    assert all(pose.used for pose in google_store.all_labeled())
+    assert google_store.unreserved() == 0
+
+
+def test_a_correction_that_changes_while_a_trigger_is_made_waits_for_the_next(
+    google_store: FirestoreStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    google_store.write_labeled(corrections(12))
+    collection = google_store._corrections
+    whole = collection.unreserved_documents
+
+    def overtaken(most: int) -> list[Any]:
+        found = whole(most)
+        monkeypatch.setattr(collection, "unreserved_documents", whole)
+        assert google_store.reserve_trigger(10, NOW) is not None
+        google_store.write_labeled([correction("c1", x=99.0)])
+        return found
+
+    monkeypatch.setattr(collection, "unreserved_documents", overtaken)
+    assert google_store.reserve_trigger(10, NOW + HOUR) is None
+    (only,) = google_store.triggers()
+    assert only.count == 12
+    assert google_store.unreserved() == 1
+
+
+def test_a_large_collection_is_not_counted_at_each_look(
+    google_store: FirestoreStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_firestore_captures, "_FEW", 1)
+    for number in range(3):
+        google_store.create(capture(f"c{number}"), None)
+    assert google_store.adopt() == ()
+    raw(google_store, "uncertain_poses").document("stray").set({"confidence": 0.1})
+    raw(google_store, "uncertain_poses").document("text").set({"status": "pending", "priority": "8"})
+    assert google_store.adopt() == ("text",)
+    monkeypatch.setattr(google_store._captures, "_count_all_from", 0.0)
+    assert google_store.adopt() == ("stray",)
 
 
 def test_a_damaged_embedded_store_is_told(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from ._calls import TIMEOUT_S, Calls, OvertakenError, never
 GROUP = 300
 """Documents that are read or written with one request."""
 _TRIES = 30
+_COMMIT_S = 120.0
+"""Thousands of documents at a time take their while."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def commit(calls: Calls, what: str, batch: Any) -> list[Any]:
     Raises:
         OvertakenError: a precondition of it does not hold.
     """
-    return list(calls.run(what, lambda: batch.commit(retry=never(), timeout=TIMEOUT_S), guarded=True))
+    return list(calls.run(what, lambda: batch.commit(retry=never(), timeout=_COMMIT_S), guarded=True))
 
 
 def update_all(calls: Calls, what: str, client: Any, updates: Iterable[Update]) -> list[Any]:

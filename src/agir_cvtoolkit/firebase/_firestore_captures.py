@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,6 +33,8 @@ from .documents import capture_from_document, capture_to_document, is_offered, m
 from .store import AGES, CaptureCounts
 
 _LONG_PAGE = 1000
+_FEW = 10_000
+_COUNT_ALL_EVERY_S = 900.0
 
 
 class CaptureCollection:
@@ -57,6 +60,7 @@ class CaptureCollection:
         self._calls = calls
         self._threshold = threshold
         self._put_picture = put_picture
+        self._count_all_from = 0.0
 
     def create(self, capture: Capture) -> bool:
         """Put a pending capture in; False where one of that id is there already."""
@@ -211,9 +215,12 @@ class CaptureCollection:
     def _strays(self) -> Iterator[Any]:
         """Yield captures that no queue offers; counting tells at little cost whether there are any."""
         what = "look for captures that no queue offers"
-        every, with_status = self._collection, self._collection.order_by("status")
-        if count(self._calls, what, every) > count(self._calls, what, with_status):
-            yield from self._missing(what, every, lambda document: "status" not in document)
+        if time.monotonic() >= self._count_all_from:
+            every = count(self._calls, what, self._collection)
+            # Counting is billed by the thousand, so a large collection is not counted at each look.
+            self._count_all_from = time.monotonic() + (_COUNT_ALL_EVERY_S if every > _FEW else 0.0)
+            if every > count(self._calls, what, self._collection.order_by("status")):
+                yield from self._missing(what, self._collection, lambda document: "status" not in document)
         waiting = self._where(self._collection, "status", "==", "pending")
         if count(self._calls, what, waiting) > count(self._calls, what, self._queue(queue_floor(1))):
             yield from self._missing(what, waiting, lambda document: not is_offered(document))
