@@ -45,7 +45,7 @@ def _field(number: int, fields: Mapping[str, Any]) -> bytes:
     from google.cloud.firestore_v1._helpers import encode_dict
     from google.cloud.firestore_v1.types import Document
 
-    content = Document.serialize(Document(fields=encode_dict(dict(fields))))
+    content: bytes = Document.serialize(Document(fields=encode_dict(dict(fields))))
     return bytes([number << 3 | 2]) + _length(len(content)) + content
 
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
 
 import jsonschema
 import pytest
+
+from agir_cvtoolkit.captures import Capture
+from agir_cvtoolkit.firebase import capture_to_document
+from agir_cvtoolkit.poses import Keypoint, Pose
 
 from .sent_by_devices import BAD, CAPTURE, GOOD
 
@@ -60,3 +65,10 @@ def test_ids_that_are_no_file_names_do_not_fit(schema: Any, name: str) -> None:
 def test_joints_have_a_name_and_a_place(schema: Any, keypoints: object) -> None:
     assert not fits(schema, CAPTURE | {"detectedPoses": [{"keypoints": keypoints}]})
     assert fits(schema, CAPTURE | {"detectedPoses": [{"keypoints": {"nose": {"x": 1, "y": 2}}}]})
+
+
+def test_what_this_package_submits_fits(schema: Any) -> None:
+    pose = Pose({"nose": Keypoint(3.5, 4, confidence=0.4), "throat": Keypoint(5, 6, "occluded", 0.2)})
+    taken = datetime(2025, 9, 11, 8, 30, tzinfo=UTC)
+    capture = Capture("pose-1", 0.4, 4, taken=taken, device_id="device-1", poses=(pose,))
+    assert fits(schema, capture_to_document(capture))
