@@ -8,14 +8,17 @@ import json
 import math
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from agir_cvtoolkit.config import load_settings
+from agir_cvtoolkit.cvat import ProjectInfo, find_projects
+from agir_cvtoolkit.cvat.pose_labels import pose_labels
 from agir_cvtoolkit.errors import LabelError, NoRunError
 from agir_cvtoolkit.joints import load_schema
 from agir_cvtoolkit.pictures import save_png
@@ -24,9 +27,10 @@ from agir_cvtoolkit.records import Box, ManifestEntry
 from agir_cvtoolkit.runs import start_run
 from agir_cvtoolkit.sandbox.pose_correction import PoseHand, match_poses
 from agir_cvtoolkit.sandbox.pose_oracle import correct_poses
-from agir_cvtoolkit.stages import Call
+from agir_cvtoolkit.stages import Call, _pose_push
 from agir_cvtoolkit.stages._pose_push import push_pose_run
 from agir_cvtoolkit.stages.upload_cvat import UploadResult
+from tests.sandbox.plain import pictures
 
 from .workspace import CREDENTIALS, Workspace
 
@@ -336,3 +340,65 @@ def test_what_is_no_pose_is_listed_with_its_frame(kennel: Kennel) -> None:
     outcome = kennel.workspace.cli("download-cvat", code=1)
     assert "times in one animal" in outcome.text
     assert "dog_1" in outcome.text
+
+
+def test_poses_in_a_task_of_others_are_found_by_its_labels(kennel: Kennel) -> None:
+    server = kennel.workspace.plain
+    labels = [label.as_request() for label in pose_labels(load_schema("dog5"), "skeleton", "box")]
+    project = server.project(labels)
+    task = server.task(pictures(2, SIZE), project_id=project["id"])["id"]
+    names = kennel.workspace.labels(task)
+    (dog,) = server("GET", f"/api/labels?task_id={task}&name=dog").json["results"]
+    assert set(names.values()) >= {"dog", "box"}
+    elements = [
+        {
+            "type": "points",
+            "frame": 0,
+            "label_id": sub["id"],
+            "points": [10.0 + i, 20],
+            "outside": i == 4,
+            "occluded": i == 1,
+        }
+        for i, sub in enumerate(dog["sublabels"])
+    ]
+    skeleton = {"type": "skeleton", "frame": 0, "label_id": dog["id"], "elements": elements[::-1]}
+    content = {"version": 0, "tags": [], "tracks": [], "shapes": [skeleton]}
+    assert server("PUT", f"/api/tasks/{task}/annotations/", content).status == 200
+    kennel.workspace.complete(task)
+    kennel.workspace.cli("download-cvat", "-o", f"cvat_download.task_ids=[{task}]")
+    assert kennel.pulled() == {
+        "f00": (
+            Pose(
+                {
+                    "head": Keypoint(10, 20),
+                    "forelegs": Keypoint(11, 20, "occluded"),
+                    "hindlegs": Keypoint(12, 20),
+                    "trunk": Keypoint(13, 20),
+                    "tail": Keypoint(0, 0, "absent"),
+                }
+            ),
+        ),
+        "f01": (),
+    }
+
+
+def test_two_workers_at_the_same_time_make_one_project(
+    kennel: Kennel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_pose_push, "find_projects", _blind_at_first(find_projects))
+    first = kennel.push(task_name="Monday")
+    monkeypatch.setattr(_pose_push, "find_projects", _blind_at_first(find_projects))
+    second = kennel.push(task_name="Tuesday")
+    assert first.project_id == second.project_id
+    assert len(kennel.workspace.plain("GET", "/api/projects").json["results"]) == 1
+
+
+def _blind_at_first(look: Callable[..., tuple[ProjectInfo, ...]]) -> Callable[..., tuple[ProjectInfo, ...]]:
+    """Return a look at the projects that was taken just before another worker made one, when it is taken first."""
+    looks = iter([()])
+
+    def looked(*words: Any, **more: Any) -> tuple[ProjectInfo, ...]:
+        found: tuple[ProjectInfo, ...] | None = next(looks, None)
+        return look(*words, **more) if found is None else found
+
+    return looked

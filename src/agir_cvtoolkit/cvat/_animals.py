@@ -245,11 +245,12 @@ def _apart(placed: Sequence[Mark], schema: JointSchema, problems: list[str]) -> 
 
 def _merged(marks: Sequence[Mark]) -> list[Mark]:
     """Return points without those that repeat another one of their joint."""
-    kept: list[Mark] = []
+    kept: dict[str, list[Mark]] = {}
     for mark in marks:
-        if not any(other.joint == mark.joint and _way(other, mark) <= SAME_PX for other in kept):
-            kept.append(mark)
-    return kept
+        same = kept.setdefault(mark.joint, [])
+        if all(_way(other, mark) > SAME_PX for other in same):
+            same.append(mark)
+    return [mark for same in kept.values() for mark in same]
 
 
 def _clusters(marks: Sequence[Mark], count: int) -> list[list[Mark]] | None:
