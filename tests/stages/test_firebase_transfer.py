@@ -269,6 +269,15 @@ def test_a_task_needs_credentials(queue: Queue) -> None:
     assert queue.statuses() == {"pending": 1}
 
 
+def test_a_wrong_template_does_not_spoil_the_whole_queue(queue: Queue) -> None:
+    queue.fill(100)
+    result = firebase_transfer(queue.call(), limit=100, image_path="elsewhere/{pose_id}.jpg")
+    assert (result.transferred, result.failed, result.exit_code) == (0, 20, 1)
+    assert "image_path" in result.items[-1].reason
+    assert queue.statuses() == {"failed": 20, "pending": 80}
+    assert firebase_transfer(queue.call(), limit=100).transferred == 80
+
+
 class Failing(EmbeddedStore):
     """A store whose pictures come with an error, for some captures."""
 

@@ -28,6 +28,8 @@ _log = logging.getLogger(__name__)
 _PAGE = 200
 _MOST_REMOTE_ERRORS = 5
 _HOPELESS = (AuthenticationError, RefusedError)
+MOST_MISSING = 20
+"""When so many pictures are missing and none is there, it is the template of their names that is wrong."""
 
 Outcome = Fetched | Exception | None
 
@@ -40,6 +42,7 @@ class Fetching:
         avoid: captures that this call does not take again: they went back to the queue, or never could be taken.
         ready: captures whose files lie here, by id.
         written: how many are in the run's manifest.
+        missing: how many pictures were not in the storage.
     """
 
     store: CaptureStore
@@ -52,6 +55,7 @@ class Fetching:
     avoid: set[str] = field(default_factory=set)
     ready: dict[str, Capture] = field(default_factory=dict)
     written: int = -1
+    missing: int = 0
 
     def go_on(self, captures: Iterable[Capture]) -> None:
         """Bring captures that are held already."""
@@ -59,9 +63,19 @@ class Fetching:
 
     def fill(self, wanted: int) -> None:
         """Take captures from the queue until `wanted` are here, or the queue is empty."""
+        self._fill(wanted)
+        if self._finds_nothing():
+            self.tally.note(
+                self.journal.run.run_id,
+                "stopped",
+                f"{self.missing} pictures are missing and none was found: is firebase.image_path right?"
+                " Captures that failed by mistake are offered again when their status is set to pending.",
+            )
+
+    def _fill(self, wanted: int) -> None:
         tries: dict[tuple[str, str], int] = {}
         while len(self.ready) < wanted and not self._hopeless():
-            need = min(_PAGE, wanted - len(self.ready))
+            need = min(_PAGE if self.ready else MOST_MISSING, wanted - len(self.ready))
             known = self.avoid | self.ready.keys()
             page = self.store.pending(self.journal.options.priority, need + len(known))
             page = [capture for capture in page if capture.capture_id not in known][:need]
@@ -124,6 +138,7 @@ class Fetching:
         elif isinstance(outcome, PictureError | NotFoundError):
             _log.warning("capture %s failed: %s", capture_id, outcome.problem)
             self.tally.note(capture_id, "failed", outcome.problem)
+            self.missing += isinstance(outcome, NotFoundError)
         elif isinstance(outcome, Exception):
             self.avoid.add(capture_id)
             self._give_back(capture_id, outcome)
@@ -143,8 +158,11 @@ class Fetching:
     def _hopeless(self) -> bool:
         """Whether going on would only fail again."""
         error = self.tally.error
-        many = self.tally.remote_errors >= _MOST_REMOTE_ERRORS
+        many = self.tally.remote_errors >= _MOST_REMOTE_ERRORS or self._finds_nothing()
         return many or isinstance(error, (*_HOPELESS, DataError, OSError))
+
+    def _finds_nothing(self) -> bool:
+        return self.missing >= MOST_MISSING and not self.ready
 
     def withdraw(self, capture_id: str) -> None:
         """Remove what lies here of a capture that another has taken."""
