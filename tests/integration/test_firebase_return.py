@@ -140,9 +140,15 @@ def test_the_own_project_is_found_by_its_name(kennel: Kennel) -> None:
     kennel.draw(kennel.jobs()[0], {0: 5})
     kennel.complete(kennel.jobs()[0])
     assert kennel.bring().new == 1
-    assert kennel.plain("PATCH", f"/api/projects/{kennel.project}", {"name": "else"}).status == 200
+    path = f"/api/projects/{kennel.project}"
+    assert kennel.plain("PATCH", path, {"name": "else"}).status == 200
     with pytest.raises(UsageError, match="no project called 'DataDogs Pose Estimation'"):
         kennel.bring()
+    # Who watches began before the first transfer made the project.
+    look = ReturnStep(Call(overrides=OVERRIDES))
+    assert (look().worked, look().frames) == (False, 0)
+    assert kennel.plain("PATCH", path, {"name": "DataDogs Pose Estimation"}).status == 200
+    assert look().same == 1
 
 
 def test_a_task_that_is_not_there(kennel: Kennel) -> None:
@@ -222,6 +228,14 @@ def test_one_job_that_cannot_be_read_does_not_stop_the_others(kennel: Kennel) ->
     assert set(seen) == {second["id"]}
     kennel.workspace.sandbox.faults.replace(())
     assert kennel.bring(task_ids=[kennel.task_id], seen=seen).new == 1
+
+
+def test_a_look_without_work_reads_no_corrections(kennel: Kennel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(self: EmbeddedStore) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(EmbeddedStore, "all_labeled", read)
+    assert ReturnStep(Call(overrides=OVERRIDES))().frames == 0
 
 
 def test_a_watch_reads_each_change_once(kennel: Kennel) -> None:

@@ -15,6 +15,7 @@ from agir_cvtoolkit.cvat import (
     FrameMap,
     JobAnnotations,
     JobInfo,
+    ProjectInfo,
     Scope,
     TaskInfo,
     find_projects,
@@ -65,14 +66,12 @@ class CvatWork:
     """Finished jobs of tasks, as a source of frames.
 
     Attributes:
-        jobs: that are read.
         waiting: jobs that have not come far enough.
         unchanged: finished jobs that came back already and have not changed since.
     """
 
     session: CvatSession
     place: str
-    jobs: tuple[JobInfo, ...]
     waiting: int
     unchanged: int
     in_flight: int
@@ -80,6 +79,11 @@ class CvatWork:
     _labels: Labels
     _failed: dict[str, Item] = field(default_factory=dict)
     _failed_jobs: set[int] = field(default_factory=set)
+
+    @property
+    def jobs(self) -> tuple[JobInfo, ...]:
+        """Those that are read."""
+        return tuple(job for task in self._tasks for job in task.jobs)
 
     def source(self) -> ReturnSource:
         """Return the frames of the jobs; one job that cannot be read does not stop the others."""
@@ -166,6 +170,8 @@ def finished_work(
     project_id: int | None,
     project_name: str,
     seen: Mapping[int, tuple[str, str, str]],
+    *,
+    may_lack: bool = False,
 ) -> CvatWork:
     """Find the finished jobs of tasks or of a project; what finished is, ``cvat_download`` says.
 
@@ -175,17 +181,21 @@ def finished_work(
         project_id: of the project.
         project_name: of the project that is meant where there are no ids.
         seen: jobs that came back already; those that have not changed since are left out.
+        may_lack: the project that is meant may not have been made yet; then there is no work.
 
     Raises:
         ConfigError: no credentials.
-        UsageError: there are no ids, and the server has no or several projects of that name.
+        UsageError: there are no ids, and the server has several projects of that name, or none.
         NotFoundError: a task or the project does not exist.
         RemoteError: of its kinds.
     """
     target = connect(settings, "cvat_download", project_id)
     session = target.session
     if project_id is None and not task_ids:
-        project_id, session = _own_project(session, project_name)
+        own = _own_project(session, project_name, may_lack=may_lack)
+        if own is None:
+            return CvatWork(session, f"'{project_name}' on {session.url}", 0, 0, 1, (), Labels(session, {}))
+        project_id, session = own.id, session.in_organization(own.organization)
     scope = Scope(project_id, tuple(dict.fromkeys(task_ids)) or None)
     named = {task_id: get_task(session, task_id) for task_id in dict.fromkeys(task_ids)}
     download = settings.cvat_download
@@ -213,7 +223,6 @@ def finished_work(
     return CvatWork(
         session=session,
         place=f"{place} on {session.url}",
-        jobs=tuple(job for task in tasks for job in task.jobs),
         waiting=waiting,
         unchanged=unchanged,
         in_flight=download.parallel_requests,
@@ -222,15 +231,17 @@ def finished_work(
     )
 
 
-def _own_project(session: CvatSession, name: str) -> tuple[int, CvatSession]:
+def _own_project(session: CvatSession, name: str, *, may_lack: bool) -> ProjectInfo | None:
     found = find_projects(session, name=name)
+    if not found and may_lack:
+        return None
     if len(found) != 1:
         many = "no project" if not found else f"{len(found)} projects"
         raise UsageError(
             f"{session.url} has {many} called '{name}'",
             "Name what to return: --annotations FILE, --task-id or --project-id.",
         )
-    return found[0].id, session.in_organization(found[0].organization)
+    return found[0]
 
 
 def _task(

@@ -23,6 +23,7 @@ from ._return_names import CaptureNames, Unknown
 BATCH = 200
 """Frames that are written together: few requests, and little to do again after a kill."""
 _HALF = 0.5
+_MOST_NAMED = 5
 
 
 @dataclass
@@ -155,9 +156,11 @@ class Writer:
                 poses.append(pose)
             else:
                 problems.append(f"animal {number} has no joint with a place")
-        self.found.items += [
-            Item(capture.capture_id, "skipped", f"{frame.place}: {text}") for text in problems
-        ]
+        if problems:
+            # One item a picture: a schema that is not the task's would make one of each point.
+            named = "; ".join(problems[:_MOST_NAMED])
+            rest = f"; and {len(problems) - _MOST_NAMED} more" if len(problems) > _MOST_NAMED else ""
+            self.found.items.append(Item(capture.capture_id, "skipped", f"{frame.place}: {named}{rest}"))
         self._note(frame, capture, poses)
         key = picture_key(self._image_path, capture.capture_id)
         picture = Picture(capture, time, frame.size, key, frame.annotator)

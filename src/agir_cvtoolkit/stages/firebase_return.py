@@ -11,6 +11,7 @@ from agir_cvtoolkit.config import Firebase, Settings
 from agir_cvtoolkit.errors import DataError, UsageError
 from agir_cvtoolkit.firebase import CaptureStore, open_store
 from agir_cvtoolkit.joints import load_schema
+from agir_cvtoolkit.pose_quality import Population
 from agir_cvtoolkit.records import Item
 
 from ._call import Call
@@ -125,7 +126,8 @@ def firebase_return(
         output_dir: of the transfer, where its manifest lies; None is ``firebase.output_dir``, and the folder of
             `annotations` is looked into as well.
         service_account: key file of the store.
-        seen: jobs that came back before and are left out where they have not changed; those of this call are added.
+        seen: of one who looks again and again: jobs that came back before and are left out where they have not
+            changed; those of this call are added. The project ``firebase.cvat_project`` may not be there yet.
 
     Raises:
         UsageError: options that exclude each other, or a named manifest that is not there.
@@ -146,7 +148,7 @@ def firebase_return(
     if annotations is not None:
         folders.append(annotations.absolute().parent)
     names = CaptureNames.read(find_manifests(manifest, folders))
-    work, source = _source(settings, annotations, task_ids, project_id, seen or {})
+    work, source = _source(settings, annotations, task_ids, project_id, seen)
     store = open_store(group, service_account=service_account)
     try:
         result = _returned(call, group, store, source, names, work, trigger_retraining=trigger_retraining)
@@ -208,11 +210,12 @@ def _source(
     annotations: Path | None,
     task_ids: Sequence[int],
     project_id: int | None,
-    seen: SeenJobs,
+    seen: SeenJobs | None,
 ) -> tuple[CvatWork | None, ReturnSource]:
     if annotations is not None:
         return None, export_source(annotations)
-    work = finished_work(settings, task_ids, project_id, settings.firebase.cvat_project, seen)
+    name = settings.firebase.cvat_project
+    work = finished_work(settings, task_ids, project_id, name, seen or {}, may_lack=seen is not None)
     return work, work.source()
 
 
@@ -229,8 +232,13 @@ def _returned(
     schema = load_schema(group.pose.joints)
     survey = source.survey()
     if work is None and not survey.frames:
-        raise DataError(f"{source.name} holds no picture", "Export a task that has frames, as 'CVAT for images 1.1'.")
-    population = labelled_population(store, schema, survey.times, source.frames)
+        raise DataError(
+            f"{source.name} holds no picture", "Export a task that has frames, as 'CVAT for images 1.1'."
+        )
+    # A look that finds no work does not read the store's corrections.
+    population = (
+        labelled_population(store, schema, survey.times, source.frames) if survey.frames else Population()
+    )
     writer = Writer(store, schema, names, survey, population, group.image_path, dry_run=call.dry_run)
     with call.progress.bar("Returning pictures", survey.frames) as bar:
         writer.write(source.frames(), bar)
