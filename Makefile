@@ -59,7 +59,7 @@ bundle: $(VENV)/.developer
 	rm -f $(PIPELINE)/agir_cvtoolkit-*.whl $(PIPELINE)/functions/agir_cvtoolkit-*.whl
 	$(BIN)/python -m pip wheel --disable-pip-version-check --quiet --no-deps --no-build-isolation --wheel-dir $(PIPELINE) .
 	cp $(PIPELINE)/agir_cvtoolkit-*.whl $(PIPELINE)/functions/
-	@cd $(PIPELINE) && wheel="$$(echo agir_cvtoolkit-*.whl)" && for file in requirements.txt functions/requirements.txt; do \
+	@cd $(PIPELINE) && wheel="$$(echo agir_cvtoolkit-*.whl)" && for file in requirements.txt requirements-training.txt functions/requirements.txt; do \
 		sed "s|^\./agir_cvtoolkit-.*\.whl|./$$wheel|" "$$file" >"$$file.new" && mv "$$file.new" "$$file"; done && \
 		echo "$(PIPELINE)/$$wheel"
 

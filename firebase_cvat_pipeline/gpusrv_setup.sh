@@ -15,13 +15,15 @@ VENV="$HERE/.venv"
 OVERRIDE="$HERE/cvat-share.override.yml"
 ONLY_CHECK=0
 WITH_CVAT=1
+REQUIREMENTS=requirements.txt
 
 usage() {
   cat <<USAGE
-usage: bash gpusrv_setup.sh [--check] [--no-cvat] [--data-dir DIR] [--cvat-dir DIR] [--cvat-host NAME]
+usage: bash gpusrv_setup.sh [--check] [--no-cvat] [--training] [--data-dir DIR] [--cvat-dir DIR] [--cvat-host NAME]
 
   --check           change nothing; say what is missing; exit status 1 when something is
   --no-cvat         leave CVAT out: it runs elsewhere, or does already
+  --training        install what retraining on this machine needs, too (PyTorch, some gigabytes)
   --data-dir DIR    of cvat-annotations and cvat-exports (now $DATA_DIR)
   --cvat-dir DIR    where CVAT's own compose file is put (now $CVAT_DIR)
   --cvat-host NAME  under which browsers reach CVAT on port 8080 (now $CVAT_HOST)
@@ -34,6 +36,7 @@ while [ $# -gt 0 ]; do
   case "$1" in
     --check) ONLY_CHECK=1 ;;
     --no-cvat) WITH_CVAT=0 ;;
+    --training) REQUIREMENTS=requirements-training.txt ;;
     --data-dir | --cvat-dir | --cvat-host)
       [ $# -ge 2 ] || { echo "$1 needs a value" >&2; exit 2; }
       case "$1" in
@@ -134,7 +137,7 @@ wheels() { find "$HERE" -maxdepth 1 -name 'agir_cvtoolkit-*.whl'; }
 has_wheel() { [ "$(wheels | wc -l)" -eq 1 ]; }
 
 # Of what was installed: another wheel is installed over it, the same one is not.
-contents() { cat "$HERE/requirements.txt" "$(wheels)" | cksum; }
+contents() { cat "$HERE/$REQUIREMENTS" "$(wheels)" | cksum; }
 
 has_packages() {
   has_wheel && [ -x "$VENV/bin/python" ] && [ "$(cat "$VENV/.installed" 2>/dev/null)" = "$(contents)" ]
@@ -146,7 +149,7 @@ make_packages() {
     "$(find_python)" -m venv "$VENV" || { rm -rf "$VENV"; return 1; }
   fi
   (cd "$HERE" && "$VENV/bin/python" -m pip install --disable-pip-version-check --quiet --upgrade \
-    --requirement requirements.txt) || return 1
+    --requirement "$REQUIREMENTS") || return 1
   contents >"$VENV/.installed"
 }
 

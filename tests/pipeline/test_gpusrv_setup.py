@@ -118,6 +118,14 @@ def test_another_wheel_is_installed_over_the_old_one(fresh: Machine) -> None:
     assert [call for call in fresh.calls if call.startswith("venv-python -m pip install")]
 
 
+def test_the_machine_that_trains_gets_more(fresh: Machine) -> None:
+    fresh.setup("--no-cvat")
+    fresh.forget()
+    assert fresh.setup("--no-cvat", "--training").returncode == 0
+    (call,) = [call for call in fresh.calls if call.startswith("venv-python -m pip install")]
+    assert call.endswith("--requirement requirements-training.txt")
+
+
 def test_without_the_wheel_it_says_how_to_get_it(tmp_path: Path) -> None:
     result = machine(tmp_path, wheel=False).setup("--no-cvat")
     assert result.returncode == 1

@@ -159,6 +159,7 @@ def test_both_commands_exist() -> None:
 def test_the_requirements_name_the_wheel_of_this_version() -> None:
     from agir_cvtoolkit import __version__
 
-    for path in (SOURCE / "requirements.txt", SOURCE / "functions" / "requirements.txt"):
-        wanted = f"./agir_cvtoolkit-{__version__}-py3-none-any.whl[firebase]"
-        assert wanted in path.read_text(encoding="utf-8").splitlines(), "run make bundle"
+    extras = {"requirements.txt": "firebase", "requirements-training.txt": "firebase,train,onnx"}
+    for name, extra in (extras | {"functions/requirements.txt": "firebase"}).items():
+        wanted = f"./agir_cvtoolkit-{__version__}-py3-none-any.whl[{extra}]"
+        assert wanted in (SOURCE / name).read_text(encoding="utf-8").splitlines(), "run make bundle"
