@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,13 @@ import pytest
 
 from agir_cvtoolkit.firebase import EmbeddedStore
 from agir_cvtoolkit.stages import _return_write
+from agir_cvtoolkit.stages.firebase_return import ReturnResult, firebase_return
 
-from .returning import Desk, dog, image
+from .returning import DOG, Desk, image, point
 
 WRITES = ("write_labeled", "complete", "reserve_trigger")
-PICTURES = 7
+PICTURES = 13
+"""More than it takes to judge limbs: scores, too, must be those of an undisturbed return."""
 
 
 class KilledError(BaseException):
@@ -43,8 +47,14 @@ def _dying(monkeypatch: pytest.MonkeyPatch, at: int, *, after: bool) -> list[str
 
 
 def _images() -> list[str]:
-    two = dog(10, group=1) + dog(300, group=2)
-    return [image(n, f"p{n}.jpg", two if n == 3 else dog(10 + n)) for n in range(PICTURES)]
+    chance = random.Random(0)
+
+    def moved(left: float, group: int = 0) -> str:
+        places = ((left + 5 * n + chance.gauss(0, 3), 100 + 10 * n) for n in range(len(DOG.joints)))
+        return "".join(point(j, x, y, group=group) for j, (x, y) in zip(DOG.joints, places, strict=True))
+
+    two = moved(10, group=1) + moved(300, group=2)
+    return [image(n, f"p{n}.jpg", two if n == 3 else moved(10 + n)) for n in range(PICTURES)]
 
 
 def _desk(root: Path) -> Desk:
@@ -56,7 +66,7 @@ def _desk(root: Path) -> Desk:
 
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_return_write, "BATCH", 2)
+    monkeypatch.setattr(_return_write, "BATCH", 4)
 
 
 @pytest.fixture
@@ -68,6 +78,7 @@ def undisturbed(
         writes = _dying(patched, 10_000, after=True)
         result = desk.bring(_images(), trigger_retraining=True)
     assert (result.animals, result.completed) == (PICTURES + 1, PICTURES)
+    assert len({pose.quality for pose in desk.labeled().values()}) > 3
     return desk.state(), writes
 
 
@@ -86,3 +97,23 @@ def test_killed_anywhere_and_started_again(
                 desk.bring(_images(), trigger_retraining=True)
         desk.bring(_images(), trigger_retraining=True)
         assert desk.state() == wanted, f"killed at write {at} ({writes[at]})"
+
+
+def test_two_at_once_write_everything_once(tmp_path: Path, undisturbed: tuple[object, list[str]]) -> None:
+    desk = _desk(tmp_path / "two")
+    path = desk.write(_images())
+    call = desk.call()
+    results: list[ReturnResult] = []
+
+    def bring() -> None:
+        results.append(firebase_return(call, annotations=path, trigger_retraining=True))
+
+    threads = [threading.Thread(target=bring) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert desk.state() == undisturbed[0]
+    assert sum(result.new for result in results) == PICTURES + 1
+    assert sum(result.completed for result in results) == PICTURES
+    assert [result.trigger is not None for result in results].count(True) == 1
