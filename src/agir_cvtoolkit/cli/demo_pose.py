@@ -1,0 +1,90 @@
+"""``agir-cvtoolkit demo-pose``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ._shell import Shell, with_options
+
+if TYPE_CHECKING:
+    from agir_cvtoolkit.demo.pose_run import PoseDemoResult
+    from agir_cvtoolkit.stages import Call
+
+
+@dataclass(frozen=True)
+class _Plan:
+    out: Path
+    data: Path | None
+    dry_run: bool = True
+
+
+@click.command("demo-pose")
+@click.option(
+    "--data",
+    default=None,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Real pictures: DeepLabCut's or StanfordExtra's layout.",
+)
+@click.option(
+    "--out", default="demo_pose_output", show_default=True, type=click.Path(path_type=Path, file_okay=False)
+)
+@click.option("--count", default=200, show_default=True, type=click.IntRange(min=16), help="Animals to draw.")
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1, max=20))
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
+@click.option("--steps", default=None, type=click.IntRange(min=1), help="Of each training.")
+@with_options
+def command(
+    shell: Shell, *, data: Path | None, out: Path, count: int, rounds: int, seed: int, steps: int | None
+) -> None:
+    """Run the device loop on this machine: devices, store, sandbox, simulated annotator, retraining.
+
+    \b
+    agir-cvtoolkit demo-pose
+    agir-cvtoolkit demo-pose --data pictures/
+    """
+
+    def run(call: Call) -> PoseDemoResult | _Plan:
+        if call.dry_run:
+            return _Plan(out, data)
+        from agir_cvtoolkit.demo.pose_run import demo_pose
+
+        return demo_pose(
+            out,
+            data,
+            count=count,
+            rounds=rounds,
+            seed=seed,
+            steps=steps,
+            progress=call.progress,
+            tell=lambda line: click.echo(line, err=True) if not shell.quiet else None,
+        )
+
+    shell.run(run, _show, configured=False)
+
+
+def _show(result: PoseDemoResult | _Plan) -> None:
+    if isinstance(result, _Plan):
+        click.echo(f"Would run the device loop on {result.data or 'drawn animals'} in {result.out}")
+        return
+    click.echo(f"\nShare of correct key points on {result.held_out} animals that nobody was shown:")
+    click.echo(f"{'':14}{'corrected':>10}{'PCK@5%':>9}{'PCK@10%':>9}{'OKS-AP':>9}  model")
+    for point in result.points:
+        name = "first model" if not point.round else f"round {point.round}"
+        scores = point.scores
+        kept = "" if point.promoted else "  (stays: the new one is not better beyond chance)"
+        click.echo(
+            f"{name:14}{point.corrections:>10}{scores.pck[0.05]:>9.3f}{scores.pck[0.1]:>9.3f}"
+            f"{scores.oks_ap:>9.3f}  {point.version[:12]}{kept}"
+        )
+    first, last = result.points[0].scores.pck, result.points[-1].scores.pck
+    click.echo(
+        f"PCK@5% before {first[0.05]:.3f}, after {last[0.05]:.3f} ({last[0.05] - first[0.05]:+.3f}); "
+        f"{result.corrections} animals were corrected."
+    )
+    click.echo(f"Curve: {result.curve}")
+    click.echo(f"Contact sheet: {result.sheet}")
+    click.echo(f"Workspace: {result.folder} ({result.seconds:.0f} s)")
