@@ -171,6 +171,36 @@ def test_lines_tell_their_mean_distance() -> None:
     assert outcomes([line], [far]) == ["deleted", "added"]
 
 
+def test_a_joint_of_an_animal_stays_itself_however_far_it_was_moved() -> None:
+    def dog(group: int, **places: float) -> list[Shape]:
+        return [Points(label=name, points=((x, 50.0),), group=group) for name, x in places.items()]
+
+    before = dog(1, nose=20.0, eye=40.0, ear=90.0) + dog(2, nose=150.0)
+    after = dog(1, nose=39.0, eye=190.0, tail=21.0) + dog(2, nose=10.0)
+    found = match(before, after, SIZE)
+    assert [(m.before, m.after, m.outcome) for m in found] == [
+        (0, 0, "edited"),
+        (1, 1, "edited"),
+        (2, None, "deleted"),
+        (3, 3, "edited"),
+        (None, 2, "added"),
+    ]
+    assert [m.moved_px for m in found[:2]] == [19.0, 150.0]
+
+
+def test_a_joint_that_is_doubled_in_its_group_is_matched_by_place() -> None:
+    before: list[Shape] = [Points(label="nose", points=((x, 50.0),), group=1) for x in (20.0, 150.0)]
+    after: list[Shape] = [Points(label="nose", points=((x, 50.0),), group=1) for x in (151.0, 21.0)]
+    assert [(m.before, m.after) for m in match(before, after, SIZE)] == [(0, 1), (1, 0)]
+
+
+def test_a_skeleton_of_a_group_stays_itself_however_far_it_was_moved() -> None:
+    moved = skeleton()
+    far = replace(moved, elements=tuple(replace(e, points=((190.0, 90.0),)) for e in moved.elements))
+    assert outcomes([replace(moved, group=3)], [replace(far, group=3)]) == ["edited"]
+    assert outcomes([moved], [far]) == ["deleted", "added"]
+
+
 def test_points_that_are_no_numbers_are_no_reason_to_fail() -> None:
     nan = float("nan")
     broken: list[Shape] = [

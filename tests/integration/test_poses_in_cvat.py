@@ -163,8 +163,10 @@ def test_corrected_poses_come_back_within_the_hands_error(kennel: Kennel, style:
             assert (box.x, box.y, box.width) == pytest.approx((wanted.x, wanted.y, wanted.width), abs=4)
     with (kennel.run.path("cvat_downloads", "corrections.csv")).open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
-    assert {row["kind"] for row in rows} >= {style, "rectangle"}
-    assert {row["outcome"] for row in rows} >= {"edited", "accepted"}
+    assert {row["kind"] for row in rows} - {""} == {style, "rectangle"}
+    # What was moved is the joint that it was, not another one's place.
+    outcomes = {row["outcome"] for row in rows}
+    assert outcomes - {"added"} == {"accepted", "edited", "empty"}
 
 
 def test_the_same_push_again_changes_nothing(kennel: Kennel) -> None:

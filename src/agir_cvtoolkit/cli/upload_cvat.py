@@ -19,12 +19,13 @@ SHOWN = 5
 @click.command("upload-cvat")
 @with_options
 def command(shell: Shell) -> None:
-    """Make CVAT tasks of the run's records, with masks or boxes as pre-annotations.
+    """Make CVAT tasks of the run's records, with masks, boxes or key points as pre-annotations.
 
     \b
     agir-cvtoolkit upload-cvat -o cvat_upload.project_id=12345
     agir-cvtoolkit upload-cvat -o cvat_upload.task_name="Round1_Barley"
     agir-cvtoolkit upload-cvat -o cvat_upload.source.type=detections
+    agir-cvtoolkit upload-cvat -o cvat_upload.pose.style=skeleton
     """
 
     def stage(call: Call) -> UploadResult:

@@ -62,8 +62,10 @@ def match(before: Sequence[Shape], after: Sequence[Shape], size: tuple[int, int]
     """Match the shapes of one frame with the predictions that they came from, one to one.
 
     Shapes whose geometry is the same to a hundredth of a pixel are paired first, those with the same label
-    before others. What is left is paired so that the sum of similarities is largest (a maximum-weight
-    matching; 0.1 is added where labels are the same). Similarities below 0.1 are no match. The similarity is
+    before others. Then single points and skeletons of a group: a joint of an animal is the same one however far
+    it was moved, so equal label and group pair what is alone with them on both sides. What is left is paired so
+    that the sum of similarities is largest (a maximum-weight matching; 0.1 is added where labels are the same).
+    Similarities below 0.1 are no match. The similarity is
 
     - of areas (mask, polygon, rectangle, ellipse, each with each) the intersection over union (Jaccard 1912),
     - of points and of skeletons (point by point of the same name) the mean of exp(-d² / 2σ²) over all points
@@ -85,6 +87,7 @@ def match(before: Sequence[Shape], after: Sequence[Shape], size: tuple[int, int]
     first = sorted(range(len(before)), key=lambda i: _rank(before[i]))
     second = sorted(range(len(after)), key=lambda i: _rank(after[i]))
     pairs = _equal(before, after, first, second)
+    pairs += _joints(before, after, pairs)
     measures = _Measures(before, after, size)
     taken_before, taken_after = {i for i, _ in pairs}, {j for _, j in pairs}
     rest = [i for i in first if i not in taken_before], [j for j in second if j not in taken_after]
@@ -251,6 +254,28 @@ def _equal(
     taken_before, taken_after = {i for i, _ in pairs}, {j for _, j in pairs}
     left = [i for i in first if i not in taken_before], [j for j in second if j not in taken_after]
     return pairs + _same([_geometry(s) for s in before], [_geometry(s) for s in after], *left)
+
+
+def _joints(
+    before: Sequence[Shape], after: Sequence[Shape], pairs: Sequence[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Pair what is alone with its label and group on both sides, of single points and skeletons in a group."""
+    taken = {i for i, _ in pairs}, {j for _, j in pairs}
+    sides: list[dict[tuple[str, str, int], list[int]]] = []
+    for shapes, known in zip((before, after), taken, strict=True):
+        side: dict[tuple[str, str, int], list[int]] = {}
+        for position, shape in enumerate(shapes):
+            if shape.group and position not in known and _is_one(shape):
+                side.setdefault((shape.kind, shape.label, shape.group), []).append(position)
+        sides.append(side)
+    mine, theirs = sides
+    return [(mine[key][0], theirs[key][0]) for key in mine if len(mine[key]) == len(theirs.get(key, ())) == 1]
+
+
+def _is_one(shape: Shape) -> bool:
+    if not isinstance(shape, _POINTS) or (isinstance(shape, Points) and len(shape.points) != 1):
+        return False
+    return bool(np.isfinite(positions(shape)).all())
 
 
 def _same(
