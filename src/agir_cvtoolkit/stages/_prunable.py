@@ -50,9 +50,9 @@ class Kept:
 def parts_of(run: Run, needs: RunNeeds, now: datetime) -> Iterator[Prunable]:
     """Yield the parts of a run that its own commands make again.
 
-    Temporary files of killed calls, untouched for an hour; earlier passes of query, infer-seg and preprocess
-    (never of train: a model is not had again) unless they hold originals of what was pushed or pulled, or the
-    newest pass is not complete; and what is rendered for the eye. Nothing of a run whose push is unfinished.
+    Temporary files of killed calls, untouched for an hour; earlier passes of query, infer-seg, infer-pose and
+    preprocess (never of train: a model is not had again) unless they hold originals of what was pushed or pulled,
+    or the newest pass is not complete; and what is rendered for the eye. Nothing of a run whose push is unfinished.
     """
     for path in temporaries(run.root):
         if now - _changed(path) > _IDLE:
@@ -60,8 +60,8 @@ def parts_of(run: Run, needs: RunNeeds, now: datetime) -> Iterator[Prunable]:
     if run.run_id in needs.unfinished:
         return
     shown = run.run_id in needs.pushed | needs.pulled or run.path("cvat_downloads").is_dir()
-    for stage in ("query", "infer-seg", "preprocess"):
-        if (stage == "infer-seg" and shown) or not run.is_done(stage):
+    for stage in ("query", "infer-seg", "infer-pose", "preprocess"):
+        if (stage in {"infer-seg", "infer-pose"} and shown) or not run.is_done(stage):
             continue
         for path in sorted(run.path("history", stage).glob("*")):
             yield Prunable("history", run.run_id, path, held_by(path), f"an earlier pass of {stage}")

@@ -127,7 +127,8 @@ def runs_show(run_id: str | None = None, call: Call | None = None) -> RunShown:
 
 
 def _summary(run: Run, current: str | None, tasks: Mapping[str, int]) -> RunSummary:
-    count = run.read_metrics("query").get("count", run.read_metrics("infer-seg").get("total_records"))
+    predicted = run.read_metrics("infer-seg") or run.read_metrics("infer-pose")
+    count = run.read_metrics("query").get("count", predicted.get("total_records"))
     return RunSummary(
         run_id=run.run_id,
         started=run.started_at(),
