@@ -8,6 +8,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constr
 
 help:
 	@echo "make demo [DATA=folder] [SEED=n]  run the whole loop on embedded parts"
+	@echo "make demo-pose [DATA=folder] [SEED=n]  run the device loop on embedded parts"
 	@echo "make test                         run all tests"
 	@echo "make test-compat                  the official SDK and cvat-cli, two versions, against the sandbox"
 	@echo "make lint                         format, lint, types, import contracts"
@@ -18,6 +19,9 @@ help:
 
 demo: $(VENV)/.user
 	$(BIN)/agir-cvtoolkit demo --seed $(or $(SEED),0) $(if $(DATA),--data "$(DATA)")
+
+demo-pose: $(VENV)/.user
+	$(BIN)/agir-cvtoolkit demo-pose --seed $(or $(SEED),0) $(if $(DATA),--data "$(DATA)")
 
 # One thread each: the workers of the test run already use every core.
 test: $(VENV)/.developer

@@ -72,7 +72,7 @@ def demo_pose(
     folder: Path = Path("demo_pose_output"),
     data: Path | None = None,
     *,
-    count: int = 200,
+    count: int = 160,
     rounds: int = 3,
     seed: int = 0,
     steps: int | None = None,
