@@ -25,7 +25,7 @@ _PLACE = re.compile(r"_x\d+_y\d+$")
 _GROUP = 8
 
 
-def tested_tiles(dataset: PreparedDataset) -> dict[str, tuple[str, ...]]:
+def tiles_by_picture(dataset: PreparedDataset) -> dict[str, tuple[str, ...]]:
     """Return the tiles of the test split by picture.
 
     Raises:

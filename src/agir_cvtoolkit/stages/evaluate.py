@@ -219,11 +219,11 @@ def _segmentation(
         judge_segmentation,
         learned_pictures,
         mean_iou,
-        tested_tiles,
+        tiles_by_picture,
     )
 
     dataset = open_dataset(run.path("dataset"))
-    tiles = tested_tiles(dataset)
+    tiles = tiles_by_picture(dataset)
     items: tuple[Item, ...] = ()
     warning = ""
     if opponent is not None:
