@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from datetime import UTC, datetime
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -72,3 +74,13 @@ def test_what_this_package_submits_fits(schema: Any) -> None:
     taken = datetime(2025, 9, 11, 8, 30, tzinfo=UTC)
     capture = Capture("pose-1", 0.4, 4, taken=taken, device_id="device-1", poses=(pose,))
     assert fits(schema, capture_to_document(capture))
+
+
+def test_the_swift_example_sends_what_the_schema_asks_for(schema: Any) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "devices.md").read_text(encoding="utf-8")
+    sent = page[page.index(".setData([") : page.index("    ])\n    return id")]
+    names = set(re.findall(r'^        "(\w+)":', sent, re.MULTILINE))
+    capture = schema["$defs"]["capture"]
+    assert set(capture["required"]) <= names <= set(capture["properties"])
+    table = page[page.index("## The document") : page.index("## In Swift")]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(capture["properties"])
