@@ -10,7 +10,18 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from . import learning, mask_encoding, memory, pose_return, push_pull, reading, scale, startup, task_creation
+from . import (
+    learning,
+    mask_encoding,
+    memory,
+    pose_return,
+    push_pull,
+    reading,
+    scale,
+    startup,
+    task_creation,
+    transfer,
+)
 from ._table import Benchmark, Row, parser, show
 
 QUICK = {
@@ -23,6 +34,7 @@ QUICK = {
     "memory": ["--counts", "20", "60", "--no-torch"],
     "learning": ["--seeds", "0"],
     "pose_return": ["--pictures", "1000"],
+    "transfer": ["--count", "200"],
 }
 """Options of a short run: the same gates on less work, so noise weighs more."""
 
@@ -65,6 +77,7 @@ def _all(data: Path | None, *, quick: bool) -> list[tuple[str, str, argparse.Nam
         ("memory", memory.TITLE, memory.options_of(less["memory"]), memory.measure),
         ("learning", learning.TITLE, learning.options_of(less["learning"]), learning.measure),
         ("pose_return", pose_return.TITLE, pose_return.options_of(less["pose_return"]), pose_return.measure),
+        ("transfer", transfer.TITLE, transfer.options_of(less["transfer"]), transfer.measure),
     ]
 
 

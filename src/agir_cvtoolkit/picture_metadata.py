@@ -23,7 +23,7 @@ _APP0, _APP1, _APP2, _APP14, _APP15, _COM = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF, 0xFE
 _SOS, _EOI = 0xDA, 0xD9
 _ALONE = {0x01, *range(0xD0, 0xD9)}
 """Markers without a length: TEM, RST0 to RST7, SOI."""
-_BEHIND_SCAN = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
+_BEHIND_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _ICC = b"ICC_PROFILE\x00"
 _KEPT_CHUNKS = frozenset(
     b"IHDR PLTE IDAT IEND tRNS cHRM gAMA iCCP sBIT sRGB cICP mDCV cLLI bKGD hIST pHYs sPLT acTL fcTL fdAT".split()

@@ -94,8 +94,12 @@ def load_rgb(path: Path) -> RGB:
         return _pixels(_upright_rgb(image))
 
 
-def check(path: Path) -> PictureInfo:
+def check(path: Path, *, small: bool = False) -> PictureInfo:
     """Decode a whole picture to be sure that a server can, and return what it is.
+
+    Args:
+        path: of the file.
+        small: decode a JPEG at an eighth of its size, in half the time: all that is coded is read all the same.
 
     Raises:
         PictureError: no such file, not a picture, truncated, or larger than `MAX_PIXELS`.
@@ -103,6 +107,8 @@ def check(path: Path) -> PictureInfo:
     with _opened(path) as image:
         info = _info(image)
         with _refusing(path):
+            if small and image.format == "JPEG":
+                image.draft(None, (image.width // 8, image.height // 8))
             image.load()
         return info
 

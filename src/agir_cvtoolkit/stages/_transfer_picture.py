@@ -107,7 +107,7 @@ class Fetcher:
                 content = without_metadata(content, info.orientation)
                 path.write_bytes(content)
             with _one_large if info.width * info.height > _LARGE_PIXELS else nullcontext():
-                info = check(path)
+                info = check(path, small=True)
                 rendered = None if info.copyable else png_bytes(load_rgb(path))
         except PictureError as error:
             problem = error.problem.replace(f" {path}", "")
