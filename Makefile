@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: bundle demo test test-compat lint format bench faults clean help
+.PHONY: bundle demo demo-pose test test-compat lint format bench faults clean help
 
 help:
 	@echo "make demo [DATA=folder] [SEED=n]  run the whole loop on embedded parts"
