@@ -221,6 +221,42 @@ def test_a_second_animal_beside_the_proposed_one_is_an_animal() -> None:
     ]
 
 
+def test_a_second_animal_within_the_box_of_the_first_is_an_animal() -> None:
+    first = [box(0, 0, 200, 100, 1), point("nose", (10, 10), group=1), point("neck", (20, 10), group=1)]
+    found = read(*first, point("nose", (110, 10)), point("tail", (120, 10)))
+    assert found.problems == ()
+    assert [joints(pose) for pose in found.poses] == [
+        {"nose": (10, 10), "neck": (20, 10)},
+        {"nose": (110, 10), "tail": (120, 10)},
+    ]
+
+
+def test_a_joint_drawn_anew_beside_its_proposal_is_listed() -> None:
+    first = [box(0, 0, 200, 100, 1), point("nose", (10, 10), group=1), point("neck", (20, 10), group=1)]
+    found = read(*first, point("nose", (15, 12)))
+    assert [joints(pose) for pose in found.poses] == [{"neck": (20, 10)}]
+    assert "(10, 10) and (15, 12)" in found.problems[0]
+
+
+def test_points_outside_all_boxes_go_to_the_nearest_that_lacks_them() -> None:
+    around = [box(0, 0, 20, 50), box(100, 0, 120, 50)]
+    found = read(
+        *around, point("nose", (30, 10), (40, 10)), point("tail", (60, 5)), point("neck", (5, 5), (7, 5))
+    )
+    assert [joints(pose) for pose in found.poses] == [{"nose": (30, 10)}, {"nose": (40, 10)}]
+    assert len(found.problems) == 2
+    assert "'tail' at (60, 5) could belong to several animals" in found.problems
+    found = read(*around, point("nose", (30, 10), (40, 10), (90, 10)))
+    assert [joints(pose) for pose in found.poses] == [{"nose": (30, 10)}, {"nose": (90, 10)}]
+    assert found.problems == ("'nose' at (40, 10) is one too many",)
+
+
+def test_a_group_has_one_box() -> None:
+    found = read(box(5, 0, 20, 20, 1), box(0, 0, 20, 20, 1), point("nose", (10, 10), group=1))
+    assert [pose.box for pose in found.poses] == [Box(0, 0, 20, 20)]
+    assert found.problems == ("group 1 has a second box",)
+
+
 def test_a_joint_twice_in_one_group_is_left_out_and_listed() -> None:
     found = read(point("nose", (10, 10), (50, 50), group=1), point("neck", (20, 10), group=1))
     assert [joints(pose) for pose in found.poses] == [{"neck": (20, 10)}]
@@ -289,3 +325,14 @@ def test_every_point_is_in_a_pose_or_in_a_problem(points: list[Points], around: 
         near = any(abs(x - a) <= 0.5 and abs(y - b) <= 0.5 for a, b in kept)
         joint = SMALL.resolve(shape.label)
         assert near or shape.label in told or (joint is not None and joint in told)
+
+
+@given(st.lists(st.builds(lambda label, place, group: point(label, place, group=group),
+       st.sampled_from(["nose", "neck", "tail", "snout", "wing"]), coordinates, st.integers(0, 2)), max_size=8),
+       st.lists(st.builds(lambda a, b: box(*a, *b), coordinates, coordinates), max_size=3))  # fmt: skip
+@settings(max_examples=100)
+def test_the_order_of_the_shapes_does_not_matter(points: list[Points], around: list[Rectangle]) -> None:
+    found = read(*points, *around)
+    turned = read(*reversed(around), *reversed(points))
+    assert turned.poses == found.poses
+    assert sorted(turned.problems) == sorted(found.problems)
