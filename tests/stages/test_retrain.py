@@ -493,3 +493,67 @@ def test_pictures_are_fetched_once(trainings: Trainings, monkeypatch: pytest.Mon
 def test_who_owns_a_trigger_is_the_same_after_a_restart_and_another_elsewhere(tmp_path: Path) -> None:
     assert owner_of(ROOT) == owner_of(ROOT.resolve())
     assert owner_of(ROOT) != owner_of(Path("elsewhere/runs"))
+
+
+def test_what_another_machine_has_published_is_compared_with_and_not_replaced_unseen(
+    trainings: Trainings, better: dict[str, float]
+) -> None:
+    store = world.store()
+    world.correct(store, range(25))
+    world.trigger(store)
+    first = retrain(world.call())
+    world.correct(store, range(25, 28))
+    world.trigger(store)
+    better |= {first.version: 0.9, "new": 0.4}
+    second = retrain(world.call("io.out_root=elsewhere/runs"))
+    assert second.evaluation is not None
+    assert second.evaluation.champion is not None
+    assert second.evaluation.champion.version == first.version
+    assert not second.promoted
+    model = store.current_model()
+    assert model is not None
+    assert model.version == first.version
+    with Ledger.open_to_read(None, Path("elsewhere/runs")) as ledger:
+        adopted = ledger.champion("pose")
+    assert adopted is not None
+    assert adopted.version == first.version
+    assert Path(adopted.path).is_relative_to(Path("elsewhere/models").resolve())
+
+
+def test_a_published_model_that_nobody_can_fetch_is_replaced(trainings: Trainings) -> None:
+    store = world.store()
+    world.correct(store, range(12))
+    world.trigger(store)
+    first = retrain(world.call())
+    published = store.current_model()
+    assert published is not None
+    store.file(published.files["pth"]).write_bytes(b"damaged")
+    world.correct(store, range(12, 15))
+    world.trigger(store)
+    second = retrain(world.call("io.out_root=elsewhere/runs"))
+    assert second.promoted
+    model = store.current_model()
+    assert model is not None
+    assert model.version == second.version != first.version
+
+
+def test_a_forgotten_capture_leaves_neither_picture_nor_side(trainings: Trainings) -> None:
+    from agir_cvtoolkit.stages.forget import forget
+
+    store = world.store()
+    world.correct(store, range(12))
+    world.trigger(store)
+    run = ROOT / retrain(world.call()).run_id
+    tested = sorted(name for name, side in split().items() if side == "test")
+    gone = tested[0]
+    assert (run / "dataset" / "test" / f"{gone}.jpg").is_file()
+    forget(gone, world.call(), output_dir=Path("annotations"))
+    assert gone not in split()
+    assert not (picture_folder(ROOT) / f"{gone}.jpg").exists()
+    assert not (run / "dataset" / "test" / f"{gone}.jpg").exists()
+    assert gone not in (run / "dataset" / "poses.json").read_text()
+    world.correct(store, range(12, 14))
+    world.trigger(store)
+    result = retrain(world.call())
+    assert result.trained + result.tested == 13
+    assert set(tested) - {gone} <= {name for name, side in split().items() if side == "test"}

@@ -19,6 +19,7 @@ from ._embedded_captures import CaptureTable
 from ._embedded_database import Database, decode, encode
 from ._embedded_training import CorrectionTable, TriggerTable
 from ._names import document_key, model_key, picture_key
+from .fetching import fetched_key, write_fetched
 from .store import CaptureCounts, Written
 from .training_documents import model_from_document, model_to_document
 
@@ -244,6 +245,17 @@ class EmbeddedStore:
         with self._database.read() as connection:
             row = connection.execute("SELECT id, document FROM models WHERE current = 1").fetchone()
         return None if row is None else model_from_document(row[0], decode(row[1]))
+
+    def fetch_model(self, model: PublishedModel, kind: str, to: Path) -> None:
+        """Fetch a file of a published model, whole or not at all."""
+        place = self.file(fetched_key(model, kind))
+        try:
+            content = place.read_bytes()
+        except OSError as error:
+            raise NotFoundError(
+                f"file {kind} of model {model.version} is not at {place}", "Publish the model again."
+            ) from error
+        write_fetched(model, kind, content, to)
 
     def close(self) -> None:
         """Let go of the database."""

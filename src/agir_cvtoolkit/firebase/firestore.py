@@ -19,6 +19,7 @@ from ._firestore_triggers import TriggerCollection
 from ._lease import failed, given_back, renewed, transferred
 from ._names import document_key, model_key, picture_key
 from ._paging import pages
+from .fetching import LARGEST_MODEL, fetched_key, write_fetched
 from .storage import Bucket
 from .store import CaptureCounts, Written
 from .training_documents import model_from_document, model_to_document
@@ -212,6 +213,11 @@ class FirestoreStore:
         """Return the model in service."""
         found = [model_from_document(snapshot.id, snapshot.to_dict()) for snapshot in self._current()]
         return max(found, key=lambda model: model.made, default=None)
+
+    def fetch_model(self, model: PublishedModel, kind: str, to: Path) -> None:
+        """Fetch a file of a published model, whole or not at all."""
+        content = self._bucket.get(fetched_key(model, kind), LARGEST_MODEL)
+        write_fetched(model, kind, content, to)
 
     def _current(self) -> list[Any]:
         from google.cloud.firestore import FieldFilter

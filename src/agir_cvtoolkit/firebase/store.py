@@ -214,6 +214,15 @@ class CaptureStore(Protocol):
         """Return the model in service."""
         ...
 
+    def fetch_model(self, model: PublishedModel, kind: str, to: Path) -> None:
+        """Fetch a file of a published model, whole or not at all.
+
+        Raises:
+            NotFoundError: it has no such file.
+            DataError: what came is not what was published.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of connections."""
         ...

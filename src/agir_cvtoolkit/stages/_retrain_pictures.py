@@ -91,12 +91,9 @@ def fetch_pictures(
     return found, reasons
 
 
-def remove_picture(out_root: Path, capture_id: str) -> bool:
-    """Remove the picture of a capture from the cache; whether it was there."""
-    path = _path(picture_folder(out_root), capture_id)
-    there = path.is_file()
-    path.unlink(missing_ok=True)
-    return there
+def cached_picture(out_root: Path, capture_id: str) -> Path:
+    """Return where the picture of a capture lies in the cache; it need not be there."""
+    return _path(picture_folder(out_root), capture_id)
 
 
 def _fetched(store: CaptureStore, capture_id: str, folder: Path, settings: Settings) -> FetchedPicture | str:

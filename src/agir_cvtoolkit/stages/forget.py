@@ -15,6 +15,8 @@ from agir_cvtoolkit.records import file_stem
 
 from ._call import Call
 from ._forget_files import folders_of, forget_in_folder, forget_in_run, mentions, redact, runs_of
+from ._retrain_pictures import cached_picture
+from ._retrain_split import SPLIT
 from ._transfer_options import with_given
 
 if TYPE_CHECKING:
@@ -155,6 +157,11 @@ class _Forgetting:
 
     def in_files(self, folder: Path) -> None:
         """Remove pictures and whatever else lies in folders and runs."""
+        cached = cached_picture(self.out_root, self.capture_id)
+        if cached.is_file():
+            self.removed.append(f"picture {cached}")
+            if not self.dry_run:
+                cached.unlink()
         runs = runs_of(self.out_root)
         for one in folders_of(runs, folder):
             self.removed += forget_in_folder(one, self.capture_id, dry_run=self.dry_run)
@@ -180,6 +187,7 @@ class _Forgetting:
             return
         with Ledger.open(self.settings.io.ledger_url, self.out_root) as ledger:
             rows = ledger.forget_record(self.record_id, self.stand_in)
+            rows += ledger.forget_split_member(SPLIT, self.record_id)
         self.removed += [f"{rows} rows in the ledger"] if rows else []
 
     def in_store(self) -> None:

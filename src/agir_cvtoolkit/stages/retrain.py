@@ -18,6 +18,7 @@ from agir_cvtoolkit.runs import Run, discard, read_json_object, start_run, try_l
 from ._call import Call
 from ._comparison import Verdict
 from ._evaluation import champion_path
+from ._retrain_champion import POSE, champion_of
 from ._retrain_data import (
     POSES,
     PoseSet,
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["RetrainResult", "RetrainStep", "retrain"]
 
 STAGE = "retrain"
-POSE = "pose"
 LOCK = "retrain.lock"
 _START = ("dataset", "start.json")
 _log = logging.getLogger("agir_cvtoolkit.stages.retrain")
@@ -306,7 +306,7 @@ class _Retraining:
 
     def _start(self, ledger: Ledger) -> str | None:
         """Return the model whose weights the training begins with."""
-        champion = ledger.champion(POSE)
+        champion = champion_of(self.store, ledger, self.out_root)
         if champion is None or not self.settings.retrain.from_champion:
             return None
         path = champion_path(champion)
@@ -335,7 +335,7 @@ class _Retraining:
     def _judged(
         self, ledger: Ledger, path: Path, card: ModelCard, poses: PoseSet
     ) -> tuple[EvaluateResult | None, Verdict]:
-        champion = ledger.champion(POSE)
+        champion = champion_of(self.store, ledger, self.out_root)
         if not poses.of(TEST):
             return None, _unjudged(champion, card)
         opponent = champion_path(champion) if champion else None
