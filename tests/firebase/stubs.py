@@ -11,7 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-Answer = tuple[int, bytes]
+Answer = tuple[int, bytes] | tuple[int, bytes, dict[str, str]]
+"""Status, body and headers; a body shorter than its Content-Length is cut off on the way."""
 
 
 @contextmanager
@@ -23,12 +24,15 @@ def http_server(answer: Callable[[str, str, bytes], Answer]) -> Iterator[str]:
 
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            status, content = answer(self.command, self.path, body)
+            status, content, *more = answer(self.command, self.path, body)
+            headers = {"Content-Type": "application/json", "Content-Length": str(len(content))}
+            headers |= more[0] if more else {}
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
+            self.close_connection = int(headers["Content-Length"]) != len(content)
 
         do_GET = do_POST = do_DELETE = do_PUT = _answer
 

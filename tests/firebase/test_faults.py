@@ -156,6 +156,30 @@ def test_a_storage_that_is_away_for_a_moment_is_asked_again(monkeypatch: pytest.
         store.close()
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [{"Content-Length": "1000"}, {"X-Goog-Hash": "crc32c=AAAAAA==,md5=AAAAAAAAAAAAAAAAAAAAAA=="}],
+    ids=["cut", "changed"],
+)
+def test_a_picture_that_is_damaged_on_the_way_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
+) -> None:
+    asked: list[str] = []
+
+    def answer(method: str, path: str, body: bytes) -> tuple[int, bytes, dict[str, str]]:
+        asked.append(path)
+        return 200, JPEG, headers if len(asked) == 1 else {}
+
+    with http_server(answer) as url:
+        store = at(monkeypatch, "127.0.0.1:1", url, patience_s=10)
+        assert store.picture("a", 2000) == JPEG
+        # Two requests for the picture, and nothing behind one's back.
+        assert [path.partition("?")[0].rpartition("/")[2] for path in asked] == [
+            "training_images%2Fa.jpg"
+        ] * 2
+        store.close()
+
+
 def test_a_missing_bucket_is_told_apart_from_a_missing_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     missing = b'{"error": {"code": 404, "message": "Not Found"}}'
     with http_server(lambda *_: (404, missing)) as url:

@@ -92,6 +92,8 @@ def connect(
         credential, of_key = _application_default(), None
     else:
         credential, of_key = _from_key(path.expanduser(), may_be_other=named is None)
+    # Else Google's library asks for the bucket's place in a thread of its own, for traces that nobody collects.
+    os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
     project = settings.project_id or of_key or env.get("GOOGLE_CLOUD_PROJECT")
     if not project:
         if not emulated:

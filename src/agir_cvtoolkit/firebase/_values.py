@@ -78,18 +78,39 @@ def written_time(when: datetime) -> str:
 
 
 def plain(value: Any, depth: int = 0) -> Any:
-    """Return a value with nothing in it but what JSON knows; other types become text."""
+    """Return a value with nothing in it but what JSON and Firestore both know; other types become text.
+
+    Firestore knows no list within a list (which becomes a mapping with ``keypoints``, as those of poses are meant),
+    no number of more than 64 bits, no empty name and no name like ``__x__``.
+    """
     if isinstance(value, str):
-        # Neither Firestore nor SQLite takes half a character.
-        return value.encode("utf-8", "replace").decode("utf-8")
+        return _whole_text(value)
+    if isinstance(value, int) and abs(value) >= 2**63:
+        return str(value)
     if value is None or isinstance(value, bool | int | float):
         return value
     if depth >= _MAX_DEPTH:
-        return str(value)[:200]
+        return _whole_text(str(value)[:200])
     if isinstance(value, Mapping):
-        return {plain(str(key)): plain(item, depth + 1) for key, item in value.items()}
+        return {_name(str(key)): plain(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item, depth + 1) for item in value]
+        return [
+            {"keypoints": plain(item, depth + 1)}
+            if isinstance(item, list | tuple)
+            else plain(item, depth + 1)
+            for item in value
+        ]
     if isinstance(value, datetime):
         return written_time(value)
-    return str(value)[:200]
+    return _whole_text(str(value)[:200])
+
+
+def _name(key: str) -> str:
+    if key.startswith("__") and key.endswith("__"):
+        key = key.strip("_")
+    return _whole_text(key) or "_"
+
+
+def _whole_text(value: str) -> str:
+    """Return a text without halves of characters, which neither Firestore nor SQLite takes."""
+    return value.encode("utf-8", "replace").decode("utf-8")

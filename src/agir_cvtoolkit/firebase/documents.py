@@ -63,7 +63,7 @@ def capture_from_document(
 
 def capture_to_document(capture: Capture) -> dict[str, Any]:
     """Return the document of a capture; times are text in UTC, but that of the lease is a time."""
-    detected = plain(capture.detected) if capture.detected else write_poses(capture.poses)
+    detected = list(capture.detected) if capture.detected else write_poses(capture.poses)
     document: dict[str, Any] = {
         "id": capture.capture_id,
         "confidence": float(capture.confidence),
@@ -71,8 +71,7 @@ def capture_to_document(capture: Capture) -> dict[str, Any]:
         "status": capture.status,
         "deviceId": capture.device_id,
         "timestamp": capture.timestamp or ("" if capture.taken is None else written_time(capture.taken)),
-        # Firestore knows no list within a list.
-        "detectedPoses": [{"keypoints": item} if isinstance(item, list) else item for item in detected],
+        "detectedPoses": detected,
         "jointGroup": capture.joint_group,
     }
     if capture.reason:
@@ -134,7 +133,7 @@ def _detected(document: Mapping[str, Any], problems: list[str]) -> tuple[Any, ..
         problems.append(f"detectedPoses is no list but {type(raw).__name__}; it is left out")
         return ()
     said = document.get("coordinates")
-    items = [plain(item) for item in raw]
+    items = plain(raw)
     if isinstance(said, str):
         items = [
             {"coordinates": said} | item if isinstance(item, dict) and "keypoints" in item else item

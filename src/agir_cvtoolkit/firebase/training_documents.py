@@ -47,7 +47,7 @@ def labeled_to_document(pose: LabeledPose) -> dict[str, Any]:
         "correctedKeypoints": {
             name: {"x": float(point.x), "y": float(point.y), "visible": point.visibility == "visible"}
             for name, point in pose.keypoints.items()
-            if point.is_there
+            if point.is_there and name
         },
         "qualityScore": None if pose.quality is None else float(pose.quality),
         "source": SOURCE,
@@ -70,8 +70,8 @@ def labeled_to_document(pose: LabeledPose) -> dict[str, Any]:
 
 def same_keypoints(first: Mapping[str, Keypoint], second: Mapping[str, Keypoint]) -> bool:
     """Return whether two corrections put the same joints at the same places with the same visibility."""
-    there = {name: point for name, point in first.items() if point.is_there}
-    other = {name: point for name, point in second.items() if point.is_there}
+    there = {name: point for name, point in first.items() if point.is_there and name}
+    other = {name: point for name, point in second.items() if point.is_there and name}
     return there.keys() == other.keys() and all(
         (point.x, point.y, point.visibility) == (other[name].x, other[name].y, other[name].visibility)
         for name, point in there.items()
