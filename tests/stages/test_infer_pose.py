@@ -27,6 +27,8 @@ from agir_cvtoolkit.stages.build_db import build_db
 from agir_cvtoolkit.stages.infer_pose import infer_pose
 from agir_cvtoolkit.stages.infer_seg import infer_seg
 from agir_cvtoolkit.stages.query import query
+from agir_cvtoolkit.stages.runs_list import runs_list
+from agir_cvtoolkit.stages.status import status
 from tests.models.test_pose_card import _SPEC, CARD
 from tests.pose_pictures import SCHEMA, beasts
 
@@ -237,3 +239,18 @@ def test_the_command_prints_what_it_did(workspace: Path) -> None:
     content = json.loads(printed.stdout)
     assert (content["predicted"], content["schema"], content["already_done"]) == (4, "four", True)
     assert CliRunner().invoke(main, ["infer-pose", "nowhere"]).exit_code == 2
+
+
+def test_status_and_runs_know_the_stage(workspace: Path) -> None:
+    _model(workspace / "a.pth")
+    infer_pose(Path("pics"), _call())
+    stages = {stage.stage: stage for stage in status(Call()).stages}
+    assert stages["infer-pose"].state == "done"
+    assert stages["infer-pose"].figures["processed"] == 4
+    assert "infer-seg" not in stages
+    assert status(Call()).next_step == "agir-cvtoolkit upload-cvat"
+    listed = runs_list(Call()).runs[0]
+    assert listed.stages == ("infer-pose",)
+    assert listed.records == 4
+    start_run(Path("outputs/runs"), "other")
+    assert "infer-pose" not in {stage.stage for stage in status(Call()).stages}

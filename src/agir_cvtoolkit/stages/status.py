@@ -13,7 +13,8 @@ from ._call import Call
 from ._correction_line import corrections_line
 
 _AFTER_PREDICTION = ("upload-cvat", "download-cvat", "preprocess", "train")
-STAGES = ("query", "infer-seg", "upload-cvat", "download-cvat", "preprocess", "train")
+_PREDICTIONS = ("infer-seg", "infer-pose")
+STAGES = ("query", *_PREDICTIONS, "upload-cvat", "download-cvat", "preprocess", "train")
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Status:
 _FIGURES = {
     "query": ("count",),
     "infer-seg": ("total_records", "processed", "skipped", "failed", "model", "mean_uncertainty"),
+    "infer-pose": ("total_records", "processed", "skipped", "failed", "model", "mean_confidence"),
     "upload-cvat": ("total_records", "uploaded_annotations", "skipped", "failed", "task_url"),
     "download-cvat": ("tasks_downloaded", "frames", "shapes"),
     "preprocess": ("pairs", "train_samples", "val_samples", "test_samples", "warning"),
@@ -66,6 +68,7 @@ _FIGURES = {
 _COMMANDS = {
     "query": 'agir-cvtoolkit query --db semif --filters "state=NC" --limit 100',
     "infer-seg": "agir-cvtoolkit infer-seg",
+    "infer-pose": "agir-cvtoolkit infer-pose",
     "upload-cvat": "agir-cvtoolkit upload-cvat",
     "download-cvat": "Refine in CVAT and complete the jobs, then: agir-cvtoolkit download-cvat",
     "preprocess": "agir-cvtoolkit train",
@@ -81,17 +84,26 @@ def status(call: Call | None = None) -> Status:
     known = list_runs(out_root)
     current = (out_root / CURRENT).is_dir()
     run = open_run(out_root, call.run) if call.run or current else None
-    stages = [stage_status(run, stage) for stage in STAGES] if run is not None else []
+    stages = [stage_status(run, stage) for stage in stages_of(run)] if run is not None else []
     next_step = _next_step(run, out_root) if run is not None else _COMMANDS["query"]
     tasks, models, again = _ledger_part(settings, run, named=call.run is not None)
     run_id = run.run_id if run else None
     return Status(out_root, tuple(known), run_id, tuple(stages), tasks, models, again or next_step)
 
 
+def stages_of(run: Run) -> tuple[str, ...]:
+    """Return the stages of a run in order: it predicts masks or poses, not both."""
+    kind = "infer-pose" if run.has_begun("infer-pose") else "infer-seg"
+    return tuple(stage for stage in STAGES if stage not in _PREDICTIONS or stage == kind)
+
+
 def stage_status(run: Run, stage: str) -> StageStatus:
     """Return where a stage of a run stands, with its newest figures."""
     metrics = run.read_metrics(stage)
-    finished, predicted = run.finished_at(stage), run.finished_at("infer-seg")
+    finished, predicted = (
+        run.finished_at(stage),
+        run.finished_at("infer-seg") or run.finished_at("infer-pose"),
+    )
     if finished is None:
         state = "started" if run.has_begun(stage) else "-"
     elif stage in _AFTER_PREDICTION and predicted is not None and finished < predicted:
@@ -106,21 +118,24 @@ def stage_status(run: Run, stage: str) -> StageStatus:
 
 def _next_step(run: Run, out_root: Path) -> str:
     """Return the command that follows the stage which was completed last."""
-    finished = [(run.finished_at(stage) or "", number) for number, stage in enumerate(STAGES)]
+    stages = stages_of(run)
+    finished = [(run.finished_at(stage) or "", number) for number, stage in enumerate(stages)]
     newest, number = max(finished)
     if not newest:
         return _COMMANDS["query"]
-    last = STAGES[number]
+    last = stages[number]
     if last == "train":
         return f"agir-cvtoolkit infer-seg -o seg_inference.model.ckpt_path={out_root / run.run_id}/model/best.pth"
-    following = STAGES[number + 1]
+    if last == "download-cvat" and "infer-pose" in stages:
+        return f"Learn from the corrected poses in {run.path('cvat_downloads')}"
+    following = stages[number + 1]
     return _COMMANDS[following]
 
 
 def _outdated_push(run: Run) -> str | None:
     """Return the push of the run whose proposals its newest prediction replaces, where that is what comes next."""
     finished = {stage: run.finished_at(stage) or "" for stage in STAGES}
-    newest = finished["infer-seg"]
+    newest = max(finished[stage] for stage in _PREDICTIONS)
     if not finished["upload-cvat"] or newest != max(finished.values()) or newest == finished["upload-cvat"]:
         return None
     push_id = run.read_metrics("upload-cvat").get("push_id")
