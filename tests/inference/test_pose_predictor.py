@@ -101,7 +101,7 @@ def test_places_lie_inside_the_picture() -> None:
 def _network() -> PosePredictor:
     torch.manual_seed(0)
     network = build(CARD.architecture, "pose")
-    torch.nn.init.normal_(network.get_submodule("head.out").weight, std=0.5)
+    torch.nn.init.normal_(network.get_parameter("head.out.weight"), std=0.5)
     return PosePredictor(TorchHeatmaps(network, CARD, torch.device("cpu")), CARD)
 
 

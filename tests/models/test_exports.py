@@ -37,8 +37,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     pose = build(_SPEC, "pose")
     # Places far from 0, where any error would vanish.
-    torch.nn.init.normal_(pose.get_submodule("head.out").weight, std=1500.0)
-    torch.nn.init.zeros_(pose.get_submodule("head.out").bias)
+    torch.nn.init.normal_(pose.get_parameter("head.out.weight"), std=1500.0)
+    torch.nn.init.zeros_(pose.get_parameter("head.out.bias"))
     save_checkpoint(root / "pose" / "best.pth", pose, CARD)
     spec = ArchSpec(classes=3, encoder_weights=None)
     card = ModelCard(

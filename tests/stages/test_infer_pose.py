@@ -43,7 +43,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _model(path: Path, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     network = build(_SPEC, "pose")
-    torch.nn.init.normal_(network.get_submodule("head.out").weight, std=1500.0)
+    torch.nn.init.normal_(network.get_parameter("head.out.weight"), std=1500.0)
     save_checkpoint(path, network, CARD)
     return path
 

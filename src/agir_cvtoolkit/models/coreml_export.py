@@ -88,7 +88,7 @@ def _converted(coremltools: Any, served: Served, card: ModelCard) -> Any:
     height, width = card.tile_size
     sample = torch.zeros(1, 3, height, width)
     with torch.no_grad():
-        traced = torch.jit.trace(served.eval(), sample, check_trace=False)
+        traced = torch.jit.trace(served.eval(), sample, check_trace=False)  # type: ignore[no-untyped-call]
     model = coremltools.convert(
         traced,
         inputs=[
