@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,7 @@ def test_killed_before_and_after_the_push_it_is_one_task_all_the_same(empty: Wor
         firebase_transfer(call(queue), dataset_name="Batch1")
 
     def after() -> None:
-        _transfer_publish._finish = die  # type: ignore[assignment]
+        _transfer_publish._finish = die
         firebase_transfer(call(queue), dataset_name="Batch1")
 
     for work in (before, after):
@@ -92,6 +93,23 @@ def test_killed_before_and_after_the_push_it_is_one_task_all_the_same(empty: Wor
     assert task["size"] == 4
     store = queue.store
     assert {c.claimed_by for c in store.get(result.captures).values()} == {None}
+
+
+def test_what_another_took_after_the_push_is_not_in_cvat_twice(empty: Workspace, queue: Queue) -> None:
+    def work() -> None:
+        _transfer_publish._finish = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+        firebase_transfer(call(queue), dataset_name="Batch1")
+
+    assert in_child(work) == signal.SIGKILL
+    store = queue.store
+    store.release_expired(datetime.now(UTC) + timedelta(hours=1))
+    free = store.get(["pose-0001"])["pose-0001"]
+    assert store.claim(free, "another machine", datetime.now(UTC) + timedelta(hours=1)) is not None
+    result = firebase_transfer(call(queue))
+    assert sorted(result.captures) == ["pose-0000", "pose-0002", "pose-0003"]
+    (task,) = tasks(empty)
+    assert frames(empty, task["id"])["deleted_frames"] == [2]
+    assert not (queue.folder / "pose-0001.jpg").exists()
 
 
 def test_a_forgotten_capture_is_out_of_its_task(empty: Workspace, queue: Queue) -> None:

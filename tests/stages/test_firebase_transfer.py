@@ -6,6 +6,9 @@ import io
 import json
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from PIL import Image
 from agir_cvtoolkit.errors import (
     ConfigError,
     DataError,
+    InterruptedByUser,
     RefusedError,
     RemoteError,
     ServerFaultError,
@@ -25,7 +29,7 @@ from agir_cvtoolkit.firebase import EmbeddedStore
 from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.pictures import load_rgb
 from agir_cvtoolkit.poses import read_poses
-from agir_cvtoolkit.runs import open_run
+from agir_cvtoolkit.runs import list_runs, open_run
 from agir_cvtoolkit.stages.firebase_transfer import firebase_transfer
 from tests.stages.capture_queue import OWNER, Queue, capture, jpeg
 
@@ -80,7 +84,9 @@ def test_the_manifest_has_the_fields_of_today(queue: Queue) -> None:
     assert set(content) == {"transfer_timestamp", "total_images", "images"}
     assert datetime.fromisoformat(str(content["transfer_timestamp"])).tzinfo is None
     assert content["total_images"] == 1
-    (image,) = content["images"]  # type: ignore[misc]
+    images = content["images"]
+    assert isinstance(images, list)
+    image = images[0]
     detected = image.pop("detected_poses")
     assert detected[0]["keypoints"][0] == {
         "type": "nose",
@@ -276,6 +282,34 @@ def test_a_wrong_template_does_not_spoil_the_whole_queue(queue: Queue) -> None:
     assert "image_path" in result.items[-1].reason
     assert queue.statuses() == {"failed": 20, "pending": 80}
     assert firebase_transfer(queue.call(), limit=100).transferred == 80
+
+
+class StopAfter:
+    """Progress that is stopped at the so many-th capture."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    @contextmanager
+    def bar(self, description: str, total: int) -> Iterator[StopAfter]:
+        yield self
+
+    def advance(self, steps: int = 1) -> None:
+        self.left -= steps
+        if self.left <= 0:
+            raise InterruptedByUser("stopped", "Start it again.")
+
+
+def test_stopped_by_hand_it_gives_all_back_and_goes_on_the_next_time(queue: Queue) -> None:
+    queue.fill(12)
+    stopped = replace(queue.call("firebase.parallel_requests=2"), progress=StopAfter(5))
+    with pytest.raises(InterruptedByUser):
+        firebase_transfer(stopped, limit=12)
+    assert queue.statuses() == {"pending": 12}
+    result = firebase_transfer(queue.call(), limit=12)
+    assert (result.transferred, result.resumed) == (12, 12)
+    assert len(set(ids(queue))) == 12
+    assert len(list_runs(queue.root / "runs")) == 1
 
 
 class Failing(EmbeddedStore):

@@ -20,6 +20,7 @@ class RecordInTask:
 
     Attributes:
         url: of the task.
+        run_id: of the run that made the task.
         frame: of the record in it.
     """
 
@@ -29,6 +30,7 @@ class RecordInTask:
     ordinal: int
     task_id: int | None
     url: str | None
+    run_id: str
     frame: int
 
 
@@ -61,6 +63,7 @@ class Captures(LedgerPart):
                         table.c.ordinal,
                         t.push_tasks.c.task_id,
                         t.push_tasks.c.url,
+                        t.push_tasks.c.run_id,
                         table.c.frame,
                     )
                     .join(t.push_tasks, same_task)

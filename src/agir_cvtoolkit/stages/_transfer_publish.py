@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from agir_cvtoolkit.captures import Capture
 from agir_cvtoolkit.config import Settings
-from agir_cvtoolkit.errors import AgirError, UsageError
+from agir_cvtoolkit.errors import AgirError, NotFoundError, UsageError
 from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.records import ManifestEntry
-from agir_cvtoolkit.runs import write_text
+from agir_cvtoolkit.runs import Run, write_text
 
 from ._call import Call
 from ._transfer_delivery import deliver
 from ._transfer_fetch import Fetching
 from ._transfer_journal import STAGE
-from ._transfer_manifest import entry_of, merge_entries, take_out
+from ._transfer_manifest import entry_of, merge_entries
 
 if TYPE_CHECKING:
     from ._push_result import UploadResult
@@ -64,12 +65,31 @@ def _drop_lost(work: Fetching) -> None:
 
 
 def _lose(work: Fetching, capture_id: str) -> None:
-    known = work.journal.steps.get(capture_id)
     work.withdraw(capture_id)
     work.tally.note(capture_id, "lost", "another transfer has taken it, since this one was away for too long")
-    folder = work.journal.options.output_dir
-    if known is not None and known.picture and not (folder / known.picture).exists():
-        take_out(folder, [known.picture])
+
+
+def take_back(run: Run, settings: Settings, record_ids: Iterable[str]) -> None:
+    """Take records out of the tasks that a run made of them: they are another's now, and shall not be there twice.
+
+    Raises:
+        RemoteError: CVAT fails; the next call tries it again.
+    """
+    wanted = list(record_ids)
+    with Ledger.open_to_read(settings.io.ledger_url, settings.io.out_root) as ledger:
+        places = [place for record_id in wanted for place in ledger.frames_of_record(record_id)]
+    places = [place for place in places if place.run_id == run.run_id and place.task_id is not None]
+    if not places:
+        return
+    from agir_cvtoolkit.cvat import forget_frame
+
+    from ._connect import connect
+
+    session = connect(settings, "cvat_upload", None, writes="firebase transfer").session
+    for place in places:
+        if place.server == session.url and place.task_id is not None:
+            with suppress(NotFoundError):
+                forget_frame(session.in_organization(place.organization), place.task_id, place.frame)
 
 
 def write_run_manifest(work: Fetching) -> None:
@@ -115,7 +135,6 @@ def _push(work: Fetching, call: Call, settings: Settings, project_name: str) -> 
         work.claims.fail(capture_id, f"CVAT: {item.reason}")
         work.withdraw(capture_id)
         work.tally.note(capture_id, "failed", item.reason)
-        take_out(options.output_dir, [work.journal.steps[capture_id].picture])
 
 
 def _pushed(work: Fetching, call: Call, settings: Settings, project_name: str) -> UploadResult:

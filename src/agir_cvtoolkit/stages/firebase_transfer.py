@@ -22,7 +22,7 @@ from ._transfer_journal import PLAN, STAGE, Journal
 from ._transfer_manifest import MANIFEST, read_transfer_manifest
 from ._transfer_options import LIMIT, PRIORITY, TransferOptions, made_folder, transfer_options, with_given
 from ._transfer_picture import Fetcher
-from ._transfer_publish import publish, record
+from ._transfer_publish import publish, record, take_back
 from ._transfer_tally import Tally, TransferResult
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ def firebase_transfer(
         DataError: the folder's manifest is damaged.
     """
     call = call or Call()
+    if call.run is not None:
+        raise UsageError("firebase transfer starts a run of its own", "Leave --run out.")
     settings = call.settings()
     group = with_given(
         settings.firebase,
@@ -220,6 +222,7 @@ class _Transfer:
         open_steps = {i: s for i, s in journal.steps.items() if s.step != "dropped"}
         known = self.store.get(open_steps)
         todo: list[Capture] = []
+        others: list[str] = []
         for capture_id, step in open_steps.items():
             capture = known.get(capture_id)
             if capture is not None and capture.status == "pending" and step.step in {"fetched", "finishing"}:
@@ -238,8 +241,13 @@ class _Transfer:
                 # The store was told before the interruption.
                 self.tally.transferred.append(capture_id)
                 journal.advance([capture_id], "finished")
-            elif step.step != "taking":
-                work.withdraw(capture_id)
+            elif step.entry is not None:
+                others.append(capture_id)
+        if others and journal.options.create_task:
+            stems = [entry.record_id for i in others if (entry := journal.steps[i].entry) is not None]
+            take_back(journal.run, self.settings, stems)
+        for capture_id in others:
+            work.withdraw(capture_id)
         work.go_on(todo)
 
     @staticmethod
