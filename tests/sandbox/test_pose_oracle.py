@@ -129,6 +129,22 @@ def test_an_animal_that_is_none_goes_with_its_box_and_a_missed_one_comes(
     assert sorted(shape["group"] for shape in task.get()) == [1, 1, 1, 2, 2, 2]
 
 
+def test_a_box_without_joints_gets_them_and_one_around_nothing_goes(sandbox: Sandbox, plain: Plain) -> None:
+    task = points_task(plain)
+    box = {"type": "rectangle", "frame": 0, "label_id": task.labels["box"]["id"]}
+    task.put(
+        box | {"points": [40, 30, 60, 40], "group": 7},
+        box | {"points": [6, 5, 35, 25], "group": 3},
+    )
+    report = task.correct(sandbox, CAT)
+    assert (report.added, report.accepted, report.deleted) == (2, 1, 1)
+    assert [(shape["type"], shape["group"]) for shape in task.get()] == [
+        ("rectangle", 3),
+        ("points", 3),
+        ("points", 3),
+    ]
+
+
 def test_a_skeleton_keeps_its_id_and_gets_its_elements_right(sandbox: Sandbox, plain: Plain) -> None:
     task = skeleton_task(plain)
     drawn = [("tail", 30, 30), ("nose", 10, 11), ("ear", 40, 40)]

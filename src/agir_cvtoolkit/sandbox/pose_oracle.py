@@ -12,14 +12,15 @@ from dataclasses import dataclass, field
 
 from agir_cvtoolkit.joints import JointSchema
 from agir_cvtoolkit.poses import Keypoint, Pose, Visibility
+from agir_cvtoolkit.records import Box
 
 from .correction import BoxCorners, box_iou
 from .handwork import Changes, Json, OracleReport, edited, new_shape, save_changes, session
 from .pose_correction import PoseHand, match_poses
+from .pose_task_labels import PoseLabels
 
 PoseTruth = Callable[[str], Sequence[Pose] | None]
 
-_VISIBILITY = "visibility"
 _SAME_BOX = 0.1
 
 
@@ -60,7 +61,7 @@ def correct_poses(
         frames = browser.get(f"/api/tasks/{task_id}/data/meta")["frames"]
         labels = browser.pages(f"/api/labels?task_id={task_id}")
         person = _Person(
-            _Labels(labels, schema), PoseHand(schema, error, tolerance_px), truth, random.Random(seed)
+            PoseLabels(labels, schema), PoseHand(schema, error, tolerance_px), truth, random.Random(seed)
         )
         jobs = sorted(browser.pages(f"/api/jobs?task_id={task_id}"), key=lambda job: int(job["id"]))
         for job in jobs:
@@ -76,36 +77,6 @@ def correct_poses(
         return person.report
 
 
-class _Labels:
-    """The task's labels, by what they are for."""
-
-    def __init__(self, labels: Sequence[Json], schema: JointSchema) -> None:
-        self.joints: dict[int, str] = {}
-        self.of_joint: dict[str, Json] = {}
-        self.skeleton: Json | None = None
-        self.box: Json | None = None
-        for label in labels:
-            if label["type"] == "skeleton" and self.skeleton is None:
-                self.skeleton = label
-                for sublabel in label["sublabels"]:
-                    self._take(sublabel, schema)
-            elif label["type"] in {"points", "any"} and schema.resolve(label["name"]) is not None:
-                self._take(label, schema)
-            elif label["type"] == "rectangle" and self.box is None:
-                self.box = label
-
-    def _take(self, label: Json, schema: JointSchema) -> None:
-        joint = schema.resolve(label["name"])
-        if joint is not None and joint not in self.of_joint:
-            self.of_joint[joint] = label
-            self.joints[int(label["id"])] = joint
-
-    def visibility(self, joint: str) -> int | None:
-        """Return the id of a joint's attribute for its visibility."""
-        found = (a["id"] for a in self.of_joint[joint]["attributes"] if a["name"].casefold() == _VISIBILITY)
-        return next(found, None)
-
-
 @dataclass
 class _Drawn:
     """One animal as it is drawn."""
@@ -119,7 +90,7 @@ class _Drawn:
 class _Person:
     """Corrects frame after frame and counts."""
 
-    def __init__(self, labels: _Labels, hand: PoseHand, truth: PoseTruth, chance: random.Random) -> None:
+    def __init__(self, labels: PoseLabels, hand: PoseHand, truth: PoseTruth, chance: random.Random) -> None:
         self.report = OracleReport()
         self._labels = labels
         self._hand = hand
@@ -145,9 +116,13 @@ class _Person:
         free = 1 + max((int(shape.get("group") or 0) for shape in shapes), default=0)
         for j, pose in enumerate(truth):
             if j not in matched.values():
-                self._joints(number, size, _Drawn(free), pose, changes)
-                self._box(number, free, pose, boxes, changes)
-                free += 1
+                group = self._waiting_box(pose, boxes) or free
+                self._joints(number, size, _Drawn(group), pose, changes)
+                self._box(number, group, pose, boxes, changes)
+                free = max(free, group + 1)
+        if all(pose.box is not None for pose in truth):
+            changes.deleted += boxes
+            self._count(deleted=len(boxes))
 
     def _drawn(self, shapes: Sequence[Json]) -> list[_Drawn]:
         animals: list[_Drawn] = []
@@ -263,8 +238,7 @@ class _Person:
     def _box(self, number: int, group: int, pose: Pose, boxes: list[Json], changes: Changes) -> None:
         if pose.box is None or self._labels.box is None:
             return
-        around = pose.box
-        wanted: BoxCorners = (around.x, around.y, around.x + around.width, around.y + around.height)
+        wanted = _sides(pose.box)
         own = next((b for b in boxes if group and b.get("group") == group), None)
         if own is None:
             near = [(box_iou(_corners(b), wanted), i) for i, b in enumerate(boxes) if not b.get("group")]
@@ -282,15 +256,31 @@ class _Person:
             changes.updated.append(edited(own, list(wanted), own["label_id"]) | {"rotation": 0.0})
             self._count(edited=1)
 
+    def _waiting_box(self, pose: Pose, boxes: Sequence[Json]) -> int:
+        """Return the group of the box that was proposed around an animal without its joints, 0 where none was."""
+        if pose.box is None:
+            return 0
+        wanted = _sides(pose.box)
+        best = max(boxes, key=lambda box: box_iou(_corners(box), wanted), default=None)
+        near = best is not None and box_iou(_corners(best), wanted) >= _SAME_BOX
+        return int(best.get("group") or 0) if best is not None and near else 0
+
     def _delete(self, animal: _Drawn, boxes: list[Json], changes: Changes) -> None:
         shapes = [animal.skeleton] if animal.skeleton is not None else [*animal.points.values(), *animal.more]
-        shapes += [b for b in boxes if animal.group and b.get("group") == animal.group]
+        own = [b for b in boxes if animal.group and b.get("group") == animal.group]
+        for box in own:
+            boxes.remove(box)
+        shapes += own
         changes.deleted += shapes
         self._count(deleted=len(shapes))
 
     def _count(self, **more: int) -> None:
         known: Mapping[str, int] = vars(self.report)
         self.report = OracleReport(**{key: value + more.get(key, 0) for key, value in known.items()})
+
+
+def _sides(box: Box) -> BoxCorners:
+    return box.x, box.y, box.x + box.width, box.y + box.height
 
 
 def _corners(shape: Json) -> BoxCorners:
