@@ -11,7 +11,7 @@ import numpy as np
 
 from agir_cvtoolkit import Call
 from agir_cvtoolkit.captures import Capture, LabeledPose
-from agir_cvtoolkit.firebase import EmbeddedStore
+from agir_cvtoolkit.firebase import CaptureStore, EmbeddedStore
 from agir_cvtoolkit.poses import Keypoint
 from agir_cvtoolkit.stages._evaluation import Judged
 from agir_cvtoolkit.training.pose_samples import PoseSample
@@ -78,9 +78,7 @@ def picture(number: int) -> bytes:
     return cv2.imencode(".jpg", image)[1].tobytes()
 
 
-def correct(
-    into: EmbeddedStore, numbers: range, *, picture_of: dict[int, bytes | None] | None = None
-) -> None:
+def correct(into: CaptureStore, numbers: range, *, picture_of: dict[int, bytes | None] | None = None) -> None:
     """Put captures with their corrections in; some pictures may be others, or missing."""
     poses = []
     for number in numbers:
@@ -94,7 +92,7 @@ def correct(
     into.write_labeled(poses)
 
 
-def trigger(into: EmbeddedStore, threshold: int = 1) -> str:
+def trigger(into: CaptureStore, threshold: int = 1) -> str:
     """Reserve a trigger and return its id."""
     made = into.reserve_trigger(threshold, datetime.now(UTC))
     assert made is not None
