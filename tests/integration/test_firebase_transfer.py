@@ -97,7 +97,7 @@ def test_killed_before_and_after_the_push_it_is_one_task_all_the_same(empty: Wor
 
 def test_what_another_took_after_the_push_is_not_in_cvat_twice(empty: Workspace, queue: Queue) -> None:
     def work() -> None:
-        _transfer_publish._finish = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+        _transfer_publish._finish = lambda work: os.kill(os.getpid(), signal.SIGKILL)
         firebase_transfer(call(queue), dataset_name="Batch1")
 
     assert in_child(work) == signal.SIGKILL
