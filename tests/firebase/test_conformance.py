@@ -167,7 +167,7 @@ def test_a_capture_is_completed_once(store: CaptureStore) -> None:
 
 
 def test_many_captures_are_completed_and_released_at_a_time(store: CaptureStore) -> None:
-    names = [f"c{number}" for number in range(650)]
+    names = [f"c{number}" for number in range(320)]
 
     def claim(worker: int) -> None:
         for name in names[worker::4]:
@@ -175,8 +175,8 @@ def test_many_captures_are_completed_and_released_at_a_time(store: CaptureStore)
             claimed(store, name)
 
     in_threads(4, claim)
-    assert store.release_expired(NOW + 2 * HOUR) == 650
-    assert len(store.pending(1, 1000)) == 650
+    assert store.release_expired(NOW + 2 * HOUR) == 320
+    assert len(store.pending(1, 1000)) == 320
     assert store.complete(names, NOW) == tuple(names)
     assert store.counts(NOW).by_status == {"completed": 650}
 

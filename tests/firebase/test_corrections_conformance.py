@@ -66,14 +66,14 @@ def test_written_again_a_correction_counts_only_when_key_points_changed(store: C
 
 
 def test_many_corrections_are_written_and_read(store: CaptureStore) -> None:
-    many = corrections(1234)
-    assert len(store.write_labeled(many).new) == 1234
-    assert len(store.write_labeled(many).same) == 1234
+    many = corrections(702)
+    assert len(store.write_labeled(many).new) == 702
+    assert len(store.write_labeled(many).same) == 702
     assert [pose.document_id for pose in store.all_labeled()] == sorted(pose.document_id for pose in many)
     assert len(store.labeled([pose.capture_id for pose in many[:100]])) == 100
     trigger = store.reserve_trigger(10, NOW)
     assert trigger is not None
-    assert trigger.count == 1234
+    assert trigger.count == 702
     assert {pose.trigger_id for pose in store.all_labeled()} == {trigger.trigger_id}
     done = store.finish_trigger(claimed(store), {pose.document_id: 1 for pose in many}, "m", NOW)
     assert done is not None

@@ -76,6 +76,8 @@ def connect(
             f"{emulated[0]} is set and {missing} is not: documents and pictures would lie in different worlds",
             "Set both or neither.",
         )
+    # What goes wrong is told by this package; gRPC would write to the terminal as well.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     try:
         import firebase_admin
         from firebase_admin import firestore, storage

@@ -28,8 +28,7 @@ from ._lease import (
 )
 from ._names import document_key
 from ._values import moment, number, text, written_time
-from .app_uploads import take_picture
-from .documents import capture_from_document, capture_to_document, mended
+from .documents import capture_from_document, capture_to_document
 from .store import AGES, CaptureCounts
 
 _PUT = """INSERT INTO captures (id, version, document, made, status, priority, taken, device, until)
@@ -95,6 +94,8 @@ class CaptureTable:
 
     def adopt(self) -> tuple[str, ...]:
         """Mend waiting captures that no queue would offer."""
+        from .normalised import normalised
+
         with self._database.read() as connection:
             strays = connection.execute(
                 "SELECT id FROM captures WHERE status IS NULL"
@@ -107,13 +108,11 @@ class CaptureTable:
                     "SELECT document, made FROM captures WHERE id = ?", (key,)
                 ).fetchone()
                 document = {} if row is None else decode(row[0])
-                changes = {} if row is None else mended(key, document, self._threshold, row[1])
-                if not changes:
+                if row is None or not (change := normalised(key, document, self._threshold, moment(row[1]))):
                     continue
-                picture, removed = take_picture(document)
-                if picture is not None:
-                    self._put_picture(key, picture)
-                kept = {name: value for name, value in document.items() if name not in removed} | changes
+                if change.picture is not None:
+                    self._put_picture(key, change.picture)
+                kept = applied(document, Change(change.fields, change.removed))
                 _store(connection, key, kept)
             adopted.append(capture_from_document(key, kept, self._threshold).capture_id)
         return tuple(adopted)

@@ -28,8 +28,7 @@ from ._lease import (
 from ._names import document_key
 from ._paging import count, pages
 from ._values import moment, number, text
-from .app_uploads import take_picture
-from .documents import capture_from_document, capture_to_document, is_offered, mended
+from .documents import capture_from_document, capture_to_document, is_offered
 from .store import AGES, CaptureCounts
 
 _LONG_PAGE = 1000
@@ -234,14 +233,15 @@ class CaptureCollection:
     def _mend(self, snapshot: Any) -> bool:
         from google.cloud.firestore import DELETE_FIELD
 
-        document = snapshot.to_dict()
-        changes = mended(snapshot.id, document, self._threshold, snapshot.create_time)
-        if not changes:
+        from .normalised import normalised
+
+        made = moment(snapshot.create_time)
+        change = normalised(snapshot.id, snapshot.to_dict(), self._threshold, made)
+        if not change:
             return False
-        picture, removed = take_picture(document)
-        if picture is not None:
-            self._put_picture(snapshot.id, picture)
-        fields = changes | dict.fromkeys(removed, DELETE_FIELD)
+        if change.picture is not None:
+            self._put_picture(snapshot.id, change.picture)
+        fields = dict(change.fields) | dict.fromkeys(change.removed, DELETE_FIELD)
         return bool(update_all(self._calls, "adopt captures", self._client, [Update(snapshot, fields)]))
 
     def _adopted(self, snapshot: Any) -> str:

@@ -50,7 +50,7 @@ def normalised(
         threshold: `upload_threshold`.
         made: when the document was made; stands for a missing time.
     """
-    if document.get("status") not in {None, "pending"}:
+    if document.get("status") not in (None, "pending"):
         return Normalised()
     inside = tuple(name for name in (*PICTURE_FIELDS, "keypoints") if name in document)
     if not inside:
