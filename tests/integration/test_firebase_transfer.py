@@ -95,6 +95,23 @@ def test_killed_before_and_after_the_push_it_is_one_task_all_the_same(empty: Wor
     assert {c.claimed_by for c in store.get(result.captures).values()} == {None}
 
 
+def test_transfers_at_one_time_share_a_name_and_no_capture(empty: Workspace, queue: Queue) -> None:
+    children = []
+    for _ in range(2):
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                status = firebase_transfer(call(queue), dataset_name="Batch1", limit=2).exit_code
+            finally:
+                os._exit(status)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
+    found = [name for task in tasks(empty) for name in names(empty, task["id"])]
+    assert sorted(found) == [f"pose-{number:04}.jpg" for number in range(4)]
+    assert queue.statuses() == {"in_progress": 4}
+
+
 def test_what_another_took_after_the_push_is_not_in_cvat_twice(empty: Workspace, queue: Queue) -> None:
     def work() -> None:
         _transfer_publish._finish = lambda work: os.kill(os.getpid(), signal.SIGKILL)
