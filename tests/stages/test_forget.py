@@ -85,3 +85,11 @@ def test_what_has_learned_from_it_is_said(queue: Queue) -> None:
     result = forget("pose-0001", queue.call())
     assert "learned" in " ".join(result.left)
     assert result.exit_code == 1
+
+
+def test_a_copy_elsewhere_is_said(queue: Queue) -> None:
+    path = open_run(queue.root / "runs").path("transfer", "plan.json")
+    plan = json.loads(path.read_text())
+    plan["options"] |= {"deliver": "rsync", "gpusrv_host": "box.example"}
+    path.write_text(json.dumps(plan))
+    assert "box.example:" in " ".join(forget("pose-0001", queue.call()).left)

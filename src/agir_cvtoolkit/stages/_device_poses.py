@@ -99,7 +99,7 @@ def _by_name(path: Path) -> dict[str, Mapping[str, Any]]:
             raise DataError(f"{path}: an entry names no picture", "Give each entry a 'filename'.")
         found[name] = _entry(item)
     if not found:
-        raise DataError(f"{path} names no pictures", "Write it like docs/devices.md says.")
+        raise DataError(f"{path} names no pictures", "Write it like docs/transfer.md says.")
     return found
 
 
@@ -111,5 +111,5 @@ def _json(path: Path) -> object:
     try:
         content: object = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}", "Write it like docs/devices.md says.") from error
+        raise DataError(f"{path} cannot be read: {error}", "Write it like docs/transfer.md says.") from error
     return content

@@ -37,6 +37,18 @@ def folders_of(runs: Iterable[Run], configured: Path) -> list[Path]:
     return [folder for folder in found if folder.is_dir()]
 
 
+def delivered_to(run: Run, capture_id: str) -> str | None:
+    """Return where a run has sent a copy of a capture's picture, as ``host:folder``; None for nowhere."""
+    try:
+        options = read_json_object(run.path(*PLAN)).get("options")
+    except DataError:
+        return None
+    if not isinstance(options, dict) or options.get("deliver") != "rsync":
+        return None
+    held = _without_lines(run.path(*LINES), "id", {capture_id}, dry_run=True)
+    return f"{options.get('gpusrv_host')}:{options.get('output_dir')}" if held else None
+
+
 def forget_in_folder(folder: Path, capture_id: str, *, dry_run: bool) -> list[str]:
     """Remove a capture's pictures and their entries in the manifest; return what that was."""
     entries = read_transfer_manifest(folder / MANIFEST)

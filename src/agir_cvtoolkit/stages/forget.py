@@ -14,7 +14,15 @@ from agir_cvtoolkit.ledger import Ledger, RecordInTask
 from agir_cvtoolkit.records import file_stem
 
 from ._call import Call
-from ._forget_files import folders_of, forget_in_folder, forget_in_run, mentions, redact, runs_of
+from ._forget_files import (
+    delivered_to,
+    folders_of,
+    forget_in_folder,
+    forget_in_run,
+    mentions,
+    redact,
+    runs_of,
+)
 from ._retrain_pictures import cached_picture
 from ._retrain_split import SPLIT
 from ._transfer_options import with_given
@@ -166,6 +174,11 @@ class _Forgetting:
         for one in folders_of(runs, folder):
             self.removed += forget_in_folder(one, self.capture_id, dry_run=self.dry_run)
         for run in runs:
+            copy = delivered_to(run, self.capture_id)
+            if copy is not None:
+                self.left.append(
+                    f"the copy in {copy}: remove it there, with its entry in transfer_manifest.json"
+                )
             self.removed += forget_in_run(run, self.capture_id, dry_run=self.dry_run)
             for path in mentions(run, self.capture_id):
                 if path.suffix == ".jsonl" and self.dry_run:
