@@ -5,39 +5,34 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import yaml
-
-from agir_cvtoolkit.errors import DataError, UsageError
+from agir_cvtoolkit.captures import Capture
+from agir_cvtoolkit.cvat import Credentials, CvatSession, find_jobs
+from agir_cvtoolkit.errors import DataError
 from agir_cvtoolkit.firebase import EmbeddedStore
-from agir_cvtoolkit.poses import Pose
+from agir_cvtoolkit.poses import Pose, overall_confidence
 from agir_cvtoolkit.progress import Progress, Silent
-from agir_cvtoolkit.runs import discard, write_text
 from agir_cvtoolkit.sandbox import Sandbox, SandboxOptions
 from agir_cvtoolkit.sandbox.oracle import OracleReport
 from agir_cvtoolkit.sandbox.pose_oracle import correct_poses
 from agir_cvtoolkit.stages import Call
-from agir_cvtoolkit.stages.firebase_return import ReturnResult, firebase_return
-from agir_cvtoolkit.stages.firebase_transfer import firebase_transfer
 from agir_cvtoolkit.stages.promote import promote
-from agir_cvtoolkit.stages.retrain import RetrainResult, retrain
 from agir_cvtoolkit.training.pose_samples import PoseSample
 from agir_cvtoolkit.training.pose_training import train_pose
 
 from .pose_device import Fetched, fetch_model, look, send
 from .pose_judging import FRACTION, WIDE, Point, draw_curve, draw_poses, judged
-from .pose_pictures import AnimalPicture, AnimalPictures, drawn_animals, real_animals
+from .pose_pictures import AnimalPictures, drawn_animals, real_animals
+from .pose_watchers import Watchers
+from .pose_workspace import ACCOUNT, clear, configure
 
-_MARKER = ".agir-demo-pose"
-_ACCOUNT = ("admin", "admin123")
 _DEVICES = ("phone-1", "phone-2", "phone-3")
-_SENT_BELOW = 0.9
-"""Devices send nearly all they see; the transfer takes the worst of it."""
-_TAKEN = 0.75
-"""Share of what was sent that is brought to the annotators in a round."""
+_SENT = 0.75
+"""Share of what they see that devices send: the poses of which they are least sure."""
+_POLL_S = 0.5
 _FIRST_STEPS = 60
 
 
@@ -82,8 +77,9 @@ def demo_pose(
     """Run the device loop on drawn animals or on real pictures, with a simulated annotator.
 
     A first model that has seen few animals is published. In each round three devices fetch the model in service, look
-    at animals that are new to them and send what they are not sure of; the worst of it goes to CVAT, is
-    corrected and returned, and makes a trigger, for which a model is trained, and published where it is better.
+    at animals that are new to them and send those of which they are least sure. The watchers of ``firebase run`` do the
+    rest by themselves: what was sent goes to CVAT, comes back when the annotator is done, and makes a trigger, for
+    which a model is trained, and published where it is better.
 
     Args:
         folder: where everything goes; that of an earlier demonstration is replaced.
@@ -101,7 +97,7 @@ def demo_pose(
         AgirError: whatever a stage raises.
     """
     started = time.monotonic()
-    _clear(folder)
+    clear(folder)
     folder = folder.resolve()
     if data is None:
         tell(f"Drawing {count} animals")
@@ -113,8 +109,9 @@ def demo_pose(
         loop = _Loop(folder, sandbox.url, animals, rounds, seed, steps, progress or Silent(), tell)
         with closing(loop.store):
             loop.first_model()
-            for number in range(1, rounds + 1):
-                loop.round(number)
+            with Watchers(loop.call(), _POLL_S, tell) as watchers:
+                for number in range(1, rounds + 1):
+                    loop.round(number, watchers)
             return loop.result(time.monotonic() - started)
 
 
@@ -143,8 +140,8 @@ class _Loop:
                 f"{len(pool)} animals are too few for {rounds} rounds", "Give more, or take fewer rounds."
             )
         self.shown = [rest[number * each : (number + 1) * each] for number in range(rounds)]
-        self.limit = max(2, round(each * _TAKEN))
-        _configure(folder, url, animals.joints, min(10, self.limit), seed, steps)
+        self.limit = max(2, round(each * _SENT))
+        configure(folder, url, animals.joints, self.limit, seed, steps)
         self.store = EmbeddedStore(folder / "outputs" / "firebase")
         self.corrected: dict[str, Pose] = {}
         self.oracle = OracleReport()
@@ -178,21 +175,17 @@ class _Loop:
         self.before = dict(self.found) | look(model.predictor, self.shown[0])
         self._judge(0, model, promoted=True)
 
-    def round(self, number: int) -> None:
-        """Turn the loop once."""
+    def round(self, number: int, watchers: Watchers) -> None:
+        """Let devices send, the annotator correct, and wait until the watchers have made of it what they can."""
+        before = self._fetched()
+        sent = self._submit(number, before)
+        watchers.wait(lambda: self._are(sent, _moved), "the transfer")
+        self._correct(number)
+        watchers.wait(lambda: self._are(sent, _finished), "the return")
+        watchers.wait(self._is_quiet, "the retraining")
+        self.corrected |= {pose.capture_id: Pose(dict(pose.keypoints)) for pose in self.store.all_labeled()}
         model = self._fetched()
-        self._submit(number, model)
-        call = self.call()
-        moved = firebase_transfer(
-            call, limit=self.limit, priority=1, dataset_name=f"round_{number}", create_task=True
-        )
-        self.tell(f"Round {number}: transferred the worst {moved.transferred}: {' '.join(moved.tasks)}")
-        self._correct([int(task.rstrip("/").rsplit("/", 1)[-1]) for task in moved.tasks], number)
-        back = firebase_return(self.call(), trigger_retraining=True)
-        self._remember(back, number)
-        trained = retrain(self.call())
-        self._tell_training(number, trained)
-        self._judge(number, self._fetched(), promoted=trained.promoted)
+        self._judge(number, model, promoted=model.version != before.version)
 
     def result(self, seconds: float) -> PoseDemoResult:
         """Draw what was seen."""
@@ -222,54 +215,51 @@ class _Loop:
     def _fetched(self) -> Fetched:
         return fetch_model(self.store, self.folder / "devices")
 
-    def _submit(self, number: int, model: Fetched) -> None:
+    def _submit(self, number: int, model: Fetched) -> tuple[str, ...]:
         pictures = self.shown[number - 1]
         poses = look(model.predictor, pictures)
-        when = datetime.now(UTC).replace(microsecond=0) - timedelta(days=2)
-        sent = 0
+        worst = sorted(pictures, key=lambda one: overall_confidence(poses[one.picture_id]))[: self.limit]
+        when = datetime.now(UTC).replace(microsecond=0) - timedelta(days=30 - number)
+        sent: list[str] = []
         for place, device in enumerate(_DEVICES):
-            own: list[AnimalPicture] = list(pictures[place :: len(_DEVICES)])
+            own = worst[place :: len(_DEVICES)]
             if own:
-                folder = self.folder / "devices" / device
-                sent += send(device, own, poses, when, folder, self.call()).submitted
-        self.tell(f"Round {number}: {len(_DEVICES)} devices saw {len(pictures)} animals and sent {sent}")
+                sent += send(device, own, poses, when, self.folder / "devices" / device, self.call()).captures
+        self.tell(
+            f"Round {number}: {len(_DEVICES)} devices saw {len(pictures)} animals and sent the {len(sent)} "
+            "of which they are least sure"
+        )
+        return tuple(sent)
 
-    def _correct(self, task_ids: list[int], number: int) -> None:
+    def _are(self, capture_ids: tuple[str, ...], wanted: Callable[[Capture], bool]) -> bool:
+        return all(wanted(capture) for capture in self.store.get(capture_ids).values())
+
+    def _is_quiet(self) -> bool:
+        """Whether nothing more comes of what was returned: no trigger is open, and none is due."""
+        if self.store.unreserved() >= self.limit:
+            return False
+        return all(trigger.status == "completed" for trigger in self.store.triggers())
+
+    def _correct(self, number: int) -> None:
         truth = {one.picture_id: one.truth for one in self.animals.pool}
-        for task_id in task_ids:
+        session = CvatSession.open(Credentials(self.url, *ACCOUNT))
+        jobs = find_jobs(session, required_status="new")
+        for task_id in dict.fromkeys(job.task_id for job in jobs):
             report = correct_poses(
                 self.url,
-                _ACCOUNT,
+                ACCOUNT,
                 task_id,
                 lambda name: [truth[Path(name).stem]] if Path(name).stem in truth else None,
                 self.animals.schema,
                 seed=self.seed + number,
             )
-            self.oracle = replace(
-                self.oracle,
-                **{name: value + getattr(report, name) for name, value in vars(self.oracle).items()},
+            self.oracle = OracleReport(
+                **{name: value + getattr(report, name) for name, value in vars(self.oracle).items()}
             )
             self.tell(
-                f"Round {number}: of {report.frames} animals {report.edited} joints were moved, {report.added} added, "
+                f"  annotator: {report.frames} animals; {report.edited} joints moved, {report.added} added, "
                 f"{report.deleted} removed, {report.accepted} left as they were"
             )
-
-    def _remember(self, back: ReturnResult, number: int) -> None:
-        trigger = f"; trigger {back.trigger.trigger_id} with {back.trigger.count}" if back.trigger else ""
-        self.tell(f"Round {number}: returned {back.new} new corrections{trigger}")
-        for pose in self.store.all_labeled():
-            self.corrected[pose.capture_id] = Pose(dict(pose.keypoints))
-
-    def _tell_training(self, number: int, trained: RetrainResult) -> None:
-        if trained.verdict is None:
-            self.tell(f"Round {number}: retrain: {trained.state}")
-            return
-        verdict = trained.verdict
-        taken = "it takes over" if trained.promoted else "the model in service stays"
-        self.tell(
-            f"Round {number}: trained on {trained.trained}, tested on {trained.tested} corrected animals: "
-            f"{verdict.outcome}, {verdict.figure} {verdict.difference:+.3f}; {taken}"
-        )
 
     def _judge(self, number: int, model: Fetched, *, promoted: bool) -> None:
         if not self.points or self.points[-1].version != model.version:
@@ -284,37 +274,10 @@ class _Loop:
         )
 
 
-def _clear(folder: Path) -> None:
-    if folder.exists() and any(folder.iterdir()) and not (folder / _MARKER).is_file():
-        raise UsageError(
-            f"{folder} holds something that is no demonstration", "Give another folder with --out."
-        )
-    discard(folder)
-    write_text(folder / _MARKER, "made by: agir-cvtoolkit demo-pose\n")
+def _moved(capture: Capture) -> bool:
+    """Whether a capture is where people correct it; it has no lease any more then."""
+    return capture.status != "pending" and capture.claimed_by is None
 
 
-def _configure(folder: Path, url: str, joints: str, threshold: int, seed: int, steps: int | None) -> None:
-    """Write the workspace's ``conf/`` and keys, so that every command works in it afterwards."""
-    training: dict[str, object] = {"seed": seed} if steps is None else {"seed": seed, "steps": steps}
-    content: dict[str, dict[str, object]] = {
-        "io": {
-            "out_root": str(folder / "outputs" / "runs"),
-            "keys_file": str(folder / ".keys" / "default.yaml"),
-        },
-        "firebase": {
-            "store": "embedded",
-            "embedded_dir": str(folder / "outputs" / "firebase"),
-            "output_dir": str(folder / "cvat-annotations"),
-            "upload_threshold": _SENT_BELOW,
-            "retraining_threshold": threshold,
-            "poll_s": 1.0,
-            "pose": {"joints": joints},
-        },
-        "pose_train": training,
-    }
-    for group, values in content.items():
-        write_text(folder / "conf" / group / "default.yaml", yaml.safe_dump(values, sort_keys=False))
-    keys = folder / ".keys" / "default.yaml"
-    keys.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_text(keys, yaml.safe_dump({"cvat": {"url": url, "username": _ACCOUNT[0], "password": _ACCOUNT[1]}}))
-    keys.chmod(0o600)
+def _finished(capture: Capture) -> bool:
+    return capture.status in {"completed", "failed"}

@@ -1,0 +1,81 @@
+"""``firebase run`` in the background of the demonstration: nobody tells the stages when it is their turn."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from types import TracebackType
+
+from agir_cvtoolkit.errors import DeadlineError
+from agir_cvtoolkit.serving.stopping import StoppableProgress
+from agir_cvtoolkit.serving.together import WatchedTogether, watch_together
+from agir_cvtoolkit.stages import Call
+from agir_cvtoolkit.stages.firebase_run import loop_steps
+
+_LOOK_S = 0.3
+_PATIENCE_S = 3600.0
+
+
+class Watchers:
+    """Transfer, return and retrain, each watching in a thread of its own, until the ``with`` block ends.
+
+    Args:
+        call: common options of all three.
+        poll_s: seconds between two looks of each.
+        tell: is given what they do, one line each; from any thread.
+    """
+
+    def __init__(self, call: Call, poll_s: float, tell: Callable[[str], None]) -> None:
+        self._stop = threading.Event()
+        self._call = replace(call, progress=StoppableProgress(self._stop))
+        self._poll_s, self._tell = poll_s, tell
+        self._ended: WatchedTogether | None = None
+        self._thread = threading.Thread(target=self._watch, name="firebase-run", daemon=True)
+
+    def __enter__(self) -> Watchers:
+        """Start watching."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop; work under way ends at its next step."""
+        self._stop.set()
+        self._thread.join()
+
+    def wait(self, done: Callable[[], bool], what: str, patience_s: float = _PATIENCE_S) -> None:
+        """Wait until something has happened.
+
+        Args:
+            done: whether it has.
+            what: it is, in words.
+            patience_s: longest time to wait in seconds.
+
+        Raises:
+            DeadlineError: it has not in time, or nobody is left who would do it.
+        """
+        until = time.monotonic() + patience_s
+        while not done():
+            if not self._thread.is_alive():
+                ended = ", ".join(f"{name}: {why}" for name, why in self._reasons().items())
+                raise DeadlineError(f"{what} did not happen: firebase run ended", ended or "See its log.")
+            if time.monotonic() > until:
+                raise DeadlineError(f"{what} did not happen in {patience_s:g} s", "See what was said above.")
+            time.sleep(_LOOK_S)
+
+    def _watch(self) -> None:
+        steps = loop_steps(self._call, self._say, priority=1)
+        self._ended = watch_together(steps, self._poll_s, self._stop, self._say)
+
+    def _say(self, name: str, words: str) -> None:
+        if not words.startswith("no ") and words != "stopped":
+            self._tell(f"  {name}: {words}")
+
+    def _reasons(self) -> dict[str, str]:
+        return dict(self._ended.ended) if self._ended is not None else {}
