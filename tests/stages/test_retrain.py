@@ -557,3 +557,62 @@ def test_a_forgotten_capture_leaves_neither_picture_nor_side(trainings: Training
     result = retrain(world.call())
     assert result.trained + result.tested == 13
     assert set(tested) - {gone} <= {name for name, side in split().items() if side == "test"}
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "all_labeled",
+        "picture",
+        "get",
+        "current_model",
+        "renew_trigger",
+        "publish",
+        "unreserved",
+        "finish_trigger",
+    ],
+)
+def test_a_store_that_fails_anywhere_loses_nothing(
+    method: str, trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = world.store()
+    world.correct(store, range(4))
+    world.trigger(store)
+
+    def unavailable(*args: object, **more: object) -> None:
+        raise ServerUnreachableError("the store does not answer", "Wait.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(EmbeddedStore, method, unavailable)
+        with pytest.raises(ServerUnreachableError):
+            retrain(world.call())
+    (waiting,) = store.triggers()
+    assert (waiting.status, waiting.reason) == ("pending", "the store does not answer")
+    result = retrain(world.call())
+    assert (result.state, result.promoted) == ("trained", True)
+    assert len(trainings.samples) == 1
+    assert store.triggers()[0].status == "completed"
+    assert all(pose.used for pose in store.all_labeled())
+
+
+def test_a_store_that_fails_to_take_the_trigger_back_leaves_it_to_this_workspace(
+    trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = world.store()
+    world.correct(store, range(4))
+    world.trigger(store)
+
+    def unavailable(*args: object, **more: object) -> None:
+        raise ServerUnreachableError("the store does not answer", "Wait.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(EmbeddedStore, "finish_trigger", unavailable)
+        broken.setattr(EmbeddedStore, "release_trigger", unavailable)
+        with pytest.raises(ServerUnreachableError):
+            retrain(world.call())
+    assert store.triggers()[0].status == "claimed"
+    # Another machine has to wait for the end of the lease; this one goes on where it stopped.
+    assert retrain(world.call("io.out_root=elsewhere/runs")).state == "nothing"
+    assert retrain(world.call()).state == "trained"
+    assert len(trainings.samples) == 1
+    assert store.triggers()[0].status == "completed"
