@@ -71,6 +71,7 @@ def small(**changes: object) -> PoseTrain:
     """Return settings of a training of a second; `changes` as in the group ``pose_train``."""
     content: dict[str, object] = {
         "steps": 6,
+        "passes": 1,
         "batch_size": 3,
         "variations": 2,
         "save_every": 2,

@@ -17,7 +17,7 @@ from agir_cvtoolkit.training import _pose_loop
 from agir_cvtoolkit.training._pose_loop import keys_of_step
 from agir_cvtoolkit.training.pose_samples import PoseSample
 from agir_cvtoolkit.training.pose_scores import score_poses
-from agir_cvtoolkit.training.pose_training import LAST, PoseTraining, split_off, train_pose
+from agir_cvtoolkit.training.pose_training import LAST, PoseTraining, split_off, steps_of, train_pose
 from tests.pose_pictures import SCHEMA, beast, beasts, small
 
 
@@ -167,6 +167,11 @@ def test_what_cannot_be_trained_is_said(tmp_path: Path) -> None:
     model = {"input_size": 64, "encoder_name": "efficientnet_lite1"}
     with pytest.raises(ConfigError, match="efficientnet_lite0"):
         train_pose(samples, SCHEMA, small(model=model), tmp_path / "model")
+
+
+def test_many_poses_take_more_steps() -> None:
+    settings = small(steps=6, batch_size=3, passes=4)
+    assert [steps_of(settings, count) for count in (1, 4, 5, 30)] == [6, 6, 7, 40]
 
 
 def test_every_variation_of_every_sample_is_shown() -> None:

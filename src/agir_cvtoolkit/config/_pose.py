@@ -82,6 +82,7 @@ class PoseTrain(Group):
 
     seed: int = Field(default=42, ge=0, lt=2**31)
     steps: int = Field(default=150, ge=1)
+    passes: int = Field(default=4, ge=1)
     batch_size: int = Field(default=8, ge=1)
     device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     variations: int = Field(default=8, ge=1, le=1000)

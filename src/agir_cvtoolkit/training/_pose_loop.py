@@ -107,9 +107,10 @@ class _State:
     def train_mode(self) -> None:
         self.network.eval()
         self.learned.train()
-        # Statistics of a few poses are worse than ImageNet's.
-        for norm in self.network.encoder.norms():
-            norm.eval()
+        # Statistics of a few poses are worse than ImageNet's; only an encoder without any must find its own.
+        if self.frozen or self.settings.model.encoder_weights is not None:
+            for norm in self.network.encoder.norms():
+                norm.eval()
 
     def set_rates(self) -> float:
         factor = one_cycle(self.step, self.settings.steps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -105,6 +106,7 @@ def train_pose(
     from ._pose_loop import run_pose_training
 
     learned, held_out = split_off(chosen, settings)
+    settings = settings.model_copy(update={"steps": steps_of(settings, len(learned))})
     outcome = run_pose_training(
         learned, held_out, schema, settings, out_dir, key, digest, initial, progress or Silent()
     )
@@ -119,6 +121,11 @@ def train_pose(
     write_json(out_dir / FINISHED, content)
     discard(out_dir / LAST)
     return outcome
+
+
+def steps_of(settings: PoseTrain, count: int) -> int:
+    """Return how many steps a training with `count` poses takes."""
+    return max(settings.steps, math.ceil(settings.passes * count / settings.batch_size))
 
 
 def split_off(
