@@ -37,6 +37,7 @@ def call(*more: str, **values: object) -> Call:
         "firebase.pose.joints=worm.yaml",
         "firebase.poll_s=0.1",
         "pose_train.steps=2",
+        "pose_train.passes=1",
         "pose_train.batch_size=2",
         "pose_train.variations=1",
         "pose_train.device=cpu",
