@@ -198,6 +198,15 @@ def test_a_doubled_joint_that_is_no_whole_animal_is_listed(other: tuple[float, f
     assert "nose" in found.problems[0]
 
 
+@pytest.mark.parametrize(("gap", "animals"), [(29.0, 0), (31.0, 2)])
+def test_animals_are_apart_where_the_way_between_them_is_clearly_the_longest(
+    gap: float, animals: int
+) -> None:
+    found = read(point("nose", (10, 10), (30 + gap, 10)), point("neck", (30, 10), (50 + gap, 10)))
+    assert len(found.poses) == animals
+    assert len(found.problems) == (0 if animals else 2)
+
+
 def test_the_same_point_twice_is_one() -> None:
     found = read(point("nose", (10, 10)), point("nose", (10.2, 10)), point("neck", (20, 10)))
     assert found.problems == ()
@@ -255,6 +264,21 @@ def test_a_group_has_one_box() -> None:
     found = read(box(5, 0, 20, 20, 1), box(0, 0, 20, 20, 1), point("nose", (10, 10), group=1))
     assert [pose.box for pose in found.poses] == [Box(0, 0, 20, 20)]
     assert found.problems == ("group 1 has a second box",)
+
+
+@pytest.mark.parametrize("around", [(), (box(0, 0, 200, 100, 1),)])
+def test_a_single_point_far_away_is_no_second_animal(around: tuple[Rectangle, ...]) -> None:
+    first = [point("nose", (10, 10), group=1), point("neck", (20, 10), group=1)]
+    found = read(*around, *first, point("nose", (190, 90)))
+    assert len(found.poses) == len(found.problems) == 1
+
+
+def test_a_box_beside_a_skeleton_is_not_its_own() -> None:
+    skeleton = Skeleton(
+        label="cat", elements=(point("nose", (10, 10)), point("neck", (100, 10)), point("tail", (120, 10)))
+    )
+    found = read(skeleton, box(0, 0, 20, 20))
+    assert [(len(pose.there), pose.box) for pose in found.poses] == [(0, Box(0, 0, 20, 20)), (3, None)]
 
 
 def test_a_joint_twice_in_one_group_is_left_out_and_listed() -> None:
