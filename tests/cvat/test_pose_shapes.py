@@ -231,7 +231,11 @@ def test_a_second_animal_beside_the_proposed_one_is_an_animal() -> None:
 
 
 def test_a_second_animal_within_the_box_of_the_first_is_an_animal() -> None:
-    first = [box(0, 0, 200, 100, 1), point("nose", (10, 10), group=1), point("neck", (20, 10), group=1)]
+    first: list[Shape] = [
+        box(0, 0, 200, 100, 1),
+        point("nose", (10, 10), group=1),
+        point("neck", (20, 10), group=1),
+    ]
     found = read(*first, point("nose", (110, 10)), point("tail", (120, 10)))
     assert found.problems == ()
     assert [joints(pose) for pose in found.poses] == [
@@ -241,7 +245,11 @@ def test_a_second_animal_within_the_box_of_the_first_is_an_animal() -> None:
 
 
 def test_a_joint_drawn_anew_beside_its_proposal_is_listed() -> None:
-    first = [box(0, 0, 200, 100, 1), point("nose", (10, 10), group=1), point("neck", (20, 10), group=1)]
+    first: list[Shape] = [
+        box(0, 0, 200, 100, 1),
+        point("nose", (10, 10), group=1),
+        point("neck", (20, 10), group=1),
+    ]
     found = read(*first, point("nose", (15, 12)))
     assert [joints(pose) for pose in found.poses] == [{"neck": (20, 10)}]
     assert "(10, 10) and (15, 12)" in found.problems[0]
