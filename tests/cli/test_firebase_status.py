@@ -52,7 +52,13 @@ def _full() -> FirebaseStatus:
     store = StoreStatus("folder", counts, 7300.0, 14, 3, 10, (waiting,), done)
     task = PoseTask(5, "round 1", "http://cvat/tasks/5", 25, {"completed": 1, "new": 1})
     cvat = CvatStatus("http://cvat", "Dogs", 1, (task,), {"completed": 1, "new": 1, "frozen": 2})
-    model = PoseModelStatus("v2", "heatmap", "2026-01-01T00:00:00", True, {"pck@0.05": 0.71})
+    model = PoseModelStatus(
+        "v2",
+        "heatmap",
+        "2026-01-01T00:00:00",
+        True,
+        {"train_loss": 4.0, "test_pck_05": 0.71, "test_pck_05.nose": 0.9},
+    )
     return FirebaseStatus(NOW, store, cvat, model, (Unread("ledger", "it is locked"),))
 
 
@@ -72,7 +78,7 @@ def test_everything_that_is_known_is_on_the_screen() -> None:
         "1/2 jobs completed",
         "frozen",
         "v2, champion",
-        "pck@0.05 0.710",
+        "  test_pck_05 0.710\n",
         "Ledger: not read: it is locked",
     ):
         assert part in text

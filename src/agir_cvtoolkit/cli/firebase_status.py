@@ -173,8 +173,12 @@ def _cvat(cvat: CvatStatus) -> Iterator[str]:
 
 
 def _figures(metrics: Mapping[str, float]) -> Iterator[str]:
-    if metrics:
-        yield "  " + ", ".join(f"{name} {value:.3f}" for name, value in list(metrics.items())[:8])
+    """Tell the figures over all joints; those of the frozen test set where there are any."""
+    over_all = {name: value for name, value in metrics.items() if "." not in name}
+    tested = {name: value for name, value in over_all.items() if name.startswith("test_")}
+    shown = tested or over_all
+    if shown:
+        yield "  " + ", ".join(f"{name} {value:.3f}" for name, value in shown.items())
 
 
 def _table(heads: Sequence[str], counts: Sequence[int]) -> Iterator[str]:
