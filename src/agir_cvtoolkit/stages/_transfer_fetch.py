@@ -77,9 +77,13 @@ class Fetching:
         tries: dict[tuple[str, str], int] = {}
         while len(self.ready) < wanted and not self._hopeless():
             need = min(_PAGE if self.ready else MOST_MISSING, wanted - len(self.ready))
-            known = self.avoid | self.ready.keys()
-            page = self.store.pending(self.journal.options.priority, need + len(known))
-            page = [capture for capture in page if capture.capture_id not in known][:need]
+            waiting = self.store.pending(self.journal.options.priority, need + len(self.avoid))
+            lost = {capture.capture_id for capture in waiting} & (self.ready.keys() - self.avoid)
+            if lost:
+                # They are here and wait all the same: another took them and has given them back.
+                self.avoid |= lost
+                continue
+            page = [capture for capture in waiting if capture.capture_id not in self.avoid][:need]
             if not page:
                 return
             for capture in page:

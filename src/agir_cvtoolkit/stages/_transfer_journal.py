@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from agir_cvtoolkit.errors import DataError
 from agir_cvtoolkit.records import ManifestEntry
@@ -120,18 +120,19 @@ class Journal:
 
 
 def _line(step: Progressed) -> bytes:
-    content: dict[str, Any] = {"id": step.capture_id, "step": step.step}
+    words = [f'"id": {json.dumps(step.capture_id)}', f'"step": "{step.step}"']
     if step.entry is not None and step.step == "fetched":
-        content |= {"entry": json.loads(step.entry.to_json()), "picture": step.picture, "inode": step.inode}
+        words += [f'"entry": {step.entry.to_json()}', f'"picture": {json.dumps(step.picture)}']
+        words.append(f'"inode": {step.inode}')
     # Begins with a newline, so that a line torn by a kill never swallows the next one.
-    return ("\n" + json.dumps(content)).encode("ascii")
+    return ("\n{" + ", ".join(words) + "}").encode("utf-8", "surrogatepass")
 
 
 def _steps(path: Path) -> dict[str, Progressed]:
     found: dict[str, Progressed] = {}
     for line in path.read_bytes().split(b"\n") if path.is_file() else ():
         try:
-            content = json.loads(line)
+            content = json.loads(line.decode("utf-8", "surrogatepass"))
             capture_id, step = content["id"], content["step"]
             if step == "fetched":
                 entry = ManifestEntry.from_json(json.dumps(content["entry"]))

@@ -44,7 +44,8 @@ def publish(work: Fetching, call: Call, settings: Settings, project_name: str) -
         write_run_manifest(work)
         folder = work.journal.options.output_dir
         steps = work.journal.steps
-        entries = [entry_of(c, folder / steps[c.capture_id].picture) for c in work.ready.values()]
+        queued = sorted(work.ready.values(), key=lambda c: (-c.priority, c.timestamp, c.capture_id))
+        entries = [entry_of(c, folder / steps[c.capture_id].picture) for c in queued]
         merge_entries(folder, entries)
         try:
             _deliver(work)
