@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,7 +11,6 @@ from agir_cvtoolkit.errors import AgirError, DataError, InterruptedByUser, Usage
 from agir_cvtoolkit.firebase import CaptureStore, open_store
 from agir_cvtoolkit.joints import JointSchema, load_schema
 from agir_cvtoolkit.ledger import Ledger, ModelRow
-from agir_cvtoolkit.records import Item
 from agir_cvtoolkit.runs import Run, discard, read_json_object, start_run, try_lock, write_json
 
 from ._call import Call
@@ -31,6 +29,7 @@ from ._retrain_data import (
 )
 from ._retrain_lease import TriggerLease, owner_of, take_trigger
 from ._retrain_publish import export_model, publish_model, put_in_place
+from ._retrain_result import RetrainResult, nothing_waits, planned
 from ._retrain_split import TEST, TRAIN
 from .evaluate import EvaluateResult, compared, keep_evaluation, record, with_test_scores
 
@@ -43,60 +42,6 @@ __all__ = ["RetrainResult", "RetrainStep", "retrain"]
 STAGE = "retrain"
 LOCK = "retrain.lock"
 _START = ("dataset", "start.json")
-_log = logging.getLogger("agir_cvtoolkit.stages.retrain")
-
-
-@dataclass(frozen=True)
-class RetrainResult:
-    """What ``retrain`` did, or in a dry run would do.
-
-    Attributes:
-        state: ``nothing``: no trigger waits; ``trained``; ``known``: all corrections of the trigger were learned from
-            before, so that there was nothing to train; ``elsewhere``: another machine has published a model for
-            the trigger and was killed before it could say so; ``planned`` in a dry run.
-        store: where the corrections are.
-        trigger_id: of the trigger; empty where there was none.
-        corrections: that it reserved.
-        run_id: of the training.
-        trained, tested: numbers of pictures.
-        version: of the weights; empty where nothing was trained.
-        promoted: whether the model is in service now.
-        files: of the published model in the storage, by kind.
-        evaluation: against the champion; None where the test set is empty.
-        verdict: why it is in service, or not.
-        waiting: corrections that no trigger has reserved.
-        threshold: so many make a trigger.
-        items: corrections that could not be learned from, and forms that could not be written.
-        warning: what the reader of the scores must know, or empty.
-    """
-
-    state: Literal["nothing", "trained", "known", "elsewhere", "planned"]
-    store: str
-    trigger_id: str = ""
-    corrections: int = 0
-    run_id: str = ""
-    trained: int = 0
-    tested: int = 0
-    version: str = ""
-    promoted: bool = False
-    files: tuple[tuple[str, str], ...] = ()
-    evaluation: EvaluateResult | None = None
-    verdict: Verdict | None = None
-    waiting: int = 0
-    threshold: int = 0
-    items: tuple[Item, ...] = ()
-    warning: str = ""
-    dry_run: bool = False
-
-    @property
-    def exit_code(self) -> int:
-        """0, or 1 where something could not be learned from."""
-        return 1 if self.items else 0
-
-    @property
-    def worked(self) -> bool:
-        """Whether there was a trigger."""
-        return self.state not in {"nothing", "planned"}
 
 
 class _AtWorkError(UsageError):
@@ -133,7 +78,7 @@ def retrain(call: Call | None = None, *, service_account: Path | None = None) ->
     store = open_store(settings.firebase, service_account=key)
     try:
         if call.dry_run:
-            return _planned(store, settings)
+            return planned(store, settings)
         with try_lock(out_root.parent / LOCK) as mine:
             if not mine:
                 raise _AtWorkError(
@@ -142,7 +87,7 @@ def retrain(call: Call | None = None, *, service_account: Path | None = None) ->
             lease_s = settings.firebase.lease_s
             trigger = take_trigger(store, owner_of(out_root), lease_s)
             if trigger is None:
-                return _nothing(store, settings)
+                return nothing_waits(store, settings)
             with TriggerLease(store, trigger, lease_s) as lease:
                 return _Retraining(call, settings, schema, store, trigger, lease).run()
     finally:
@@ -376,24 +321,3 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt | InterruptedByUser | SystemExit):
         return "it was interrupted"
     return error.problem if isinstance(error, AgirError) else f"{type(error).__name__}: {error}"
-
-
-def _nothing(store: CaptureStore, settings: Settings) -> RetrainResult:
-    return RetrainResult(
-        state="nothing",
-        store=store.place,
-        waiting=store.unreserved(),
-        threshold=settings.firebase.retraining_threshold,
-    )
-
-
-def _planned(store: CaptureStore, settings: Settings) -> RetrainResult:
-    waiting = [trigger for trigger in store.triggers() if trigger.status != "completed"]
-    oldest = min(waiting, key=lambda trigger: trigger.made, default=None)
-    return replace(
-        _nothing(store, settings),
-        state="planned" if oldest else "nothing",
-        trigger_id=oldest.trigger_id if oldest else "",
-        corrections=oldest.count if oldest else 0,
-        dry_run=True,
-    )
