@@ -86,7 +86,8 @@ def demo_pose(
         data: pictures in a layout of `agir_cvtoolkit.demo.pose_pictures.real_animals`; None draws animals.
         count: how many animals are drawn.
         rounds: how often the loop turns.
-        seed: of the animals, the annotator's hand and the training.
+        seed: of the animals, the annotator's hand and the training. Which captures share a task depends on the
+            moment as well, so that figures of two calls may differ a little.
         steps: of each training; None is what is configured.
         progress: where long work reports.
         tell: is given one line per step.

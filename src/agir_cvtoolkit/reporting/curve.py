@@ -18,6 +18,8 @@ _INK: Colour = (33, 37, 41)
 _FAINT: Colour = (125, 130, 136)
 _GRID: Colour = (222, 220, 213)
 _COLOURS: tuple[Colour, ...] = ((24, 110, 160), (216, 112, 30), (40, 140, 80), (150, 80, 170))
+_INSET = 34
+"""Pixels between the axis and the first step, so that its value stands free."""
 _FINE = 3
 """Drawn so many times larger, then shrunk: Pillow's lines are not smooth."""
 
@@ -61,7 +63,8 @@ def curve(
 
     def at(number: int, value: float) -> tuple[float, float]:
         share = number / (len(ticks) - 1) if len(ticks) > 1 else 0.5
-        return left + (right - left) * share, bottom - (bottom - top) * (value - low) / (high - low)
+        first, last = left + _INSET * _FINE, right - _INSET * _FINE
+        return first + (last - first) * share, bottom - (bottom - top) * (value - low) / (high - low)
 
     pen.text((left, 22 * _FINE), title, _INK, big)
     for number in range(round((high - low) / step) + 1):
