@@ -25,8 +25,8 @@ class Verdict:
 
     Attributes:
         outcome: ``better`` or ``worse`` beyond chance; ``unclear``: the pictures do not tell; ``few``: there are not
-            enough of them to tell; ``first``: there is no champion to compare with; ``blind``: neither is there, nor does it
-            find anything; ``same``: it is the champion.
+            enough of them to tell; ``first``: there is no champion to compare with; ``blind``: nor does the
+            challenger find anything; ``same``: it is the champion.
         figure: what was compared, such as ``pck``.
         difference: challenger less champion.
         low, high: between them the difference lies with the configured probability, on either side.
