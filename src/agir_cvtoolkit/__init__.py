@@ -21,6 +21,7 @@ from .errors import AgirError
 
 if TYPE_CHECKING:
     from .config import load_settings
+    from .demo.pose_run import demo_pose as run_demo_pose
     from .demo.run import demo as run_demo
     from .sandbox import SandboxOptions
     from .sandbox import serve as serve_sandbox
@@ -73,6 +74,7 @@ _WHERE = {
     "query": ".stages.query",
     "retrain": ".stages.retrain",
     "run_demo": ".demo.run:demo",
+    "run_demo_pose": ".demo.pose_run:demo_pose",
     "runs_list": ".stages.runs_list",
     "runs_prune": ".stages.runs_prune",
     "runs_show": ".stages.runs_list",
@@ -110,6 +112,7 @@ __all__ = [
     "query",
     "retrain",
     "run_demo",
+    "run_demo_pose",
     "runs_list",
     "runs_prune",
     "runs_show",
