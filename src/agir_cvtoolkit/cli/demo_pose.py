@@ -33,7 +33,13 @@ class _Plan:
     "--out", default="demo_pose_output", show_default=True, type=click.Path(path_type=Path, file_okay=False)
 )
 @click.option("--count", default=160, show_default=True, type=click.IntRange(min=16), help="Animals to draw.")
-@click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1, max=20))
+@click.option(
+    "--rounds",
+    default=3,
+    show_default=True,
+    type=click.IntRange(min=1, max=20),
+    help="How often the loop turns.",
+)
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
 @click.option("--steps", default=None, type=click.IntRange(min=1), help="Of each training.")
 @with_options
