@@ -15,9 +15,10 @@ FUNCTIONS = {
     "config": ("show_config", "init_config"),
     "runs": ("runs_list", "runs_show", "runs_prune"),
     "ledger": ("ledger_backup", "ledger_check"),
-    "firebase": ("firebase_transfer", "firebase_return", "firebase_submit"),
+    "firebase": ("firebase_transfer", "firebase_return", "firebase_submit", "firebase_status"),
     "sandbox": ("serve_sandbox",),
     "demo": ("run_demo",),
+    "demo-pose": ("run_demo_pose",),
     "completion": (),  # nothing that a program would want
 }
 

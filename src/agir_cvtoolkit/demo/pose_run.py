@@ -32,6 +32,8 @@ from .pose_workspace import ACCOUNT, clear, configure
 _DEVICES = ("phone-1", "phone-2", "phone-3")
 _SENT = 0.75
 """Share of what they see that devices send: the poses of which they are least sure."""
+_FEWEST = 15
+"""Fewer corrections leave a test set that is too small to tell one model from another."""
 _POLL_S = 0.5
 _FIRST_STEPS = 60
 
@@ -141,7 +143,7 @@ class _Loop:
                 f"{len(pool)} animals are too few for {rounds} rounds", "Give more, or take fewer rounds."
             )
         self.shown = [rest[number * each : (number + 1) * each] for number in range(rounds)]
-        self.limit = max(2, round(each * _SENT))
+        self.limit = min(each, max(_FEWEST, round(each * _SENT)))
         configure(folder, url, animals.joints, self.limit, seed, steps)
         self.store = EmbeddedStore(folder / "outputs" / "firebase")
         self.corrected: dict[str, Pose] = {}
