@@ -28,7 +28,9 @@ class Records(LedgerPart):
         with self._begin() as connection:
             same_run = select(*(table.c[name] for name in names)).where(table.c.run_id == run_id)
             known = {tuple(row) for row in connection.execute(same_run)}
-            rows, events, images = [], [], {}
+            rows: list[dict[str, object]] = []
+            events: list[tuple[str, dict[str, object]]] = []
+            images: dict[str, ManifestEntry] = {}
             for entry, mask_sha256 in entries:
                 key = (entry.record_id, entry.sha256 or "", mask_sha256, entry.model)
                 if key in known:
