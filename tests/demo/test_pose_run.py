@@ -49,6 +49,7 @@ def test_the_device_loop_closes_and_leaves_a_workspace(tmp_path: Path) -> None:
     assert [point.corrections for point in result.points] == [0, result.corrections]
     assert result.corrections == result.oracle.frames == 8
     assert all(0 <= point.scores.pck[0.05] <= 1 for point in result.points)
+    assert result.points[1].promoted or result.points[1].refused is not None
     assert Image.open(result.sheet).width > 1000
     assert Image.open(result.curve).width == 900
     status = firebase_status(Call(config=str(result.folder / "conf"))).store
@@ -123,7 +124,7 @@ def test_curve_and_sheet_are_drawn(tmp_path: Path, animals: AnimalPictures) -> N
 
 def test_what_the_demonstration_showed_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = Point(0, 0, "aaaa", PoseScores({0.05: 0.2, 0.1: 0.3}, 0.5, math.nan), True)
-    last = Point(1, 28, "bbbb", PoseScores({0.05: 0.6, 0.1: 0.8}, 0.5, 0.5), False)
+    last = Point(1, 28, "bbbb", PoseScores({0.05: 0.6, 0.1: 0.8}, 0.5, 0.5), False, first.scores)
     result = PoseDemoResult(
         tmp_path, 160, 40, "dog24", (first, last), OracleReport(), 28, tmp_path / "c", tmp_path / "s", 61.0
     )
@@ -131,7 +132,7 @@ def test_what_the_demonstration_showed_is_printed(tmp_path: Path, capsys: pytest
     printed = capsys.readouterr().out
     assert "40 animals that nobody was shown" in printed
     assert "PCK@5% before 0.200, after 0.600 (+0.400); 28 animals were corrected." in printed
-    assert "not better beyond chance" in printed
+    assert "(stays: the new one, PCK@5% 0.200, is not proved better)" in printed
 
 
 def test_a_dry_run_does_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,8 @@ def _show(result: PoseDemoResult | _Plan) -> None:
     for point in result.points:
         name = "first model" if not point.round else f"round {point.round}"
         scores = point.scores
-        kept = "" if point.promoted else "  (stays: the new one is not better beyond chance)"
+        new = "" if point.refused is None else f", PCK@5% {point.refused.pck[0.05]:.3f},"
+        kept = "" if point.promoted else f"  (stays: the new one{new} is not proved better)"
         click.echo(
             f"{name:14}{point.corrections:>10}{scores.pck[0.05]:>9.3f}{scores.pck[0.1]:>9.3f}"
             f"{scores.oks_ap:>9.3f}  {point.version[:12]}{kept}"

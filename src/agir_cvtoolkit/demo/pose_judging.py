@@ -30,6 +30,7 @@ class Point:
         version: of the model in service after the round.
         scores: of the model in service.
         promoted: whether this round's training put it there.
+        refused: scores of the model that this round trained and that was not proved better; else None.
     """
 
     round: int
@@ -37,6 +38,7 @@ class Point:
     version: str
     scores: PoseScores
     promoted: bool
+    refused: PoseScores | None = None
 
 
 def judged(found: Mapping[str, Pose], animals: AnimalPictures) -> PoseScores:

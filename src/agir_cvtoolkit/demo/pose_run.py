@@ -13,6 +13,8 @@ from agir_cvtoolkit.captures import Capture
 from agir_cvtoolkit.cvat import Credentials, CvatSession, find_jobs
 from agir_cvtoolkit.errors import DataError
 from agir_cvtoolkit.firebase import EmbeddedStore
+from agir_cvtoolkit.inference.pose_predictor import PosePredictor
+from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.poses import Pose, overall_confidence
 from agir_cvtoolkit.progress import Progress, Silent
 from agir_cvtoolkit.sandbox import Sandbox, SandboxOptions
@@ -21,6 +23,7 @@ from agir_cvtoolkit.sandbox.pose_oracle import correct_poses
 from agir_cvtoolkit.stages import Call
 from agir_cvtoolkit.stages.promote import promote
 from agir_cvtoolkit.training.pose_samples import PoseSample
+from agir_cvtoolkit.training.pose_scores import PoseScores
 from agir_cvtoolkit.training.pose_training import train_pose
 
 from .pose_device import Fetched, fetch_model, look, send
@@ -270,11 +273,22 @@ class _Loop:
         scores = judged(self.found, self.animals)
         if not number:
             self.before |= self.found
-        self.points.append(Point(number, len(self.corrected), model.version, scores, promoted))
+        refused = None if promoted else self._refused(model.version)
+        self.points.append(Point(number, len(self.corrected), model.version, scores, promoted, refused))
         self.tell(
             f"{'First model' if not number else f'Round {number}'}: PCK@5% {scores.pck[FRACTION]:.3f}, "
             f"PCK@10% {scores.pck[WIDE]:.3f} on {scores.poses} held-out animals"
         )
+
+    def _refused(self, in_service: str) -> PoseScores | None:
+        """Score the newest model that was trained and did not take over; None where there is none."""
+        settings = self.call().settings()
+        with Ledger.open_to_read(settings.io.ledger_url, settings.io.out_root) as ledger:
+            newest = next((row for row in ledger.models() if row.kind == "pose"), None)
+        if newest is None or newest.version == in_service or not Path(newest.path).is_file():
+            return None
+        found = look(PosePredictor.load(Path(newest.path), "cpu"), self.animals.held_out)
+        return judged(found, self.animals)
 
 
 def _moved(capture: Capture) -> bool:
