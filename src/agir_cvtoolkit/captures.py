@@ -35,6 +35,7 @@ class Capture:
         joint_group: which part of the animal it is about; ``all`` for the whole.
         reason: why it failed.
         claimed_by, claimed_until: the lease.
+        transferred_by: who held the lease when it was transferred.
         version: of the document as it was read; a write can demand that it still is the same.
         problems: what in the document could not be understood, in words; what stands for it is said there.
     """
@@ -54,6 +55,7 @@ class Capture:
     claimed_until: datetime | None = None
     version: str = ""
     problems: tuple[str, ...] = ()
+    transferred_by: str | None = None
 
     @property
     def stem(self) -> str:

@@ -126,6 +126,49 @@ def test_who_was_overtaken_changes_nothing(store: CaptureStore) -> None:
     assert store.get(["a"]) == {}
 
 
+def test_many_are_claimed_renewed_and_transferred_at_a_time_but_those_of_others(store: CaptureStore) -> None:
+    for number in range(12):
+        store.create(capture(f"c{number:02}"), None)
+    waiting = store.pending(1, 20)
+    taken = {name: store.claim(store.get([name])[name], "you", NOW + HOUR) for name in ("c03", "c07")}
+    store.forget("c09")
+    mine = store.claim_all(waiting, "me", NOW + HOUR)
+    others = {"c03", "c07", "c09"}
+    assert [found.capture_id for found in mine] == [
+        found.capture_id for found in waiting if found.capture_id not in others
+    ]
+    assert store.claim_all(waiting, "me", NOW + HOUR) == []
+    assert store.claim_all(mine, "me", NOW + HOUR) == []
+    assert store.renew_all(waiting, NOW + HOUR) == []
+    longer = store.renew_all(mine, NOW + 2 * HOUR)
+    assert store.renew_all(mine, NOW + 3 * HOUR) == []
+    found = store.get([item.capture_id for item in mine])
+    assert {(item.claimed_by, item.claimed_until) for item in found.values()} == {("me", NOW + 2 * HOUR)}
+    assert [found[item.capture_id].version for item in longer] == [item.version for item in longer]
+    you = taken["c03"]
+    assert you is not None
+    lost = store.release(longer[0])
+    assert lost is not None
+    done = store.transferred_all([*longer, you], NOW)
+    assert [item.capture_id for item in done] == [*(item.capture_id for item in longer[1:]), "c03"]
+    found = store.get([item.capture_id for item in done])
+    assert {item.claimed_by for item in found.values()} == {None}
+    assert [item.transferred_by for item in done] == ["me"] * (len(done) - 1) + ["you"]
+    assert {key: item.transferred_by for key, item in found.items()} == {
+        item.capture_id: item.transferred_by for item in done
+    }
+    assert store.claim_all([], "me", NOW + HOUR) == []
+
+
+def test_who_transferred_a_capture_is_forgotten_when_it_is_claimed_anew(
+    store: CaptureStore, stranger: Stranger
+) -> None:
+    stranger.put(CAPTURES, "a", {"status": "pending", "priority": 5, "transferredBy": "old"})
+    assert store.get(["a"])["a"].transferred_by == "old"
+    assert claimed(store, "a").transferred_by is None
+    assert store.get(["a"])["a"].transferred_by is None
+
+
 def test_leases_end(store: CaptureStore) -> None:
     for name in "abcd":
         store.create(capture(name), None)
@@ -199,6 +242,28 @@ def test_four_workers_take_every_capture_exactly_once(store: CaptureStore) -> No
                 if mine is not None:
                     with guard:
                         taken[mine.capture_id] += 1
+
+    in_threads(4, work)
+    assert taken == Counter(names)
+    assert store.counts(NOW).by_status == {"in_progress": 1000}
+
+
+def test_four_workers_take_pages_and_every_capture_exactly_once(store: CaptureStore) -> None:
+    names = {f"c{number}" for number in range(1000)}
+
+    def submit(worker: int) -> None:
+        for number in range(worker, 1000, 8):
+            store.create(capture(f"c{number}", 1 + number % 10, number % 7), None)
+
+    in_threads(8, submit)
+    taken: Counter[str] = Counter()
+    guard = threading.Lock()
+
+    def work(worker: int) -> None:
+        while waiting := store.pending(1, 40):
+            mine = store.claim_all(waiting, f"worker-{worker}", NOW + HOUR)
+            with guard:
+                taken.update(found.capture_id for found in mine)
 
     in_threads(4, work)
     assert taken == Counter(names)

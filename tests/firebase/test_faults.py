@@ -29,6 +29,7 @@ from agir_cvtoolkit.firebase import (
     _firestore_triggers,
     _paging,
 )
+from agir_cvtoolkit.firebase._calls import OvertakenError
 from agir_cvtoolkit.firebase.firestore import FirestoreStore
 
 from .emulators import free_port, raw
@@ -279,6 +280,42 @@ def test_a_claim_whose_answer_was_lost_is_ones_own(
     assert mine.claimed_by == "me"
     assert google_store.transferred(mine, NOW) is not None
     assert google_store.claim(seen, "me", NOW + HOUR) is None
+
+
+def test_claims_whose_answer_was_lost_are_ones_own(
+    google_store: FirestoreStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        google_store.create(capture(f"c{number}"), None)
+    seen = google_store.pending(1, 10)
+    lost = lose_answers(monkeypatch, google_store)
+    mine = google_store.claim_all(seen, "me", NOW + HOUR)
+    assert (lost(), [found.capture_id for found in mine]) == (1, [found.capture_id for found in seen])
+    lost = lose_answers(monkeypatch, google_store)
+    assert len(google_store.transferred_all(mine, NOW)) == 5
+    assert lost() == 1
+    assert google_store.claim_all(seen, "me", NOW + HOUR) == []
+
+
+def test_a_claim_of_many_that_others_overtake_at_each_try_is_made_in_smaller_parts(
+    google_store: FirestoreStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(8):
+        google_store.create(capture(f"c{number}"), None)
+    seen = google_store.pending(1, 10)
+    changes = google_store._captures._changes
+    whole, sizes = changes._commit, []
+
+    def overtaken(group: Any) -> list[Any]:
+        sizes.append(len(group))
+        if len(group) > 2:
+            raise OvertakenError(unsure=False)
+        return whole(group)
+
+    monkeypatch.setattr(changes, "_commit", overtaken)
+    mine = google_store.claim_all(seen, "me", NOW + HOUR)
+    assert [found.capture_id for found in mine] == [found.capture_id for found in seen]
+    assert sizes == [8, 4, 2, 2, 4, 2, 2]
 
 
 def test_a_capture_whose_answer_was_lost_was_put_in(

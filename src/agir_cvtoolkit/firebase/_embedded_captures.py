@@ -133,20 +133,40 @@ class CaptureTable:
 
     def change(self, capture: Capture, change: Change) -> Capture | None:
         """Change a capture unless its document has changed since it was read."""
-        key = document_key(capture.capture_id)
+        return next(iter(self.change_all([(capture, change)])), None)
+
+    def change_all(self, changes: Iterable[tuple[Capture, Change]]) -> list[Capture]:
+        """Change captures whose documents have not changed since they were read; return these."""
+        changed = []
         with self._database.write() as connection:
-            row = _row(connection, key)
-            if row is None or str(row[1]) != capture.version:
-                return None
-            document = applied(decode(row[2]), change)
-            _store(connection, key, document)
-        return capture_from_document(key, document, self._threshold, str(row[1] + 1))
+            for capture, change in changes:
+                key = document_key(capture.capture_id)
+                row = _row(connection, key)
+                if row is not None and str(row[1]) == capture.version:
+                    document = applied(decode(row[2]), change)
+                    _store(connection, key, document)
+                    changed.append((key, document, str(row[1] + 1)))
+        return [capture_from_document(key, document, self._threshold, at) for key, document, at in changed]
 
     def claim(self, capture: Capture, owner: str, until: datetime) -> Capture | None:
         """Take a pending capture."""
         if capture.status != "pending":
             return None
         return self.change(capture, claimed(owner, until, uuid.uuid4().hex))
+
+    def claim_all(self, captures: Sequence[Capture], owner: str, until: datetime) -> list[Capture]:
+        """Take pending captures."""
+        change = claimed(owner, until, uuid.uuid4().hex)
+        return self.change_all((capture, change) for capture in captures if capture.status == "pending")
+
+    def renew_all(self, captures: Sequence[Capture], until: datetime) -> list[Capture]:
+        """Lengthen one's own leases."""
+        change = renewed(until)
+        return self.change_all((capture, change) for capture in captures if capture.claimed_by is not None)
+
+    def transferred_all(self, captures: Sequence[Capture], when: datetime) -> list[Capture]:
+        """Say that claimed captures are where people correct them."""
+        return self.change_all((capture, transferred(when, capture.claimed_by)) for capture in captures)
 
     def renew(self, capture: Capture, until: datetime) -> Capture | None:
         """Lengthen one's own lease."""
@@ -158,7 +178,7 @@ class CaptureTable:
 
     def transferred(self, capture: Capture, when: datetime) -> Capture | None:
         """Say that a claimed capture is where people correct it."""
-        return self.change(capture, transferred(when))
+        return self.change(capture, transferred(when, capture.claimed_by))
 
     def fail(self, capture: Capture, reason: str) -> Capture | None:
         """Say that a claimed capture cannot be used."""

@@ -15,6 +15,7 @@ from agir_cvtoolkit.captures import CAPTURE_STATUSES, Capture, CaptureStatus
 
 from ._calls import TIMEOUT_S, Calls, OvertakenError, never
 from ._documents import Update, read, update_all, version_of, when_of
+from ._firestore_changes import GroupedChanges, fields_of
 from ._lease import (
     Change,
     capture_after,
@@ -24,6 +25,8 @@ from ._lease import (
     has_landed,
     lease_ended,
     queue_floor,
+    renewed,
+    transferred,
 )
 from ._names import document_key
 from ._paging import count, pages
@@ -60,6 +63,7 @@ class CaptureCollection:
         self._threshold = threshold
         self._put_picture = put_picture
         self._count_all_from = 0.0
+        self._changes = GroupedChanges(client, calls, self._reference, self._snapshots, self._capture)
 
     def create(self, capture: Capture) -> bool:
         """Put a pending capture in; False where one of that id is there already."""
@@ -111,7 +115,7 @@ class CaptureCollection:
         released = 0
         for page in pages(self._calls, what, self._where(self._collection, "claimedUntil", "<", now)):
             held = [s for s in page if s.to_dict().get("status") == "in_progress"]
-            updates = [Update(s, _fields(given_back() if s in held else lease_ended())) for s in page]
+            updates = [Update(s, fields_of(given_back() if s in held else lease_ended())) for s in page]
             done = {snapshot.id for snapshot in update_all(self._calls, what, self._client, updates)}
             released += sum(snapshot.id in done for snapshot in held)
         return released
@@ -122,6 +126,22 @@ class CaptureCollection:
             return None
         return self.change(capture, claimed(owner, until, uuid.uuid4().hex))
 
+    def claim_all(self, captures: Sequence[Capture], owner: str, until: datetime) -> list[Capture]:
+        """Take pending captures."""
+        change = claimed(owner, until, uuid.uuid4().hex)
+        return self._changes.write((capture, change) for capture in captures if capture.status == "pending")
+
+    def renew_all(self, captures: Sequence[Capture], until: datetime) -> list[Capture]:
+        """Lengthen one's own leases."""
+        change = renewed(until)
+        return self._changes.write(
+            (capture, change) for capture in captures if capture.claimed_by is not None
+        )
+
+    def transferred_all(self, captures: Sequence[Capture], when: datetime) -> list[Capture]:
+        """Say that claimed captures are where people correct them."""
+        return self._changes.write((capture, transferred(when, capture.claimed_by)) for capture in captures)
+
     def change(self, capture: Capture, change: Change) -> Capture | None:
         """Change a capture unless its document has changed since it was read."""
         if not capture.version:
@@ -131,7 +151,7 @@ class CaptureCollection:
         try:
             result = self._calls.run(
                 f"change capture '{capture.capture_id}'",
-                lambda: reference.update(_fields(change), option=option, retry=never(), timeout=TIMEOUT_S),
+                lambda: reference.update(fields_of(change), option=option, retry=never(), timeout=TIMEOUT_S),
                 guarded=True,
             )
         except OvertakenError as overtaken:
@@ -155,7 +175,7 @@ class CaptureCollection:
             ]
             if not open_ones:
                 break
-            updates = [Update(snapshot, _fields(completed(when))) for snapshot in open_ones]
+            updates = [Update(snapshot, fields_of(completed(when))) for snapshot in open_ones]
             done |= {snapshot.id for snapshot in update_all(self._calls, what, self._client, updates)}
             left = [snapshot.id for snapshot in open_ones if snapshot.id not in done]
         return tuple(capture_id for key, capture_id in wanted.items() if key in done)
@@ -267,12 +287,6 @@ class CaptureCollection:
     def _capture(self, snapshot: Any) -> Capture:
         version = version_of(snapshot.update_time)
         return capture_from_document(snapshot.id, snapshot.to_dict(), self._threshold, version)
-
-
-def _fields(change: Change) -> dict[str, Any]:
-    from google.cloud.firestore import DELETE_FIELD
-
-    return dict(change.fields) | dict.fromkeys(change.removed, DELETE_FIELD)
 
 
 def _age(waited: timedelta) -> str:

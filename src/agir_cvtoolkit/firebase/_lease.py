@@ -23,7 +23,8 @@ class Change:
 def claimed(owner: str, until: datetime, token: str) -> Change:
     """Return the change that takes a capture; the token tells this claim from every other of the same owner."""
     return Change(
-        {"status": "in_progress", "claimedBy": owner, "claimedUntil": until, "claimToken": token}, ("reason",)
+        {"status": "in_progress", "claimedBy": owner, "claimedUntil": until, "claimToken": token},
+        ("reason", "transferredBy"),
     )
 
 
@@ -32,15 +33,16 @@ def renewed(until: datetime) -> Change:
     return Change({"claimedUntil": until})
 
 
-def transferred(when: datetime) -> Change:
-    """Return the change of a capture that lies where people correct it."""
-    fields = {
+def transferred(when: datetime, by: str | None) -> Change:
+    """Return the change of a capture that lies where people correct it, brought there by who held its lease."""
+    fields: dict[str, Any] = {
         "status": "in_progress",
         "annotation_started": when,
         "annotation_platform": "CVAT",
         "gpusrv_transfer": True,
     }
-    return Change(fields, _LEASE)
+    # The lease goes; who was killed before the answer came must still see that it was told.
+    return Change(fields | ({"transferredBy": by} if by else {}), _LEASE)
 
 
 def given_back() -> Change:
@@ -80,6 +82,9 @@ def capture_after(capture: Capture, change: Change, version: str) -> Capture:
         claimed_by=change.fields.get("claimedBy", None if "claimedBy" in gone else capture.claimed_by),
         claimed_until=until,
         version=version,
+        transferred_by=change.fields.get(
+            "transferredBy", None if "transferredBy" in gone else capture.transferred_by
+        ),
     )
 
 

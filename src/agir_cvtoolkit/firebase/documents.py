@@ -58,6 +58,7 @@ def capture_from_document(
         claimed_until=moment(document.get("claimedUntil")),
         version=version,
         problems=(*problems, *unread),
+        transferred_by=text(document.get("transferredBy")) or None,
     )
 
 

@@ -110,13 +110,25 @@ class EmbeddedStore:
         """Take a pending capture, unless it has changed since it was read."""
         return self._captures.claim(capture, owner, until)
 
+    def claim_all(self, captures: Sequence[Capture], owner: str, until: datetime) -> list[Capture]:
+        """Take captures as `claim` does, many at a time; return those that were taken, in their order."""
+        return self._captures.claim_all(captures, owner, until)
+
     def renew(self, capture: Capture, until: datetime) -> Capture | None:
         """Lengthen one's own lease."""
         return self._captures.renew(capture, until)
 
+    def renew_all(self, captures: Sequence[Capture], until: datetime) -> list[Capture]:
+        """Lengthen one's own leases; return those that still are one's own."""
+        return self._captures.renew_all(captures, until)
+
     def transferred(self, capture: Capture, when: datetime) -> Capture | None:
         """Say that a claimed capture is where people correct it."""
         return self._captures.transferred(capture, when)
+
+    def transferred_all(self, captures: Sequence[Capture], when: datetime) -> list[Capture]:
+        """Say so of many captures at a time; return those of which it could be said."""
+        return self._captures.transferred_all(captures, when)
 
     def release(self, capture: Capture) -> Capture | None:
         """Give a claimed capture back to the queue."""

@@ -103,15 +103,31 @@ class CaptureStore(Protocol):
         """Take a pending capture (``in_progress`` with a lease), unless it has changed since it was read."""
         ...
 
+    def claim_all(self, captures: Sequence[Capture], owner: str, until: datetime) -> list[Capture]:
+        """Take captures as `claim` does, many with one request; return those that were taken, in their order.
+
+        A `RemoteError` may come after some of them were taken.
+        """
+        ...
+
     def renew(self, capture: Capture, until: datetime) -> Capture | None:
         """Lengthen one's own lease."""
+        ...
+
+    def renew_all(self, captures: Sequence[Capture], until: datetime) -> list[Capture]:
+        """Lengthen one's own leases, many with one request; return those that still are one's own."""
         ...
 
     def transferred(self, capture: Capture, when: datetime) -> Capture | None:
         """Say that a claimed capture lies in CVAT or in the folder for it; it has no lease any more.
 
-        Sets ``annotation_started``, ``annotation_platform`` ("CVAT") and ``gpusrv_transfer`` (true).
+        Sets ``annotation_started``, ``annotation_platform`` ("CVAT"), ``gpusrv_transfer`` (true) and
+        ``transferredBy`` (who held the lease).
         """
+        ...
+
+    def transferred_all(self, captures: Sequence[Capture], when: datetime) -> list[Capture]:
+        """Say so of many captures with one request; return those of which it could be said."""
         ...
 
     def release(self, capture: Capture) -> Capture | None:
