@@ -51,8 +51,8 @@ class PlainScript:
             for file, points in zip(files, masks, strict=True)
         ]
         content = {"version": 0, "tags": [], "tracks": [], "shapes": shapes}
-        self._json("PATCH", f"/api/jobs/{job}/annotations?action=create", content)
-        return task_id, len(self._get(f"/api/jobs/{job}/annotations")["shapes"])
+        made = self._json("PATCH", f"/api/jobs/{job}/annotations?action=create", content)
+        return task_id, len(made["shapes"])
 
     def _upload(self, task_id: int, files: Sequence[Path]) -> None:
         path = f"/api/tasks/{task_id}/data/"

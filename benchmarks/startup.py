@@ -43,12 +43,14 @@ _SDK = [sys.executable, "-c", "import cvat_sdk"]
 _BARE = [sys.executable, "-c", "pass"]
 _MODULES = """
 import json, sys
+# Packages that put a name space in place when any interpreter starts are not imported by us.
+before = set(sys.modules)
 from agir_cvtoolkit.cli import main
 try:
     main(args=["--help"])
 except SystemExit:
     pass
-print("\\n" + json.dumps(sorted(sys.modules)))
+print("\\n" + json.dumps(sorted(set(sys.modules) - before)))
 """
 
 

@@ -1,7 +1,7 @@
 """A task of pictures with annotations: our client against a plain script that sends the same requests.
 
 The sandbox runs as a process of its own and takes some time of simulated work for each task. All sides log
-in anew, take turns, and end when the shapes were read back. The SDK's figures stand beside for information.
+in anew, take turns, and end when the shapes were counted. The SDK's figures stand beside for information.
 """
 
 from __future__ import annotations
