@@ -381,13 +381,13 @@ def test_a_lease_is_renewed_while_a_download_takes_long(
 
     monkeypatch.setattr(failing, "picture", slow)
     seen: list[int] = []
-    renew = EmbeddedStore.renew
+    renew = EmbeddedStore.renew_all
 
     def counted(self: EmbeddedStore, *args: object) -> object:
         seen.append(1)
         return renew(self, *args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(failing, "renew", counted)
+    monkeypatch.setattr(failing, "renew_all", counted)
     result = firebase_transfer(queue.call("firebase.lease_s=1"))
     assert result.transferred == 1
     assert len(seen) >= 3

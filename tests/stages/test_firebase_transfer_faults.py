@@ -9,6 +9,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,10 @@ from agir_cvtoolkit.stages.firebase_transfer import firebase_transfer
 from tests.stages.capture_queue import Queue, capture, jpeg
 
 PLACES: tuple[tuple[Any, str], ...] = (
-    (EmbeddedStore, "claim"),
+    (EmbeddedStore, "claim_all"),
     (EmbeddedStore, "picture"),
     (EmbeddedStore, "fail"),
-    (EmbeddedStore, "transferred"),
+    (EmbeddedStore, "transferred_all"),
     (_transfer_picture, "write_bytes"),
     (_transfer_picture, "write_poses"),
     (_transfer_journal, "write_json"),
@@ -130,6 +131,45 @@ def test_killed_anywhere_and_started_again_it_ends_as_if_undisturbed(tmp_path: P
     else:
         pytest.fail("it was killed at every point")
     assert killed > 30
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told", "not-told"])
+def test_who_was_killed_while_finishing_knows_whether_another_has_transferred_it_since(
+    tmp_path: Path, told: bool
+) -> None:
+    queue = Queue(tmp_path)
+    queue.fill(2)
+
+    def work() -> None:
+        whole = EmbeddedStore.transferred_all
+
+        def last(self: EmbeddedStore, *args: Any) -> None:
+            if told:
+                whole(self, *args)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        EmbeddedStore.transferred_all = last  # type: ignore[assignment, method-assign]
+        firebase_transfer(queue.call())
+
+    assert in_child(work) == signal.SIGKILL
+    store = queue.store
+    now = datetime.now(UTC)
+    if not told:
+        assert store.release_expired(now + timedelta(days=1)) == 2
+        theirs = store.claim(store.get(["pose-0000"])["pose-0000"], "another machine", now)
+        assert theirs is not None
+        assert store.transferred(theirs, now) is not None
+    result = firebase_transfer(queue.call())
+    assert result.captures == (("pose-0000", "pose-0001") if told else ("pose-0001",))
+    by = {
+        capture_id: found.transferred_by
+        for capture_id, found in store.get(["pose-0000", "pose-0001"]).items()
+    }
+    store.close()
+    assert (by["pose-0000"] == "another machine") is not told
+    assert {path.name for path in queue.folder.glob("*.jpg")} == {f"{i}.jpg" for i in result.captures}
+    images = json.loads((queue.folder / "transfer_manifest.json").read_text())["images"]
+    assert {image["firebase_id"] for image in images} == set(result.captures)
 
 
 @pytest.mark.slow

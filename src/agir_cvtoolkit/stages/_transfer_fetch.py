@@ -60,7 +60,7 @@ class Fetching:
 
     def go_on(self, captures: Iterable[Capture]) -> None:
         """Bring captures that are held already."""
-        self._all(list(captures), self._fetch)
+        self._all(list(captures))
 
     def fill(self, wanted: int) -> None:
         """Take captures from the queue until `wanted` are here, or the queue is empty."""
@@ -94,26 +94,43 @@ class Fetching:
                     self.avoid.add(capture.capture_id)
             # Before they are taken, so that no kill leaves a claim that nobody remembers.
             self.journal.add(Progressed(capture.capture_id, "taking") for capture in page)
-            self._all(page, self._take)
+            self._all(self._taken(page))
 
-    def _all(self, captures: list[Capture], work: Callable[[Capture], Outcome]) -> None:
+    def _taken(self, page: list[Capture]) -> list[Capture]:
+        """Take a page of captures from the queue with one request."""
+        try:
+            taken = self.claims.take(page)
+        except RemoteError as error:
+            held = self.claims.held()
+            for capture in page:
+                if capture.capture_id in held or not self._hopeless():
+                    self._settle(capture, error)
+                else:
+                    self.avoid.add(capture.capture_id)
+            return []
+        return list(taken.values())
+
+    def _all(self, captures: list[Capture]) -> None:
+        """Bring captures that are held; once that is hopeless the others go back to the queue."""
         if not captures:
             return
+        left = {capture.capture_id for capture in captures}
         pool = ThreadPoolExecutor(self.parallel, thread_name_prefix="capture")
         try:
             with self.progress.bar("firebase transfer", len(captures)) as bar:
-                for capture, outcome in _outcomes(pool, captures, work, self._hopeless):
+                for capture, outcome in _outcomes(pool, captures, self._fetch, self._hopeless):
+                    left.discard(capture.capture_id)
                     self._settle(capture, outcome)
                     bar.advance()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-    def _take(self, capture: Capture) -> Outcome:
+        self.avoid |= left
         try:
-            taken = self.claims.take(capture)
-        except RemoteError as error:
-            return error
-        return None if taken is None else self._fetch(taken)
+            for capture_id in left:
+                self.claims.release(capture_id)
+                self.journal.add([Progressed(capture_id, "dropped")])
+        except (RemoteError, OSError) as failure:
+            _log.warning("%d captures are free again when their lease ends: %s", len(left), failure)
 
     def _fetch(self, capture: Capture) -> Outcome:
         try:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from agir_cvtoolkit.captures import Capture
 from agir_cvtoolkit.config import Settings
 from agir_cvtoolkit.errors import AgirError, NotFoundError, UsageError
 from agir_cvtoolkit.ledger import Ledger
@@ -157,18 +155,12 @@ def _finish(work: Fetching) -> None:
     journal, when = work.journal, datetime.now(UTC)
     journal.advance(work.ready, "finishing")
 
-    def tell(capture: Capture) -> tuple[str, bool]:
-        return capture.capture_id, work.claims.transferred(capture.capture_id, when)
-
-    with ThreadPoolExecutor(work.parallel, thread_name_prefix="finish") as pool:
-        told = dict(pool.map(tell, work.ready.values()))
-    journal.advance((capture_id for capture_id, ours in told.items() if ours), "finished")
-    for capture_id in [capture_id for capture_id, ours in told.items() if not ours]:
+    told = work.claims.transferred(work.ready, when)
+    journal.advance(told, "finished")
+    for capture_id in work.ready.keys() - told:
         _lose(work, capture_id)
     entries = _entries(work)
-    work.tally.transferred += sorted(
-        (capture_id for capture_id, ours in told.items() if ours), key=lambda i: _worst_first(entries[i])
-    )
+    work.tally.transferred += sorted(told, key=lambda i: _worst_first(entries[i]))
 
 
 def record(work: Fetching, settings: Settings) -> None:

@@ -18,7 +18,7 @@ from ._call import Call
 from ._transfer_claims import Claims
 from ._transfer_delivery import check_rsync
 from ._transfer_fetch import Fetching
-from ._transfer_journal import PLAN, STAGE, Journal
+from ._transfer_journal import PLAN, STAGE, Journal, Progressed
 from ._transfer_manifest import MANIFEST, read_transfer_manifest
 from ._transfer_options import LIMIT, PRIORITY, TransferOptions, made_folder, transfer_options, with_given
 from ._transfer_picture import Fetcher
@@ -221,24 +221,19 @@ class _Transfer:
         journal, claims = work.journal, work.claims
         open_steps = {i: s for i, s in journal.steps.items() if s.step != "dropped"}
         known = self.store.get(open_steps)
+        brought = {i for i, step in open_steps.items() if step.step in {"fetched", "finishing"}}
+        free = [c for i, c in known.items() if c.status == "pending" and i in brought]
+        held = claims.take(free) | claims.adopt([c for c in known.values() if claims.is_mine(c)])
         todo: list[Capture] = []
         others: list[str] = []
         for capture_id, step in open_steps.items():
-            capture = known.get(capture_id)
-            if capture is not None and capture.status == "pending" and step.step in {"fetched", "finishing"}:
-                capture = claims.take(capture)
-            elif capture is not None and claims.is_mine(capture) and not claims.adopt(capture):
-                capture = None
-            if capture is not None and claims.is_mine(capture):
-                here = step.entry is not None and self._files_are_here(journal, capture_id)
-                if here:
-                    work.ready[capture_id] = capture
+            found = known.get(capture_id)
+            if capture_id in held:
+                if step.entry is not None and self._files_are_here(journal, capture_id):
+                    work.ready[capture_id] = held[capture_id]
                 else:
-                    todo.append(capture)
-            elif (
-                capture is not None and step.step in {"finishing", "finished"} and capture.claimed_by is None
-            ):
-                # The store was told before the interruption.
+                    todo.append(held[capture_id])
+            elif found is not None and _was_told(step, found) and claims.is_finished(found):
                 self.tally.transferred.append(capture_id)
                 journal.advance([capture_id], "finished")
             elif step.entry is not None:
@@ -300,6 +295,11 @@ class _Transfer:
             progress=self.call.progress,
             parallel=self.group.parallel_requests,
         )
+
+
+def _was_told(step: Progressed, capture: Capture) -> bool:
+    """Whether the store, as far as one can see, was told of a capture before the interruption."""
+    return step.step == "finished" or (step.step == "finishing" and capture.status != "pending")
 
 
 def _entered(held: ExitStack, call: Call, run: Run) -> bool:
