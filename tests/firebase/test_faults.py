@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import hashlib
 import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import pytest
 
 from agir_cvtoolkit.config import Firebase
@@ -16,6 +20,7 @@ from agir_cvtoolkit.errors import (
     AuthenticationError,
     DatabaseError,
     NotFoundError,
+    PictureError,
     RefusedError,
     ServerFaultError,
     ServerUnreachableError,
@@ -179,6 +184,65 @@ def test_a_picture_that_is_damaged_on_the_way_is_asked_for_again(
             "training_images%2Fa.jpg"
         ] * 2
         store.close()
+
+
+@pytest.mark.parametrize("says_size", [True, False])
+def test_a_picture_that_is_too_large_is_not_read(monkeypatch: pytest.MonkeyPatch, says_size: bool) -> None:
+    headers = {} if says_size else {"Content-Encoding": "gzip"}
+    content = b"x" * 5000 if says_size else gzip.compress(b"x" * 5000)
+    with http_server(lambda *_: (200, content, headers)) as url:
+        store = at(monkeypatch, "127.0.0.1:1", url)
+        with pytest.raises(PictureError, match="more than 4999 bytes"):
+            store.picture("a", 4999)
+        assert store.picture("a", 5000) == b"x" * 5000
+        store.close()
+
+
+def test_the_checksum_is_that_of_the_file_as_it_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = gzip.compress(JPEG)
+    md5 = base64.b64encode(hashlib.md5(packed, usedforsecurity=False).digest()).decode()
+    crc = base64.b64encode(google_crc32c.value(packed).to_bytes(4, "big")).decode()
+    for said in (f"crc32c={crc},md5={md5}", f"md5={md5}"):
+        headers = {"Content-Encoding": "gzip", "X-Goog-Hash": said}
+        with http_server(lambda *_, headers=headers: (200, packed, headers)) as url:
+            store = at(monkeypatch, "127.0.0.1:1", url)
+            assert store.picture("a", 10_000) == JPEG
+            store.close()
+
+
+def test_pictures_share_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    with http_server(lambda *_: (200, JPEG)) as url:
+        store = at(monkeypatch, "127.0.0.1:1", url)
+        for _ in range(5):
+            assert store.picture("a", 10_000) == JPEG
+        assert made_connections(store) == 1
+        store.close()
+
+
+def made_connections(store: FirestoreStore) -> int:
+    adapter = store._connection.bucket.client._http.get_adapter("http://")
+    pools = adapter.poolmanager.pools
+    return sum(pools[key].num_connections for key in pools.keys())  # noqa: SIM118 - it is no mapping
+
+
+def test_the_environment_names_the_proxy_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def answer(method: str, path: str, body: bytes) -> tuple[int, bytes]:
+        asked.append(path)
+        return 200, JPEG
+
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with http_server(answer) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        monkeypatch.setenv("http_proxy", proxy)
+        store = at(monkeypatch, "127.0.0.1:1", "http://storage.example")
+        assert store.picture("a", 10_000) == JPEG
+        store.close()
+    assert asked == [
+        "http://storage.example/download/storage/v1/b/demo-faults.appspot.com/o/training_images%2Fa.jpg?alt=media"
+    ]
 
 
 def test_a_missing_bucket_is_told_apart_from_a_missing_picture(monkeypatch: pytest.MonkeyPatch) -> None:

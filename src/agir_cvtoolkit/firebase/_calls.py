@@ -41,6 +41,10 @@ class OvertakenError(Exception):
         self.unsure = unsure
 
 
+class CorruptedError(Exception):
+    """A file that came with another checksum than it has; it may come whole at the next try."""
+
+
 class Calls:
     """How to call Google's services.
 
@@ -195,7 +199,7 @@ def _is_refused_key(message: str) -> bool:
 
 def _is_corrupt(error: BaseException) -> bool:
     """Whether a file came with another checksum than it has; the class moved between versions of the library."""
-    return type(error).__name__ == "DataCorruption"
+    return isinstance(error, CorruptedError) or type(error).__name__ == "DataCorruption"
 
 
 def _is_aborted(error: BaseException) -> bool:

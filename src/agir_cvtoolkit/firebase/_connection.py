@@ -121,10 +121,17 @@ def connect(
 
 
 def _widen(client: Any, parallel: int) -> None:
-    """Let as many pictures come at a time as are asked for; the library keeps ten connections."""
+    """Let as many pictures come at a time as are asked for; the library keeps ten connections.
+
+    What the environment says of proxies and certificates is read once, not with each picture.
+    """
     from requests.adapters import HTTPAdapter
 
     session = client._http
+    place = client._connection.get_api_base_url_for_mtls()
+    found = session.merge_environment_settings(place, {}, None, None, None)
+    session.proxies, session.verify, session.cert = found["proxies"], found["verify"], found["cert"]
+    session.trust_env = False
     for scheme in ("https://", "http://"):
         session.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=max(10, parallel + 2)))
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from pathlib import Path
 from typing import Any
 
-from agir_cvtoolkit.errors import NotFoundError, PictureError, RefusedError
+from agir_cvtoolkit.errors import NotFoundError, RefusedError
 
 from ._calls import TIMEOUT_S, Calls
+from ._media import download
 
 _CONNECT_S = 10.0
 
@@ -51,14 +51,7 @@ class Bucket:
             NotFoundError: there is none.
             PictureError: it has more than `limit_bytes`.
         """
-        blob = self._handle.blob(key)
-
-        def download() -> bytes:
-            sink = _Bounded(key, limit_bytes)
-            blob.download_to_file(sink, timeout=_times(), retry=None)
-            return sink.getvalue()
-
-        found: bytes = self._run(f"read {key}", download)
+        found: bytes = self._run(f"read {key}", lambda: download(self._handle, key, limit_bytes, _times()))
         return found
 
     def delete(self, key: str) -> bool:
@@ -119,18 +112,3 @@ def _exists(handle: Any, forbidden: type[Exception]) -> bool:
 
 def _times() -> tuple[float, float]:
     return (_CONNECT_S, TIMEOUT_S)
-
-
-class _Bounded(io.BytesIO):
-    """Memory that takes so many bytes and no more."""
-
-    def __init__(self, key: str, limit: int) -> None:
-        super().__init__()
-        self._key = key
-        self._limit = limit
-
-    def write(self, content: Any) -> int:
-        """Take bytes."""
-        if self.tell() + len(content) > self._limit:
-            raise PictureError(f"{self._key} has more than {self._limit} bytes")
-        return super().write(content)
