@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agir_cvtoolkit.ledger import Ledger
+from agir_cvtoolkit.poses import Keypoint, Pose
 from agir_cvtoolkit.runs import open_run
 from agir_cvtoolkit.stages import Call, _transfer_publish
 from agir_cvtoolkit.stages.firebase_transfer import firebase_transfer
@@ -127,6 +128,25 @@ def test_what_another_took_after_the_push_is_not_in_cvat_twice(empty: Workspace,
     (task,) = tasks(empty)
     assert frames(empty, task["id"])["deleted_frames"] == [2]
     assert not (queue.folder / "pose-0001.jpg").exists()
+
+
+def test_a_photograph_sent_again_with_another_pose_fails_and_names_the_first(
+    empty: Workspace, queue: Queue
+) -> None:
+    other = Pose({"nose": Keypoint(90, 80, confidence=0.9)})
+    again = capture(9, confidence=0.45, poses=(other,), capture_id="pose/again")
+    queue.store.create(again, jpeg(3, (160, 120)))
+    result = firebase_transfer(call(queue), dataset_name="Batch1")
+    assert (result.transferred, result.failed) == (4, 1)
+    (item,) = [item for item in result.items if item.outcome == "failed"]
+    assert item.record_id == "pose/again"
+    assert item.reason == "its picture is that of capture 'pose-0003', which is being corrected"
+    found = queue.store.get(["pose/again", "pose-0003"])
+    assert (found["pose/again"].status, found["pose/again"].reason) == ("failed", item.reason)
+    assert found["pose-0003"].status == "in_progress"
+    (task,) = tasks(empty)
+    assert names(empty, task["id"]) == [f"pose-{n:04}.jpg" for n in (3, 2, 1, 0)]
+    assert not (queue.folder / f"{again.stem}.jpg").exists()
 
 
 def test_a_forgotten_capture_is_out_of_its_task(empty: Workspace, queue: Queue) -> None:

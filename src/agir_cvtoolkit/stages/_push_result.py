@@ -50,6 +50,7 @@ class UploadResult:
         already_there: of these, those that an earlier call had brought there with the same prediction.
         same_picture: of these, those whose picture is there as another record's (`same_pictures`), with the same
             proposals.
+        other_proposals: of the skipped, those whose picture is there as another record's with other proposals.
         shapes: on the server for these records.
         negatives: of these, records without any shape.
         left_alone: of the skipped, those that are there and stay as they are: with an earlier prediction, with new
@@ -84,6 +85,7 @@ class UploadResult:
     replaced: int = 0
     same_picture: int = 0
     same_pictures: tuple[SamePicture, ...] = ()
+    other_proposals: tuple[SamePicture, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -232,6 +234,7 @@ def _result(
         same_pictures=tuple(
             SamePicture(s.candidate.record_id, s.owner) for s in plan.shared if not s.differs
         ),
+        other_proposals=tuple(SamePicture(s.candidate.record_id, s.owner) for s in plan.shared if s.differs),
     )
 
 

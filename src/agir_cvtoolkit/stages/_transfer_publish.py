@@ -127,13 +127,20 @@ def _push(work: Fetching, call: Call, settings: Settings, project_name: str) -> 
     result = _pushed(work, call, settings, project_name)
     work.tally.tasks += [task.task_url for task in result.tasks]
     by_stem = {capture.stem: capture_id for capture_id, capture in work.ready.items()}
+    # A device that sends one photograph twice is nothing that a query or the name of a task could mend.
+    again = {one.record_id: by_stem.get(one.picture_of, one.picture_of) for one in result.other_proposals}
     for item in result.items:
         capture_id = by_stem.get(item.record_id)
         if capture_id is None:
             continue
-        work.claims.fail(capture_id, f"CVAT: {item.reason}")
+        reason = (
+            f"its picture is that of capture '{again[item.record_id]}', which is being corrected"
+            if item.record_id in again
+            else f"CVAT: {item.reason}"
+        )
+        work.claims.fail(capture_id, reason)
         work.withdraw(capture_id)
-        work.tally.note(capture_id, "failed", item.reason)
+        work.tally.note(capture_id, "failed", reason)
 
 
 def _pushed(work: Fetching, call: Call, settings: Settings, project_name: str) -> UploadResult:
