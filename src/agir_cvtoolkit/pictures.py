@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,18 +72,18 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def glance(path: Path) -> PictureInfo:
-    """Read a picture's header only.
+def glance(picture: Path | bytes) -> PictureInfo:
+    """Read the header only of a picture's file, or of its content.
 
     Raises:
         PictureError: no such file, not a picture, or larger than `MAX_PIXELS`.
     """
-    with _opened(path) as image:
+    with _opened(picture) as image:
         return _info(image)
 
 
-def load_rgb(path: Path) -> RGB:
-    """Decode a picture to upright 8-bit RGB; of an animation the first frame.
+def load_rgb(picture: Path | bytes) -> RGB:
+    """Decode a picture's file, or its content, to upright 8-bit RGB; of an animation the first frame.
 
     Of 16 bits the upper 8 are kept, floats up to 1 are shares of white, transparency is laid on black, CMYK
     converted.
@@ -90,23 +91,23 @@ def load_rgb(path: Path) -> RGB:
     Raises:
         PictureError: no such file, not a picture, truncated, or larger than `MAX_PIXELS`.
     """
-    with _opened(path) as image, _refusing(path):
+    with _opened(picture) as image, _refusing(picture):
         return _pixels(_upright_rgb(image))
 
 
-def check(path: Path, *, small: bool = False) -> PictureInfo:
+def check(picture: Path | bytes, *, small: bool = False) -> PictureInfo:
     """Decode a whole picture to be sure that a server can, and return what it is.
 
     Args:
-        path: of the file.
+        picture: the file, or its content.
         small: decode a JPEG at an eighth of its size, in half the time: all that is coded is read all the same.
 
     Raises:
         PictureError: no such file, not a picture, truncated, or larger than `MAX_PIXELS`.
     """
-    with _opened(path) as image:
+    with _opened(picture) as image:
         info = _info(image)
-        with _refusing(path):
+        with _refusing(picture):
             if small and image.format == "JPEG":
                 image.draft(None, (image.width // 8, image.height // 8))
             image.load()
@@ -203,14 +204,16 @@ def _orientation(image: Image.Image) -> int:
 
 
 @contextmanager
-def _opened(path: Path, kind: type[DataError] = PictureError) -> Iterator[Image.Image]:
-    what = f"{_NOUNS[kind]} {path}"
-    _check_file(path, kind)
+def _opened(source: Path | bytes, kind: type[DataError] = PictureError) -> Iterator[Image.Image]:
+    what = _called(source, kind)
+    if isinstance(source, Path):
+        _check_file(source, kind)
     with ExitStack() as held:
         try:
             # As a stream: Pillow maps files that it opens by name, and a mapped TIFF that is turned comes out
             # scrambled.
-            stream = held.enter_context(path.open("rb"))
+            stream: IO[bytes] = source.open("rb") if isinstance(source, Path) else io.BytesIO(source)
+            held.enter_context(stream)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 image = held.enter_context(Image.open(stream, formats=_FORMATS))
@@ -227,6 +230,10 @@ def _opened(path: Path, kind: type[DataError] = PictureError) -> Iterator[Image.
 
 
 _NOUNS: dict[type[DataError], str] = {PictureError: "picture", MaskError: "mask"}
+
+
+def _called(source: Path | bytes, kind: type[DataError]) -> str:
+    return f"{_NOUNS[kind]} {source}" if isinstance(source, Path) else f"the {_NOUNS[kind]}"
 
 
 def _check_file(path: Path, kind: type[DataError]) -> None:
@@ -249,13 +256,13 @@ def _check_file(path: Path, kind: type[DataError]) -> None:
 
 
 @contextmanager
-def _refusing(path: Path, kind: type[DataError] = PictureError) -> Iterator[None]:
+def _refusing(source: Path | bytes, kind: type[DataError] = PictureError) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     except _DAMAGE as error:
-        raise kind(f"{_NOUNS[kind]} {path} is damaged: {error}", "Replace or remove the file.") from error
+        raise kind(f"{_called(source, kind)} is damaged: {error}", "Replace or remove the file.") from error
 
 
 def _upright_rgb(image: Image.Image) -> Image.Image:

@@ -7,7 +7,6 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from uuid import uuid4
 
 from agir_cvtoolkit.captures import Capture
 from agir_cvtoolkit.errors import PictureError
@@ -65,7 +64,7 @@ class Fetcher:
             RemoteError: of its other kinds: the storage fails.
             OSError: nothing can be written here.
         """
-        picture = self._checked(capture.stem, self.store.picture(capture.capture_id, MAX_BYTES))
+        picture = self._checked(self.store.picture(capture.capture_id, MAX_BYTES))
         place = self.folder / f"{capture.stem}{picture.suffix}"
         write_bytes(place, picture.content)
         image = self.run.path("images", f"{capture.stem}{picture.original_suffix}")
@@ -94,26 +93,16 @@ class Fetcher:
         notes = tuple(f"the joint '{name}' is none of {self.schema.name}" for name in unknown)
         return Fetched(capture, done, (*sized.problems, *notes))
 
-    def _checked(self, stem: str, content: bytes) -> _Picture:
+    def _checked(self, content: bytes) -> _Picture:
         if not content:
             raise PictureError("the picture is empty (0 bytes)", "Send it again.")
-        # Named like a file in the making: what a killed call leaves of them is removed with those.
-        path = self.run.path("transfer", f".{stem[:80]}.{uuid4().hex[:8]}.tmp")
-        try:
-            path.write_bytes(content)
-            info = glance(path)
-            self._refuse_large(info)
-            if self.strip and can_lose_metadata(content):
-                content = without_metadata(content, info.orientation)
-                path.write_bytes(content)
-            with _one_large if info.width * info.height > _LARGE_PIXELS else nullcontext():
-                info = check(path, small=True)
-                rendered = None if info.copyable else png_bytes(load_rgb(path))
-        except PictureError as error:
-            problem = error.problem.replace(f" {path}", "")
-            raise PictureError(f"the {problem.removeprefix('the ')}", error.next_step) from error
-        finally:
-            path.unlink(missing_ok=True)
+        info = glance(content)
+        self._refuse_large(info)
+        if self.strip and can_lose_metadata(content):
+            content = without_metadata(content, info.orientation)
+        with _one_large if info.width * info.height > _LARGE_PIXELS else nullcontext():
+            info = check(content, small=True)
+            rendered = None if info.copyable else png_bytes(load_rgb(content))
         if rendered is None:
             return _Picture(info.size, content, info.suffix, content, info.suffix)
         if self.strip and not can_lose_metadata(content):
