@@ -77,7 +77,7 @@ def test_whoever_stops_taking_stops_the_work() -> None:
 def test_large_masks_are_fewer_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 4)
     assert masks_at_once(2_000_000) == 4
-    assert masks_at_once(8_000_000) == 2
+    assert masks_at_once(24_000_000) == 2
     assert masks_at_once(61_000_000) == 1
     assert masks_at_once(0) == 4
 

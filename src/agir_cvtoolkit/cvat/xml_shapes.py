@@ -38,6 +38,7 @@ PIECE_BYTES = 1024 * 1024
 LARGEST_XML = LARGEST_UNPACKED
 _DEEPEST = 32
 _LONGEST_TEXT = 1024 * 1024
+_LARGEST_NUMBER = 2**63 - 1
 _SHAPES = frozenset({"polygon", "polyline", "points", "box", "mask", "ellipse", "skeleton", "cuboid", "tag"})
 _NEXT_STEP = "Export it again from CVAT as 'CVAT for images 1.1'."
 
@@ -255,7 +256,7 @@ class _Reader:
                 label=given["label"],
                 source=given.get("source", "manual"),
                 attributes=found.attributes,
-                group=int(given.get("group_id", "0")),
+                group=_whole(given.get("group_id", "0")),
             )
         except (KeyError, ValueError) as error:
             self._skipped.append(("tag", f"it cannot be understood: {error}"))
@@ -269,8 +270,8 @@ def _shape(found: _Open, order: list[str]) -> Shape | None:
         "label": given["label"],
         "source": given.get("source", "manual"),
         "occluded": given.get("occluded", "0") == "1",
-        "z_order": int(given.get("z_order", "0")),
-        "group": int(given.get("group_id", "0")),
+        "z_order": _whole(given.get("z_order", "0")),
+        "group": _whole(given.get("group_id", "0")),
         "attributes": found.attributes,
     }
     if found.kind == "skeleton":
@@ -294,6 +295,13 @@ def _shape(found: _Open, order: list[str]) -> Shape | None:
     }
     kind = kinds.get(found.kind)
     return kind(**shared, points=_points(given["points"])) if kind is not None else None
+
+
+def _whole(text: str) -> int:
+    number = int(text)
+    if abs(number) > _LARGEST_NUMBER:
+        raise ValueError(f"{text[:40]} is no number of CVAT's")
+    return number
 
 
 def _mask(given: Mapping[str, str], shared: dict[str, Any]) -> Mask:

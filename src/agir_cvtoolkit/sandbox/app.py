@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import logging
 import re
+import time
 from collections.abc import AsyncIterator, Mapping
 from urllib.parse import unquote
 
@@ -18,6 +19,7 @@ from .access import Throttle, authenticate, find_context
 from .answers import JSON_TYPE, PageRefusal, Refusal
 from .calls import Call, Context, World
 from .routes import ROUTES, Route
+from .work import rest_of
 
 _LOG = logging.getLogger(__name__)
 _OLD_PREFIX = re.compile(r"^/api/v1/")
@@ -36,6 +38,7 @@ class Application:
         if scope["type"] != "http":
             return
         request = Request(scope, receive)
+        begun = time.monotonic()
         try:
             response = await self.answer(request)
         except Refusal as refusal:
@@ -46,7 +49,7 @@ class Application:
         except Exception:  # noqa: BLE001 - a failure of the server is an answer too: the HTML page
             _LOG.exception("%s %s failed", request.method, request.url.path)
             response = PageRefusal(500).response()
-        await asyncio.sleep(self._simulated(request, response))
+        await asyncio.sleep(rest_of(self._simulated(request, response), begun))
         _pack(request, response)
         await response(scope, receive, send)
 

@@ -12,7 +12,7 @@ from .cvat_xml import document, exported_frames
 from .media import frames_of, original_bytes
 from .store import Json, Store
 from .tasks import work_jobs_of
-from .work import NO_WORK, SimulatedWork
+from .work import NO_WORK, SimulatedWork, rest_of
 from .workers import Work, WorkError
 
 
@@ -35,9 +35,10 @@ def exporter(store: Store, simulated: SimulatedWork = NO_WORK) -> Work:
             atomic_path(store.root / relative) as path,
             zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
         ):
+            begun = time.monotonic()
             annotations = document(store, target, found, parts, request["work"]["origin"])
-            time.sleep(simulated.of_export(len(annotations)))
             archive.writestr("annotations.xml", annotations)
+            time.sleep(rest_of(simulated.of_export(len(annotations)), begun))
             if request["work"]["images"]:
                 _add_pictures(store, archive, target, parts)
         return relative

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from agir_cvtoolkit.errors import ConfigError
@@ -11,7 +12,7 @@ _MEGA = 1e6
 
 @dataclass(frozen=True)
 class SimulatedWork:
-    """Seconds that the server sleeps beside its real work.
+    """Seconds that the server takes; what its own work leaves of them it sleeps.
 
     Attributes:
         request: for every request.
@@ -62,6 +63,11 @@ class SimulatedWork:
     def of_export(self, annotations: int) -> float:
         """Return the seconds for an export of annotations of so many bytes."""
         return annotations / _MEGA * self.export_megabyte
+
+
+def rest_of(seconds: float, begun: float) -> float:
+    """Return what is left of some seconds that began at a moment of the monotonic clock."""
+    return max(0.0, begun + seconds - time.monotonic())
 
 
 NO_WORK = SimulatedWork()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-PIXELS_IN_WORK = 16_000_000
+PIXELS_IN_WORK = 50_000_000
 """How many pixels of masks may be in memory at once beyond a single one."""
 
 _T = TypeVar("_T")

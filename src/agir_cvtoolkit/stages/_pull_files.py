@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from agir_cvtoolkit import masks, outlines
@@ -17,7 +17,7 @@ from agir_cvtoolkit.errors import MaskError
 from agir_cvtoolkit.interpolation import shape_on
 from agir_cvtoolkit.pictures import png_bytes
 from agir_cvtoolkit.plain_shapes import tag_to_plain, to_plain, track_to_plain
-from agir_cvtoolkit.runs import write_bytes
+from agir_cvtoolkit.runs import atomic_path, write_bytes
 from agir_cvtoolkit.shapes import Ellipse, Mask, Polygon, Shape
 
 Area = Mask | Polygon | Ellipse
@@ -30,15 +30,25 @@ def write_annotations(folder: Path, found: JobAnnotations) -> None:
     The JSON has a list of shapes under the number of each frame that has any; where there are any, ``tags`` holds
     lists of tags by frame, and ``tracks`` a list of the objects that go through several frames.
     """
-    content: dict[str, Any] = {
-        str(frame): [to_plain(shape) for shape in shapes] for frame, shapes in found.shapes.items()
-    }
+    with (
+        atomic_path(folder / "annotations" / f"job_{found.job_id}.json") as temporary,
+        temporary.open("wb") as stream,
+    ):
+        start = b"{"
+        # One frame after the other: as text or as numbers of Python, fine masks are many times what they were.
+        for name, value in _members(found):
+            stream.write(start + orjson.dumps(name) + b":" + orjson.dumps(value))
+            start = b","
+        stream.write(b"}" if start == b"," else b"{}")
+
+
+def _members(found: JobAnnotations) -> Iterator[tuple[str, Any]]:
+    for frame, shapes in found.shapes.items():
+        yield str(frame), [to_plain(shape) for shape in shapes]
     if found.tags:
-        content["tags"] = {str(f): [tag_to_plain(tag) for tag in tags] for f, tags in found.tags.items()}
+        yield "tags", {str(f): [tag_to_plain(tag) for tag in tags] for f, tags in found.tags.items()}
     if found.tracks:
-        content["tracks"] = [track_to_plain(track) for track in found.tracks]
-    path = folder / "annotations" / f"job_{found.job_id}.json"
-    write_bytes(path, json.dumps(content, ensure_ascii=False).encode("utf-8"))
+        yield "tracks", [track_to_plain(track) for track in found.tracks]
 
 
 def shapes_on(found: JobAnnotations, frame: int, deleted: Collection[int]) -> tuple[Shape, ...]:
