@@ -131,13 +131,15 @@ def write_poses(path: Path, schema_name: str, poses: Sequence[Pose]) -> None:
     """
     content = {"schema": schema_name, "poses": [pose_to_plain(pose) for pose in poses]}
     text = json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.is_dir():
+        path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name[:80]}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(text.encode("utf-8"))
         temporary.replace(path)
-    finally:
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
 
 
 def read_poses(path: Path) -> tuple[str, tuple[Pose, ...]]:

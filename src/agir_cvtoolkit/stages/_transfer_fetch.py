@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 
 from agir_cvtoolkit.captures import Capture
 from agir_cvtoolkit.errors import (
@@ -118,10 +119,13 @@ class Fetching:
         pool = ThreadPoolExecutor(self.parallel, thread_name_prefix="capture")
         try:
             with self.progress.bar("firebase transfer", len(captures)) as bar:
-                for capture, outcome in _outcomes(pool, captures, self._fetch, self._hopeless):
-                    left.discard(capture.capture_id)
-                    self._settle(capture, outcome)
-                    bar.advance()
+                for outcomes in _outcomes(pool, captures, self._fetch, self._hopeless):
+                    # Many lines with one write: threads would stand in line for it.
+                    self.journal.add(o.done for _, o in outcomes if isinstance(o, Fetched))
+                    for capture, outcome in outcomes:
+                        left.discard(capture.capture_id)
+                        self._settle(capture, outcome)
+                        bar.advance()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
         self.avoid |= left
@@ -134,13 +138,11 @@ class Fetching:
 
     def _fetch(self, capture: Capture) -> Outcome:
         try:
-            fetched = self.fetcher.fetch(capture)
-            self.journal.add([fetched.done])
+            return self.fetcher.fetch(capture)
         except (PictureError, NotFoundError) as error:
             return self._refuse(capture, error)
         except (RemoteError, DataError, OSError) as error:
             return error
-        return fetched
 
     def _refuse(self, capture: Capture, error: PictureError | NotFoundError) -> Outcome:
         try:
@@ -203,12 +205,23 @@ def _outcomes(
     captures: list[Capture],
     work: Callable[[Capture], Outcome],
     hopeless: Callable[[], bool],
-) -> Iterator[tuple[Capture, Outcome]]:
-    """Yield outcomes as they come; once it is hopeless nothing more is begun."""
-    begun: dict[Future[Outcome], Capture] = {pool.submit(work, capture): capture for capture in captures}
-    for future in as_completed(begun):
+) -> Iterator[list[tuple[Capture, Outcome]]]:
+    """Yield outcomes as they come, all that are there at a time; once it is hopeless nothing more is begun."""
+
+    def each(capture: Capture) -> tuple[Capture, Outcome]:
+        return capture, work(capture)
+
+    ended: SimpleQueue[Future[tuple[Capture, Outcome]]] = SimpleQueue()
+    begun = [pool.submit(each, capture) for capture in captures]
+    for future in begun:
+        future.add_done_callback(ended.put)
+    waiting = len(begun)
+    while waiting:
+        come = [ended.get()]
+        while not ended.empty():
+            come.append(ended.get())
+        waiting -= len(come)
+        yield [future.result() for future in come if not future.cancelled()]
         if hopeless():
-            for other in begun:
-                other.cancel()
-        if not future.cancelled():
-            yield begun[future], future.result()
+            for future in begun:
+                future.cancel()

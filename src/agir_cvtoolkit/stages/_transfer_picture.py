@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
@@ -25,6 +26,8 @@ MAX_BYTES = 200 * 1024 * 1024
 _LARGE_PIXELS = 16_000_000
 _JPEG = b"\xff\xd8"
 _one_large = threading.Lock()
+_at_work = threading.BoundedSemaphore(max(2, os.cpu_count() or 1))
+"""As many as there are cores: more would wait for each other at every file. Downloads go on meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,11 @@ class Fetcher:
             RemoteError: of its other kinds: the storage fails.
             OSError: nothing can be written here.
         """
-        picture = self._checked(self.store.picture(capture.capture_id, MAX_BYTES))
+        content = self.store.picture(capture.capture_id, MAX_BYTES)
+        with _at_work:
+            return self._laid(capture, self._checked(content))
+
+    def _laid(self, capture: Capture, picture: _Picture) -> Fetched:
         place = self.folder / f"{capture.stem}{picture.suffix}"
         write_bytes(place, picture.content)
         image = self.run.path("images", f"{capture.stem}{picture.original_suffix}")
