@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -34,6 +34,16 @@ MOST_MISSING = 20
 """When so many pictures are missing and none is there, it is the template of their names that is wrong."""
 
 Outcome = Fetched | Exception | None
+
+
+@dataclass(frozen=True)
+class _Page:
+    """Captures that were asked for, and those of them that were taken."""
+
+    asked: Sequence[Capture] = ()
+    taken: Sequence[Capture] = ()
+    error: RemoteError | None = None
+    is_last: bool = False
 
 
 @dataclass
@@ -76,42 +86,56 @@ class Fetching:
 
     def _fill(self, wanted: int) -> None:
         tries: dict[tuple[str, str], int] = {}
-        while len(self.ready) < wanted and not self._hopeless():
-            need = min(_PAGE if self.ready else MOST_MISSING, wanted - len(self.ready))
-            waiting = self.store.pending(self.journal.options.priority, need + len(self.avoid))
-            lost = {capture.capture_id for capture in waiting} & (self.ready.keys() - self.avoid)
-            if lost:
-                # They are here and wait all the same: another took them and has given them back.
-                self.avoid |= lost
-                continue
-            page = [capture for capture in waiting if capture.capture_id not in self.avoid][:need]
-            if not page:
-                return
-            for capture in page:
-                same = (capture.capture_id, capture.version)
-                tries[same] = tries.get(same, 0) + 1
-                if tries[same] > 3:
-                    # Nobody changes it, and still it cannot be taken: it must not hold up the others.
-                    self.avoid.add(capture.capture_id)
-            # Before they are taken, so that no kill leaves a claim that nobody remembers.
-            self.journal.add(Progressed(capture.capture_id, "taking") for capture in page)
-            self._all(self._taken(page))
+        coming: Future[_Page] | None = None
+        with ThreadPoolExecutor(1, thread_name_prefix="queue") as aside:
+            while len(self.ready) < wanted and not self._hopeless():
+                page = coming.result() if coming else self._page(wanted - len(self.ready), tries)
+                coming = None
+                if page.error is not None:
+                    self._not_taken(page, page.error)
+                    continue
+                if page.is_last:
+                    return
+                rest = wanted - len(self.ready) - len(page.taken)
+                if self.ready and page.taken and rest > 0:
+                    # The next ones are taken while these come; never before the first pictures were found.
+                    coming = aside.submit(self._page, rest, tries)
+                self._all(page.taken)
+        if coming is not None:
+            self._put_back([capture.capture_id for capture in coming.result().taken])
 
-    def _taken(self, page: list[Capture]) -> list[Capture]:
-        """Take a page of captures from the queue with one request."""
+    def _page(self, wanted: int, tries: dict[tuple[str, str], int]) -> _Page:
+        """Take the next captures from the queue with one request."""
+        need = min(_PAGE if self.ready else MOST_MISSING, wanted)
+        waiting = self.store.pending(self.journal.options.priority, need + len(self.avoid))
+        lost = {capture.capture_id for capture in waiting} & (set(self.ready) - self.avoid)
+        if lost:
+            # They are here and wait all the same: another took them and has given them back.
+            self.avoid |= lost
+            return _Page()
+        page = [capture for capture in waiting if capture.capture_id not in self.avoid][:need]
+        for capture in page:
+            same = (capture.capture_id, capture.version)
+            tries[same] = tries.get(same, 0) + 1
+            if tries[same] > 3:
+                # Nobody changes it, and still it cannot be taken: it must not hold up the others.
+                self.avoid.add(capture.capture_id)
+        # Before they are taken, so that no kill leaves a claim that nobody remembers.
+        self.journal.add(Progressed(capture.capture_id, "taking") for capture in page)
         try:
-            taken = self.claims.take(page)
+            return _Page(page, list(self.claims.take(page).values()), is_last=not page)
         except RemoteError as error:
-            held = self.claims.held()
-            for capture in page:
-                if capture.capture_id in held or not self._hopeless():
-                    self._settle(capture, error)
-                else:
-                    self.avoid.add(capture.capture_id)
-            return []
-        return list(taken.values())
+            return _Page(page, error=error)
 
-    def _all(self, captures: list[Capture]) -> None:
+    def _not_taken(self, page: _Page, error: RemoteError) -> None:
+        held = self.claims.held()
+        for capture in page.asked:
+            if capture.capture_id in held or not self._hopeless():
+                self._settle(capture, error)
+            else:
+                self.avoid.add(capture.capture_id)
+
+    def _all(self, captures: Sequence[Capture]) -> None:
         """Bring captures that are held; once that is hopeless the others go back to the queue."""
         if not captures:
             return
@@ -129,12 +153,16 @@ class Fetching:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
         self.avoid |= left
+        self._put_back(left)
+
+    def _put_back(self, capture_ids: Collection[str]) -> None:
+        """Give captures back that nothing was done with."""
         try:
-            for capture_id in left:
+            for capture_id in capture_ids:
                 self.claims.release(capture_id)
                 self.journal.add([Progressed(capture_id, "dropped")])
         except (RemoteError, OSError) as failure:
-            _log.warning("%d captures are free again when their lease ends: %s", len(left), failure)
+            _log.warning("%d captures are free again when their lease ends: %s", len(capture_ids), failure)
 
     def _fetch(self, capture: Capture) -> Outcome:
         try:
@@ -202,7 +230,7 @@ class Fetching:
 
 def _outcomes(
     pool: ThreadPoolExecutor,
-    captures: list[Capture],
+    captures: Sequence[Capture],
     work: Callable[[Capture], Outcome],
     hopeless: Callable[[], bool],
 ) -> Iterator[list[tuple[Capture, Outcome]]]:
