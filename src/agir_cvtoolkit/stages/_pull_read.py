@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agir_cvtoolkit.cvat import (
@@ -19,8 +20,8 @@ from agir_cvtoolkit.errors import DeadlineError, FrameMapError, NotFoundError, R
 
 from ._pull_context import PullContext
 
-EXPORT_FROM_PIXELS = 12_000_000
-"""Mean size of a job's pictures from which it is read by the "CVAT for images 1.1" export."""
+EXPORT_FROM_PIXELS, EXPORT_FROM_ALL_PIXELS = 12_000_000, 500_000_000
+"""Mean size of a job's pictures, or size of all of them, from which it is read by the "CVAT for images 1.1" export."""
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ def read(context: PullContext, job: JobInfo, frames: FrameMap) -> JobRead:
 def _annotations(context: PullContext, job: JobInfo, frames: FrameMap) -> JobAnnotations:
     entries = [frames.by_frame[number] for number in job.frames if number in frames.by_frame]
     pixels = [entry.width * entry.height for entry in entries]
-    if pixels and sum(pixels) / len(pixels) >= EXPORT_FROM_PIXELS:
+    if comes_by_export(pixels) and any(label.takes("mask") for label in context.labels.of(job)):
         try:
             return read_job_by_export(context.session, job, frames)
         except NotFoundError:
@@ -66,3 +67,9 @@ def _annotations(context: PullContext, job: JobInfo, frames: FrameMap) -> JobAnn
         except (RefusedError, FrameMapError, DeadlineError) as error:
             _log.warning("job %d is read as JSON, as its export fails: %s", job.id, error)
     return read_job(context.session, job.id, context.labels.of(job))
+
+
+def comes_by_export(pixels: Sequence[int]) -> bool:
+    """Whether masks on pictures of these sizes come faster by the export, which a server has to make first."""
+    total = sum(pixels)
+    return bool(pixels) and (total / len(pixels) >= EXPORT_FROM_PIXELS or total >= EXPORT_FROM_ALL_PIXELS)
