@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from agir_cvtoolkit.cvat import FrameMap, JobAnnotations, JobInfo, LabelSet
+from agir_cvtoolkit.cvat import FrameMap, JobAnnotations, JobInfo, LabelSet, LabelSpec
 from agir_cvtoolkit.cvat.frames import FrameEntry
 from agir_cvtoolkit.cvat.replacing import HeldShape, JobContent
 from agir_cvtoolkit.errors import RefusedError
@@ -146,10 +146,19 @@ def test_a_record_is_the_frame_of_its_name_wherever_the_server_put_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "fails", "way"), [(4000, False, "export"), (3999, False, "JSON"), (4000, True, "JSON")]
+    ("width", "count", "takes", "fails", "way"),
+    [
+        (4000, 2, "any", False, "export"),
+        (4000, 2, "mask", False, "export"),
+        (3999, 2, "any", False, "JSON"),
+        (4000, 2, "any", True, "JSON"),
+        (4000, 2, "points", False, "JSON"),
+        (1000, 167, "any", False, "export"),
+        (1000, 166, "any", False, "JSON"),
+    ],
 )
-def test_jobs_of_large_pictures_are_read_by_their_export(
-    monkeypatch: pytest.MonkeyPatch, width: int, fails: bool, way: str
+def test_jobs_of_large_or_many_pictures_with_masks_are_read_by_their_export(
+    monkeypatch: pytest.MonkeyPatch, width: int, count: int, takes: str, fails: bool, way: str
 ) -> None:
     def by_export(*args: object) -> JobAnnotations:
         if fails:
@@ -158,9 +167,10 @@ def test_jobs_of_large_pictures_are_read_by_their_export(
 
     monkeypatch.setattr(pull_read, "read_job_by_export", by_export)
     monkeypatch.setattr(pull_read, "read_job", lambda *args: JobAnnotations(2, {}))
-    context: Any = SimpleNamespace(session=None, labels=SimpleNamespace(of=lambda *args: LabelSet(())))
-    frames = FrameMap(5, tuple(FrameEntry(number, f"{number}.png", width, 3000) for number in range(2)))
-    found = pull_read._annotations(context, JOB, frames)
+    labels = LabelSet((LabelSpec(1, "weed", takes),))
+    context: Any = SimpleNamespace(session=None, labels=SimpleNamespace(of=lambda *args: labels))
+    frames = FrameMap(5, tuple(FrameEntry(number, f"{number}.png", width, 3000) for number in range(count)))
+    found = pull_read._annotations(context, replace(JOB, start_frame=0, stop_frame=count - 1), frames)
     assert found.job_id == (1 if way == "export" else 2)
 
 
