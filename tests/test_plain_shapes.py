@@ -59,6 +59,22 @@ def test_there_and_back(shape: Shape) -> None:
     assert same(unpack(pack(shape)), shape)
 
 
+@given(st.builds(Mask, runs=st.just(np.asarray([1, 3], dtype=np.int32)), box=st.just((0, 0, 1, 1)), **SHARED))
+def test_of_a_mask_that_is_the_same_only_the_rest_is_unpacked(mask: Mask) -> None:
+    read = Mask(label="read", runs=mask.runs, box=mask.box)
+    again = unpack(pack(mask), read)
+    assert same(again, mask)
+    assert isinstance(again, Mask)
+    assert again.runs is mask.runs
+
+
+def test_a_mask_with_long_attributes_is_unpacked_whole() -> None:
+    runs = np.asarray([1, 3], dtype=np.int32)
+    text = ',"runs":[' + "".join(f"{number} and" for number in range(2000))
+    mask = Mask(label="weed", runs=runs, box=(0, 0, 1, 1), attributes={"said": text})
+    assert same(unpack(pack(mask), mask), mask)
+
+
 def test_a_mask_takes_few_bytes() -> None:
     runs = np.tile(np.asarray([7, 5], dtype=np.int32), 500)
     mask = Mask(label="weed", runs=runs, box=(0, 0, 99, 59))

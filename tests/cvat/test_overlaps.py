@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from agir_cvtoolkit.cvat.overlaps import order_matters
-from agir_cvtoolkit.masks import encode
+from agir_cvtoolkit.masks import Runs, decode, encode
 from agir_cvtoolkit.shapes import Mask, Polygon, Rectangle
 
 
@@ -45,3 +47,19 @@ def test_polygons_count_by_their_boxes_and_boxes_not_at_all() -> None:
 def test_a_broken_mask_is_left_to_who_draws_it() -> None:
     broken = Mask(label="crop", runs=np.array([0, 3], dtype=np.int32), box=(0, 0, 9, 9))
     assert not order_matters([area(FIELD, "weed"), broken])
+
+
+@given(st.data())
+def test_what_overlaps_is_what_two_drawn_masks_share(data: st.DataObject) -> None:
+    drawn = []
+    masks = []
+    for label in ("weed", "crop"):
+        left, top = data.draw(st.integers(0, 6)), data.draw(st.integers(0, 6))
+        box = (left, top, left + data.draw(st.integers(0, 6)), top + data.draw(st.integers(0, 6)))
+        # Runs as a foreign tool may write them: of no length, going on over rows, with an empty border.
+        count = (box[2] - left + 1) * (box[3] - top + 1)
+        cuts = sorted(data.draw(st.lists(st.integers(0, count), max_size=8)))
+        runs = np.diff([0, *cuts, count]).astype(np.int32)
+        masks.append(Mask(label=label, runs=runs, box=box))
+        drawn.append(decode(Runs(runs, box), (14, 14)))
+    assert order_matters(masks) == bool((drawn[0] & drawn[1]).any())

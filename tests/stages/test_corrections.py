@@ -226,9 +226,9 @@ def test_what_was_not_touched_is_told_as_matching_it_would_tell_it() -> None:
 def test_untouched_shapes_are_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     unpacked: list[bytes] = []
 
-    def counted(geometry: bytes) -> Shape:
+    def counted(geometry: bytes, same: Shape | None) -> Shape:
         unpacked.append(geometry)
-        return unpack(geometry)
+        return unpack(geometry, same)
 
     monkeypatch.setattr("agir_cvtoolkit.stages._corrections.unpack", counted)
     pushed = left(0, *(square(x) for x in range(0, 160, 4)))

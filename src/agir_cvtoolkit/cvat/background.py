@@ -13,7 +13,7 @@ from .session import CvatSession
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
-_GROWTH = 1.2
+_GROWTH = 1.1
 
 _T = TypeVar("_T")
 

@@ -6,8 +6,11 @@ import math
 from collections.abc import Sequence
 from itertools import combinations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from agir_cvtoolkit.errors import MaskError
-from agir_cvtoolkit.masks import Runs, decode
+from agir_cvtoolkit.masks import Runs, check_runs
 from agir_cvtoolkit.shapes import Mask, Polygon, Shape
 
 _Box = tuple[int, int, int, int]
@@ -49,14 +52,40 @@ def _shared(one: _Box, other: _Box) -> _Box | None:
 
 
 def _touch(one: Mask, other: Mask, shared: _Box) -> bool:
-    left, top, right, bottom = shared
-    parts = []
-    for mask in (one, other):
-        x, y, last_x, last_y = mask.box
-        try:
-            own = decode(Runs(mask.runs, (0, 0, last_x - x, last_y - y)), (last_x - x + 1, last_y - y + 1))
-        except MaskError:
-            # Who draws it says what is wrong with it.
-            return False
-        parts.append(own[top - y : bottom - y + 1, left - x : right - x + 1])
-    return bool((parts[0] & parts[1]).any())
+    try:
+        for mask in (one, other):
+            x, y, last_x, last_y = mask.box
+            check_runs(Runs(mask.runs, (0, 0, last_x - x, last_y - y)), (last_x - x + 1, last_y - y + 1))
+    except MaskError:
+        # Who draws it says what is wrong with it.
+        return False
+    starts, ends = _stretches(one, shared)
+    other_starts, other_ends = _stretches(other, shared)
+    # Both lists are sorted and disjoint: a stretch is touched when more of the others begin before its end than
+    # end before its start.
+    begun = np.searchsorted(other_starts, ends, side="left")
+    over = np.searchsorted(other_ends, starts, side="right")
+    return bool((begun > over).any())
+
+
+def _stretches(mask: Mask, shared: _Box) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where the foreground within `shared` begins and ends (exclusive), row by row.
+
+    Positions count the pixels of `shared` in reading order; both arrays ascend.
+    """
+    x, y, last_x, _ = mask.box
+    width = last_x - x + 1
+    edges = np.cumsum(mask.runs, dtype=np.int64)
+    starts, ends = edges[:-1:2], edges[1::2]
+    first, last = starts // width, (ends - 1) // width
+    inside = (ends > starts) & (last >= shared[1] - y) & (first <= shared[3] - y)
+    starts, ends, first, last = starts[inside], ends[inside], first[inside], last[inside]
+    # A run that goes on in the next row of its box is cut at the end of the row.
+    counts = last - first + 1
+    of = np.repeat(np.arange(len(counts)), counts)
+    row = first[of] + np.arange(len(of)) - np.repeat(np.cumsum(counts) - counts, counts)
+    left = np.maximum(starts[of] - row * width, shared[0] - x)
+    right = np.minimum(ends[of] - row * width, shared[2] - x + 1)
+    kept = (left < right) & (row >= shared[1] - y) & (row <= shared[3] - y)
+    begin = (row[kept] - (shared[1] - y)) * (shared[2] - shared[0] + 1) - (shared[0] - x)
+    return begin + left[kept], begin + right[kept]

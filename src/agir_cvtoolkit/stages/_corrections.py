@@ -120,7 +120,9 @@ def _judged(
     """Say what became of a shape, by its flags and attributes too, and what was changed in it."""
     if found.before is None or found.after is None:
         return found, found.outcome, None
-    known, now = _unpacked([before[found.before]]), after[found.after]
+    pushed, now = before[found.before], after[found.after]
+    same = now if pushed.geometry_hash == now.geometry_hash() else None
+    known = _unpacked([pushed], same)
     if not known:
         return found, found.outcome, None
     marks = changed_marks(known[0], now, labels.get(now.label))
@@ -164,13 +166,18 @@ def _changed(
     return match(known, after, size)
 
 
-def _unpacked(before: Sequence[PushedShape]) -> list[Shape] | None:
-    """Return the shapes themselves; None where an earlier version kept hashes alone, or one is damaged."""
+def _unpacked(before: Sequence[PushedShape], same: Shape | None = None) -> list[Shape] | None:
+    """Return the shapes themselves; None where an earlier version kept hashes alone, or one is damaged.
+
+    Args:
+        before: as they were pushed.
+        same: what all of them are to the pixel, if anything.
+    """
     packed = [shape.geometry for shape in before if shape.geometry is not None]
     if len(packed) < len(before):
         return None
     try:
-        return [unpack(geometry) for geometry in packed]
+        return [unpack(geometry, same) for geometry in packed]
     except ShapeError as error:
         _log.warning("only hashes are compared: %s", error)
         return None
