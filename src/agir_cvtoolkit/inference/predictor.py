@@ -96,6 +96,9 @@ class TilePredictor(Named, Protocol):
         Returns:
             float32 of shape (n, classes, height, width), summing to 1 over the classes. A tile's result must
             not depend on the other tiles of its batch.
+
+        Raises:
+            MemoryError: the batch does not fit into memory; the caller halves it and goes on.
         """
         ...
 
