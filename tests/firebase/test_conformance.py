@@ -385,3 +385,42 @@ def test_the_cost_of_the_queue_does_not_grow_with_what_is_done(store: CaptureSto
         store.create(capture(f"c{number}", minute=number), None)
     store.complete([f"c{number}" for number in range(50)], NOW)
     assert [found.capture_id for found in store.pending(5, 3)] == ["c59", "c58", "c57"]
+
+
+def test_failed_captures_are_listed_and_wait_again_as_if_nothing_had_been(store: CaptureStore) -> None:
+    for name in ("a", "b", "c", "d"):
+        store.create(capture(name), JPEG)
+    for name, reason in (("b", "no picture"), ("a", "broken")):
+        assert store.fail(claimed(store, name), reason) is not None
+    assert [(found.capture_id, found.reason) for found in store.failed()] == [
+        ("a", "broken"),
+        ("b", "no picture"),
+    ]
+    transferred = store.transferred(claimed(store, "c"), NOW)
+    assert transferred is not None
+    assert set(store.requeue([*store.failed(), transferred])) == {"a", "b", "c"}
+    assert list(store.failed()) == []
+    assert {found.capture_id for found in store.pending(1, 10)} == {"a", "b", "c", "d"}
+    again = store.get(["a", "c"])
+    assert [(found.reason, found.transferred_by, found.claimed_by) for found in again.values()] == [
+        ("", None, None)
+    ] * 2
+    assert claimed(store, "a", "you").claimed_by == "you"
+
+
+def test_what_has_changed_since_it_was_read_is_not_put_back(store: CaptureStore) -> None:
+    for name in ("a", "b"):
+        store.create(capture(name), None)
+        store.fail(claimed(store, name), "no picture")
+    seen = list(store.failed())
+    assert store.complete(["a"], NOW) == ("a",)
+    store.forget("b")
+    assert store.requeue(seen) == ()
+    assert store.requeue([]) == ()
+    assert store.get(["a", "b"])["a"].status == "completed"
+
+
+def test_a_status_that_nobody_knows_can_be_put_back(store: CaptureStore, stranger: Stranger) -> None:
+    stranger.put(CAPTURES, "a", {"status": "archived", "priority": 5, "timestamp": "2026-01-01T00:00:00Z"})
+    assert store.requeue(list(store.get(["a"]).values())) == ("a",)
+    assert [found.capture_id for found in store.pending(1, 10)] == ["a"]

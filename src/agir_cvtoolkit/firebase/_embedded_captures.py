@@ -6,7 +6,7 @@ import sqlite3
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
@@ -19,11 +19,11 @@ from ._lease import (
     applied,
     claimed,
     completed,
-    failed,
     given_back,
     lease_ended,
     queue_floor,
     renewed,
+    requeued,
     transferred,
 )
 from ._names import document_key
@@ -35,6 +35,7 @@ _PUT = """INSERT INTO captures (id, version, document, made, status, priority, t
 VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?)"""
 _SET = """UPDATE captures SET version = version + 1, document = ?, status = ?, priority = ?, taken = ?, device = ?,
 until = ? WHERE id = ?"""
+_PAGE = 500
 
 
 class CaptureTable:
@@ -168,21 +169,25 @@ class CaptureTable:
         """Say that claimed captures are where people correct them."""
         return self.change_all((capture, transferred(when, capture.claimed_by)) for capture in captures)
 
-    def renew(self, capture: Capture, until: datetime) -> Capture | None:
-        """Lengthen one's own lease."""
-        return self.change(capture, renewed(until)) if capture.claimed_by is not None else None
+    def failed(self) -> Iterator[Capture]:
+        """Yield failed captures by name of the document."""
+        last = ""
+        while True:
+            with self._database.read() as connection:
+                rows = connection.execute(
+                    "SELECT id, version, document FROM captures WHERE status = 'failed' AND id > ?"
+                    " ORDER BY id LIMIT ?",
+                    (last, _PAGE),
+                ).fetchall()
+            if not rows:
+                return
+            yield from (self._capture(*row) for row in rows)
+            last = rows[-1][0]
 
-    def release(self, capture: Capture) -> Capture | None:
-        """Give a claimed capture back to the queue."""
-        return self.change(capture, given_back())
-
-    def transferred(self, capture: Capture, when: datetime) -> Capture | None:
-        """Say that a claimed capture is where people correct it."""
-        return self.change(capture, transferred(when, capture.claimed_by))
-
-    def fail(self, capture: Capture, reason: str) -> Capture | None:
-        """Say that a claimed capture cannot be used."""
-        return self.change(capture, failed(reason))
+    def put_back(self, captures: Sequence[Capture]) -> tuple[str, ...]:
+        """Make captures pending that have not changed since they were read; return their ids."""
+        change = requeued()
+        return tuple(found.capture_id for found in self.change_all((c, change) for c in captures))
 
     def complete(self, capture_ids: Sequence[str], when: datetime) -> tuple[str, ...]:
         """Say that captures are corrected."""

@@ -50,6 +50,14 @@ def given_back() -> Change:
     return Change({"status": "pending"}, _LEASE)
 
 
+def requeued() -> Change:
+    """Return the change of a capture that waits again, without a trace of what became of it."""
+    return Change(
+        {"status": "pending"},
+        (*_LEASE, "reason", "transferredBy", "annotation_started", "annotation_platform", "gpusrv_transfer"),
+    )
+
+
 def lease_ended() -> Change:
     """Return the change that takes a lease away and nothing else."""
     return Change({}, _LEASE)

@@ -138,6 +138,14 @@ class CaptureStore(Protocol):
         """Say that a claimed capture cannot be used."""
         ...
 
+    def failed(self) -> Iterator[Capture]:
+        """Yield the captures that failed, by name of the document; none whose status is a foreign word."""
+        ...
+
+    def requeue(self, captures: Sequence[Capture]) -> tuple[str, ...]:
+        """Make captures wait as if they had come just now; return the ids of those that did not change meanwhile."""
+        ...
+
     def complete(self, capture_ids: Sequence[str], when: datetime) -> tuple[str, ...]:
         """Say that captures are corrected; return the ids of those that were not completed before."""
         ...
