@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from . import (
+    capture_queue,
     learning,
     mask_encoding,
     memory,
@@ -34,6 +35,7 @@ QUICK = {
     "memory": ["--counts", "20", "60", "--no-torch"],
     "learning": ["--seeds", "0"],
     "pose_return": ["--pictures", "1000"],
+    "capture_queue": ["--counts", "100", "2000"],
     "transfer": ["--count", "200"],
 }
 """Options of a short run: the same gates on less work, so noise weighs more."""
@@ -77,6 +79,12 @@ def _all(data: Path | None, *, quick: bool) -> list[tuple[str, str, argparse.Nam
         ("memory", memory.TITLE, memory.options_of(less["memory"]), memory.measure),
         ("learning", learning.TITLE, learning.options_of(less["learning"]), learning.measure),
         ("pose_return", pose_return.TITLE, pose_return.options_of(less["pose_return"]), pose_return.measure),
+        (
+            "capture_queue",
+            capture_queue.TITLE,
+            capture_queue.options_of(less["capture_queue"]),
+            capture_queue.measure,
+        ),
         ("transfer", transfer.TITLE, transfer.options_of(less["transfer"]), transfer.measure),
     ]
 

@@ -14,8 +14,14 @@ from agir_cvtoolkit.cli._main import COMMANDS
 FUNCTIONS = {
     "config": ("show_config", "init_config"),
     "runs": ("runs_list", "runs_show", "runs_prune"),
-    "ledger": ("ledger_backup", "ledger_check"),
-    "firebase": ("firebase_transfer", "firebase_return", "firebase_submit", "firebase_status"),
+    "ledger": ("ledger_backup", "ledger_check", "ledger_copy"),
+    "firebase": (
+        "firebase_transfer",
+        "firebase_return",
+        "firebase_submit",
+        "firebase_status",
+        "firebase_requeue",
+    ),
     "sandbox": ("serve_sandbox",),
     "demo": ("run_demo",),
     "demo-pose": ("run_demo_pose",),

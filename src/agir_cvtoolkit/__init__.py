@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .stages.doctor import doctor
     from .stages.download_cvat import download_cvat
     from .stages.evaluate import evaluate
+    from .stages.firebase_requeue import firebase_requeue
     from .stages.firebase_return import firebase_return
     from .stages.firebase_status import firebase_status
     from .stages.firebase_submit import firebase_submit
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from .stages.forget import forget
     from .stages.infer_pose import infer_pose
     from .stages.infer_seg import infer_seg
-    from .stages.ledger_care import ledger_backup, ledger_check
+    from .stages.ledger_care import ledger_backup, ledger_check, ledger_copy
     from .stages.preprocess import preprocess
     from .stages.promote import promote
     from .stages.query import query
@@ -58,6 +59,7 @@ _WHERE = {
     "doctor": ".stages.doctor",
     "download_cvat": ".stages.download_cvat",
     "evaluate": ".stages.evaluate",
+    "firebase_requeue": ".stages.firebase_requeue",
     "firebase_return": ".stages.firebase_return",
     "firebase_status": ".stages.firebase_status",
     "firebase_submit": ".stages.firebase_submit",
@@ -68,6 +70,7 @@ _WHERE = {
     "init_config": ".stages.config",
     "ledger_backup": ".stages.ledger_care",
     "ledger_check": ".stages.ledger_care",
+    "ledger_copy": ".stages.ledger_care",
     "load_settings": ".config",
     "preprocess": ".stages.preprocess",
     "promote": ".stages.promote",
@@ -96,6 +99,7 @@ __all__ = [
     "doctor",
     "download_cvat",
     "evaluate",
+    "firebase_requeue",
     "firebase_return",
     "firebase_status",
     "firebase_submit",
@@ -106,6 +110,7 @@ __all__ = [
     "init_config",
     "ledger_backup",
     "ledger_check",
+    "ledger_copy",
     "load_settings",
     "preprocess",
     "promote",

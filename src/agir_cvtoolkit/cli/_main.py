@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from typing import Any
 
 import click
 
 from agir_cvtoolkit._version import __version__
+
+from ._lazy import LazyGroup
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "query": ("query", "Choose records from SemiF or Field and start a run."),
@@ -38,8 +39,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
-class Commands(click.Group):
-    """A group whose commands are imported when they are called."""
+class Commands(LazyGroup):
+    """The root: whatever a command does, it ends with one line and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an interruption, wherever it comes, ends with one line and code 130."""
@@ -55,35 +56,8 @@ class Commands(click.Group):
                 echo_json_error("UsageError", error.format_message(), "See --help.")
             raise
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return all names, in the order of the loop."""
-        return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = import_module(f".{COMMANDS[cmd_name][0]}", __package__)
-        command: click.Command = module.command
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Resolve a command, or suggest the near one."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from agir_cvtoolkit.errors import did_you_mean
-
-            ctx.fail(f"No such command '{args[0]}'. {did_you_mean(args[0], COMMANDS)}".strip())
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table of commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-
-
-@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Commands, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="agir-cvtoolkit")
 def main() -> None:
     """Close the loop between a model and the people who correct it in CVAT.

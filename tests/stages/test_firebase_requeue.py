@@ -1,0 +1,85 @@
+"""Captures that failed by mistake wait again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from agir_cvtoolkit.errors import UsageError
+from agir_cvtoolkit.stages.firebase_requeue import RequeueResult, firebase_requeue
+from agir_cvtoolkit.stages.firebase_transfer import firebase_transfer
+
+from .capture_queue import Queue, capture, jpeg
+
+
+@pytest.fixture
+def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Queue:
+    monkeypatch.chdir(tmp_path)
+    for name in ("CVAT_URL", "CVAT_HOST", "CVAT_ACCESS_TOKEN", "CVAT_USERNAME", "CVAT_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+    return Queue(tmp_path)
+
+
+def left(result: RequeueResult) -> dict[str, str]:
+    return {item.record_id: item.reason for item in result.items}
+
+
+def test_a_wrong_template_costs_nothing(queue: Queue) -> None:
+    """What a wrong `image_path` has made of twenty captures is undone, and they are transferred."""
+    queue.fill(22)
+    wrong = firebase_transfer(queue.call("firebase.image_path='pictures/{pose_id}.png'"))
+    assert wrong.failed == 20
+    planned = firebase_requeue(queue.call(dry_run=True), failed=True)
+    assert (len(planned.captures), planned.dry_run) == (20, True)
+    assert planned.reasons["pose-0000"].startswith("the picture of capture 'pose-0000' is not at")
+    assert queue.statuses() == {"failed": 20, "pending": 2}
+    done = firebase_requeue(queue.call(), failed=True)
+    assert (set(done.captures), done.exit_code) == ({f"pose-{n:04}" for n in range(20)}, 0)
+    assert queue.statuses() == {"pending": 22}
+    assert firebase_transfer(queue.call()).transferred == 22
+    again = firebase_requeue(queue.call(), failed=True)
+    assert (again.captures, again.items, again.exit_code) == ((), (), 0)
+
+
+def test_those_that_are_named_go_and_what_is_not_failed_stays(queue: Queue) -> None:
+    store = queue.store
+    for number in range(6):
+        store.create(capture(number), jpeg(number))
+    now = datetime.now(UTC)
+    held = [
+        store.claim(store.get([f"pose-000{n}"])[f"pose-000{n}"], "me", now + timedelta(hours=1))
+        for n in range(4)
+    ]
+    assert all(held)
+    for one in held[:2]:
+        store.fail(one, "broken")  # type: ignore[arg-type]
+    store.transferred(held[2], now)  # type: ignore[arg-type]
+    store.complete(["pose-0005"], now)
+    done = firebase_requeue(queue.call(), captures=[f"pose-000{n}" for n in (0, 2, 3, 4, 5)] + ["nobody"])
+    assert done.captures == ("pose-0000",)
+    assert done.exit_code == 1
+    why = left(done)
+    assert "--again" in why["pose-0002"]
+    assert "me has it until" in why["pose-0003"]
+    assert why["pose-0004"] == "it waits already"
+    assert why["pose-0005"] == "it is corrected"
+    assert why["nobody"] == "there is no such capture"
+    assert store.get(["pose-0001"])["pose-0001"].status == "failed"
+    assert firebase_requeue(queue.call(), captures=["pose-0005"]).exit_code == 4
+
+
+def test_what_lies_in_a_task_that_is_gone_waits_again_when_that_is_said(queue: Queue) -> None:
+    queue.fill(2)
+    assert firebase_transfer(queue.call()).transferred == 2
+    done = firebase_requeue(queue.call(), captures=["pose-0001"], again=True)
+    assert done.captures == ("pose-0001",)
+    assert queue.statuses() == {"in_progress": 1, "pending": 1}
+    assert firebase_transfer(queue.call()).captures == ("pose-0001",)
+
+
+def test_captures_or_failed_one_of_them(queue: Queue) -> None:
+    for options in ({}, {"captures": ["a"], "failed": True}, {"failed": True, "again": True}):
+        with pytest.raises(UsageError):
+            firebase_requeue(queue.call(), **options)  # type: ignore[arg-type]
