@@ -220,8 +220,7 @@ def test_pictures_share_connections(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def made_connections(store: FirestoreStore) -> int:
-    adapter = store._connection.bucket.client._http.get_adapter("http://")
-    pools = adapter.poolmanager.pools
+    pools = store._connection.http.http.pools
     return sum(pools[key].num_connections for key in pools.keys())  # noqa: SIM118 - it is no mapping
 
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from agir_cvtoolkit.errors import ConfigError, MissingExtraError
 
+from ._media import connections
+
 if TYPE_CHECKING:
     from agir_cvtoolkit.config import Firebase
 
@@ -35,12 +37,14 @@ class Connection:
     """Google's clients, ready to be used by several threads.
 
     Attributes:
+        http: what pictures are read by.
         place: project, database and bucket, for people.
         guessed_bucket: whether the bucket's name was made from the project's.
     """
 
     client: Any
     bucket: Any
+    http: Any
     place: str
     guessed_bucket: bool
     app: Any
@@ -53,6 +57,7 @@ class Connection:
             self.client.close()
         with suppress(Exception):
             self.bucket.client.close()
+        self.http.http.clear()
         with suppress(ValueError):
             firebase_admin.delete_app(self.app)
 
@@ -110,6 +115,7 @@ def connect(
         client = firestore.client(app, database_id=settings.database)
         handle = storage.bucket(app=app)
         _widen(handle.client, settings.parallel_requests)
+        http = connections(handle.client, settings.parallel_requests)
     except ValueError as error:
         firebase_admin.delete_app(app)
         raise ConfigError(
@@ -117,11 +123,11 @@ def connect(
             "Check firebase.project_id, database and storage_bucket.",
         ) from error
     place = f"Firestore {project}/{settings.database} and bucket {bucket}"
-    return Connection(client, handle, place, settings.storage_bucket is None, app)
+    return Connection(client, handle, http, place, settings.storage_bucket is None, app)
 
 
 def _widen(client: Any, parallel: int) -> None:
-    """Let as many pictures come at a time as are asked for; the library keeps ten connections.
+    """Let as many pictures go at a time as are asked for; the library keeps ten connections.
 
     What the environment says of proxies and certificates is read once, not with each picture.
     """

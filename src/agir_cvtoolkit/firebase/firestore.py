@@ -43,7 +43,7 @@ class FirestoreStore(PartedStore):
         self._settings = settings
         self._calls = Calls(connection.place, patience_s)
         names, client = settings.collections, connection.client
-        self._bucket = Bucket(connection.bucket, self._calls, guessed=connection.guessed_bucket)
+        self._bucket = Bucket(connection, self._calls)
         poses, threshold = names.uncertain_poses, settings.upload_threshold
         corrections = CorrectionCollection(client, names.labeled_data, self._calls)
         super().__init__(

@@ -30,7 +30,7 @@ class Intake:
         self._connection = connection
         self._settings = settings
         self._calls = Calls(connection.place)
-        self._bucket = Bucket(connection.bucket, self._calls, guessed=connection.guessed_bucket)
+        self._bucket = Bucket(connection, self._calls)
 
     @classmethod
     def open(cls, settings: Firebase, *, service_account: Path | None = None) -> Intake:

@@ -9,6 +9,7 @@ from typing import Any
 from agir_cvtoolkit.errors import NotFoundError, RefusedError
 
 from ._calls import TIMEOUT_S, Calls
+from ._connection import Connection
 from ._media import download
 
 _CONNECT_S = 10.0
@@ -18,14 +19,14 @@ class Bucket:
     """A bucket, for several threads.
 
     Args:
-        handle: Google's.
-        guessed: whether its name was made from the project's.
+        connection: to Google; its bucket is meant.
     """
 
-    def __init__(self, handle: Any, calls: Calls, *, guessed: bool) -> None:
-        self._handle = handle
+    def __init__(self, connection: Connection, calls: Calls) -> None:
+        self._handle = connection.bucket
+        self._http = connection.http
+        self._guessed = connection.guessed_bucket
         self._calls = calls
-        self._guessed = guessed
         self._seen = False
 
     def put(self, key: str, content: bytes) -> None:
@@ -51,7 +52,9 @@ class Bucket:
             NotFoundError: there is none.
             PictureError: it has more than `limit_bytes`.
         """
-        found: bytes = self._run(f"read {key}", lambda: download(self._handle, key, limit_bytes, _times()))
+        found: bytes = self._run(
+            f"read {key}", lambda: download(self._http, self._handle, key, limit_bytes, _times())
+        )
         return found
 
     def delete(self, key: str) -> bool:
