@@ -271,6 +271,69 @@ class ModelRow:
 
 
 @dataclass(frozen=True)
+class PictureHash:
+    """How a picture looks.
+
+    Attributes:
+        sha256: of its file.
+        width, height: in pixels.
+        phash: 64 bits, see `agir_cvtoolkit.similarity`.
+    """
+
+    sha256: str
+    width: int
+    height: int
+    phash: int
+
+
+@dataclass(frozen=True)
+class DatasetVersion:
+    """A data set as it was made.
+
+    Attributes:
+        version: fingerprint of its content, its classes and its split.
+        run_id: of the run that made it first.
+        parent: the version that the run had before; None for the first one.
+        path: of its folder when it was made, absolute.
+        made_from: tasks, runs and settings.
+        pictures, records: how many.
+        tiles: how many, by side.
+        classes: names, the background first.
+        class_pixels: of the training pictures, by class.
+        created: when; set by the ledger.
+    """
+
+    version: str
+    run_id: str
+    parent: str | None
+    path: str
+    made_from: Mapping[str, object] = field(hash=False)
+    pictures: int
+    records: int
+    tiles: Mapping[str, int] = field(hash=False)
+    classes: tuple[str, ...]
+    class_pixels: tuple[int, ...]
+    created: str = ""
+
+
+@dataclass(frozen=True)
+class DatasetMember:
+    """A record of a version of a data set.
+
+    Attributes:
+        sha256, mask_sha256: of its two files.
+        picture: that it is, or is a cutout of.
+        side: ``train``, ``val`` or ``test``; ``train+val`` where they are the same pictures.
+    """
+
+    record_id: str
+    sha256: str
+    mask_sha256: str
+    picture: str
+    side: str
+
+
+@dataclass(frozen=True)
 class Event:
     """Something that happened to a record, a run or a model."""
 

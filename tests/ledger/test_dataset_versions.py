@@ -1,0 +1,69 @@
+"""Versions of data sets and hashes of pictures, on every kind of ledger."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from agir_cvtoolkit.ledger import DatasetMember, DatasetVersion, Ledger, PictureHash
+
+from .conftest import changing
+
+FIRST = DatasetVersion(
+    "v1",
+    "run",
+    None,
+    "/runs/run/dataset",
+    {"tasks": [5]},
+    2,
+    3,
+    {"train": 4},
+    ("background", "plant"),
+    (90, 10),
+)
+MEMBERS = [
+    DatasetMember("r2", "a" * 64, "b" * 64, "picture", "train"),
+    DatasetMember("r1", "c" * 64, "d" * 64, "other", "test"),
+]
+
+
+def test_a_version_is_recorded_once_with_its_members(ledger: Ledger) -> None:
+    assert ledger.record_dataset(FIRST, MEMBERS)
+    assert not ledger.record_dataset(replace(FIRST, run_id="another"), [])
+    (found,) = ledger.datasets()
+    assert found.created
+    assert replace(found, created="") == FIRST
+    assert ledger.dataset_members("v1") == [MEMBERS[1], MEMBERS[0]]
+    assert ledger.dataset_members("v2") == []
+
+
+def test_the_newest_version_comes_first(ledger: Ledger) -> None:
+    ledger.record_dataset(FIRST, MEMBERS)
+    ledger.record_dataset(replace(FIRST, version="v2", parent="v1"), MEMBERS[:1])
+    assert {row.version: row.parent for row in ledger.datasets()} == {"v2": "v1", "v1": None}
+    created = [row.created for row in ledger.datasets()]
+    assert created == sorted(created, reverse=True)
+
+
+def test_hashes_are_remembered_by_content(ledger: Ledger) -> None:
+    pictures = [PictureHash(f"{n:064x}", 8, 6, (1 << 63) + n) for n in range(1200)]
+    ledger.record_hashes(pictures)
+    ledger.record_hashes([replace(pictures[0], phash=7), pictures[1]])
+    wanted = [pictures[0].sha256, pictures[1].sha256, pictures[-1].sha256, "unknown"]
+    found = ledger.perceptual_hashes(wanted)
+    assert list(found.values()) == [7, pictures[1].phash, pictures[-1].phash, None]
+    assert list(found) == wanted
+
+
+def test_a_ledger_of_before_gets_what_it_lacks(url: str, out_root: Path) -> None:
+    with Ledger.open(url, out_root):
+        pass
+    with changing(url) as connection:
+        connection.exec_driver_sql("alter table images drop column phash")
+        for table in ("dataset_versions", "dataset_members"):
+            connection.exec_driver_sql(f"drop table {table}")
+        connection.exec_driver_sql("delete from migrations where name = '005_versions_of_data_sets'")
+    with Ledger.open(url, out_root) as opened:
+        opened.record_hashes([PictureHash("a" * 64, 8, 6, 3)])
+        assert opened.perceptual_hashes(["a" * 64]) == {"a" * 64: 3}
+        assert opened.record_dataset(FIRST, MEMBERS)
