@@ -11,6 +11,10 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from .postgres import new_schema, postgres
+
+__all__ = ["new_schema", "postgres"]
+
 # Times on a busy machine say nothing of an example; in CI every run tries the same ones.
 settings.register_profile("agir", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("agir")

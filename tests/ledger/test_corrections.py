@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-
-import pytest
 
 from agir_cvtoolkit.ledger import CorrectionRow, Ledger, PushedFrame, PushedShape, PushedTask, PushKey
 
@@ -29,12 +25,6 @@ ROW = CorrectionRow(
     annotator="ada",
     updated_date="2026-01-01T00:00:00Z",
 )
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger.open(None, tmp_path / "outputs" / "runs") as opened:
-        yield opened
 
 
 def told(ledger: Ledger, record_id: str = "MD_1") -> list[dict[str, object]]:

@@ -6,13 +6,12 @@ import json
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, inspect, select
 
 from agir_cvtoolkit.errors import AgirError, ConfigError, LedgerError
 from agir_cvtoolkit.ledger import (
@@ -26,21 +25,12 @@ from agir_cvtoolkit.ledger import (
     backup,
 )
 from agir_cvtoolkit.ledger import _migrations as migrations
-from agir_cvtoolkit.ledger._tables import events
+from agir_cvtoolkit.ledger._tables import events, push_tasks
 from agir_cvtoolkit.records import ManifestEntry
 
+from .conftest import changing
+
 KEY = PushKey("http://s", 7, "PSA", "Round1", "segmentations")
-
-
-@pytest.fixture
-def out_root(tmp_path: Path) -> Path:
-    return tmp_path / "outputs" / "runs"
-
-
-@pytest.fixture
-def ledger(out_root: Path) -> Iterator[Ledger]:
-    with Ledger.open(None, out_root) as opened:
-        yield opened
 
 
 def entry(record_id: str = "MD_1", model: str = "excess_green") -> ManifestEntry:
@@ -75,14 +65,15 @@ def frame(of: PushedTask, number: int, record_id: str) -> PushedFrame:
 # --- opening -----------------------------------------------------------------------------------
 
 
-def test_it_lies_beside_the_runs(out_root: Path, ledger: Ledger) -> None:
+def test_it_lies_beside_the_runs(out_root: Path) -> None:
+    with Ledger.open(None, out_root) as opened:
+        assert opened.pushes() == []
     assert (out_root.parent / "ledger.db").is_file()
-    assert ledger.pushes() == []
 
 
-@pytest.mark.parametrize("url", [None, "sqlite:///{}/elsewhere/l.db", "sqlite://"])
-def test_reading_where_no_ledger_is_makes_none(tmp_path: Path, out_root: Path, url: str | None) -> None:
-    url = url and url.format(tmp_path)
+@pytest.mark.parametrize("name", [None, "sqlite:///{}/elsewhere/l.db", "sqlite://"])
+def test_reading_where_no_ledger_is_makes_none(tmp_path: Path, out_root: Path, name: str | None) -> None:
+    url = name and name.format(tmp_path)
     assert not Ledger.is_there(url, out_root)
     with Ledger.open_to_read(url, out_root) as nothing:
         assert (nothing.pushes(), nothing.champion(), nothing.record_ids_like("")) == ([], None, [])
@@ -90,10 +81,15 @@ def test_reading_where_no_ledger_is_makes_none(tmp_path: Path, out_root: Path, u
     assert list(tmp_path.iterdir()) == []
 
 
-def test_reading_reads_the_ledger_that_is_there(out_root: Path, ledger: Ledger) -> None:
-    ledger.record_predictions("run", [(entry(), None)])
-    assert Ledger.is_there(None, out_root)
-    with Ledger.open_to_read(None, out_root) as again:
+def test_reading_reads_the_ledger_that_is_there(url: str, out_root: Path) -> None:
+    assert not Ledger.is_there(url, out_root)
+    with Ledger.open_to_read(url, out_root) as nothing:
+        assert nothing.pushes() == []
+    assert not Ledger.is_there(url, out_root)
+    with Ledger.open(url, out_root) as ledger:
+        ledger.record_predictions("run", [(entry(), None)])
+    assert Ledger.is_there(url, out_root)
+    with Ledger.open_to_read(url, out_root) as again:
         assert [event.kind for event in again.events_of_record("MD_1")] == ["predicted"]
 
 
@@ -113,12 +109,12 @@ def test_a_relative_or_absolute_url_names_another_file(tmp_path: Path, out_root:
 
 
 @pytest.mark.parametrize(
-    "url",
+    "name",
     ["nonsense", "nodialect://u:hunter2@h/d", "://", "postgresql+nodriver://u:hunter2@h/d", "sqlite//x"],
 )
-def test_an_url_that_cannot_be_understood(url: str, out_root: Path) -> None:
+def test_an_url_that_cannot_be_understood(name: str, out_root: Path) -> None:
     with pytest.raises(ConfigError, match=r"io\.ledger_url") as caught:
-        Ledger.open(url, out_root)
+        Ledger.open(name, out_root)
     assert "hunter2" not in str(caught.value)
 
 
@@ -145,45 +141,31 @@ def test_a_folder_in_the_way(tmp_path: Path, out_root: Path) -> None:
         Ledger.open(f"sqlite:///{tmp_path}/file/l.db", out_root)
 
 
-def test_a_password_does_not_show_in_an_error() -> None:
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import OperationalError
-
-    from agir_cvtoolkit.ledger._opening import failed
-
-    where = make_url("postgresql://me:hunter2@host/db").render_as_string(hide_password=True)
-    error = failed(where, OperationalError("select", {}, Exception("connection refused")))
-    assert "hunter2" not in str(error)
-    assert "connection refused" in str(error)
-
-
 # --- migrations --------------------------------------------------------------------------------
 
 
-def names_of(file: Path) -> list[str]:
-    with closing(sqlite3.connect(file)) as connection:
-        return [name for (name,) in connection.execute("select name from migrations order by name")]
+def names_of(url: str) -> list[str]:
+    with changing(url) as connection:
+        return sorted(connection.exec_driver_sql("select name from migrations").scalars())
 
 
-def test_migrations_are_applied_once(out_root: Path) -> None:
-    file = out_root.parent / "ledger.db"
+def test_migrations_are_applied_once(url: str, out_root: Path) -> None:
     for _ in range(3):
-        with Ledger.open(None, out_root) as opened:
+        with Ledger.open(url, out_root) as opened:
             task(opened)
-    assert names_of(file) == [name for name, _ in migrations.MIGRATIONS]
+    assert names_of(url) == [name for name, _ in migrations.MIGRATIONS]
     assert not list(out_root.parent.glob("*.bak"))
-    with Ledger.open(None, out_root) as opened:
+    with Ledger.open(url, out_root) as opened:
         assert len(opened.pushes()) == 1
 
 
-def test_a_newer_ledger_is_refused_unchanged(out_root: Path) -> None:
-    file = out_root.parent / "ledger.db"
-    with Ledger.open(None, out_root):
+def test_a_newer_ledger_is_refused_unchanged(url: str, out_root: Path) -> None:
+    with Ledger.open(url, out_root):
         pass
-    with closing(sqlite3.connect(file)) as connection, connection:
-        connection.execute("insert into migrations values ('999_of_tomorrow', 'now')")
+    with changing(url) as connection:
+        connection.exec_driver_sql("insert into migrations values ('999_of_tomorrow', 'now')")
     with pytest.raises(LedgerError, match="newer version") as caught:
-        Ledger.open(None, out_root)
+        Ledger.open(url, out_root)
     assert "999_of_tomorrow" in str(caught.value)
     assert "Upgrade" in caught.value.next_step
 
@@ -192,37 +174,38 @@ def _second(connection: Connection) -> None:
     connection.exec_driver_sql("create table of_tomorrow (x integer)")
 
 
-def test_it_is_backed_up_before_a_migration(out_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Ledger.open(None, out_root) as opened:
+def test_it_is_backed_up_before_a_migration(
+    url: str, out_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Ledger.open(url, out_root) as opened:
         task(opened)
     monkeypatch.setattr(migrations, "MIGRATIONS", (*migrations.MIGRATIONS, ("999_later", _second)))
-    with Ledger.open(None, out_root) as opened:
+    with Ledger.open(url, out_root) as opened:
         assert len(opened.pushes()) == 1
     saved = out_root.parent / "ledger.db.before-999_later.bak"
     known = [name for name, _ in migrations.MIGRATIONS]
-    assert names_of(saved) == known[:-1]
-    assert names_of(out_root.parent / "ledger.db") == known
+    assert names_of(f"sqlite:///{saved}") == known[:-1]
+    assert names_of(url) == known
     with closing(sqlite3.connect(saved)) as connection:
         assert connection.execute("select count(*) from pushes").fetchone() == (1,)
 
 
-def test_a_ledger_of_the_first_version_is_brought_up_to_date(out_root: Path) -> None:
-    with Ledger.open(None, out_root) as opened:
+def test_a_ledger_of_the_first_version_is_brought_up_to_date(url: str, out_root: Path) -> None:
+    with Ledger.open(url, out_root) as opened:
         planned = task(opened)
         opened.task_created(planned, 5, "http://s/tasks/5")
         opened.task_filled(planned, [frame(planned, 0, "a")])
         opened.task_done(planned, {0: 1}, [PushedShape(0, 0, "weed", "mask", "ff")])
-    file = out_root.parent / "ledger.db"
-    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+    with changing(url) as connection:
         for table in ("push_jobs", "push_aliases", "push_replacements", "replacement_shapes", "jobs"):
-            connection.execute(f"drop table {table}")
+            connection.exec_driver_sql(f"drop table {table}")
         for table in ("pull_cursors", "corrections"):
-            connection.execute(f"drop table {table}")
-        connection.execute("alter table push_shapes drop column geometry")
-        connection.execute("alter table pulls drop column assignee")
-        connection.execute("alter table pulls drop column type")
-        connection.execute("delete from migrations where name > '001_first_tables'")
-    with Ledger.open(None, out_root) as opened:
+            connection.exec_driver_sql(f"drop table {table}")
+        connection.exec_driver_sql("alter table push_shapes drop column geometry")
+        connection.exec_driver_sql("alter table pulls drop column assignee")
+        connection.exec_driver_sql("alter table pulls drop column type")
+        connection.exec_driver_sql("delete from migrations where name > '001_first_tables'")
+    with Ledger.open(url, out_root) as opened:
         assert opened.tasks_of_push(planned.push_id)[0].state == "done"
         opened.record_pull(
             Pull("http://s", "run", 5, 9, "2026", "completed", "annotation", 1, 1, "x", "ann"), {}
@@ -234,7 +217,7 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date(out_root: Path) -> 
     assert (out_root.parent / "ledger.db.before-002_what_was_left_and_what_came_back.bak").is_file()
 
 
-def test_a_ledger_that_does_not_know_what_was_changed_learns_it(out_root: Path) -> None:
+def test_a_ledger_that_does_not_know_what_was_changed_learns_it(url: str, out_root: Path) -> None:
     row = CorrectionRow(
         server="http://s",
         run_id="run",
@@ -254,13 +237,14 @@ def test_a_ledger_that_does_not_know_what_was_changed_learns_it(out_root: Path) 
         annotator="ada",
         updated_date="2026-01-01T00:00:00Z",
     )
-    with Ledger.open(None, out_root) as opened:
+    with Ledger.open(url, out_root) as opened:
         opened.record_corrections("http://s", "run", 11, [row])
-    file = out_root.parent / "ledger.db"
-    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
-        connection.execute("alter table corrections drop column changed")
-        connection.execute("delete from migrations where name > '002_what_was_left_and_what_came_back'")
-    with Ledger.open(None, out_root) as opened:
+    with changing(url) as connection:
+        connection.exec_driver_sql("alter table corrections drop column changed")
+        connection.exec_driver_sql(
+            "delete from migrations where name > '002_what_was_left_and_what_came_back'"
+        )
+    with Ledger.open(url, out_root) as opened:
         assert list(opened.corrections_of_run("run", "http://s")) == [row]
         assert row.is_redrawn
         marked = replace(row, changed="occluded")
@@ -275,22 +259,23 @@ def _broken(connection: Connection) -> None:
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(
-    out_root: Path, monkeypatch: pytest.MonkeyPatch
+    url: str, out_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Ledger.open(None, out_root):
+    with Ledger.open(url, out_root):
         pass
     monkeypatch.setattr(migrations, "MIGRATIONS", (*migrations.MIGRATIONS, ("002_broken", _broken)))
     with pytest.raises(LedgerError):
-        Ledger.open(None, out_root)
-    with closing(sqlite3.connect(out_root.parent / "ledger.db")) as connection:
-        assert connection.execute("select count(*) from sqlite_master where name = 'half'").fetchone() == (0,)
+        Ledger.open(url, out_root)
+    with changing(url) as connection:
+        assert not inspect(connection).has_table("half")
     monkeypatch.undo()
-    with Ledger.open(None, out_root) as opened:
+    with Ledger.open(url, out_root) as opened:
         assert opened.pushes() == []
 
 
-def test_backup_copies_a_live_file(ledger: Ledger, out_root: Path, tmp_path: Path) -> None:
-    task(ledger)
+def test_backup_copies_a_live_file(out_root: Path, tmp_path: Path) -> None:
+    with Ledger.open(None, out_root) as opened:
+        task(opened)
     backup(out_root.parent / "ledger.db", tmp_path / "copy.db")
     with closing(sqlite3.connect(tmp_path / "copy.db")) as connection:
         assert connection.execute("select count(*) from push_tasks").fetchone() == (1,)
@@ -326,13 +311,7 @@ def test_a_push_is_known_by_its_key(ledger: Ledger) -> None:
     assert ledger.pushes()[0][1] == KEY
 
 
-def shapes_in(file: Path) -> list[tuple[object, ...]]:
-    with closing(sqlite3.connect(file)) as connection:
-        names = "frame, position, label, kind, geometry_hash"
-        return connection.execute(f"select {names} from push_shapes order by frame, position").fetchall()
-
-
-def test_the_life_of_a_task(out_root: Path, ledger: Ledger) -> None:
+def test_the_life_of_a_task(ledger: Ledger) -> None:
     planned = task(ledger)
     (found,) = ledger.tasks_of_push(planned.push_id)
     assert (found.state, found.task_id, found.url) == ("planned", None, None)
@@ -354,7 +333,7 @@ def test_the_life_of_a_task(out_root: Path, ledger: Ledger) -> None:
     shape = PushedShape(0, 0, "weed", "mask", "beef")
     ledger.task_done(created, {0: 1}, [shape])
     assert [f.shapes for f in ledger.frames_of_push(planned.push_id)] == [1, 0]
-    assert shapes_in(out_root.parent / "ledger.db") == [(0, 0, "weed", "mask", "beef")]
+    assert ledger.shapes_of_frame(created, 0) == [shape]
     assert [t.state for t in ledger.tasks_of_push(planned.push_id)] == ["done"]
     assert not ledger.has_open_tasks(planned.push_id)
     assert [t.task_id for t in ledger.tasks_of_run("run", "http://s")] == [41]
@@ -363,13 +342,13 @@ def test_the_life_of_a_task(out_root: Path, ledger: Ledger) -> None:
     assert (event.kind, event.detail["task"], event.detail["shapes"]) == ("pushed", 41, 1)
 
 
-def test_done_again_replaces_its_shapes(out_root: Path, ledger: Ledger) -> None:
+def test_done_again_replaces_its_shapes(ledger: Ledger) -> None:
     one = task(ledger)
     ledger.task_created(one, 41, "u")
     ledger.task_filled(one, [frame(one, 0, "a")])
     ledger.task_done(one, {0: 2}, [PushedShape(0, i, "weed", "mask", str(i)) for i in range(2)])
     ledger.task_done(one, {0: 1}, [PushedShape(0, 0, "weed", "mask", "x")])
-    assert [row[-1] for row in shapes_in(out_root.parent / "ledger.db")] == ["x"]
+    assert [shape.geometry_hash for shape in ledger.shapes_of_frame(one, 0)] == ["x"]
     assert [f.shapes for f in ledger.frames_of_task(one)] == [1]
 
 
@@ -483,6 +462,11 @@ def test_the_life_of_a_record_is_told_in_order(ledger: Ledger) -> None:
     assert ledger.events_of_record("b") == []
 
 
+def test_record_ids_are_found_in_the_order_of_their_characters(ledger: Ledger) -> None:
+    ledger.record_predictions("run", [(entry(i), None) for i in ("md_2", "MD_10", "_MD", "MD_1")])
+    assert ledger.record_ids_like("md") == ["MD_1", "MD_10", "_MD", "md_2"]
+
+
 def test_record_ids_are_found_by_a_part_literally(ledger: Ledger) -> None:
     ledger.record_predictions("run", [(entry(i), None) for i in ("MD_1", "MD_12", "MDx1", "50%")])
     assert ledger.record_ids_like("MD_1") == ["MD_1", "MD_12"]
@@ -496,9 +480,9 @@ import sys
 from pathlib import Path
 from agir_cvtoolkit.ledger import Ledger, PushKey, PushedTask
 from tests.ledger.test_ledger import entry
-root, me = Path(sys.argv[1]), int(sys.argv[2])
+url, root, me = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 for n in range(15):
-    with Ledger.open(None, root) as ledger:
+    with Ledger.open(url, root) as ledger:
         push = ledger.open_push(PushKey("s", None, None, f"shared {n}", "segmentations"), f"run {me}")
         ledger.plan_task(PushedTask(push, me, "t", f"run {me}", "planned", None, None))
         ledger.record_predictions("run", [(entry(f"r{n}"), None)])
@@ -506,11 +490,11 @@ for n in range(15):
 
 
 @pytest.mark.integration
-def test_processes_that_write_at_once_lose_and_double_nothing(out_root: Path) -> None:
+def test_processes_that_write_at_once_lose_and_double_nothing(url: str, out_root: Path) -> None:
     root = Path(__file__).parents[2]
     workers = [
         subprocess.Popen(
-            [sys.executable, "-c", _WRITER, str(out_root), str(n)],
+            [sys.executable, "-c", _WRITER, url, str(out_root), str(n)],
             cwd=root,
             stderr=subprocess.PIPE,
             text=True,
@@ -520,7 +504,7 @@ def test_processes_that_write_at_once_lose_and_double_nothing(out_root: Path) ->
     for worker in workers:
         _, problem = worker.communicate(timeout=120)
         assert worker.returncode == 0, problem
-    with Ledger.open(None, out_root) as ledger:
+    with Ledger.open(url, out_root) as ledger:
         pushes = ledger.pushes()
         assert len(pushes) == 15
         assert all(len(ledger.tasks_of_push(push_id)) == 3 for push_id, _, _ in pushes)
@@ -532,15 +516,13 @@ def test_errors_are_of_the_tree(out_root: Path) -> None:
         Ledger.open("nonsense", out_root)
 
 
-def test_who_only_reads_does_not_wait_for_who_writes(tmp_path: Path) -> None:
-    out_root = tmp_path / "outputs" / "runs"
-    with Ledger.open(None, out_root) as opened:
-        opened.open_push(PushKey("http://s", 7, None, "Round1", "segmentations"), "run")
-    with closing(sqlite3.connect(tmp_path / "outputs" / "ledger.db", isolation_level=None)) as writer:
-        writer.execute("BEGIN IMMEDIATE")
-        writer.execute("DELETE FROM pushes")
-        # Whoever wanted to write would be told after half a minute that it is locked.
-        with Ledger.open_to_read(None, out_root) as reader:
-            assert len(reader.pushes()) == 1
-            writer.execute("COMMIT")
-            assert reader.pushes() == []
+def test_who_only_reads_does_not_wait_for_who_writes(url: str, out_root: Path) -> None:
+    with Ledger.open(url, out_root) as writer:
+        task(writer)
+        with writer._begin() as connection:
+            connection.execute(delete(push_tasks))
+            # Whoever wanted to write would be told after half a minute that it is locked.
+            with Ledger.open_to_read(url, out_root) as reader:
+                assert len(reader.tasks_of_push(KEY.push_id)) == 1
+    with Ledger.open_to_read(url, out_root) as reader:
+        assert reader.tasks_of_push(KEY.push_id) == []

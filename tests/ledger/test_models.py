@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Mapping
 from pathlib import Path
-
-import pytest
 
 from agir_cvtoolkit.ledger import Ledger
 
-
-@pytest.fixture
-def out_root(tmp_path: Path) -> Path:
-    return tmp_path / "outputs" / "runs"
-
-
-@pytest.fixture
-def ledger(out_root: Path) -> Iterator[Ledger]:
-    with Ledger.open(None, out_root) as opened:
-        yield opened
+from .conftest import changing
 
 
 def test_each_kind_has_a_champion_of_its_own(ledger: Ledger) -> None:
@@ -52,17 +39,16 @@ def test_an_evaluation_takes_the_place_of_the_card(ledger: Ledger) -> None:
     assert ledger.model("nobody") is None
 
 
-def test_models_of_a_ledger_without_kinds_are_for_segmentation(out_root: Path) -> None:
-    with Ledger.open(None, out_root) as opened:
+def test_models_of_a_ledger_without_kinds_are_for_segmentation(url: str, out_root: Path) -> None:
+    with Ledger.open(url, out_root) as opened:
         opened.record_model("v1", "/m", "unet", "run", {"metrics": {"val_iou": 0.5}})
         opened.promote("v1")
-    file = out_root.parent / "ledger.db"
-    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+    with changing(url) as connection:
         for column in ("kind", "metrics", "test_set"):
-            connection.execute(f"alter table models drop column {column}")
-        connection.execute("drop table test_members")
-        connection.execute("delete from migrations where name > '003_what_was_changed'")
-    with Ledger.open(None, out_root) as opened:
+            connection.exec_driver_sql(f"alter table models drop column {column}")
+        connection.exec_driver_sql("drop table test_members")
+        connection.exec_driver_sql("delete from migrations where name > '003_what_was_changed'")
+    with Ledger.open(url, out_root) as opened:
         champion = opened.champion()
         assert champion is not None
         assert (champion.version, champion.kind, champion.metrics) == ("v1", "segmentation", {"val_iou": 0.5})
@@ -91,16 +77,16 @@ def test_a_side_is_given_once(ledger: Ledger) -> None:
     assert ledger.split_members("pose") == {"b": "train", "c": "train"}
 
 
-def test_who_draws_at_the_same_time_sees_what_the_other_drew(out_root: Path) -> None:
+def test_who_draws_at_the_same_time_sees_what_the_other_drew(url: str, out_root: Path) -> None:
     found: list[Mapping[str, str]] = []
     gate = threading.Barrier(4)
 
     def draw(side: str) -> None:
-        with Ledger.open(None, out_root) as opened:
+        with Ledger.open(url, out_root) as opened:
             gate.wait()
             found.append(opened.grow_split("pose", lambda known: {"a": side}))
 
-    with Ledger.open(None, out_root):
+    with Ledger.open(url, out_root):
         pass
     threads = [threading.Thread(target=draw, args=(side,)) for side in ("test", "train", "test", "train")]
     for thread in threads:

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-
-import pytest
 
 from agir_cvtoolkit.ledger import Ledger, Pull, PullCursor, PulledTaskRow, SeenJob
 
 SERVER = "http://cvat.test"
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger.open(None, tmp_path / "outputs" / "runs") as opened:
-        yield opened
 
 
 def seen(number: int, date: str = "2026-01-01T00:00:00Z", task: int = 1, project: int | None = 3) -> SeenJob:

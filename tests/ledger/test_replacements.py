@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -20,12 +18,6 @@ from agir_cvtoolkit.ledger import (
 )
 
 KEY = PushKey("http://s", 7, "PSA", "Round1", "segmentations")
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger.open(None, tmp_path / "outputs" / "runs") as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from agir_cvtoolkit.ledger import Ledger, PushedFrame, PushedJob, PushedTask, Pu
 from agir_cvtoolkit.records import ManifestEntry
 from agir_cvtoolkit.runs import start_run
 from agir_cvtoolkit.stages import Call
-from agir_cvtoolkit.stages.ledger_care import LedgerCheck, ledger_backup, ledger_check
+from agir_cvtoolkit.stages.ledger_care import LedgerCheck, ledger_backup, ledger_check, ledger_copy
 
 
 @pytest.fixture
@@ -180,6 +180,14 @@ def test_no_ledger_cannot_be_backed_up(out_root: Path) -> None:
         ledger_backup(None, Call(dry_run=True))
 
 
-def test_another_database_is_for_its_own_tools(out_root: Path) -> None:
-    with pytest.raises(UsageError, match="not a SQLite file"):
-        ledger_backup(None, Call(overrides=("io.ledger_url='sqlite://'",)))
+def test_a_ledger_is_copied_into_an_empty_one(out_root: Path) -> None:
+    fill(out_root)
+    url = f"sqlite:///{out_root.parent}/elsewhere.db"
+    assert ledger_copy(url, Call(dry_run=True)).rows == 0
+    assert not (out_root.parent / "elsewhere.db").exists()
+    done = ledger_copy(url, Call())
+    assert (done.rows > 0, done.target.endswith("elsewhere.db")) == (True, True)
+    with Ledger.open(url, out_root) as copy:
+        assert copy.events_of_record("MD_1")
+    with pytest.raises(UsageError, match="has rows already"):
+        ledger_copy(url, Call())

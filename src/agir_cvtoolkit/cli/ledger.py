@@ -12,19 +12,19 @@ from ._shell import Shell, with_options
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.stages import Call
-    from agir_cvtoolkit.stages.ledger_care import LedgerBackup, LedgerCheck
+    from agir_cvtoolkit.stages.ledger_care import LedgerBackup, LedgerCheck, LedgerCopy
 
 
 @click.group("ledger")
 def command() -> None:
-    """Back up and check the database of all that happened."""
+    """Back up, check and move the database of all that happened."""
 
 
 @command.command("backup")
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @with_options
 def backup(shell: Shell, *, file: Path | None) -> None:
-    """Copy the ledger to FILE, or beside the runs under a name with the date; it may be in use.
+    """Copy the ledger to a SQLite FILE, or beside the runs under a name with the date; it may be in use.
 
     \b
     agir-cvtoolkit ledger backup
@@ -37,6 +37,25 @@ def backup(shell: Shell, *, file: Path | None) -> None:
         return ledger_backup(file, call)
 
     shell.run(stage, _show_backup)
+
+
+@command.command("copy")
+@click.argument("url")
+@with_options
+def copy(shell: Shell, *, url: str) -> None:
+    """Copy the ledger into the empty database at URL: from a file to a server, or back.
+
+    \b
+    agir-cvtoolkit ledger copy postgresql://me@server/agir
+    agir-cvtoolkit ledger copy postgresql://me@server/agir -o io.ledger_url=sqlite:///backups/round-2.db
+    """
+
+    def stage(call: Call) -> LedgerCopy:
+        from agir_cvtoolkit.stages.ledger_care import ledger_copy
+
+        return ledger_copy(url, call)
+
+    shell.run(stage, _show_copy)
 
 
 @command.command("check")
@@ -63,6 +82,13 @@ def _show_backup(result: LedgerBackup) -> None:
         click.echo(f"Would copy the ledger to {result.file}")
     else:
         click.echo(f"Copied the ledger to {result.file} ({result.bytes} bytes), checked")
+
+
+def _show_copy(result: LedgerCopy) -> None:
+    if result.dry_run:
+        click.echo(f"Would copy the ledger to {result.target}")
+    else:
+        click.echo(f"Copied {counted(result.rows, 'row')} to {result.target}; name it in io.ledger_url now")
 
 
 def _show_check(result: LedgerCheck) -> None:

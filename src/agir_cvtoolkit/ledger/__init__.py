@@ -2,13 +2,18 @@
 
 from ._again import upload_again
 from ._captures import RecordInTask
-from ._check import Finding, NamedFile, backup_file, check_file
+from ._check import NamedFile
+from ._copying import backup
+from ._database_care import backup_ledger, check_database, copy_ledger, describe_database
+from ._findings import Finding
 from ._ledger import Ledger
-from ._migrations import backup
 from ._rows import (
     CorrectionRow,
+    DatasetMember,
+    DatasetVersion,
     Event,
     ModelRow,
+    PictureHash,
     Pull,
     PullCursor,
     PulledTaskRow,
@@ -25,11 +30,14 @@ from ._rows import (
 
 __all__ = [
     "CorrectionRow",
+    "DatasetMember",
+    "DatasetVersion",
     "Event",
     "Finding",
     "Ledger",
     "ModelRow",
     "NamedFile",
+    "PictureHash",
     "Pull",
     "PullCursor",
     "PulledTaskRow",
@@ -44,7 +52,9 @@ __all__ = [
     "RunNeeds",
     "SeenJob",
     "backup",
-    "backup_file",
-    "check_file",
+    "backup_ledger",
+    "check_database",
+    "copy_ledger",
+    "describe_database",
     "upload_again",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ from . import _tables as t
 from ._part import LedgerPart, add_event, add_events
 
 TRANSFERRED = "transferred"
+RETURNED = "returned"
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,24 @@ class Captures(LedgerPart):
             known = set(connection.execute(select(table.c.record_id).where(same)).scalars())
             add_events(
                 connection, TRANSFERRED, run_id, ((i, d) for i, d in details.items() if i not in known)
+            )
+
+    def record_returns(self, details: Iterable[tuple[str, Mapping[str, object]]]) -> None:
+        """Record that corrections came back, each with its record id; what is known word by word is left alone."""
+        table = t.events
+        given = [(record_id, json.dumps(detail, default=str), detail) for record_id, detail in details]
+        ids = list(dict.fromkeys(record_id for record_id, _, _ in given))
+        with self._begin() as connection:
+            known: set[tuple[str, str]] = set()
+            for start in range(0, len(ids), _AT_ONCE):
+                same = and_(table.c.record_id.in_(ids[start : start + _AT_ONCE]), table.c.kind == RETURNED)
+                rows = connection.execute(select(table.c.record_id, table.c.detail).where(same))
+                known |= {(row.record_id, row.detail) for row in rows}
+            add_events(
+                connection,
+                RETURNED,
+                None,
+                ((i, detail) for i, text, detail in given if (i, text) not in known),
             )
 
     def frames_of_record(self, record_id: str) -> list[RecordInTask]:

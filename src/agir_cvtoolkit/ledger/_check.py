@@ -1,42 +1,19 @@
-"""Whether a ledger is sound: the database itself, and what its rows say of each other."""
+"""Whether a ledger is sound: what its rows say of each other."""
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Select, Table, and_, func, select
 
-from agir_cvtoolkit.errors import LedgerError, UsageError
-
 from . import _tables as t
 from ._again import upload_again
 from ._care import REMOVED
-from ._migrations import backup
+from ._findings import Finding
 from ._models import SEGMENTATION
-from ._opening import Place
 from ._part import LedgerPart
 from ._rows import PushKey
-
-_MOST_NAMED = 100
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that is not as it should be.
-
-    Attributes:
-        subject: what it is about.
-        problem: what is wrong with it.
-        next_step: what to do about it.
-    """
-
-    subject: str
-    problem: str
-    next_step: str
 
 
 @dataclass(frozen=True)
@@ -51,74 +28,6 @@ class NamedFile:
     what: str
     run_id: str | None
     path: str
-
-
-def backup_file(url: str | None, out_root: Path, target: Path) -> None:
-    """Copy a SQLite ledger, as it is at one moment, while others may write to it; it is not migrated.
-
-    Raises:
-        ConfigError: the URL cannot be understood.
-        UsageError: there is no ledger, it is in another database, or the target is there.
-        LedgerError: it cannot be read or the copy cannot be written.
-    """
-    place = Place.find(url, out_root)
-    place.engine.dispose()
-    if place.file is None:
-        raise UsageError(
-            f"the ledger {place.name} is not a SQLite file",
-            "Back it up with the tools of its database, such as pg_dump for PostgreSQL.",
-        )
-    if not place.file.is_file():
-        raise UsageError(
-            f"there is no ledger {place.file}", "Nothing was predicted, pushed or pulled here yet."
-        )
-    if target.exists():
-        raise UsageError(f"{target} is there already", "Name another file.")
-    part = target.with_name(f".{target.name}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part.unlink(missing_ok=True)
-        backup(place.file, part)
-        with closing(sqlite3.connect(part)) as connection:
-            # Without a log beside it the copy is one file.
-            connection.execute("PRAGMA journal_mode=DELETE")
-        problems = _integrity(part)
-        if problems:
-            raise LedgerError(
-                f"the ledger {place.file} is damaged: {problems[0]}", "See: agir-cvtoolkit ledger check"
-            )
-        part.replace(target)
-    except (sqlite3.Error, OSError) as error:
-        raise LedgerError(f"{place.file} cannot be copied to {target}: {error}", "Check the disk.") from error
-    finally:
-        for end in ("", "-wal", "-shm"):
-            part.with_name(part.name + end).unlink(missing_ok=True)
-
-
-def check_file(url: str | None, out_root: Path) -> list[Finding]:
-    """Let SQLite check its file, every page and every reference; of another database nothing is said.
-
-    Raises:
-        ConfigError: the URL cannot be understood.
-    """
-    place = Place.find(url, out_root)
-    place.engine.dispose()
-    if place.file is None or not place.file.is_file():
-        return []
-    restore = "Move it away and copy a backup in its place."
-    try:
-        return [Finding(str(place.file), problem, restore) for problem in _integrity(place.file)]
-    except sqlite3.Error as error:
-        return [Finding(str(place.file), f"cannot be read: {error}", restore)]
-
-
-def _integrity(file: Path) -> list[str]:
-    with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-        rows = connection.execute(f"PRAGMA integrity_check({_MOST_NAMED})").fetchall()
-        problems = [str(row[0]) for row in rows if row[0] != "ok"]
-        for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check").fetchmany(_MOST_NAMED):
-            problems.append(f"row {row} of table {table} refers to nothing in {parent}")
-    return problems
 
 
 class Check(LedgerPart):

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from sqlalchemy import delete, insert, select
-from sqlalchemy.exc import IntegrityError
-
-from agir_cvtoolkit.errors import LedgerError
 
 from . import _tables as t
 from ._part import LedgerPart, add_event, now
@@ -38,18 +35,10 @@ class FrozenSplits(LedgerPart):
         Returns:
             The side of each member.
         """
-        try:
-            return self._grown(test_set, draw)
-        except LedgerError as error:
-            if not isinstance(error.__cause__, IntegrityError):
-                raise
-            return self._grown(test_set, draw)  # another process was first; its members are known now
-
-    def _grown(self, test_set: str, draw: Draw) -> dict[str, str]:
         table = t.test_members
         with self._begin() as connection:
             rows = connection.execute(
-                select(table.c.member, table.c.side).where(table.c.test_set == test_set).with_for_update()
+                select(table.c.member, table.c.side).where(table.c.test_set == test_set)
             )
             known = {str(member): str(side) for member, side in rows}
             new = {member: side for member, side in draw(known).items() if member not in known}

@@ -13,18 +13,37 @@ from agir_cvtoolkit.errors import LedgerError
 from ._captures import Captures
 from ._care import Care
 from ._check import Check
+from ._copying import keep_copy
 from ._corrections import Corrections
+from ._dataset_versions import DatasetVersions
+from ._failures import failed
 from ._frozen_splits import FrozenSplits
+from ._holding import Holding
 from ._migrations import is_current, migrate
 from ._models import Models
-from ._opening import Place, failed
+from ._opening import Place
+from ._picture_hashes import PictureHashes
 from ._pulls import Pulls
 from ._pushes import Pushes
 from ._records import Records
 from ._replacements import Replacements
 
 
-class Ledger(Records, Care, Pushes, Replacements, Pulls, Corrections, Models, FrozenSplits, Captures, Check):
+class Ledger(
+    Records,
+    Care,
+    Pushes,
+    Replacements,
+    Pulls,
+    Corrections,
+    Models,
+    FrozenSplits,
+    Captures,
+    Check,
+    Holding,
+    DatasetVersions,
+    PictureHashes,
+):
     """An open ledger; use it in a ``with`` block. A state change and its event commit together."""
 
     @classmethod
@@ -41,7 +60,7 @@ class Ledger(Records, Care, Pushes, Replacements, Pulls, Corrections, Models, Fr
         """
         place = Place.find(url, out_root)
         place.make_folder()
-        return cls._at(place)
+        return cls._at(place, url, out_root)
 
     @classmethod
     def open_to_read(cls, url: str | None, out_root: Path) -> Self:
@@ -55,7 +74,7 @@ class Ledger(Records, Care, Pushes, Replacements, Pulls, Corrections, Models, Fr
         """
         place = Place.find(url, out_root, to_read=True)
         if not place.is_taken():
-            return cls._at(Place.find("sqlite://", out_root))
+            return cls._at(Place.find("sqlite://", out_root), "sqlite://", out_root)
         try:
             current = is_current(place.engine)
         except SQLAlchemyError as error:
@@ -64,7 +83,7 @@ class Ledger(Records, Care, Pushes, Replacements, Pulls, Corrections, Models, Fr
         if current:
             return cls(place.engine, place.name)
         place.engine.dispose()
-        return cls._at(Place.find(url, out_root))
+        return cls._at(Place.find(url, out_root), url, out_root)
 
     @classmethod
     def is_there(cls, url: str | None, out_root: Path) -> bool:
@@ -74,12 +93,16 @@ class Ledger(Records, Care, Pushes, Replacements, Pulls, Corrections, Models, Fr
             ConfigError: the URL cannot be understood.
             LedgerError: the database cannot be reached.
         """
-        return Place.find(url, out_root).is_taken()
+        place = Place.find(url, out_root, to_read=True)
+        try:
+            return place.is_taken()
+        finally:
+            place.engine.dispose()
 
     @classmethod
-    def _at(cls, place: Place) -> Self:
+    def _at(cls, place: Place, url: str | None, out_root: Path) -> Self:
         try:
-            migrate(place.engine, place.file)
+            migrate(place.engine, lambda name: keep_copy(url, out_root, name))
         except SQLAlchemyError as error:
             place.engine.dispose()
             raise failed(place.name, error) from error

@@ -1,12 +1,9 @@
-"""Migrations: applied once, in order, each named in a table; the file is backed up before any is applied."""
+"""Migrations: applied once, in order, each named in a table; the ledger is copied before any is applied."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
 
 from sqlalchemy import Connection, Engine, Table, inspect, select
 from sqlalchemy.schema import CreateColumn
@@ -37,6 +34,11 @@ def _m004_models_of_two_kinds(connection: Connection) -> None:
     _add_columns(connection, _tables.models, "kind", "metrics", "test_set")
 
 
+def _m005_versions_of_data_sets(connection: Connection) -> None:
+    _tables.metadata.create_all(connection)
+    _add_columns(connection, _tables.images, "phash")
+
+
 def _add_columns(connection: Connection, table: Table, *names: str) -> None:
     """Add columns that a table of an earlier version lacks; a new ledger has them from its first migration."""
     there = {column["name"] for column in inspect(connection).get_columns(table.name)}
@@ -51,6 +53,7 @@ MIGRATIONS: tuple[tuple[str, Migration], ...] = (
     ("002_what_was_left_and_what_came_back", _m002_what_was_left_and_what_came_back),
     ("003_what_was_changed", _m003_what_was_changed),
     ("004_models_of_two_kinds", _m004_models_of_two_kinds),
+    ("005_versions_of_data_sets", _m005_versions_of_data_sets),
 )
 
 
@@ -60,21 +63,23 @@ def is_current(engine: Engine) -> bool:
         return set(_applied(connection)) == {name for name, _ in MIGRATIONS}
 
 
-def migrate(engine: Engine, file: Path | None) -> tuple[str, ...]:
+def migrate(engine: Engine, keep: Callable[[str], None]) -> tuple[str, ...]:
     """Bring a ledger to this version.
 
     Args:
         engine: of the ledger.
-        file: of a SQLite ledger, backed up beside itself before it is changed.
+        keep: told the first migration, copies what is there before it is changed.
 
     Returns:
         The names of the migrations that were applied.
 
     Raises:
-        LedgerError: a newer version of this package wrote it.
+        LedgerError: a newer version of this package wrote it, or something else lies there.
     """
     with engine.connect() as connection:
         applied = _applied(connection)
+        if not applied:
+            _refuse_strangers(connection)
     known = [name for name, _ in MIGRATIONS]
     newer = sorted(set(applied) - set(known))
     if newer:
@@ -84,8 +89,8 @@ def migrate(engine: Engine, file: Path | None) -> tuple[str, ...]:
     missing = [(name, step) for name, step in MIGRATIONS if name not in applied]
     if not missing:
         return ()
-    if applied and file is not None and file.is_file():
-        backup(file, file.with_name(f"{file.name}.before-{missing[0][0]}.bak"))
+    if applied:
+        keep(missing[0][0])
     for name, step in missing:
         with engine.begin() as connection:
             if name in _applied(connection):  # by another process, since the first look
@@ -96,13 +101,25 @@ def migrate(engine: Engine, file: Path | None) -> tuple[str, ...]:
     return tuple(name for name, _ in missing)
 
 
-def backup(file: Path, target: Path) -> None:
-    """Copy a live SQLite file consistently, through SQLite's own backup."""
-    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(target)) as destination:
-        source.backup(destination)
+def _refuse_strangers(connection: Connection) -> None:
+    """Refuse a database that holds something else.
+
+    A server's database may be shared as long as no table has the name of one of ours; a file may not.
+    """
+    there = set(inspect(connection).get_table_names())
+    others = sorted(there if connection.dialect.name == "sqlite" else there & set(_tables.metadata.tables))
+    if others:
+        raise LedgerError(
+            f"the database of io.ledger_url is no ledger: it has tables of something else ({', '.join(others[:5])})",
+            "Name another database, or on PostgreSQL a schema of its own (docs/ledger.md).",
+        )
 
 
 def _applied(connection: Connection) -> list[str]:
-    if not inspect(connection).has_table("migrations"):
+    table = _tables.migrations
+    there = inspect(connection)
+    if not there.has_table(table.name):
         return []
-    return list(connection.execute(select(_tables.migrations.c.name)).scalars())
+    if not set(table.columns.keys()) <= {str(column["name"]) for column in there.get_columns(table.name)}:
+        return []  # another program's
+    return list(connection.execute(select(table.c.name)).scalars())

@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, inspect
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from agir_cvtoolkit.errors import ConfigError, LedgerError
+from agir_cvtoolkit.errors import ConfigError, LedgerError, MissingExtraError
+
+from . import _postgres
+from ._failures import failed
+
+_EXAMPLES = "For example: sqlite:///outputs/ledger.db or postgresql://user@host/database"
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,11 +25,14 @@ class Place:
     Attributes:
         file: of a SQLite ledger; None in memory and on a server.
         name: for people, without a password.
+        copies: the name of its file without an ending, or what a file beside the runs would be called; copies made
+            before a migration lie there.
     """
 
     engine: Engine
     file: Path | None
     name: str
+    copies: Path
 
     @classmethod
     def find(cls, url: str | None, out_root: Path, *, to_read: bool = False) -> Place:
@@ -36,25 +44,34 @@ class Place:
             to_read: nothing will be changed, so that nobody who writes has to be waited for.
 
         Raises:
-            ConfigError: the URL cannot be understood.
+            ConfigError: the URL cannot be understood, or names a database that holds no ledgers.
+            MissingExtraError: PostgreSQL without the library for it.
         """
-        file = out_root.parent / "ledger.db" if url is None else None
+        usual = out_root.parent / "ledger.db"
         try:
-            parsed = make_url(url if url is not None else f"sqlite:///{file}")
-            is_sqlite = parsed.get_backend_name() == "sqlite"
-            if is_sqlite and parsed.database not in {None, "", ":memory:"}:
-                file = Path(str(parsed.database))
-            engine = create_engine(parsed)
+            parsed = make_url(url if url is not None else f"sqlite:///{usual}")
+            backend = parsed.get_backend_name()
+            if backend == "sqlite":
+                return cls._in_sqlite(parsed, usual, to_read=to_read)
+            if backend != "postgresql":
+                raise ConfigError(
+                    f"io.ledger_url names a database of the kind {backend}, which holds no ledgers", _EXAMPLES
+                )
+            engine = _postgres.engine_of(parsed, to_read=to_read)
         except (ArgumentError, ValueError) as error:
-            hint = "For example: sqlite:///outputs/ledger.db"
-            raise ConfigError("io.ledger_url cannot be understood", hint) from error
+            raise ConfigError("io.ledger_url cannot be understood", _EXAMPLES) from error
         except ImportError as error:
-            hint = f"Install it with: pip install {error.name}"
-            raise ConfigError(f"io.ledger_url needs {error.name}, which is not installed", hint) from error
-        if is_sqlite:
-            event.listen(engine, "connect", _sqlite_pragmas)
-            event.listen(engine, "begin", _look if to_read else _take_the_pen)
-        return cls(engine, file, str(file) if file else parsed.render_as_string(hide_password=True))
+            raise MissingExtraError("a ledger on PostgreSQL (io.ledger_url)", "postgres") from error
+        return cls(engine, None, _named(parsed), usual)
+
+    @classmethod
+    def _in_sqlite(cls, url: URL, usual: Path, *, to_read: bool) -> Place:
+        engine = create_engine(url)
+        event.listen(engine, "connect", _sqlite_pragmas)
+        event.listen(engine, "begin", _look if to_read else _take_the_pen)
+        in_memory = url.database in {None, "", ":memory:"}
+        file = None if in_memory else Path(str(url.database))
+        return cls(engine, file, str(file) if file else "in memory", file or usual)
 
     def make_folder(self) -> None:
         """Make the folder of a SQLite file.
@@ -83,21 +100,9 @@ class Place:
             raise failed(self.name, error) from error
 
 
-def failed(where: str, error: SQLAlchemyError) -> LedgerError:
-    """Return the error that names a ledger and what is wrong with it."""
-    reason = str(error.orig) if isinstance(error, DBAPIError) and error.orig else type(error).__name__
-    if "disk is full" in reason:
-        return LedgerError(
-            f"the ledger {where} cannot grow: {reason}", "Make room there, then run the same command again."
-        )
-    next_step = "Restore a backup or move the file away."
-    if "locked" in reason:
-        next_step = (
-            "Another program writes to it; wait until that has ended, then run the same command again."
-        )
-    elif "readonly" in reason or "unable to open" in reason:
-        next_step = "Check the permissions of the file and of its folder, and whether it is a file."
-    return LedgerError(f"the ledger {where} cannot be used: {reason}", next_step)
+def _named(url: URL) -> str:
+    """Return an address as people know it: without driver, password and options."""
+    return url.set(drivername="postgresql", password=None, query={}).render_as_string()
 
 
 def _sqlite_pragmas(connection: Any, _record: object) -> None:

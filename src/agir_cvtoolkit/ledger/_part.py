@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, insert
 from sqlalchemy.exc import SQLAlchemyError
 
 from . import _tables as t
-from ._opening import failed
+from ._failures import failed
 
 
 class LedgerPart:
@@ -21,9 +21,12 @@ class LedgerPart:
     def __init__(self, engine: Engine, where: str) -> None:
         self._engine = engine
         self._where = where
+        self._before_changes: list[Callable[[], None]] = []
 
     @contextmanager
     def _begin(self) -> Iterator[Connection]:
+        for check in self._before_changes:
+            check()
         try:
             with self._engine.begin() as connection:
                 yield connection

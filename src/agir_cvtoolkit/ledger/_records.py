@@ -92,7 +92,7 @@ class Records(LedgerPart):
             query = (
                 select(column)
                 .distinct()
-                .where(column.contains(text, autoescape=True))
+                .where(column.icontains(text, autoescape=True))
                 .order_by(column)
                 .limit(limit)
             )

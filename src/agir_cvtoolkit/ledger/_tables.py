@@ -1,4 +1,8 @@
-"""The ledger's tables, as the newest migration leaves them."""
+"""The ledger's tables, as the newest migration leaves them.
+
+Texts are ordered by their characters' numbers on every database, whatever the language that a server is set to; on
+PostgreSQL, which would refuse longer ones, they have no bound.
+"""
 
 from __future__ import annotations
 
@@ -16,38 +20,48 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+from sqlalchemy.dialects.postgresql import TEXT
+from sqlalchemy.types import TypeEngine
+
+_TEXT = Text().with_variant(TEXT(collation="C"), "postgresql")
+
+
+def _string(length: int) -> TypeEngine[str]:
+    return String(length).with_variant(TEXT(collation="C"), "postgresql")
+
 
 metadata = MetaData()
 
 migrations = Table(
     "migrations",
     metadata,
-    Column("name", String(80), primary_key=True),
-    Column("applied", String(40), nullable=False),
+    Column("name", _string(80), primary_key=True),
+    Column("applied", _string(40), nullable=False),
 )
 
 images = Table(
     "images",
     metadata,
-    Column("sha256", String(64), primary_key=True),
+    Column("sha256", _string(64), primary_key=True),
     Column("width", Integer, nullable=False),
     Column("height", Integer, nullable=False),
-    Column("source_path", Text),
-    Column("first_seen", String(40), nullable=False),
+    Column("source_path", _TEXT),
+    Column("first_seen", _string(40), nullable=False),
+    Column("phash", _string(16)),
 )
 
 predictions = Table(
     "predictions",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("run_id", String(200), nullable=False),
-    Column("record_id", Text, nullable=False),
-    Column("image_sha256", String(64), nullable=False),
-    Column("mask_sha256", String(64)),
-    Column("model", String(200), nullable=False),
+    Column("run_id", _string(200), nullable=False),
+    Column("record_id", _TEXT, nullable=False),
+    Column("image_sha256", _string(64), nullable=False),
+    Column("mask_sha256", _string(64)),
+    Column("model", _string(200), nullable=False),
     Column("uncertainty", Float, nullable=False),
-    Column("mask_path", Text),
-    Column("created", String(40), nullable=False),
+    Column("mask_path", _TEXT),
+    Column("created", _string(40), nullable=False),
     UniqueConstraint("run_id", "record_id", "model", "mask_sha256", name="one_prediction"),
     Index("predictions_by_record", "record_id"),
 )
@@ -55,14 +69,14 @@ predictions = Table(
 pushes = Table(
     "pushes",
     metadata,
-    Column("push_id", String(16), primary_key=True),
-    Column("server", Text, nullable=False),
+    Column("push_id", _string(16), primary_key=True),
+    Column("server", _TEXT, nullable=False),
     Column("project_id", Integer),
-    Column("organization", String(200)),
-    Column("name", Text, nullable=False),
-    Column("kind", String(20), nullable=False),
-    Column("run_id", String(200), nullable=False),
-    Column("created", String(40), nullable=False),
+    Column("organization", _string(200)),
+    Column("name", _TEXT, nullable=False),
+    Column("kind", _string(20), nullable=False),
+    Column("run_id", _string(200), nullable=False),
+    Column("created", _string(40), nullable=False),
 )
 
 push_tasks = Table(
@@ -70,34 +84,34 @@ push_tasks = Table(
     metadata,
     Column("push_id", ForeignKey("pushes.push_id"), primary_key=True),
     Column("ordinal", Integer, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("run_id", String(200), nullable=False),
-    Column("state", String(20), nullable=False),
+    Column("name", _TEXT, nullable=False),
+    Column("run_id", _string(200), nullable=False),
+    Column("state", _string(20), nullable=False),
     Column("task_id", Integer),
-    Column("url", Text),
-    Column("changed", String(40), nullable=False),
+    Column("url", _TEXT),
+    Column("changed", _string(40), nullable=False),
 )
 
 run_tasks = Table(
     "run_tasks",
     metadata,
-    Column("run_id", String(200), primary_key=True),
-    Column("push_id", String(16), primary_key=True),
+    Column("run_id", _string(200), primary_key=True),
+    Column("push_id", _string(16), primary_key=True),
     Column("ordinal", Integer, primary_key=True),
 )
 
 push_frames = Table(
     "push_frames",
     metadata,
-    Column("push_id", String(16), primary_key=True),
+    Column("push_id", _string(16), primary_key=True),
     Column("ordinal", Integer, primary_key=True),
     Column("frame", Integer, primary_key=True),
-    Column("record_id", Text, nullable=False),
-    Column("file_name", Text, nullable=False),
-    Column("sha256", String(64), nullable=False),
+    Column("record_id", _TEXT, nullable=False),
+    Column("file_name", _TEXT, nullable=False),
+    Column("sha256", _string(64), nullable=False),
     Column("width", Integer, nullable=False),
     Column("height", Integer, nullable=False),
-    Column("prediction_hash", String(64), nullable=False),
+    Column("prediction_hash", _string(64), nullable=False),
     Column("units", Integer, nullable=False),
     Column("shapes", Integer),
     Index("push_frames_by_record", "record_id"),
@@ -106,34 +120,34 @@ push_frames = Table(
 push_shapes = Table(
     "push_shapes",
     metadata,
-    Column("push_id", String(16), primary_key=True),
+    Column("push_id", _string(16), primary_key=True),
     Column("ordinal", Integer, primary_key=True),
     Column("frame", Integer, primary_key=True),
     Column("position", Integer, primary_key=True),
-    Column("label", Text, nullable=False),
-    Column("kind", String(20), nullable=False),
-    Column("geometry_hash", String(64), nullable=False),
+    Column("label", _TEXT, nullable=False),
+    Column("kind", _string(20), nullable=False),
+    Column("geometry_hash", _string(64), nullable=False),
     Column("geometry", LargeBinary),
 )
 
 push_jobs = Table(
     "push_jobs",
     metadata,
-    Column("push_id", String(16), primary_key=True),
+    Column("push_id", _string(16), primary_key=True),
     Column("ordinal", Integer, primary_key=True),
     Column("job_id", Integer, primary_key=True),
     Column("start_frame", Integer, nullable=False),
     Column("stop_frame", Integer, nullable=False),
-    Column("updated_date", String(40), nullable=False),
-    Column("state", String(20), nullable=False),
+    Column("updated_date", _string(40), nullable=False),
+    Column("state", _string(20), nullable=False),
     Column("written", Integer, nullable=False),
 )
 
 push_aliases = Table(
     "push_aliases",
     metadata,
-    Column("push_id", String(16), primary_key=True),
-    Column("record_id", Text, primary_key=True),
+    Column("push_id", _string(16), primary_key=True),
+    Column("record_id", _TEXT, primary_key=True),
     Column("ordinal", Integer, nullable=False),
     Column("frame", Integer, nullable=False),
 )
@@ -141,41 +155,41 @@ push_aliases = Table(
 push_replacements = Table(
     "push_replacements",
     metadata,
-    Column("push_id", String(16), primary_key=True),
+    Column("push_id", _string(16), primary_key=True),
     Column("ordinal", Integer, primary_key=True),
     Column("job_id", Integer, primary_key=True),
     Column("frame", Integer, primary_key=True),
-    Column("prediction_hash", String(64), nullable=False),
+    Column("prediction_hash", _string(64), nullable=False),
     Column("units", Integer, nullable=False),
 )
 
 replacement_shapes = Table(
     "replacement_shapes",
     metadata,
-    Column("push_id", String(16), primary_key=True),
+    Column("push_id", _string(16), primary_key=True),
     Column("ordinal", Integer, primary_key=True),
     Column("frame", Integer, primary_key=True),
     Column("position", Integer, primary_key=True),
-    Column("label", Text, nullable=False),
-    Column("kind", String(20), nullable=False),
-    Column("geometry_hash", String(64), nullable=False),
+    Column("label", _TEXT, nullable=False),
+    Column("kind", _string(20), nullable=False),
+    Column("geometry_hash", _string(64), nullable=False),
     Column("geometry", LargeBinary),
 )
 
 jobs = Table(
     "jobs",
     metadata,
-    Column("server", Text, primary_key=True),
+    Column("server", _TEXT, primary_key=True),
     Column("job_id", Integer, primary_key=True),
     Column("task_id", Integer, nullable=False),
     Column("project_id", Integer),
-    Column("type", String(40), nullable=False),
-    Column("state", String(20), nullable=False),
-    Column("stage", String(20), nullable=False),
+    Column("type", _string(40), nullable=False),
+    Column("state", _string(20), nullable=False),
+    Column("stage", _string(20), nullable=False),
     Column("start_frame", Integer, nullable=False),
     Column("stop_frame", Integer, nullable=False),
-    Column("updated_date", String(40), nullable=False),
-    Column("assignee", String(200)),
+    Column("updated_date", _string(40), nullable=False),
+    Column("assignee", _string(200)),
     Column("parent_job_id", Integer),
     Index("jobs_by_task", "server", "task_id"),
 )
@@ -183,43 +197,43 @@ jobs = Table(
 pull_cursors = Table(
     "pull_cursors",
     metadata,
-    Column("server", Text, primary_key=True),
-    Column("run_id", String(200), primary_key=True),
-    Column("scope", Text, primary_key=True),
-    Column("cursor", String(40), nullable=False),
+    Column("server", _TEXT, primary_key=True),
+    Column("run_id", _string(200), primary_key=True),
+    Column("scope", _TEXT, primary_key=True),
+    Column("cursor", _string(40), nullable=False),
     Column("jobs", Integer, nullable=False),
-    Column("moved", String(40), nullable=False),
+    Column("moved", _string(40), nullable=False),
 )
 
 pull_tasks = Table(
     "pull_tasks",
     metadata,
-    Column("server", Text, primary_key=True),
-    Column("run_id", String(200), primary_key=True),
+    Column("server", _TEXT, primary_key=True),
+    Column("run_id", _string(200), primary_key=True),
     Column("task_id", Integer, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("updated_date", String(40), nullable=False),
-    Column("frames_of", String(40)),
-    Column("frames_read", String(40)),
+    Column("name", _TEXT, nullable=False),
+    Column("updated_date", _string(40), nullable=False),
+    Column("frames_of", _string(40)),
+    Column("frames_read", _string(40)),
 )
 
 pulls = Table(
     "pulls",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("server", Text, nullable=False),
-    Column("run_id", String(200), nullable=False),
+    Column("server", _TEXT, nullable=False),
+    Column("run_id", _string(200), nullable=False),
     Column("task_id", Integer, nullable=False),
     Column("job_id", Integer, nullable=False),
-    Column("updated_date", String(40), nullable=False),
-    Column("state", String(20), nullable=False),
-    Column("stage", String(20), nullable=False),
+    Column("updated_date", _string(40), nullable=False),
+    Column("state", _string(20), nullable=False),
+    Column("stage", _string(20), nullable=False),
     Column("frames", Integer, nullable=False),
     Column("shapes", Integer, nullable=False),
-    Column("stored", Text, nullable=False),
-    Column("created", String(40), nullable=False),
-    Column("assignee", String(200)),
-    Column("type", String(40)),
+    Column("stored", _TEXT, nullable=False),
+    Column("created", _string(40), nullable=False),
+    Column("assignee", _string(200)),
+    Column("type", _string(40)),
     UniqueConstraint("server", "run_id", "job_id", "updated_date", name="one_pull"),
 )
 
@@ -227,25 +241,25 @@ corrections = Table(
     "corrections",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("server", Text, nullable=False),
-    Column("run_id", String(200), nullable=False),
+    Column("server", _TEXT, nullable=False),
+    Column("run_id", _string(200), nullable=False),
     Column("task_id", Integer, nullable=False),
     Column("job_id", Integer, nullable=False),
     Column("frame", Integer, nullable=False),
-    Column("record_id", Text, nullable=False),
-    Column("outcome", String(20), nullable=False),
-    Column("label", Text, nullable=False),
-    Column("label_before", Text),
-    Column("kind", String(20), nullable=False),
+    Column("record_id", _TEXT, nullable=False),
+    Column("outcome", _string(20), nullable=False),
+    Column("label", _TEXT, nullable=False),
+    Column("label_before", _TEXT),
+    Column("kind", _string(20), nullable=False),
     Column("iou", Float),
     Column("boundary_px", Float),
     Column("moved_points", Integer),
     Column("moved_px", Float),
     Column("changed_points", Integer),
-    Column("annotator", String(200)),
-    Column("updated_date", String(40), nullable=False),
-    Column("changed", Text),
-    Column("created", String(40), nullable=False),
+    Column("annotator", _string(200)),
+    Column("updated_date", _string(40), nullable=False),
+    Column("changed", _TEXT),
+    Column("created", _string(40), nullable=False),
     Index("corrections_by_job", "server", "run_id", "job_id"),
     Index("corrections_by_record", "record_id"),
 )
@@ -253,36 +267,64 @@ corrections = Table(
 models = Table(
     "models",
     metadata,
-    Column("version", String(64), primary_key=True),
-    Column("path", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("run_id", String(200)),
-    Column("card", Text, nullable=False),
-    Column("created", String(40), nullable=False),
-    Column("champion_since", String(40)),
+    Column("version", _string(64), primary_key=True),
+    Column("path", _TEXT, nullable=False),
+    Column("name", _TEXT, nullable=False),
+    Column("run_id", _string(200)),
+    Column("card", _TEXT, nullable=False),
+    Column("created", _string(40), nullable=False),
+    Column("champion_since", _string(40)),
     Column("is_champion", Boolean, nullable=False, default=False),
-    Column("kind", String(20)),
-    Column("metrics", Text),
-    Column("test_set", String(64)),
+    Column("kind", _string(20)),
+    Column("metrics", _TEXT),
+    Column("test_set", _string(64)),
 )
 
 test_members = Table(
     "test_members",
     metadata,
-    Column("test_set", String(80), primary_key=True),
-    Column("member", String(400), primary_key=True),
-    Column("side", String(8), nullable=False),
-    Column("since", String(40), nullable=False),
+    Column("test_set", _string(80), primary_key=True),
+    Column("member", _string(400), primary_key=True),
+    Column("side", _string(8), nullable=False),
+    Column("since", _string(40), nullable=False),
+)
+
+dataset_versions = Table(
+    "dataset_versions",
+    metadata,
+    Column("version", _string(64), primary_key=True),
+    Column("run_id", _string(200), nullable=False),
+    Column("parent", _string(64)),
+    Column("path", _TEXT, nullable=False),
+    Column("made_from", _TEXT, nullable=False),
+    Column("pictures", Integer, nullable=False),
+    Column("records", Integer, nullable=False),
+    Column("tiles", _TEXT, nullable=False),
+    Column("classes", _TEXT, nullable=False),
+    Column("class_pixels", _TEXT, nullable=False),
+    Column("created", _string(40), nullable=False),
+)
+
+dataset_members = Table(
+    "dataset_members",
+    metadata,
+    Column("version", _string(64), primary_key=True),
+    Column("record_id", _TEXT, primary_key=True),
+    Column("sha256", _string(64), nullable=False),
+    Column("mask_sha256", _string(64), nullable=False),
+    Column("picture", _TEXT, nullable=False),
+    Column("side", _string(16), nullable=False),
+    Index("dataset_members_by_record", "record_id"),
 )
 
 events = Table(
     "events",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("at", String(40), nullable=False),
-    Column("kind", String(40), nullable=False),
-    Column("run_id", String(200)),
-    Column("record_id", Text),
-    Column("detail", Text, nullable=False),
+    Column("at", _string(40), nullable=False),
+    Column("kind", _string(40), nullable=False),
+    Column("run_id", _string(200)),
+    Column("record_id", _TEXT),
+    Column("detail", _TEXT, nullable=False),
     Index("events_by_record", "record_id"),
 )

@@ -26,6 +26,7 @@ _PARTS = (
     ("lightning", "train"),
     ("efficientnet-lite-pytorch", "train"),
     ("pyarrow", "parquet"),
+    ("psycopg", "postgres"),
 )
 _IDS = ("cutout_id", "id", "image_id")
 _LOW_DISK = 5 * 2**30
@@ -121,13 +122,17 @@ def _gpu() -> Iterator[Check]:
 
 
 def _ledger(settings: Settings) -> Check:
-    from agir_cvtoolkit.ledger import Ledger
+    from agir_cvtoolkit.ledger import Ledger, describe_database
+
+    url, out_root = settings.io.ledger_url, settings.io.out_root
 
     def count() -> str:
-        if not Ledger.is_there(settings.io.ledger_url, settings.io.out_root):
-            return "will be made by the first stage that needs it"
-        with Ledger.open_to_read(settings.io.ledger_url, settings.io.out_root) as ledger:
-            return f"{len(ledger.pushes())} pushes, {len(ledger.models())} models"
+        if not Ledger.is_there(url, out_root):
+            where = "" if url is None else f" in {describe_database(url, out_root)}"
+            return f"will be made by the first stage that needs it{where}"
+        with Ledger.open_to_read(url, out_root) as ledger:
+            known = f"{len(ledger.pushes())} pushes, {len(ledger.models())} models"
+        return f"{describe_database(url, out_root)}: {known}"
 
     return _tried("ledger", count)
 

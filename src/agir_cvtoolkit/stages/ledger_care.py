@@ -1,4 +1,4 @@
-"""``ledger backup``, ``ledger check``: the ledger kept, and looked after."""
+"""``ledger backup``, ``ledger check``, ``ledger copy``: the ledger kept, looked after, and moved."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ from pathlib import Path
 from agir_cvtoolkit.config import Settings, load_credentials
 from agir_cvtoolkit.cvat import get_task
 from agir_cvtoolkit.errors import DataError, LedgerError, NotFoundError, UsageError
-from agir_cvtoolkit.ledger import Finding, Ledger, NamedFile, backup_file, check_file
+from agir_cvtoolkit.ledger import (
+    Finding,
+    Ledger,
+    NamedFile,
+    backup_ledger,
+    check_database,
+    copy_ledger,
+    describe_database,
+)
 from agir_cvtoolkit.runs import list_runs
 
 from ._call import Call
@@ -23,6 +31,20 @@ class LedgerBackup:
 
     file: Path
     bytes: int
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class LedgerCopy:
+    """Where the ledger was copied to, or in a dry run would be.
+
+    Attributes:
+        target: the database, without a password.
+        rows: how many were copied.
+    """
+
+    target: str
+    rows: int
     dry_run: bool = False
 
 
@@ -48,14 +70,17 @@ class LedgerCheck:
 
 
 def ledger_backup(file: Path | None = None, call: Call | None = None) -> LedgerBackup:
-    """Copy the ledger as it is at one moment; others may write to it meanwhile. The copy is checked.
+    """Copy the ledger as it is at one moment into a SQLite file; others may write to it meanwhile.
+
+    The copy is checked. It is a ledger itself: name it in ``io.ledger_url``, or bring it back to a server with
+    `ledger_copy`.
 
     Args:
         file: of the copy; None is ``ledger-<date>-<time>.db`` beside the runs.
         call: with ``dry_run`` nothing is written.
 
     Raises:
-        UsageError: there is no ledger, it is no SQLite file, or the target is there already.
+        UsageError: there is no ledger, or the target is there already.
         LedgerError: it is damaged, or the copy cannot be written.
     """
     call = call or Call()
@@ -66,8 +91,33 @@ def ledger_backup(file: Path | None = None, call: Call | None = None) -> LedgerB
         if not Ledger.is_there(settings.io.ledger_url, out_root):
             raise UsageError("there is no ledger", "Nothing was predicted, pushed or pulled here yet.")
         return LedgerBackup(target, 0, dry_run=True)
-    backup_file(settings.io.ledger_url, out_root, target)
+    backup_ledger(settings.io.ledger_url, out_root, target)
     return LedgerBackup(target, target.stat().st_size)
+
+
+def ledger_copy(target_url: str, call: Call | None = None) -> LedgerCopy:
+    """Copy the ledger into an empty database, whole or not at all: from a file to a server, or back.
+
+    Nobody should write to either meanwhile; name the new one in ``io.ledger_url`` afterwards.
+
+    Args:
+        target_url: of the database, in SQLAlchemy's form.
+        call: with ``dry_run`` nothing is written.
+
+    Raises:
+        ConfigError: a URL cannot be understood.
+        UsageError: there is no ledger, or the database has rows already.
+        LedgerError: one of them cannot be used.
+    """
+    call = call or Call()
+    settings = call.settings()
+    out_root, url = Path(settings.io.out_root), settings.io.ledger_url
+    if call.dry_run:
+        if not Ledger.is_there(url, out_root):
+            raise UsageError("there is no ledger", "Nothing was predicted, pushed or pulled here yet.")
+        return LedgerCopy(describe_database(target_url, out_root), 0, dry_run=True)
+    rows = copy_ledger(url, out_root, target_url)
+    return LedgerCopy(describe_database(target_url, out_root), rows)
 
 
 def ledger_check(call: Call | None = None, *, server: bool = False) -> LedgerCheck:
@@ -85,10 +135,10 @@ def ledger_check(call: Call | None = None, *, server: bool = False) -> LedgerChe
     call = call or Call()
     settings = call.settings()
     out_root, url = Path(settings.io.out_root), settings.io.ledger_url
-    findings = check_file(url, out_root)
-    if findings:
-        return LedgerCheck(tuple(findings), 0, 0)
     try:
+        findings = check_database(url, out_root)
+        if findings:
+            return LedgerCheck(tuple(findings), 0, 0)
         with Ledger.open_to_read(url, out_root) as ledger:
             findings += ledger.orphans(project_id=settings.cvat_upload.project_id)
             files = ledger.named_files()

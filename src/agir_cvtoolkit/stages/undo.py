@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,10 +12,10 @@ from agir_cvtoolkit.config import Settings, load_credentials
 from agir_cvtoolkit.cvat import CvatSession, TaskInfo, delete_task, find_tasks, get_task
 from agir_cvtoolkit.errors import FrameMapError, NotFoundError, ServerFaultError, UsageError, did_you_mean
 from agir_cvtoolkit.ledger import Ledger, PushedTask, PushKey
-from agir_cvtoolkit.runs import Run
 
 from ._call import Call
 from ._connect import connect
+from ._push_alone import hold_push
 from ._tidy_runs import tidy_runs
 from ._untouched import why_left
 
@@ -89,7 +88,7 @@ def undo(push: str, call: Call | None = None) -> UndoResult:
                 f"push {push_id} lies on {key.server}, and the configured server is {address}",
                 f"Set CVAT_URL={key.server}, with an account there.",
             )
-        with _alone(call, settings, key):
+        with _alone(call, settings, key, ledger):
             writes = None if call.dry_run else "undo"
             target = connect(settings, "cvat_upload", None, writes=writes)
             session = target.session.in_organization(key.organization)
@@ -132,16 +131,11 @@ def _find(ledger: Ledger, push: str) -> tuple[str, PushKey]:
     raise UsageError(f"there is no push '{push}'", hint)
 
 
-@contextmanager
-def _alone(call: Call, settings: Settings, key: PushKey) -> Iterator[None]:
-    """Hold the push as ``upload-cvat`` does."""
-    with ExitStack() as held:
-        try:
-            if not call.dry_run:
-                held.enter_context(Run(key.name, Path(settings.io.out_root)).lock(f"push-{key.push_id}"))
-        except UsageError as error:
-            raise UsageError(f"upload-cvat is pushing '{key.name}'", "Wait until it has ended.") from error
-        yield
+def _alone(call: Call, settings: Settings, key: PushKey, ledger: Ledger) -> AbstractContextManager[None]:
+    if call.dry_run:
+        return nullcontext()
+    refusal = UsageError(f"upload-cvat is pushing '{key.name}'", "Wait until it has ended.")
+    return hold_push(ledger, Path(settings.io.out_root), key, refusal)
 
 
 def _undo_task(session: CvatSession, ledger: Ledger, pushed: PushedTask, *, dry_run: bool) -> UndoneTask:

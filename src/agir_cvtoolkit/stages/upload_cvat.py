@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from ._mask_candidates import segmentation_batch
 from ._places import placed
 from ._pose_candidates import check_project, pose_batch, with_source
 from ._push import push_tasks, tidy_up
+from ._push_alone import hold_push
 from ._push_map import write_frame_map
 from ._push_plan import labels_of_tasks, plan_push, vanished_tasks
 from ._push_result import (
@@ -91,7 +92,10 @@ def push_run(
             )
         key = _key(run, settings, target)
         ledger_at = Ledger.open_to_read if call.dry_run else Ledger.open
-        with ledger_at(settings.io.ledger_url, settings.io.out_root) as ledger, _alone(call, settings, key):
+        with (
+            ledger_at(settings.io.ledger_url, settings.io.out_root) as ledger,
+            _alone(call, settings, key, ledger),
+        ):
             upload = settings.cvat_upload
             members = find_members(target.session, upload.assignees)
             labels = labels_of_tasks(settings, batch)
@@ -143,20 +147,14 @@ def _apply(run: Run, key: PushKey, settings: Settings, batch: Batch, push: Push)
     return result
 
 
-@contextmanager
-def _alone(call: Call, settings: Settings, key: PushKey) -> Iterator[None]:
-    """Hold a push, which two runs may share by its name."""
-    with ExitStack() as stack:
-        try:
-            if not call.dry_run:
-                named = Run(key.name, Path(settings.io.out_root))
-                stack.enter_context(named.lock(f"push-{key.push_id}"))
-        except UsageError as error:
-            raise UsageError(
-                f"another upload-cvat is pushing '{key.name}'",
-                "Wait until it has ended, or set another cvat_upload.task_name.",
-            ) from error
-        yield
+def _alone(call: Call, settings: Settings, key: PushKey, ledger: Ledger) -> AbstractContextManager[None]:
+    if call.dry_run:
+        return nullcontext()
+    refusal = UsageError(
+        f"another upload-cvat is pushing '{key.name}'",
+        "Wait until it has ended, or set another cvat_upload.task_name.",
+    )
+    return hold_push(ledger, Path(settings.io.out_root), key, refusal)
 
 
 def _configured(settings: Settings, writes: str | None) -> Target:
