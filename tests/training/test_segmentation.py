@@ -186,9 +186,10 @@ def test_training_stops_when_nothing_improves(dataset: Path, tmp_path: Path) -> 
 
 
 def test_a_frozen_encoder_keeps_its_weights(dataset: Path, tmp_path: Path) -> None:
+    from agir_cvtoolkit.models.card import ArchSpec
     from agir_cvtoolkit.models.encoders import build_encoder
 
-    pretrained = build_encoder("efficientnet_lite0", "imagenet").state_dict()
+    pretrained = build_encoder(ArchSpec()).state_dict()
 
     def moved(model: TrainModel, name: str) -> set[str]:
         settings = SETTINGS.model_copy(update={"max_epochs": 1, "model": model})

@@ -13,6 +13,8 @@ from agir_cvtoolkit.joints import JointSchema
 
 CARD_NAME = "card.json"
 KINDS = ("segmentation", "pose")
+HF = "hf:"
+"""Before the folder of a Hugging Face backbone, where the name of an encoder is wanted."""
 
 
 @dataclass(frozen=True)
@@ -21,18 +23,25 @@ class ArchSpec:
 
     Attributes:
         name: of the architecture, as the registry knows it.
-        encoder: name of the encoder.
+        encoder: name of the encoder, or ``hf:`` and the folder of a backbone.
         classes: number of output channels, background included; of pose networks the number of joints.
-        decoder_channels: of the decoder, from the coarsest level (stride 16) to full size, or to stride 4 where the
-            network makes heat maps.
-        encoder_weights: ``imagenet`` or None for random ones; only says where training starts.
+        decoder_channels: widths of the decoder, as the architecture reads them; empty for its own. Of a U-Net one for
+            each level of the encoder, from the coarsest on; of a heat-map network down to stride 4.
+        encoder_weights: ``imagenet`` (of a folder: those in it) or None for random ones; says where training starts.
+        encoder_config: what rebuilds a backbone without its folder; checkpoints hold it.
     """
 
     name: str = "unet"
     encoder: str = "efficientnet_lite0"
     classes: int = 2
-    decoder_channels: tuple[int, ...] = (64, 48, 32, 24, 16)
+    decoder_channels: tuple[int, ...] = ()
     encoder_weights: str | None = "imagenet"
+    encoder_config: Mapping[str, Any] | None = field(default=None, hash=False)
+
+    @property
+    def title(self) -> str:
+        """Names of network and encoder, such as ``unet-efficientnet_lite0``; of a folder its last part."""
+        return f"{self.name}-{Path(self.encoder.removeprefix(HF)).name}"
 
 
 @dataclass(frozen=True)
@@ -163,6 +172,11 @@ class ModelCard:
         size: tuple[int, ...] = self.tile_size
         if len(size) != 2 or min(size) <= 0:
             raise ValueError(f"tile size {size}")
+
+
+def encoder_name(given: str) -> str:
+    """Return the name of an encoder as the registry knows it; names compare without case, folders with it."""
+    return given if given.startswith(HF) else given.lower().replace("-", "_")
 
 
 def read_card(path: Path) -> ModelCard:

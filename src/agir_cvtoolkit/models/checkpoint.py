@@ -7,6 +7,7 @@ A file is what ``torch.save`` makes of ``{"format", "format_version", "card", "s
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from torch import Tensor, nn
 from agir_cvtoolkit.errors import CheckpointError, ConfigError
 from agir_cvtoolkit.runs import atomic_path, write_json
 
-from .card import CARD_NAME, ModelCard
+from .card import CARD_NAME, HF, ArchSpec, ModelCard
 from .foreign import describe_foreign
 from .plain import load_plain
+from .pyramid import Encoder
 from .registry import build
 
 FORMATS = {"segmentation": "agir-cvtoolkit/segmentation", "pose": "agir-cvtoolkit/pose"}
@@ -50,7 +52,7 @@ def save_checkpoint(path: Path, model: nn.Module, card: ModelCard) -> ModelCard:
         The card as written.
     """
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    card = replace(card, version=_digest(state))
+    card = replace(card, version=_digest(state), architecture=_portable(card.architecture, model))
     content = {
         "format": FORMATS[card.kind],
         "format_version": FORMAT_VERSION,
@@ -95,9 +97,25 @@ def load_checkpoint(path: Path, kind: str | None = None) -> tuple[nn.Module, Mod
     return _assembled(path, card, state), card
 
 
+def _portable(spec: ArchSpec, model: nn.Module) -> ArchSpec:
+    """Return what rebuilds a network on a machine that has not the folder of its backbone."""
+    encoder = getattr(model, "encoder", None)
+    if not isinstance(encoder, Encoder) or encoder.description is None or not spec.encoder.startswith(HF):
+        return spec
+    name = HF + Path(spec.encoder.removeprefix(HF)).name
+    return replace(spec, encoder=name, encoder_config=encoder.description)
+
+
 def _assembled(path: Path, card: ModelCard, state: dict[str, Tensor]) -> nn.Module:
+    spec = replace(card.architecture, encoder_weights=None)
+    if spec.encoder.startswith(HF) and spec.encoder_config is None:
+        raise CheckpointError(f"checkpoint {path} does not describe its encoder {spec.encoder}", _TRAIN_AGAIN)
     try:
-        model = build(replace(card.architecture, encoder_weights=None), card.kind)
+        # First without memory: a card may name any size.
+        with torch.device("meta"):
+            sketch = build(spec, card.kind)
+        _check_shapes(sketch.state_dict(), state)
+        model = build(spec, card.kind)
         model.load_state_dict(state)
     except ConfigError as error:
         raise CheckpointError(f"checkpoint {path} cannot be used: {error.problem}", _UPGRADE) from error
@@ -109,6 +127,17 @@ def _assembled(path: Path, card: ModelCard, state: dict[str, Tensor]) -> nn.Modu
             _TRAIN_AGAIN,
         ) from error
     return model.eval()
+
+
+def _check_shapes(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    for name, tensor in expected.items():
+        if name not in found:
+            raise ValueError(f"tensor {name} is missing")
+        if found[name].shape != tensor.shape:
+            raise ValueError(f"tensor {name} is {tuple(found[name].shape)}, not {tuple(tensor.shape)}")
+    surplus = sorted(set(found) - set(expected))
+    if surplus:
+        raise ValueError(f"{len(surplus)} tensors have no place, such as {surplus[0]}")
 
 
 def _read(path: Path, kind: str | None) -> dict[str, object]:

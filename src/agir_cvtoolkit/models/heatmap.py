@@ -14,20 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the usual name
 
 from .card import ArchSpec
-from .encoders import LiteEncoder, build_encoder
+from .encoders import build_encoder
 from .heatmap_decoding import GRID_STRIDE
+from .pyramid import ConvNorm, Encoder
 
 _EMPTY = -8.0
 """Where logits start: all cells together weigh about as much as the bin for absent joints."""
-
-
-class _ConvNorm(nn.Sequential):
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(
-            nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(inplace=True),
-        )
 
 
 class _Up(nn.Module):
@@ -37,7 +29,7 @@ class _Up(nn.Module):
         super().__init__()
         self.reduce = nn.Conv2d(inputs, outputs, 1, bias=False)
         self.skip = nn.Conv2d(skip, outputs, 1, bias=False)
-        self.mix = nn.Sequential(_ConvNorm(2 * outputs, outputs), _ConvNorm(outputs, outputs))
+        self.mix = nn.Sequential(ConvNorm(2 * outputs, outputs), ConvNorm(outputs, outputs))
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         x = F.interpolate(self.reduce(x), scale_factor=2.0, mode="nearest")
@@ -88,16 +80,16 @@ class HeatmapNet(nn.Module):
         joints: number of joints.
     """
 
-    def __init__(self, encoder: LiteEncoder, widths: Sequence[int], joints: int) -> None:
+    def __init__(self, encoder: Encoder, widths: Sequence[int], joints: int) -> None:
         super().__init__()
         self.encoder = encoder
-        self.head = HeatmapHead(encoder.channels[1:], widths, joints)
+        self.head = HeatmapHead(encoder.channels[-4:], widths, joints)
         self.joints = joints
 
     def features(self, pixels: Tensor) -> list[Tensor]:
         """Return the encoder's maps at strides 4, 8, 16 and 32 of normalised pixels (B, 3, H, W)."""
         maps: list[Tensor] = self.encoder(pixels)
-        return maps[1:]
+        return maps[-4:]
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return logits for normalised pixels.
@@ -119,7 +111,7 @@ def build_heatmap(spec: ArchSpec) -> HeatmapNet:
         ConfigError: the encoder or its weights are unknown.
         MissingExtraError: the encoder's package is not installed.
     """
-    return HeatmapNet(build_encoder(spec.encoder, spec.encoder_weights), spec.decoder_channels, spec.classes)
+    return HeatmapNet(build_encoder(spec), spec.decoder_channels, spec.classes)
 
 
 def log_places(place_logits: Tensor) -> Tensor:

@@ -9,16 +9,25 @@ from torch import nn
 from agir_cvtoolkit.errors import ConfigError, did_you_mean
 
 from .card import ArchSpec
+from .deeplab import DeepLabV3Plus
 from .encoders import build_encoder
 from .heatmap import build_heatmap
+from .pyramid import Encoder
+from .segformer import SegFormer
 from .unet import UNet
 
+_HEADS: dict[str, Callable[[Encoder, tuple[int, ...], int], nn.Module]] = {
+    "unet": UNet,
+    "deeplabv3plus": DeepLabV3Plus,
+    "segformer": SegFormer,
+}
 
-def _unet(spec: ArchSpec) -> nn.Module:
-    return UNet(build_encoder(spec.encoder, spec.encoder_weights), spec.decoder_channels, spec.classes)
+
+def _segmentation(spec: ArchSpec) -> nn.Module:
+    return _HEADS[spec.name](build_encoder(spec), spec.decoder_channels, spec.classes)
 
 
-ARCHITECTURES: dict[str, Callable[[ArchSpec], nn.Module]] = {"unet": _unet}
+ARCHITECTURES: dict[str, Callable[[ArchSpec], nn.Module]] = dict.fromkeys(_HEADS, _segmentation)
 """Networks for segmentation."""
 POSE_ARCHITECTURES: dict[str, Callable[[ArchSpec], nn.Module]] = {"heatmap": build_heatmap}
 

@@ -17,7 +17,7 @@ from torch.nn import functional as F  # noqa: N812 - the usual name
 from agir_cvtoolkit.config._training import Train
 from agir_cvtoolkit.errors import DataError
 from agir_cvtoolkit.models.card import PixelNorm
-from agir_cvtoolkit.models.encoders import LiteEncoder
+from agir_cvtoolkit.models.pyramid import Encoder
 
 from .history import Epoch
 from .scores import Scores, scores_of
@@ -144,7 +144,7 @@ class SegmentationLearner(LightningModule):
         # Statistics of a few tiles are worse than ImageNet's; only an encoder without any must find its own.
         encoder = self._encoder
         pretrained = self.settings.model.encoder_weights is not None
-        if isinstance(encoder, LiteEncoder) and (pretrained or self.settings.model.encoder_freeze):
+        if isinstance(encoder, Encoder) and (pretrained or self.settings.model.encoder_freeze):
             for norm in encoder.norms():
                 norm.eval()
 

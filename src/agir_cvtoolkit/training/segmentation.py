@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agir_cvtoolkit.config._training import Train
 from agir_cvtoolkit.errors import CheckpointError, DataError
-from agir_cvtoolkit.models.card import CARD_NAME, ArchSpec, ModelCard, read_card
+from agir_cvtoolkit.models.card import CARD_NAME, ArchSpec, ModelCard, encoder_name, read_card
 from agir_cvtoolkit.models.libraries import require_lightning
 from agir_cvtoolkit.progress import Progress, Silent
 from agir_cvtoolkit.runs import discard, fingerprint, read_json_object, write_json
@@ -101,7 +101,7 @@ def architecture(settings: Train, classes: int) -> ArchSpec:
     model = settings.model
     return ArchSpec(
         name=model.arch_name.lower(),
-        encoder=model.encoder_name.lower().replace("-", "_"),
+        encoder=encoder_name(model.encoder_name),
         classes=classes,
         encoder_weights=model.encoder_weights,
     )

@@ -19,8 +19,9 @@ from torch.utils.data import DataLoader
 from agir_cvtoolkit._version import __version__
 from agir_cvtoolkit.config._training import Train
 from agir_cvtoolkit.errors import ConfigError, InterruptedByUser, UsageError
-from agir_cvtoolkit.models.card import CARD_NAME, ModelCard, PixelNorm, TrainedOn
+from agir_cvtoolkit.models.card import CARD_NAME, ModelCard, TrainedOn
 from agir_cvtoolkit.models.checkpoint import load_checkpoint, save_checkpoint
+from agir_cvtoolkit.models.encoders import pixel_norm
 from agir_cvtoolkit.models.plain import load_plain
 from agir_cvtoolkit.models.registry import build
 from agir_cvtoolkit.progress import Bar, Progress
@@ -108,22 +109,24 @@ def _workers(on_gpu: bool) -> int:
 
 
 def _learner(dataset: PreparedDataset, settings: Train, batches: int, key: str) -> SegmentationLearner:
-    network = build(architecture(settings, len(dataset.classes)))
+    spec = architecture(settings, len(dataset.classes))
+    network = build(spec)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return SegmentationLearner(
-        network, len(dataset.classes), PixelNorm(), settings, batches * settings.max_epochs, key
+        network, spec.classes, pixel_norm(spec), settings, batches * settings.max_epochs, key
     )
 
 
 def _card(dataset: PreparedDataset, settings: Train) -> ModelCard:
     spec = architecture(settings, len(dataset.classes))
     return ModelCard(
-        name=f"{spec.name}-{spec.encoder}",
+        name=spec.title,
         version="",
         architecture=spec,
         classes=tuple(c.name for c in dataset.classes),
         class_ids=dataset.class_ids,
         tile_size=dataset.tile_size,
+        normalization=pixel_norm(spec),
         trained_on=TrainedOn(
             dataset=dataset.fingerprint,
             pictures=dataset.pictures,
