@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from agir_cvtoolkit.captures import Capture
@@ -11,6 +12,8 @@ from ._calls import Calls, OvertakenError
 from ._documents import GROUP, commit, version_of, when_of
 from ._lease import Change, capture_after, has_landed
 from ._names import document_key
+
+_AT_ONCE = 4
 
 
 class GroupedChanges:
@@ -42,6 +45,18 @@ class GroupedChanges:
         wanted = {document_key(capture.capture_id): (capture, change) for capture, change in changes}
         keys = [key for key, (capture, _) in wanted.items() if capture.version]
         groups = [keys[start : start + GROUP] for start in range(0, len(keys), GROUP)]
+        if len(groups) < 2:
+            done = self._write_group(keys, wanted)
+        else:
+            with ThreadPoolExecutor(_AT_ONCE, "changes") as pool:
+                found = pool.map(lambda group: self._write_group(group, wanted), groups)
+                done = {key: capture for part in found for key, capture in part.items()}
+        return [done[key] for key in wanted if key in done]
+
+    def _write_group(
+        self, keys: list[str], wanted: Mapping[str, tuple[Capture, Change]]
+    ) -> dict[str, Capture]:
+        groups = [keys] if keys else []
         done: dict[str, Capture] = {}
         while groups:
             group = groups.pop(0)
@@ -52,7 +67,7 @@ class GroupedChanges:
                 continue
             for key, when in zip(group, times, strict=True):
                 done[key] = capture_after(*wanted[key], version_of(when))
-        return [done[key] for key in wanted if key in done]
+        return done
 
     def _commit(self, group: Sequence[tuple[Capture, Change]]) -> list[Any]:
         batch = self._client.batch()
