@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from agir_cvtoolkit.captures import Capture, LabeledPose
-from agir_cvtoolkit.errors import NotFoundError, UsageError
+from agir_cvtoolkit.errors import NotFoundError, RemoteError, UsageError
 from agir_cvtoolkit.firebase import EmbeddedStore
 from agir_cvtoolkit.joints import load_schema
 from agir_cvtoolkit.sandbox import Fault
 from agir_cvtoolkit.stages import Call
+from agir_cvtoolkit.stages._return_cvat import Looks
 from agir_cvtoolkit.stages.firebase_return import ReturnResult, ReturnStep, firebase_return
 from tests.sandbox.plain import picture
 
@@ -221,13 +222,13 @@ def test_one_job_that_cannot_be_read_does_not_stop_the_others(kennel: Kennel) ->
         kennel.complete(job)
     broken = Fault(path=f"/api/jobs/{first['id']}/annotations", action="status", status=500, times=100)
     kennel.workspace.sandbox.faults.replace((broken,))
-    seen: dict[int, tuple[str, str, str]] = {}
-    result = kennel.bring(task_ids=[kennel.task_id], seen=seen)
+    looks = Looks()
+    result = kennel.bring(task_ids=[kennel.task_id], looks=looks)
     assert (result.new, result.exit_code) == (1, 1)
     assert f"job {first['id']}" in result.items[0].record_id
-    assert set(seen) == {second["id"]}
+    assert set(looks.seen) == {second["id"]}
     kennel.workspace.sandbox.faults.replace(())
-    assert kennel.bring(task_ids=[kennel.task_id], seen=seen).new == 1
+    assert kennel.bring(task_ids=[kennel.task_id], looks=looks).new == 1
 
 
 def test_a_look_without_work_reads_no_corrections(kennel: Kennel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,6 +255,25 @@ def test_a_watch_reads_each_change_once(kennel: Kennel) -> None:
     assert (result.jobs, result.new, result.changed, result.completed) == (2, 1, 1, 2)
     assert result.trigger is not None
     assert result.trigger.count == 3
+
+
+def test_a_watch_logs_in_once_and_again_after_a_failure(kennel: Kennel) -> None:
+    sandbox = kennel.workspace.sandbox
+
+    def logins() -> int:
+        return sum("/auth/login" in seen.target for seen in sandbox.requests())
+
+    look = ReturnStep(Call(overrides=OVERRIDES))
+    sandbox.forget_requests()
+    for _ in range(3):
+        look()
+    assert logins() == 1
+    sandbox.faults.replace((Fault(path="/api/projects", action="status", status=403),))
+    with pytest.raises(RemoteError):
+        look()
+    sandbox.faults.replace(())
+    look()
+    assert logins() == 2
 
 
 def test_the_command_line_says_what_it_did(kennel: Kennel) -> None:

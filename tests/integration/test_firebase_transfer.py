@@ -149,6 +149,13 @@ def test_a_photograph_sent_again_with_another_pose_fails_and_names_the_first(
     assert not (queue.folder / f"{again.stem}.jpg").exists()
 
 
+def test_where_nothing_waits_nobody_logs_in(empty: Workspace, queue: Queue) -> None:
+    assert firebase_transfer(call(queue)).transferred == 4
+    empty.sandbox.forget_requests()
+    assert firebase_transfer(call(queue)).transferred == 0
+    assert list(empty.sandbox.requests()) == []
+
+
 def test_a_forgotten_capture_is_out_of_its_task(empty: Workspace, queue: Queue) -> None:
     firebase_transfer(call(queue), dataset_name="Batch1")
     (task,) = tasks(empty)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from http.cookies import SimpleCookie
 from typing import Any
 
@@ -18,6 +19,8 @@ from agir_cvtoolkit.errors import (
 )
 
 _SHOWN = 300
+_PATIENCE_S = 180.0
+"""How long somebody waits who was told to come back later."""
 
 
 class Browser:
@@ -28,18 +31,21 @@ class Browser:
 
         Raises:
             AuthenticationError: wrong credentials.
+            RefusedError, ServerFaultError: the server lets nobody in at present.
             ServerUnreachableError: nobody answers.
         """
         self._url = url.rstrip("/")
         self._pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(connect=10, read=120))
         self._headers = {"Content-Type": "application/json"}
-        response = self._send("POST", "/api/auth/login", {"username": username, "password": password})
-        if response.status != 200:
+        response = self._admitted({"username": username, "password": password})
+        if response.status in {400, 401, 403}:
             raise AuthenticationError(
                 f"{self._url} refused to log in {username}",
                 "Check the annotator's credentials.",
                 status=response.status,
             )
+        if response.status != 200:
+            raise _refusal(response, f"the login of {username}")
         cookies: SimpleCookie = SimpleCookie()
         for line in response.headers.getlist("set-cookie"):
             cookies.load(line)
@@ -90,15 +96,21 @@ class Browser:
         """Let the connections go."""
         self._pool.clear()
 
+    def _admitted(self, account: dict[str, str]) -> urllib3.BaseHTTPResponse:
+        """Send a login, and again when the server has said to come back later: others may have logged in a lot."""
+        until = time.monotonic() + _PATIENCE_S
+        while True:
+            response = self._send("POST", "/api/auth/login", account)
+            wait = _seconds(response.headers.get("Retry-After", ""))
+            if response.status != 429 or time.monotonic() + wait > until:
+                return response
+            time.sleep(wait)
+
     def _asked(self, method: str, path: str, content: object) -> Any:
         response = self._send(method, path, content)
-        status = response.status
-        if status < 300:
+        if response.status < 300:
             return orjson.loads(response.data) if response.data else None
-        text = response.data[:_SHOWN].decode("utf-8", "replace")
-        kinds: dict[int, type[RemoteError]] = {401: AuthenticationError, 404: NotFoundError}
-        kind = kinds.get(status, RefusedError if status < 500 else ServerFaultError)
-        raise kind(f"{method} {path} was answered with {status}: {text}", status=status)
+        raise _refusal(response, f"{method} {path}")
 
     def _send(self, method: str, path: str, content: object) -> urllib3.BaseHTTPResponse:
         body = None if content is None else orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
@@ -108,3 +120,15 @@ class Browser:
             raise ServerUnreachableError(
                 f"{method} {self._url}{path} got no answer: {error}", "Check that the server runs."
             ) from error
+
+
+def _seconds(text: str) -> float:
+    return float(text) if text.isdecimal() else 1.0
+
+
+def _refusal(response: urllib3.BaseHTTPResponse, what: str) -> RemoteError:
+    status = response.status
+    text = response.data[:_SHOWN].decode("utf-8", "replace")
+    kinds: dict[int, type[RemoteError]] = {401: AuthenticationError, 404: NotFoundError}
+    kind = kinds.get(status, RefusedError if status < 500 else ServerFaultError)
+    return kind(f"{what} was answered with {status}: {text}", status=status)

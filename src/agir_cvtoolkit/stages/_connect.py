@@ -22,7 +22,14 @@ class Target:
     labels: LabelSet | None
 
 
-def connect(settings: Settings, group: str, project_id: int | None, *, writes: str | None = None) -> Target:
+def connect(
+    settings: Settings,
+    group: str,
+    project_id: int | None,
+    *,
+    writes: str | None = None,
+    session: CvatSession | None = None,
+) -> Target:
     """Log in, find the project and its organization, and read its labels.
 
     An organization that is not set is the project's own; an explicit null is the personal workspace.
@@ -32,6 +39,7 @@ def connect(settings: Settings, group: str, project_id: int | None, *, writes: s
         group: the settings group whose ``organization_slug`` counts.
         project_id: of the project; None for none.
         writes: the command that is about to write to the server; None where it only reads.
+        session: one that was opened with the same settings before, so that nobody logs in again.
 
     Raises:
         ConfigError: no credentials.
@@ -39,10 +47,10 @@ def connect(settings: Settings, group: str, project_id: int | None, *, writes: s
         NotFoundError: the project or organization does not exist or is hidden from this account.
         RemoteError: the server cannot be reached or does not let this account in.
     """
-    credentials = load_credentials(settings.io.keys_file)
     slug = getattr(settings, group).organization_slug
     given = slug is not None or settings.is_explicit(f"{group}.organization_slug")
-    session = CvatSession.open(credentials, slug if given else UNSET)
+    if session is None:
+        session = CvatSession.open(load_credentials(settings.io.keys_file), slug if given else UNSET)
     if writes is not None:
         session.must_write(writes)
     if project_id is None:

@@ -44,6 +44,19 @@ SeenJobs = MutableMapping[int, tuple[str, str, str]]
 """State, stage and date of jobs that came back already, by id."""
 
 
+@dataclass
+class Looks:
+    """What one who looks again and again keeps between two looks.
+
+    Attributes:
+        seen: jobs that came back already.
+        session: with CVAT; None before the first look, and after one that failed.
+    """
+
+    seen: SeenJobs = field(default_factory=dict)
+    session: CvatSession | None = None
+
+
 @dataclass(frozen=True)
 class _Task:
     """A task of which something is finished.
@@ -169,9 +182,7 @@ def finished_work(
     task_ids: Sequence[int],
     project_id: int | None,
     project_name: str,
-    seen: Mapping[int, tuple[str, str, str]],
-    *,
-    may_lack: bool = False,
+    looks: Looks | None,
 ) -> CvatWork:
     """Find the finished jobs of tasks or of a project; what finished is, ``cvat_download`` says.
 
@@ -180,8 +191,8 @@ def finished_work(
         task_ids: of the tasks; none are all of the project.
         project_id: of the project.
         project_name: of the project that is meant where there are no ids.
-        seen: jobs that came back already; those that have not changed since are left out.
-        may_lack: the project that is meant may not have been made yet; then there is no work.
+        looks: of one who looks again and again: jobs that came back already and have not changed since are left out,
+            and the project that is meant may not have been made yet; then there is no work.
 
     Raises:
         ConfigError: no credentials.
@@ -189,10 +200,13 @@ def finished_work(
         NotFoundError: a task or the project does not exist.
         RemoteError: of its kinds.
     """
-    target = connect(settings, "cvat_download", project_id)
+    seen = looks.seen if looks is not None else {}
+    target = connect(settings, "cvat_download", project_id, session=looks.session if looks else None)
     session = target.session
+    if looks is not None:
+        looks.session = session
     if project_id is None and not task_ids:
-        own = _own_project(session, project_name, may_lack=may_lack)
+        own = _own_project(session, project_name, may_lack=looks is not None)
         if own is None:
             return CvatWork(session, f"'{project_name}' on {session.url}", 0, 0, 1, (), Labels(session, {}))
         project_id, session = own.id, session.in_organization(own.organization)

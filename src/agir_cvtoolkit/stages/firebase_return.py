@@ -15,7 +15,7 @@ from agir_cvtoolkit.pose_quality import Population
 from agir_cvtoolkit.records import Item
 
 from ._call import Call
-from ._return_cvat import CvatWork, SeenJobs, finished_work
+from ._return_cvat import CvatWork, Looks, finished_work
 from ._return_frames import ReturnSource, export_source
 from ._return_names import CaptureNames, find_manifests
 from ._return_population import labelled_population
@@ -107,7 +107,7 @@ def firebase_return(
     manifest: Path | None = None,
     output_dir: Path | None = None,
     service_account: Path | None = None,
-    seen: SeenJobs | None = None,
+    looks: Looks | None = None,
 ) -> ReturnResult:
     """Write corrected poses to ``labeled_data``, and complete their captures.
 
@@ -126,8 +126,9 @@ def firebase_return(
         output_dir: of the transfer, where its manifest lies; None is ``firebase.output_dir``, and the folder of
             `annotations` is looked into as well.
         service_account: key file of the store.
-        seen: of one who looks again and again: jobs that came back before and are left out where they have not
-            changed; those of this call are added. The project ``firebase.cvat_project`` may not be there yet.
+        looks: of one who looks again and again: jobs that came back before are left out where they have not
+            changed, those of this call are added, and the conversation with CVAT goes on. The project
+            ``firebase.cvat_project`` may not be there yet.
 
     Raises:
         UsageError: options that exclude each other, or a named manifest that is not there.
@@ -148,14 +149,14 @@ def firebase_return(
     if annotations is not None:
         folders.append(annotations.absolute().parent)
     names = CaptureNames.read(find_manifests(manifest, folders))
-    work, source = _source(settings, annotations, task_ids, project_id, seen)
+    work, source = _source(settings, annotations, task_ids, project_id, looks)
     store = open_store(group, service_account=service_account)
     try:
         result = _returned(call, group, store, source, names, work, trigger_retraining=trigger_retraining)
     finally:
         store.close()
-    if work is not None and seen is not None and not call.dry_run:
-        work.came_back(seen)
+    if work is not None and looks is not None and not call.dry_run:
+        work.came_back(looks.seen)
     return result
 
 
@@ -185,7 +186,7 @@ class ReturnStep:
         self._manifest = manifest
         self._output_dir = output_dir
         self._service_account = service_account
-        self._seen: SeenJobs = {}
+        self._looks = Looks()
 
     def __call__(self) -> ReturnResult:
         """Look once.
@@ -193,16 +194,21 @@ class ReturnStep:
         Raises:
             AgirError: as `firebase_return`.
         """
-        return firebase_return(
-            self._call,
-            task_ids=self._task_ids,
-            project_id=self._project_id,
-            trigger_retraining=self._trigger_retraining,
-            manifest=self._manifest,
-            output_dir=self._output_dir,
-            service_account=self._service_account,
-            seen=self._seen,
-        )
+        try:
+            return firebase_return(
+                self._call,
+                task_ids=self._task_ids,
+                project_id=self._project_id,
+                trigger_retraining=self._trigger_retraining,
+                manifest=self._manifest,
+                output_dir=self._output_dir,
+                service_account=self._service_account,
+                looks=self._looks,
+            )
+        except BaseException:
+            # The next look asks anew who and where the server is.
+            self._looks.session = None
+            raise
 
 
 def _source(
@@ -210,12 +216,12 @@ def _source(
     annotations: Path | None,
     task_ids: Sequence[int],
     project_id: int | None,
-    seen: SeenJobs | None,
+    looks: Looks | None,
 ) -> tuple[CvatWork | None, ReturnSource]:
     if annotations is not None:
         return None, export_source(annotations)
     name = settings.firebase.cvat_project
-    work = finished_work(settings, task_ids, project_id, name, seen or {}, may_lack=seen is not None)
+    work = finished_work(settings, task_ids, project_id, name, looks)
     return work, work.source()
 
 

@@ -97,7 +97,7 @@ def firebase_transfer(
         settings, group, limit=limit, priority=priority, dataset_name=dataset_name, create_task=create_task
     )
     if not call.dry_run:
-        _check_ways(settings, options)
+        _check_ways(options)
     from agir_cvtoolkit.firebase import open_store
 
     key = None if service_account is None else Path(service_account).expanduser()
@@ -107,16 +107,18 @@ def firebase_transfer(
         return _Transfer(call, settings.model_copy(update={"firebase": group}), store, options).run()
 
 
-def _check_ways(settings: Settings, options: TransferOptions) -> None:
+def _check_ways(options: TransferOptions) -> None:
     """Find out what would fail before any capture is taken."""
     made_folder(options.output_dir)
     read_transfer_manifest(options.output_dir / MANIFEST)
     if options.deliver == "rsync":
         check_rsync()
-    if options.create_task:
-        from ._connect import connect
 
-        connect(settings, "cvat_upload", None, writes="firebase transfer")
+
+def _check_cvat(settings: Settings) -> None:
+    from ._connect import connect
+
+    connect(settings, "cvat_upload", None, writes="firebase transfer")
 
 
 def _planned(store: CaptureStore, options: TransferOptions) -> TransferResult:
@@ -152,6 +154,9 @@ class _Transfer:
             _log.info("%d captures that lacked a status, priority or time are in the queue now", len(adopted))
         wanted = self.options.limit - len(self.tally.transferred)
         if wanted > 0 and self.tally.error is None and self.store.pending(self.options.priority, 1):
+            if self.options.create_task:
+                # Before any capture is taken; where none waits nobody has to log in, however often a watch looks.
+                _check_cvat(self.settings)
             self._begin(wanted)
         error = self.tally.error
         if error is not None and not self.tally.transferred:
