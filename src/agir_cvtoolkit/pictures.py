@@ -114,13 +114,17 @@ def check(picture: Path | bytes, *, small: bool = False) -> PictureInfo:
         return info
 
 
-def save_png(array: NDArray[np.uint8], path: Path) -> None:
+def save_png(array: NDArray[np.uint8] | NDArray[np.uint16], path: Path) -> None:
     """Write an array of shape (height, width) or (height, width, 3 or 4) as PNG, losslessly and quickly."""
     path.write_bytes(png_bytes(array))
 
 
-def png_bytes(array: NDArray[np.uint8]) -> bytes:
-    """Return an array of shape (height, width) or (height, width, 3 or 4) as the bytes of a PNG file."""
+def png_bytes(array: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
+    """Return an array of shape (height, width) or (height, width, 3 or 4) as the bytes of a PNG file.
+
+    Args:
+        array: uint8; of two dimensions also uint16.
+    """
     if array.ndim == 2 and array.size:
         import cv2  # packs a mask in a third of Pillow's time, and smaller
 

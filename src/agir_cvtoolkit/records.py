@@ -109,6 +109,10 @@ class ManifestEntry:
         source_path: the file that the source named, absolute.
         pose_path: file of the poses (see `poses.write_poses`), relative to the run's folder; None where none
             were looked for.
+        uncertainty_path: 8-bit picture of each pixel's doubt, relative to the run's folder; None where not saved.
+        instances_path: 16-bit picture of single plants, numbered from 1, relative to the run's folder; None where
+            not saved.
+        instances: how many these are.
     """
 
     record_id: str
@@ -132,6 +136,18 @@ class ManifestEntry:
     label_values: Mapping[str, FieldValue] = field(default_factory=dict, hash=False)
     conflicts: tuple[str, ...] = ()
     pose_path: str | None = None
+    uncertainty_path: str | None = None
+    instances_path: str | None = None
+    instances: int | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All files that the line names, relative to the run's folder."""
+        named = (
+            self.image_path, self.mask_path, self.cutout_path, self.colorized_mask_path, self.viz_path,
+            self.pose_path, self.uncertainty_path, self.instances_path,
+        )  # fmt: skip
+        return tuple(path for path in named if path is not None)
 
     def to_json(self) -> str:
         """Return the line, without the newline."""

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from agir_cvtoolkit.errors import DataError, PictureError
-from agir_cvtoolkit.inference.originals import Original, crop_of, read_ahead, read_original
+from agir_cvtoolkit.inference.originals import Original, crop_of, read_original
 from agir_cvtoolkit.pictures import load_rgb, sha256_of
 from agir_cvtoolkit.records import Box, Record
 from agir_cvtoolkit.runs import Run
@@ -114,17 +114,3 @@ def test_a_truncated_file_leaves_nothing_behind(run: Run, tmp_path: Path) -> Non
     with pytest.raises(PictureError, match="damaged"):
         read_original(Record("a", source), run, save=True)
     assert not run.root.exists()
-
-
-def test_reading_ahead_keeps_the_order_and_hands_over_errors(run: Run, tmp_path: Path) -> None:
-    good = drawn(tmp_path / "a.jpg")
-    records = [Record("1", good), Record("2", None), Record("3", tmp_path / "no.jpg"), Record("ä/4", good)]
-    found = list(read_ahead(records, run, save=True))
-    assert [record.record_id for record, _ in found] == ["1", "2", "3", "ä/4"]
-    kinds = [type(outcome) for _, outcome in found]
-    assert kinds == [Original, PictureError, PictureError, Original]
-    assert len(list(run.path("images").iterdir())) == 2
-
-
-def test_reading_ahead_of_nothing(run: Run) -> None:
-    assert list(read_ahead([], run, save=True)) == []

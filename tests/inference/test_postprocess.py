@@ -121,7 +121,7 @@ def test_renderings() -> None:
     index = np.array([[0, 2]], dtype=np.uint8)
     assert cutout(rgb, index, rgba=False).tolist() == [[[0, 0, 0], [80, 80, 80]]]
     assert cutout(rgb, index, rgba=True)[..., 3].tolist() == [[0, 255]]
-    assert colorized(index, (10, 100, 200), 2).tolist() == [[[0, 0, 0], [20, 200, 255]]]
+    assert colorized(index, [(10, 100, 200)], 2).tolist() == [[[0, 0, 0], [20, 200, 255]]]
 
 
 @pytest.mark.parametrize(

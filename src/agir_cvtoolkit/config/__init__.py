@@ -5,7 +5,7 @@ from ._compose import load_settings, settings_keys
 from ._credentials import describe_credentials, load_credentials
 from ._cvat import CvatDownload, CvatUpload, PoseProposals, UploadSource
 from ._firebase import Firebase
-from ._inference import SegInference
+from ._inference import SegInference, Workers
 from ._pose import PoseInference, PoseTrain
 from ._query import Data, Db
 from ._redact import redacted
@@ -36,6 +36,7 @@ __all__ = [
     "Settings",
     "Train",
     "UploadSource",
+    "Workers",
     "describe_credentials",
     "load_credentials",
     "load_settings",

@@ -55,6 +55,31 @@ class PostProcess(Group):
     edge_occupancy_threshold: float | None = Field(default=None, ge=0.0, le=1.0)
 
 
+class UncertaintyScore(Group):
+    """What the uncertainty of a pixel and of a picture is."""
+
+    score: Literal["entropy", "margin", "top_k", "disagreement"] = "entropy"
+    top_k: float = Field(default=0.01, gt=0.0, le=1.0)
+
+
+class Instances(Group):
+    """How single plants are told apart."""
+
+    method: Literal["components", "watershed"] = "components"
+    distance: int = Field(default=20, ge=1, le=500)
+
+
+class Workers(Group):
+    """Where the work runs, and how much of it at once; of masks and of poses."""
+
+    engine: Literal["local", "ray"] = "local"
+    processes: int | None = Field(default=None, ge=1, le=1024)
+    gpus: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    readers: int = Field(default=2, ge=1, le=64)
+    megapixels: int = Field(default=80, ge=1)
+    ray_address: str | None = None
+
+
 class InferenceOutput(Group):
     """Which files are written."""
 
@@ -67,6 +92,8 @@ class InferenceOutput(Group):
     colorize_rgb_field: str = "category_rgb"
     colorize_fallback_rgb: tuple[_Channel, _Channel, _Channel] = (80, 200, 80)
     save_viz: bool = False
+    save_uncertainty: bool = False
+    save_instances: bool = False
 
 
 class Visualization(Group):
@@ -84,8 +111,11 @@ class SegInference(Group):
     batch_size: int = Field(default=4, ge=1, le=1024)
     tile: Tile = Tile()
     post_process: PostProcess = PostProcess()
+    uncertainty: UncertaintyScore = UncertaintyScore()
+    instances: Instances = Instances()
     output: InferenceOutput = InferenceOutput()
     visualization: Visualization = Visualization()
+    workers: Workers = Workers()
 
 
 RETIRED: dict[str, str] = {
@@ -93,9 +123,9 @@ RETIRED: dict[str, str] = {
     "seg_inference.source.filters": "use agir-cvtoolkit query --filters",
     "seg_inference.source.sample": "use agir-cvtoolkit query --sample",
     "seg_inference.source.limit": "use agir-cvtoolkit query --limit",
-    "seg_inference.gpu": "use seg_inference.device (auto, cpu, cuda, cuda:1)",
-    "seg_inference.gpu.max_gpus": "use seg_inference.device (auto, cpu, cuda, cuda:1)",
-    "seg_inference.gpu.exclude_ids": "use seg_inference.device (auto, cpu, cuda, cuda:1)",
+    "seg_inference.gpu": "use seg_inference.device (auto, cpu, cuda:1) and seg_inference.workers.gpus",
+    "seg_inference.gpu.max_gpus": "name the GPUs to use: seg_inference.workers.gpus=[0,1]",
+    "seg_inference.gpu.exclude_ids": "name the GPUs to use: seg_inference.workers.gpus=[0,1]",
     "seg_inference.model.arch": _FROM_CARD,
     "seg_inference.model.encoder_name": _FROM_CARD,
     "seg_inference.model.in_channels": _FROM_CARD,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from ._base import Group
-from ._inference import TILE_MULTIPLE
+from ._inference import TILE_MULTIPLE, Workers
 
 _Width = Annotated[int, Field(ge=4, le=1024)]
 
@@ -37,6 +37,7 @@ class PoseInference(Group):
     min_confidence: float = Field(default=0.3, ge=0.0, lt=1.0)
     absent_below: float = Field(default=0.05, ge=0.0, lt=1.0)
     output: PoseOutput = PoseOutput()
+    workers: Workers = Workers()
 
 
 class PoseModel(Group):

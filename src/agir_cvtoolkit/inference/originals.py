@@ -8,11 +8,9 @@ that file.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-
-import numpy as np
+from pathlib import Path
+from threading import Lock
 
 from agir_cvtoolkit.errors import DataError, PictureError
 from agir_cvtoolkit.pictures import glance, load_rgb, save_png, sha256_of
@@ -20,8 +18,6 @@ from agir_cvtoolkit.records import Box, Record
 from agir_cvtoolkit.runs import Run, atomic_path
 
 from .predictor import RGB
-
-_READ_AHEAD_PIXELS = 30_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,21 +40,19 @@ class Original:
         return self.rgb.shape[1], self.rgb.shape[0]
 
 
-def crop_of(record: Record, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+def crop_of(record: Record, size: tuple[int, int]) -> tuple[int, int, int, int]:
     """Return left, top, right, bottom (exclusive) of a record in a picture of `size`, in whole pixels.
 
     Args:
-        record: its crop is in pixels of its `reference_size`, or of the picture where that is None.
+        record: its crop is in pixels of its `reference_size`, or of the picture where that is None; without a crop
+            it is the whole picture.
         size: width and height of the upright picture.
-
-    Returns:
-        The part, or None where the record is the whole picture.
 
     Raises:
         DataError: the crop lies outside the picture.
     """
     if record.crop is None:
-        return None
+        return 0, 0, *size
     box: Box | None = record.crop
     if box is not None and record.reference_size is not None:
         box = box.scaled(record.reference_size, size)
@@ -73,65 +67,73 @@ def crop_of(record: Record, size: tuple[int, int]) -> tuple[int, int, int, int] 
     return left, top, right, bottom
 
 
-def read_original(record: Record, run: Run, *, save: bool) -> Original:
-    """Decode a record's picture and, where wanted, lay its original into the run.
-
-    Raises:
-        PictureError: the source names no file, or the file cannot be read.
-        DataError: the record's box lies outside the picture.
-    """
+def pixels_of(record: Record) -> int:
+    """Return how many pixels a record's picture holds, by its header; 0 where it cannot be read."""
     if record.image_path is None:
-        raise PictureError("the source names no picture", "Check the path columns.")
-    info = glance(record.image_path)
-    rgb = load_rgb(record.image_path)
-    part = crop_of(record, (rgb.shape[1], rgb.shape[0]))
-    if part is not None:
-        left, top, right, bottom = part
-        rgb = rgb[top:bottom, left:right].copy()
-    copied = part is None and info.copyable
-    if not save:
-        digest = sha256_of(record.image_path) if copied else None
-        return Original(np.ascontiguousarray(rgb), None, digest)
-    path = run.path("images", record.stem + (info.suffix if copied else ".png"))
-    with atomic_path(path) as temporary:
-        if copied:
-            shutil.copyfile(record.image_path, temporary)
-        else:
-            save_png(rgb, temporary)
-        digest = sha256_of(temporary)
-    return Original(np.ascontiguousarray(rgb), str(path.relative_to(run.root)), digest)
-
-
-def read_ahead(
-    records: Sequence[Record], run: Run, *, save: bool
-) -> Iterator[tuple[Record, Original | BaseException]]:
-    """Yield records with their originals, or with what went wrong, reading the next while one is in work.
-
-    Very large pictures (above 30 megapixels) are not read ahead, so that two of them are never in memory.
-    """
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read") as pool:
-        waiting = pool.submit(read_original, records[0], run, save=save) if records else None
-        for number, record in enumerate(records):
-            current = waiting or pool.submit(read_original, record, run, save=save)
-            outcome = current.exception() or current.result()
-            upcoming = records[number + 1] if number + 1 < len(records) else None
-            waiting = None
-            if upcoming is not None and not (_is_large(outcome) or _names_large(upcoming)):
-                waiting = pool.submit(read_original, upcoming, run, save=save)
-            del current
-            yield record, outcome
-            del outcome
-
-
-def _names_large(record: Record) -> bool:
-    if record.image_path is None:
-        return False
+        return 0
     try:
         info = glance(record.image_path)
     except PictureError:
-        return False
-    return info.width * info.height > _READ_AHEAD_PIXELS
+        return 0
+    return info.width * info.height
 
 
-def _is_large(outcome: Original | BaseException) -> bool:
-    return isinstance(outcome, Original) and outcome.size[0] * outcome.size[1] > _READ_AHEAD_PIXELS
+class Reading:
+    """Reads the pictures of records and lays their originals into a run; may be called by several threads.
+
+    The last picture that records were cut out of is kept: a field picture has dozens of them.
+    """
+
+    def __init__(self, run: Run, *, save: bool) -> None:
+        """Take the run, and whether originals are written into it."""
+        self._run = run
+        self._save = save
+        self._cutting = Lock()
+        self._last: tuple[Path, RGB] | None = None
+
+    def original(self, record: Record) -> Original:
+        """Decode a record's picture and, where wanted, lay its original into the run.
+
+        Raises:
+            PictureError: the source names no file, or the file cannot be read.
+            DataError: the record's box lies outside the picture.
+        """
+        path = record.image_path
+        if path is None:
+            raise PictureError("the source names no picture", "Check the path columns.")
+        if record.crop is None:
+            return self._whole(record, path)
+        with self._cutting:
+            if self._last is None or self._last[0] != path:
+                self._last = None  # Let go before the next is decoded.
+                self._last = path, load_rgb(path)
+            whole = self._last[1]
+        left, top, right, bottom = crop_of(record, (whole.shape[1], whole.shape[0]))
+        return self._rendered(record, whole[top:bottom, left:right].copy())
+
+    def _whole(self, record: Record, path: Path) -> Original:
+        info = glance(path)
+        rgb = load_rgb(path)
+        if not info.copyable:
+            return self._rendered(record, rgb)
+        if not self._save:
+            return Original(rgb, None, sha256_of(path))
+        target = self._run.path("images", record.stem + info.suffix)
+        with atomic_path(target) as temporary:
+            shutil.copyfile(path, temporary)
+            digest = sha256_of(temporary)
+        return Original(rgb, str(target.relative_to(self._run.root)), digest)
+
+    def _rendered(self, record: Record, rgb: RGB) -> Original:
+        if not self._save:
+            return Original(rgb, None, None)
+        target = self._run.path("images", record.stem + ".png")
+        with atomic_path(target) as temporary:
+            save_png(rgb, temporary)
+            digest = sha256_of(temporary)
+        return Original(rgb, str(target.relative_to(self._run.root)), digest)
+
+
+def read_original(record: Record, run: Run, *, save: bool) -> Original:
+    """Decode the picture of a single record; as `Reading.original`."""
+    return Reading(run, save=save).original(record)

@@ -31,7 +31,7 @@ class Band:
     Attributes:
         top: the first row, in pixels of the picture.
         probabilities: float32 of shape (classes, rows, picture width), in [0, 1], summing to 1 over the
-            classes; class 0 is background.
+            classes; class 0 is background. Planes behind the classes (`looks`) are about the same pixels.
     """
 
     top: int

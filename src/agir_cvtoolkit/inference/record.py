@@ -1,8 +1,7 @@
-"""One record from its original to its line in the manifest, with all files that were asked for."""
+"""What is written of one predicted record: its line in the manifest, and all files that were asked for."""
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,11 +11,12 @@ from agir_cvtoolkit.pictures import save_png
 from agir_cvtoolkit.records import ManifestEntry, Record
 from agir_cvtoolkit.runs import Run, atomic_path
 
+from .instances import instances_of
 from .originals import Original
 from .postprocess import to_mask
-from .predictor import Predictor, mask_values
-from .renderings import colorized, colour_of, cutout
-from .segment import Segmented, segment
+from .predictor import Predictor, is_plant_or_not, mask_values
+from .renderings import colorized, colour_of, cutout, palette_colour
+from .segment import Segmented
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.config import SegInference
@@ -25,53 +25,74 @@ NO_CLASS = 255
 """Mask value of the foreground where the source has no usable class id."""
 
 
-def predict_record(
-    run: Run, record: Record, original: Original, predictor: Predictor, settings: SegInference
-) -> tuple[ManifestEntry, Segmented]:
-    """Predict one record and write its mask and what else was asked for; the manifest is left to the caller.
+def write_record(
+    run: Run,
+    record: Record,
+    original: Original,
+    found: Segmented,
+    milliseconds: float,
+    predictor: Predictor,
+    settings: SegInference,
+) -> ManifestEntry:
+    """Write the mask of a record and what else was asked for; the manifest is left to the caller.
+
+    Args:
+        run: where the files go.
+        record: that was predicted.
+        original: its pixels.
+        found: what the predictor says of them.
+        milliseconds: that predicting took.
+        predictor: that said it.
+        settings: which files are written.
 
     Raises:
         OSError: a file cannot be written.
+        DataError: there are more instances than a file holds.
     """
-    started = time.perf_counter()
-    found = segment(predictor, original.rgb, settings)
-    elapsed = (time.perf_counter() - started) * 1000
     output = settings.output
     class_id = mask_value(record)
-    mask_path = colorized_path = cutout_path = None
+    values = mask_values(predictor, class_id)
+    files: dict[str, str] = {}
+    count = None
     if output.save_masks:
-        mask = to_mask(found.index, mask_values(predictor, class_id))
-        mask_path = _write(run, "masks", record, mask)
+        files["mask_path"] = _write(run, "masks", record, to_mask(found.index, values))
     if output.save_colorized_masks:
-        colour = colour_of(record.values.get(output.colorize_rgb_field), output.colorize_fallback_rgb)
-        painted = colorized(found.index, colour, output.colorize_brightness)
-        colorized_path = _write(run, "colorized_masks", record, painted)
+        own = colour_of(record.values.get(output.colorize_rgb_field), output.colorize_fallback_rgb)
+        plain = is_plant_or_not(predictor)
+        colours = [own if plain else palette_colour(value) for value in values[1:]]
+        painted = colorized(found.index, colours, output.colorize_brightness)
+        files["colorized_mask_path"] = _write(run, "colorized_masks", record, painted)
     if output.save_cutouts:
         plants = cutout(original.rgb, found.index, rgba=output.cutout_use_rgba)
-        cutout_path = _write(run, "cutouts", record, plants)
+        files["cutout_path"] = _write(run, "cutouts", record, plants)
+    if found.doubt is not None:
+        files["uncertainty_path"] = _write(run, "uncertainty", record, found.doubt)
+    if output.save_instances:
+        single = instances_of(found.index, settings.instances.method, settings.instances.distance)
+        count = int(single.max(initial=0))
+        files["instances_path"] = _write(run, "instances", record, single)
     width, height = original.size
-    entry = ManifestEntry(
+    return ManifestEntry(
         record_id=record.record_id,
         common_name=record.common_name,
         image_path=original.image_path,
-        mask_path=mask_path,
+        mask_path=files.pop("mask_path", None),
         width=width,
         height=height,
         sha256=original.sha256,
         model=predictor.name,
         uncertainty=round(found.uncertainty, 6),
         edge_occupancy=round(found.edge_occupancy, 6),
-        inference_time_ms=round(elapsed, 3),
+        inference_time_ms=round(milliseconds, 3),
         foreground_share=round(found.foreground_share, 6),
         class_id=class_id,
         image_mode=settings.source.image_mode,
         source_path=str(record.image_path.absolute()) if record.image_path else None,
-        cutout_path=cutout_path,
-        colorized_mask_path=colorized_path,
         label_values=dict(record.values),
         conflicts=tuple(sorted(record.conflicts)),
+        instances=count,
+        **files,
     )
-    return entry, found
 
 
 def mask_value(record: Record) -> int:
@@ -79,7 +100,7 @@ def mask_value(record: Record) -> int:
     return record.class_id if 1 <= record.class_id <= 255 else NO_CLASS
 
 
-def _write(run: Run, folder: str, record: Record, array: NDArray[np.uint8]) -> str:
+def _write(run: Run, folder: str, record: Record, array: NDArray[np.uint8] | NDArray[np.uint16]) -> str:
     path = run.path(folder, f"{record.stem}.png")
     with atomic_path(path) as temporary:
         save_png(array, temporary)

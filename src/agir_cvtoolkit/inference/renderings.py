@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import colorsys
 import json
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,8 @@ from .postprocess import ClassIndex
 from .predictor import RGB
 
 Colour = tuple[int, int, int]
+
+_GOLDEN = 0.6180339887
 
 
 def cutout(rgb: RGB, index: ClassIndex, *, rgba: bool) -> NDArray[np.uint8]:
@@ -31,13 +35,24 @@ def cutout(rgb: RGB, index: ClassIndex, *, rgba: bool) -> NDArray[np.uint8]:
     return alone
 
 
-def colorized(index: ClassIndex, colour: Colour, brightness: float) -> RGB:
-    """Return a mask in one colour on black, uint8 of shape (height, width, 3); channels stop at 255."""
-    bright = np.clip(np.array(colour, dtype=np.float64) * brightness, 0, 255).round().astype(np.uint8)
-    table = np.zeros((2, 3), dtype=np.uint8)
-    table[1] = bright
-    painted: RGB = table[(index != 0).view(np.uint8)]
+def colorized(index: ClassIndex, colours: Sequence[Colour], brightness: float) -> RGB:
+    """Return a mask in colour on black, uint8 of shape (height, width, 3).
+
+    Args:
+        index: uint8 of shape (height, width), 0 is background.
+        colours: of the classes 1, 2, ...
+        brightness: factor on the colours; channels stop at 255.
+    """
+    table = np.zeros((len(colours) + 1, 3), dtype=np.uint8)
+    table[1:] = np.clip(np.array(colours, dtype=np.float64) * brightness, 0, 255).round()
+    painted: RGB = table[index]
     return painted
+
+
+def palette_colour(value: int) -> Colour:
+    """Return the colour of a mask value where nothing else gives it one: hues a golden angle apart."""
+    red, green, blue = colorsys.hsv_to_rgb((value * _GOLDEN) % 1.0, 0.75, 0.9)
+    return round(red * 255), round(green * 255), round(blue * 255)
 
 
 def colour_of(value: FieldValue, fallback: Colour) -> Colour:

@@ -20,7 +20,7 @@ def scaled_bands(predictor: TilePredictor, rgb: RGB, tiling: Tiling) -> Iterator
     """Predict a picture at its working size and yield bands at its own size.
 
     Pictures are reduced by averaging over areas; probabilities are enlarged linearly, pixel centre to pixel
-    centre. In between, foreground probabilities are held as 16-bit numbers at the working size.
+    centre. In between, all planes but the background's are held as 16-bit numbers at the working size.
 
     Args:
         predictor: names the working size.
@@ -34,14 +34,16 @@ def scaled_bands(predictor: TilePredictor, rgb: RGB, tiling: Tiling) -> Iterator
         return
     way = cv2.INTER_AREA if working[0] < size[0] else cv2.INTER_LINEAR
     resized: RGB = np.asarray(cv2.resize(rgb, working, interpolation=way), dtype=np.uint8)
-    planes = np.empty((len(predictor.classes) - 1, working[1], working[0]), dtype=np.uint16)
+    planes = np.empty((0, working[1], working[0]), dtype=np.uint16)
     for band in blended_bands(predictor, resized, tiling):
+        if not len(planes):
+            planes = np.empty((len(band.probabilities) - 1, working[1], working[0]), dtype=np.uint16)
         rows = slice(band.top, band.top + band.probabilities.shape[1])
         planes[:, rows] = np.rint(np.clip(band.probabilities[1:], 0, 1) * _FULL)
-    yield from _enlarged(planes, size)
+    yield from _enlarged(planes, len(predictor.classes), size)
 
 
-def _enlarged(planes: NDArray[np.uint16], size: tuple[int, int]) -> Iterator[Band]:
+def _enlarged(planes: NDArray[np.uint16], classes: int, size: tuple[int, int]) -> Iterator[Band]:
     height, width = planes.shape[1:]
     step_x, step_y = width / size[0], height / size[1]
     for top in range(0, size[1], _ROWS):
@@ -59,5 +61,5 @@ def _enlarged(planes: NDArray[np.uint16], size: tuple[int, int]) -> Iterator[Ban
                 flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                 borderMode=cv2.BORDER_REPLICATE,
             )
-        band[0] = 1 - band[1:].sum(axis=0)
+        band[0] = 1 - band[1:classes].sum(axis=0)
         yield Band(top, band)

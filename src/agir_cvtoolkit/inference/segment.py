@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from .looks import looking_again
 from .postprocess import ClassIndex, classify, edge_occupancy, fill_holes, remove_specks
 from .predictor import RGB, Band, Predictor
 from .scaling import scaled_bands
@@ -29,17 +31,30 @@ class Segmented:
         uncertainty: in [0, 1], larger is less sure.
         edge_occupancy: share of the one-pixel border that is foreground.
         foreground_share: share of the picture that is foreground.
+        doubt: uint8 of shape (height, width), how unsure each pixel is (0 sure, 255 not at all); None where that is not
+            asked for.
     """
 
     index: ClassIndex
     uncertainty: float
     edge_occupancy: float
     foreground_share: float
+    doubt: NDArray[np.uint8] | None = None
 
 
-def probability_bands(predictor: Predictor, rgb: RGB, tiling: Tiling) -> Iterator[Band]:
-    """Yield the probabilities of a picture in bands from top to bottom, tiled where that is needed."""
+def probability_bands(predictor: Predictor, rgb: RGB, settings: SegInference) -> Iterator[Band]:
+    """Yield the probabilities of a picture in bands from top to bottom, tiled where that is needed.
+
+    Args:
+        predictor: of either kind.
+        rgb: uint8 of shape (height, width, 3).
+        settings: tiles, batches, and whether looks are compared (then each band has one more plane).
+    """
+    if settings.uncertainty.score == "disagreement":
+        predictor = looking_again(predictor)
     if predictor.needs_tiles:
+        tile = settings.tile
+        tiling = Tiling(tile.height, tile.width, tile.overlap, tile.pad_mode, settings.batch_size)
         return scaled_bands(predictor, rgb, tiling)
     return predictor.predict_bands(rgb)
 
@@ -50,20 +65,34 @@ def segment(predictor: Predictor, rgb: RGB, settings: SegInference) -> Segmented
     Args:
         predictor: of either kind.
         rgb: uint8 of shape (height, width, 3).
-        settings: tiles, threshold, and the areas of specks and holes in pixels; null areas are 1/50000 of the
-            picture for whole-picture predictors and 0 for networks.
+        settings: as `segmented` and `probability_bands` take them.
     """
-    post, tile = settings.post_process, settings.tile
-    tiling = Tiling(tile.height, tile.width, tile.overlap, tile.pad_mode, settings.batch_size)
-    index: ClassIndex = np.zeros(rgb.shape[:2], dtype=np.uint8)
-    doubt = UncertaintySum()
-    for band in probability_bands(predictor, rgb, tiling):
-        index[band.top : band.top + band.probabilities.shape[1]] = classify(
-            band.probabilities, post.threshold
-        )
-        doubt.add(band.probabilities)
+    return segmented(predictor, rgb.shape[:2], probability_bands(predictor, rgb, settings), settings)
+
+
+def segmented(
+    predictor: Predictor, shape: tuple[int, int], bands: Iterable[Band], settings: SegInference
+) -> Segmented:
+    """Make of the bands of a picture what the settings ask for, holding one band at a time.
+
+    Args:
+        predictor: that the bands are from.
+        shape: height and width of the picture.
+        bands: from top to bottom.
+        settings: threshold, the areas of specks and holes in pixels, and the measure of doubt. Null areas are 1/50000
+            of the picture for whole-picture predictors and 0 for networks.
+    """
+    post, wanted = settings.post_process, settings.uncertainty
+    index: ClassIndex = np.zeros(shape, dtype=np.uint8)
+    doubt = np.zeros(shape, dtype=np.uint8) if settings.output.save_uncertainty else None
+    score = UncertaintySum(wanted.score, wanted.top_k)
+    classes = len(predictor.classes)
+    for band in bands:
+        rows = slice(band.top, band.top + band.probabilities.shape[1])
+        index[rows] = classify(band.probabilities[:classes], post.threshold)
+        score.add(band.probabilities, None if doubt is None else doubt[rows])
     default = 0 if predictor.needs_tiles else max(4, round(index.size * _SPECK_SHARE))
     index = remove_specks(index, default if post.min_area is None else post.min_area)
     index = fill_holes(index, default if post.fill_holes is None else post.fill_holes)
     share = float(np.count_nonzero(index) / index.size) if index.size else 0.0
-    return Segmented(index, doubt.score, edge_occupancy(index), share)
+    return Segmented(index, score.score, edge_occupancy(index), share, doubt)

@@ -3,13 +3,14 @@
 Tiles are spread evenly and overlap; each counts most in its middle (a squared sine, the periodic Hann
 window), so no seam shows. Rows are given out as soon as no later tile can touch them: memory is that of one
 row of tiles, whatever the height of the picture. Tiles are added in reading order, so the size of a batch
-changes nothing.
+changes nothing. While one batch is predicted, the one before is blended.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,15 +103,21 @@ def blended_bands(predictor: TilePredictor, rgb: RGB, tiling: Tiling) -> Iterato
 def _predicted(
     predictor: TilePredictor, rgb: RGB, tops: tuple[int, ...], lefts: tuple[int, ...], tiling: Tiling
 ) -> Iterator[Probabilities]:
+    """Yield tiles in reading order, one batch ahead of the one who takes them."""
     places = [(top, left) for top in tops for left in lefts]
-    for start in range(0, len(places), tiling.batch_size):
-        batch = np.stack(
-            [
-                rgb[top : top + tiling.height, left : left + tiling.width]
-                for top, left in places[start : start + tiling.batch_size]
-            ]
-        )
-        yield from predictor.predict_tiles(batch)
+
+    def predicted(start: int) -> Probabilities:
+        chosen = places[start : start + tiling.batch_size]
+        tiles = [rgb[top : top + tiling.height, left : left + tiling.width] for top, left in chosen]
+        return predictor.predict_tiles(np.stack(tiles))
+
+    with ThreadPoolExecutor(1, "agir-tiles") as ahead:
+        upcoming = ahead.submit(predicted, 0)
+        for start in range(tiling.batch_size, len(places) + tiling.batch_size, tiling.batch_size):
+            batch = upcoming.result()
+            if start < len(places):
+                upcoming = ahead.submit(predicted, start)
+            yield from batch
 
 
 def _padded(rgb: RGB, tiling: Tiling) -> tuple[RGB, tuple[int, int]]:

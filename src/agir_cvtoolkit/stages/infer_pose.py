@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agir_cvtoolkit.errors import CheckpointError, ConfigError, NoRunError, UsageError
+from agir_cvtoolkit.progress import Progress
 from agir_cvtoolkit.records import Record
 from agir_cvtoolkit.runs import (
     Run,
@@ -19,6 +21,7 @@ from agir_cvtoolkit.runs import (
 )
 
 from ._call import Call
+from ._engine import devices_of, engine_of, is_here
 from ._kind_of_run import check_kind
 from ._predict_poses import OUTPUTS, STAGE, InferPoseResult, plan, predict_poses
 from ._queried import queried_db
@@ -75,9 +78,24 @@ def infer_pose(folder: Path | None = None, call: Call | None = None) -> InferPos
         make_current(run, Path(settings.io.out_root))
     with call.work(run, STAGE):
         call.record_config(run, STAGE, settings, settings.dump("pose_inference", "io", "db", "project"))
-        result = predict_poses(run, records, predictor, settings.pose_inference, call.progress)
+        result = _predicted(run, records, predictor, settings, call.progress)
         _tell_ledger(run, settings)
     return result
+
+
+def _predicted(
+    run: Run, records: Sequence[Record], predictor: PosePredictor, settings: Settings, progress: Progress
+) -> InferPoseResult:
+    wanted = settings.pose_inference
+    devices = devices_of(wanted.device, wanted.workers)
+    engine = engine_of(wanted.workers, devices)
+    opened = None if is_here(engine) else partial(_opened, settings, devices)
+    return predict_poses(run, records, predictor, wanted, progress, engine=engine, opened=opened)
+
+
+def _opened(settings: Settings, devices: tuple[str, ...], worker: int) -> PosePredictor:
+    chosen = settings.pose_inference.model_copy(update={"device": devices[worker % len(devices)]})
+    return open_pose_predictor(settings.model_copy(update={"pose_inference": chosen}))
 
 
 def open_pose_predictor(settings: Settings) -> PosePredictor:

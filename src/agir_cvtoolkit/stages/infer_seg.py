@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agir_cvtoolkit.errors import NoRunError, UsageError
+from agir_cvtoolkit.progress import Progress
 from agir_cvtoolkit.records import Record
 
 from ._call import Call
+from ._engine import devices_of, engine_of, is_here
 from ._kind_of_run import check_kind
 from ._predict_records import OUTPUTS, STAGE, InferResult, plan, predict_records
 from ._queried import queried_db
 
 if TYPE_CHECKING:
-    from agir_cvtoolkit.config import Settings
+    from agir_cvtoolkit.config import SegInference, Settings
+    from agir_cvtoolkit.inference.predictor import Predictor
     from agir_cvtoolkit.inference.registry import Champion
     from agir_cvtoolkit.runs import Run
 
@@ -44,14 +48,41 @@ def infer_seg(call: Call | None = None) -> InferResult:
     records = _records(run, settings)
     from agir_cvtoolkit.inference.registry import open_predictor
 
-    predictor = open_predictor(settings.seg_inference, _champion(settings))
+    champion = _champion(settings)
+    predictor = open_predictor(settings.seg_inference, champion)
     if call.dry_run:
         return plan(run, records, predictor)
     with call.work(run, STAGE):
         call.record_config(run, STAGE, settings, settings.dump("seg_inference", "io", "db", "project"))
-        result = predict_records(run, records, predictor, settings.seg_inference, call.progress)
+        result = _predicted(run, records, predictor, champion, settings.seg_inference, call.progress)
         _tell_ledger(run, settings)
     return result
+
+
+def _predicted(
+    run: Run,
+    records: Sequence[Record],
+    predictor: Predictor,
+    champion: Champion | None,
+    settings: SegInference,
+    progress: Progress,
+) -> InferResult:
+    from agir_cvtoolkit.inference.torch_predictor import TorchPredictor
+
+    on_gpu = isinstance(predictor, TorchPredictor)
+    devices = devices_of(settings.device, settings.workers, on_gpu=on_gpu)
+    engine = engine_of(settings.workers, devices)
+    opened = None if is_here(engine) else partial(_opened, settings, champion, devices)
+    return predict_records(run, records, predictor, settings, progress, engine=engine, opened=opened)
+
+
+def _opened(
+    settings: SegInference, champion: Champion | None, devices: tuple[str, ...], worker: int
+) -> Predictor:
+    from agir_cvtoolkit.inference.registry import open_predictor
+
+    device = devices[worker % len(devices)]
+    return open_predictor(settings.model_copy(update={"device": device}), champion)
 
 
 def _records(run: Run, settings: Settings) -> Sequence[Record]:

@@ -1,0 +1,115 @@
+"""Looking at a picture several times: where the looks disagree, a prediction is not to be relied on.
+
+The looks are the picture as it is, mirrored, brighter and darker. Their disagreement is the Jensen-Shannon divergence
+of their probabilities (Lin 1991, "Divergence measures based on the Shannon entropy"): the entropy of the mean minus
+the mean of the entropies, here as a share of the largest entropy, in [0, 1]. It is given out as one more plane behind
+the classes; the classes are those of the first look, so a mask does not depend on how doubt is measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .predictor import RGB, Band, PicturePredictor, Predictor, Probabilities, TilePredictor
+from .uncertainty import normalised_entropy
+
+_LIGHT = (1.25, 0.8)
+
+
+def looking_again(predictor: Predictor) -> Predictor:
+    """Return a predictor whose results have one more plane behind the classes: the disagreement of the looks."""
+    return _Tiles(predictor) if predictor.needs_tiles else _Pictures(predictor)
+
+
+class _Looks:
+    def __init__(self, predictor: Predictor) -> None:
+        self._named = predictor
+
+    @property
+    def name(self) -> str:
+        return self._named.name
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self._named.classes
+
+    @property
+    def class_ids(self) -> tuple[int, ...]:
+        return self._named.class_ids
+
+
+class _Tiles(_Looks):
+    def __init__(self, predictor: TilePredictor) -> None:
+        super().__init__(predictor)
+        self._predictor = predictor
+
+    @property
+    def needs_tiles(self) -> Literal[True]:
+        return True
+
+    def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        return self._predictor.working_size(size)
+
+    def predict_tiles(self, batch: RGB) -> Probabilities:
+        looks = [back(self._predictor.predict_tiles(there(batch))) for there, back in _looks()]
+        return np.concatenate([looks[0], disagreement(looks)[:, None]], axis=1)
+
+
+class _Pictures(_Looks):
+    def __init__(self, predictor: PicturePredictor) -> None:
+        super().__init__(predictor)
+        self._predictor = predictor
+
+    @property
+    def needs_tiles(self) -> Literal[False]:
+        return False
+
+    def predict_bands(self, rgb: RGB) -> Iterator[Band]:
+        streams = [(self._predictor.predict_bands(there(rgb)), back) for there, back in _looks()]
+        for bands in zip(*(stream for stream, _ in streams), strict=True):
+            looks = [back(band.probabilities) for band, (_, back) in zip(bands, streams, strict=True)]
+            doubt = disagreement([look[None] for look in looks])
+            yield Band(bands[0].top, np.concatenate([looks[0], doubt]))
+
+
+def disagreement(looks: list[Probabilities]) -> NDArray[np.float32]:
+    """Return how far several looks at the same pixels are apart.
+
+    Args:
+        looks: each float32 of shape (n, classes, height, width).
+
+    Returns:
+        float32 of shape (n, height, width), in [0, 1]; 0 where all looks say the same.
+    """
+    share = np.float32(1 / len(looks))
+    mean: Probabilities = np.asarray(np.sum(looks, axis=0, dtype=np.float32) * share)
+    each = np.sum([_entropies(look) for look in looks], axis=0, dtype=np.float32) * share
+    found: NDArray[np.float32] = np.clip(_entropies(mean) - each, 0.0, 1.0)
+    return found
+
+
+def _entropies(look: Probabilities) -> NDArray[np.float32]:
+    return np.stack([normalised_entropy(one) for one in look])
+
+
+def _looks() -> list[tuple[Callable[[RGB], RGB], Callable[[Probabilities], Probabilities]]]:
+    def same(array: Probabilities) -> Probabilities:
+        return array
+
+    def plain(rgb: RGB) -> RGB:
+        return rgb
+
+    return [
+        (plain, same),
+        (lambda rgb: np.ascontiguousarray(rgb[..., ::-1, :]), lambda array: array[..., ::-1]),
+        *((_lit(factor), same) for factor in _LIGHT),
+    ]
+
+
+def _lit(factor: float) -> Callable[[RGB], RGB]:
+    table = np.clip(np.arange(256) * factor, 0, 255).round().astype(np.uint8)
+    return lambda rgb: table[rgb]
