@@ -526,3 +526,13 @@ def test_who_only_reads_does_not_wait_for_who_writes(url: str, out_root: Path) -
                 assert len(reader.tasks_of_push(KEY.push_id)) == 1
     with Ledger.open_to_read(url, out_root) as reader:
         assert reader.tasks_of_push(KEY.push_id) == []
+
+
+def test_a_transaction_that_nobody_ends_keeps_nobody_from_writing(tmp_path: Path) -> None:
+    # As Ctrl-C leaves it, when it comes between the beginning and what would end it.
+    with Ledger.open(None, tmp_path / "runs") as ledger:
+        abandoned = ledger._engine.connect()
+        abandoned.begin()
+    with closing(sqlite3.connect(tmp_path / "ledger.db", timeout=0)) as other:
+        other.execute("BEGIN IMMEDIATE")
+    assert not abandoned.closed  # it is still held, as by the trace of an error

@@ -69,6 +69,7 @@ class Place:
         engine = create_engine(url)
         event.listen(engine, "connect", _sqlite_pragmas)
         event.listen(engine, "begin", _look if to_read else _take_the_pen)
+        _close_all_at_the_end(engine)
         in_memory = url.database in {None, "", ":memory:"}
         file = None if in_memory else Path(str(url.database))
         return cls(engine, file, str(file) if file else "in memory", file or usual)
@@ -113,6 +114,22 @@ def _sqlite_pragmas(connection: Any, _record: object) -> None:
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
+
+
+def _close_all_at_the_end(engine: Engine) -> None:
+    """Let `dispose` close connections that are in use too.
+
+    Ctrl-C at the very moment when a transaction begins leaves one open that nobody ends; in a program that goes on,
+    it would keep everybody from writing.
+    """
+    opened: list[Any] = []
+
+    def close(_engine: Engine) -> None:
+        while opened:
+            opened.pop().close()
+
+    event.listen(engine, "connect", lambda connection, _record: opened.append(connection))
+    event.listen(engine, "engine_disposed", close)
 
 
 def _take_the_pen(connection: Any) -> None:
