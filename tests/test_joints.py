@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agir_cvtoolkit.errors import ConfigError
-from agir_cvtoolkit.joints import DEFAULT_SCHEMA, DEFAULT_SIGMA, SCHEMAS, load_schema
+from agir_cvtoolkit.joints import DEFAULT_SCHEMA, DEFAULT_SIGMA, SCHEMAS, load_schema, schema_text
 
 DOG = load_schema(DEFAULT_SCHEMA)
 
@@ -88,3 +88,11 @@ def test_an_unknown_schema_suggests_the_near_one(tmp_path: Path) -> None:
         load_schema("dog-24")
     with pytest.raises(ConfigError, match="cannot be read"):
         load_schema(str(tmp_path / "gone.yaml"))
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_schema_is_written_as_it_is_read(name: str, tmp_path: Path) -> None:
+    schema = load_schema(name)
+    path = tmp_path / "other.yaml"
+    path.write_text(schema_text(schema), encoding="utf-8")
+    assert load_schema(str(path)) == schema

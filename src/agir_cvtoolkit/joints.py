@@ -100,6 +100,21 @@ def load_schema(name: str) -> JointSchema:
     return _schema(content, str(path))
 
 
+def schema_text(schema: JointSchema) -> str:
+    """Return a schema as the YAML that `load_schema` reads."""
+    content = {
+        "name": schema.name,
+        "label": schema.label,
+        "joints": list(schema.joints),
+        "links": [list(link) for link in schema.links],
+        "pairs": [list(pair) for pair in schema.pairs],
+        "groups": {name: list(joints) for name, joints in schema.groups.items()},
+        "aliases": dict(schema.aliases),
+        "sigmas": dict(zip(schema.joints, schema.sigmas, strict=False)),
+    }
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
 @lru_cache
 def _packaged(name: str) -> JointSchema:
     text = files("agir_cvtoolkit").joinpath("conf", "joints", f"{name}.yaml").read_text(encoding="utf-8")

@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from agir_cvtoolkit.cvat.pose_labels import pose_labels
+from agir_cvtoolkit.joints import load_schema
 from agir_cvtoolkit.ledger import Ledger
-from agir_cvtoolkit.poses import Keypoint, Pose
+from agir_cvtoolkit.poses import Keypoint, Pose, read_poses
 from agir_cvtoolkit.runs import open_run
 from agir_cvtoolkit.stages import Call, _transfer_publish
+from agir_cvtoolkit.stages.download_cvat import download_cvat
 from agir_cvtoolkit.stages.firebase_transfer import firebase_transfer
 from agir_cvtoolkit.stages.forget import forget
+from agir_cvtoolkit.stages.upload_cvat import upload_cvat
 from tests.stages.capture_queue import Queue, capture, jpeg
 from tests.stages.test_firebase_transfer_faults import in_child
 
@@ -196,3 +200,25 @@ def test_a_wrong_password_is_said_before_anything_is_taken(empty: Workspace, que
     with pytest.raises(AuthenticationError):
         firebase_transfer(call(queue))
     assert queue.statuses() == {"pending": 4}
+
+
+def test_a_schema_of_the_user_goes_with_the_run_to_cvat_and_home(empty: Workspace, queue: Queue) -> None:
+    """Once the transfer has said which joints there are, nobody has to say it again, and the file may go."""
+    schema = empty.root / "mouse.yaml"
+    schema.write_text("label: mouse\njoints: [nose, tail_base]\naliases: {tailBase: tail_base}\n", "utf-8")
+    labels = [label.as_request() for label in pose_labels(load_schema(str(schema)))]
+    made = empty.plain.project(labels)
+    home = Call(overrides=(*queue.overrides()[:3], f"cvat_upload.project_id={made['id']}"))
+    first = Call(overrides=(*home.overrides, f"firebase.pose.joints={schema}"))
+    assert firebase_transfer(first, create_task=False).transferred == 4
+    schema.unlink()
+    pushed = upload_cvat(home)
+    assert (pushed.uploaded_annotations, pushed.exit_code) == (4, 0)
+    (task,) = tasks(empty)
+    (job,) = empty.plain("GET", f"/api/jobs?task_id={task['id']}").json["results"]
+    assert empty.plain("PATCH", f"/api/jobs/{job['id']}", {"state": "completed"}).status == 200
+    pulled = download_cvat(Call(overrides=(*home.overrides, "cvat_download.required_status=completed")))
+    assert pulled.exit_code == 0
+    found = [*OUT_ROOT.glob("transfer-*/cvat_downloads/*/poses/*.json")]
+    assert len(found) == 4
+    assert {read_poses(path)[0] for path in found} == {"mouse"}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import threading
 from pathlib import Path
 
 import pytest
@@ -47,3 +50,38 @@ def test_a_dry_run_neither_locks_nor_logs() -> None:
             with Call().work(run, "train"):
                 pass
     assert run.path("logs", "train.jsonl").is_file()
+
+
+def test_stages_that_work_beside_each_other_keep_their_logs_apart() -> None:
+    """Each log has what its own thread says, those within it too, and what nobody can be told of."""
+    log = logging.getLogger("agir_cvtoolkit.somewhere")
+    together = threading.Barrier(2, timeout=20)
+
+    def work(name: str) -> None:
+        run = start_run(Path("outputs/runs"), name)
+        with Call().work(run, "outer"):
+            together.wait()
+            log.warning("outer of %s", name)
+            with Call().work(run, "inner"):
+                together.wait()
+                log.warning("inner of %s", name)
+                together.wait()
+            together.wait()
+            aside = threading.Thread(target=log.warning, args=("aside of %s", name))
+            aside.start()
+            aside.join()
+            together.wait()
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in ("a", "b")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    def said(name: str, stage: str) -> set[str]:
+        lines = Path("outputs/runs", name, "logs", f"{stage}.jsonl").read_text(encoding="utf-8").splitlines()
+        return {json.loads(line)["message"] for line in lines if " of " in line}
+
+    for name in ("a", "b"):
+        assert said(name, "outer") == {f"outer of {name}", f"inner of {name}", "aside of a", "aside of b"}
+        assert said(name, "inner") == {f"inner of {name}"}

@@ -12,6 +12,7 @@ import pytest
 
 from agir_cvtoolkit.captures import LabeledPose
 from agir_cvtoolkit.errors import ConfigError, DataError, UsageError
+from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.poses import Keypoint
 from agir_cvtoolkit.records import file_stem
 from agir_cvtoolkit.stages.firebase_return import firebase_return
@@ -409,3 +410,34 @@ def test_a_task_of_the_seconds_time_zone(desk: Desk) -> None:
     desk.bring(export([image(0, "a.jpg", dog(10))], "2026-11-21 23:53:46.9+02:00"))
     desk.bring(export([image(0, "a.jpg", dog(10))], CREATED))
     assert list(desk.labeled()) == [f"cvat_a_{TIME}"]
+
+
+def test_the_life_of_a_picture_knows_its_corrections(desk: Desk) -> None:
+    desk.submit("a/1", "b")
+    _manifest(desk.root, {f"{file_stem('a/1')}.jpg": "a/1"})
+    root = Path(desk.call().settings().io.out_root)
+    assert desk.bring([image(0, "b.jpg", dog(50))]).new == 1
+    assert not Ledger.is_there(None, root)  # a machine that only returns gets none
+    with Ledger.open(None, root):
+        pass
+    pictures = [
+        image(0, f"{file_stem('a/1')}.jpg", dog(50, group=1) + dog(300, group=2)),
+        image(1, "b.jpg", dog(50)),
+    ]
+    desk.bring(pictures, dry_run=True)
+    desk.bring(pictures)
+    desk.bring(pictures)
+    pictures[1] = image(1, "b.jpg", dog(60))
+    desk.bring(pictures)
+    with Ledger.open_to_read(None, root) as ledger:
+        told = [
+            [
+                (e.kind, e.detail["document"], e.detail["revision"], e.detail["joints"])
+                for e in ledger.events_of_record(i)
+            ]
+            for i in (file_stem("a/1"), "b")
+        ]
+    first = f"cvat_a/1_{TIME}"
+    assert told[0] == [("returned", first, 1, 24), ("returned", f"{first}_2", 1, 24)]
+    # What an earlier call has not written down is written down by the next one.
+    assert told[1] == [("returned", f"cvat_b_{TIME}", n, 24) for n in (1, 2)]

@@ -12,7 +12,7 @@ from agir_cvtoolkit.cvat import LabelSet, upload_name
 from agir_cvtoolkit.cvat.pose_labels import check_pose_labels, pose_labels
 from agir_cvtoolkit.cvat.pose_shapes import shapes_of_poses
 from agir_cvtoolkit.errors import DataError, NoRunError
-from agir_cvtoolkit.joints import DEFAULT_SCHEMA, JointSchema, load_schema
+from agir_cvtoolkit.joints import JointSchema, load_schema
 from agir_cvtoolkit.pictures import sha256_of
 from agir_cvtoolkit.plain_shapes import to_plain
 from agir_cvtoolkit.poses import Keypoint, Pose, read_poses
@@ -22,6 +22,7 @@ from agir_cvtoolkit.shapes import Shape
 
 from ._candidates import Batch, Candidate, Collector
 from ._mask_candidates import image_of
+from ._run_joints import schema_of_poses
 
 _log = logging.getLogger(__name__)
 
@@ -63,13 +64,7 @@ def schema_of(run: Run, pose: PoseProposals) -> JointSchema:
     """
     if pose.joints is not None:
         return load_schema(pose.joints)
-    for entry in run.read_manifest():
-        if entry.pose_path is not None:
-            try:
-                return load_schema(read_poses(run.inside(entry.pose_path))[0] or DEFAULT_SCHEMA)
-            except DataError:
-                continue
-    return load_schema(DEFAULT_SCHEMA)
+    return schema_of_poses(run)
 
 
 def pose_batch(run: Run, settings: Settings) -> Callable[[], Batch]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from agir_cvtoolkit.cvat import JobInfo
@@ -14,6 +15,7 @@ from agir_cvtoolkit.shapes import Shape
 
 from ._pull_context import PullContext
 from ._pull_files import Area
+from ._run_joints import kept_schema
 
 FOLDER = "poses"
 
@@ -22,7 +24,7 @@ def pulled_schema(context: PullContext, job: JobInfo) -> JointSchema | None:
     """Return the joints that a job is about; None for a job that is about something else.
 
     What ``cvat_download.joints`` says holds; else the first schema that all labels are there for: that of
-    ``cvat_upload.pose``, that of ``firebase.pose``, then the packaged ones.
+    ``cvat_upload.pose``, that of the run's poses, that of ``firebase.pose``, then the packaged ones.
 
     Raises:
         ConfigError: there is no such schema.
@@ -31,9 +33,11 @@ def pulled_schema(context: PullContext, job: JobInfo) -> JointSchema | None:
     settings = context.settings
     if settings.cvat_download.joints is not None:
         return load_schema(settings.cvat_download.joints)
-    named = (settings.cvat_upload.pose.joints, settings.firebase.pose.joints, *SCHEMAS)
-    names = dict.fromkeys(name for name in named if name is not None)
-    return schema_of_labels(context.labels.of(job), map(load_schema, names))
+    proposed, kept = settings.cvat_upload.pose.joints, kept_schema(context.run)
+    first = [] if proposed is None else [load_schema(proposed)]
+    first += [] if kept is None else [kept]
+    rest = map(load_schema, dict.fromkeys((settings.firebase.pose.joints, *SCHEMAS)))
+    return schema_of_labels(context.labels.of(job), chain(first, rest))
 
 
 def write_found_poses(

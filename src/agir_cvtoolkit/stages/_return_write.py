@@ -18,6 +18,7 @@ from agir_cvtoolkit.records import Item
 
 from ._return_documents import Corrections, Picture, corrections_of
 from ._return_frames import FrameSurvey, ReturnedFrame, time_in_id
+from ._return_history import ReturnHistory
 from ._return_names import CaptureNames, Unknown
 
 BATCH = 200
@@ -79,6 +80,7 @@ class Writer:
         survey: of all frames.
         population: what is usual among labelled animals.
         image_path: template of the key of a capture's picture.
+        history: takes what came back, for the lives of the pictures; None where nobody writes them down.
         dry_run: look only.
     """
 
@@ -91,6 +93,7 @@ class Writer:
         population: Population,
         image_path: str,
         *,
+        history: ReturnHistory | None = None,
         dry_run: bool,
     ) -> None:
         self.found = Returned()
@@ -100,6 +103,7 @@ class Writer:
         self._survey = survey
         self._population = population
         self._image_path = image_path
+        self._history = history
         self._dry_run = dry_run
 
     def write(self, frames: Iterable[ReturnedFrame], bar: Bar) -> None:
@@ -135,6 +139,8 @@ class Writer:
         reserved = {p.document_id for poses in before.values() for p in poses if p.trigger_id}
         self.found.freed += len(reserved.intersection(written.changed))
         self.found.completed += self._complete(list(done.values()), now)
+        if self._history is not None and not self._dry_run:
+            self._history.add(documents.values(), written, before)
 
     def _read(self, frame: ReturnedFrame, known: Mapping[str, Capture]) -> _Found | None:
         self.found.frames += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,12 +12,14 @@ from agir_cvtoolkit.config import Firebase, Settings
 from agir_cvtoolkit.errors import DataError, UsageError
 from agir_cvtoolkit.firebase import CaptureStore, open_store
 from agir_cvtoolkit.joints import load_schema
+from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.pose_quality import Population
 from agir_cvtoolkit.records import Item
 
 from ._call import Call
 from ._return_cvat import CvatWork, Looks, finished_work
 from ._return_frames import ReturnSource, export_source
+from ._return_history import ReturnHistory
 from ._return_names import CaptureNames, find_manifests
 from ._return_population import labelled_population
 from ._return_write import Returned, Writer
@@ -150,11 +153,12 @@ def firebase_return(
         folders.append(annotations.absolute().parent)
     names = CaptureNames.read(find_manifests(manifest, folders))
     work, source = _source(settings, annotations, task_ids, project_id, looks)
-    store = open_store(group, service_account=service_account)
-    try:
-        result = _returned(call, group, store, source, names, work, trigger_retraining=trigger_retraining)
-    finally:
-        store.close()
+    with ExitStack() as opened:
+        store = opened.enter_context(closing(open_store(group, service_account=service_account)))
+        history = _history(settings, store, opened)
+        result = _returned(
+            call, group, store, source, names, work, history, trigger_retraining=trigger_retraining
+        )
     if work is not None and looks is not None and not call.dry_run:
         work.came_back(looks.seen)
     return result
@@ -225,6 +229,14 @@ def _source(
     return work, work.source()
 
 
+def _history(settings: Settings, store: CaptureStore, opened: ExitStack) -> ReturnHistory | None:
+    """Open the workspace's ledger; a machine that only returns has none and gets none."""
+    if not Ledger.is_there(settings.io.ledger_url, settings.io.out_root):
+        return None
+    ledger = opened.enter_context(Ledger.open(settings.io.ledger_url, settings.io.out_root))
+    return ReturnHistory(ledger, store.place)
+
+
 def _returned(
     call: Call,
     group: Firebase,
@@ -232,6 +244,7 @@ def _returned(
     source: ReturnSource,
     names: CaptureNames,
     work: CvatWork | None,
+    history: ReturnHistory | None,
     *,
     trigger_retraining: bool,
 ) -> ReturnResult:
@@ -245,7 +258,9 @@ def _returned(
     population = (
         labelled_population(store, schema, survey.times, source.frames) if survey.frames else Population()
     )
-    writer = Writer(store, schema, names, survey, population, group.image_path, dry_run=call.dry_run)
+    writer = Writer(
+        store, schema, names, survey, population, group.image_path, history=history, dry_run=call.dry_run
+    )
     with call.progress.bar("Returning pictures", survey.frames) as bar:
         writer.write(source.frames(), bar)
     found = writer.found

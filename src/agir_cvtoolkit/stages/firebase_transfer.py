@@ -15,6 +15,7 @@ from agir_cvtoolkit.errors import AgirError, DataError, RemoteError, UsageError
 from agir_cvtoolkit.runs import CURRENT, Run, current_run_id, discard, list_runs, make_current, start_run
 
 from ._call import Call
+from ._run_joints import keep_schema
 from ._transfer_claims import Claims
 from ._transfer_delivery import check_rsync
 from ._transfer_fetch import Fetching
@@ -176,6 +177,7 @@ class _Transfer:
         with self.call.work(run, STAGE):
             journal = Journal.begin(run, owner, self.store.place, self.options)
             self.call.record_config(run, STAGE, self.settings, self.settings.dump("firebase", "io"))
+            keep_schema(run, self.schema)
             work = self._fetching(journal)
             self._do(work, wanted)
             nothing = all(step.step == "taking" for step in journal.steps.values())
