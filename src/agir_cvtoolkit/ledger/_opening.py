@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +71,7 @@ class Place:
         engine = create_engine(url)
         event.listen(engine, "connect", _sqlite_pragmas)
         event.listen(engine, "begin", _look if to_read else _take_the_pen)
-        _close_all_at_the_end(engine)
+        _end_all_at_the_end(engine)
         in_memory = url.database in {None, "", ":memory:"}
         file = None if in_memory else Path(str(url.database))
         return cls(engine, file, str(file) if file else "in memory", file or usual)
@@ -116,20 +118,21 @@ def _sqlite_pragmas(connection: Any, _record: object) -> None:
     cursor.close()
 
 
-def _close_all_at_the_end(engine: Engine) -> None:
-    """Let `dispose` close connections that are in use too.
+def _end_all_at_the_end(engine: Engine) -> None:
+    """Let `dispose` end what is under way in connections that are in use too.
 
     Ctrl-C at the very moment when a transaction begins leaves one open that nobody ends; in a program that goes on,
     it would keep everybody from writing.
     """
     opened: list[Any] = []
 
-    def close(_engine: Engine) -> None:
+    def end(_engine: Engine) -> None:
         while opened:
-            opened.pop().close()
+            with suppress(sqlite3.ProgrammingError):  # it is closed
+                opened.pop().rollback()
 
     event.listen(engine, "connect", lambda connection, _record: opened.append(connection))
-    event.listen(engine, "engine_disposed", close)
+    event.listen(engine, "engine_disposed", end)
 
 
 def _take_the_pen(connection: Any) -> None:
