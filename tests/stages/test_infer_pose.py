@@ -23,6 +23,7 @@ from agir_cvtoolkit.records import Box, Record
 from agir_cvtoolkit.runs import Run, open_run, start_run
 from agir_cvtoolkit.stages import Call
 from agir_cvtoolkit.stages._predict_poses import boxes_of, predict_poses
+from agir_cvtoolkit.stages._run_joints import kept_schema
 from agir_cvtoolkit.stages.build_db import build_db
 from agir_cvtoolkit.stages.infer_pose import infer_pose
 from agir_cvtoolkit.stages.infer_seg import infer_seg
@@ -254,3 +255,10 @@ def test_status_and_runs_know_the_stage(workspace: Path) -> None:
     assert listed.records == 4
     start_run(Path("outputs/runs"), "other")
     assert "infer-pose" not in {stage.stage for stage in status(Call()).stages}
+
+
+def test_the_joints_of_a_model_that_nobody_else_knows_go_with_the_run(workspace: Path) -> None:
+    _model(workspace / "a.pth")
+    infer_pose(Path("pics"), _call())
+    known = kept_schema(_run())
+    assert (known and known.name) == read_poses(next(_run().path("poses").glob("*.json")))[0]

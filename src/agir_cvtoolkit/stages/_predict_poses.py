@@ -13,6 +13,7 @@ from agir_cvtoolkit.runs import Run, atomic_path, fingerprint
 
 from ._engine import bounds_of
 from ._predicting import Predictions, planned, predict_pass
+from ._run_joints import keep_schema
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.config import PoseInference
@@ -72,6 +73,7 @@ def predict_poses(
     from agir_cvtoolkit.engines import Threads
 
     stage_pass = run.begin(STAGE, pass_fingerprint(records, predictor, settings), OUTPUTS)
+    keep_schema(run, predictor.schema)
     work = PoseWork(run, settings, opened or (lambda _: predictor))
     passed = predict_pass(
         run, stage_pass, records, work, engine or Threads(bounds_of(settings.workers)), progress
