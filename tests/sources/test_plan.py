@@ -7,7 +7,9 @@ import pytest
 
 from agir_cvtoolkit.errors import QueryError
 from agir_cvtoolkit.sources.database import Database
-from agir_cvtoolkit.sources.sampling import draw_key, parse_sample
+from agir_cvtoolkit.sources.sqlite import SqliteDatabase
+from agir_cvtoolkit.sources.drawing import draw_key
+from agir_cvtoolkit.sources.sampling import parse_sample
 
 from .tables import ids, make_database, plan_for
 
@@ -17,14 +19,14 @@ ROWS = [(f"r{n:04}", ["NC", "MD", "TX"][n % 3], 2020 + n % 4, float(n % 7)) for 
 
 @pytest.fixture
 def many(tmp_path: Path) -> Database:
-    return Database(make_database(tmp_path / "many.db", columns=COLUMNS, rows=ROWS))
+    return SqliteDatabase(make_database(tmp_path / "many.db", columns=COLUMNS, rows=ROWS))
 
 
 @pytest.fixture
 def shuffled(tmp_path: Path) -> Database:
     rows = list(ROWS)
     random.Random(5).shuffle(rows)
-    return Database(make_database(tmp_path / "shuffled.db", columns=COLUMNS, rows=rows))
+    return SqliteDatabase(make_database(tmp_path / "shuffled.db", columns=COLUMNS, rows=rows))
 
 
 def test_sort_limit_offset(database: Database, shuffled: Database) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from typing import Any
@@ -25,15 +24,17 @@ from .conditions import (
     Value,
 )
 from .dates import Span, looks_like_date, span
+from .dialects import BelowText, Like, Ordered, TextNumber, listed
 from .table import Source
 
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
 _TRUTH = {"true": 1, "false": 0}
 _INT64 = 2**63
 _MANY = 400
-"""Longer lists are bound as one JSON array, for SQLite bounds the number of parameters."""
+"""Longer lists are bound as one array, for databases bound the number of parameters."""
 
 _MASK_COLUMNS = ("mask_path", "final_mask_path")
+_NO_MASK = ("", "0", "0.0", "false", "False")
 
 Expression = sa.ColumnElement[bool]
 Scalar = str | int | float
@@ -85,19 +86,14 @@ def number(text: str) -> int | float | None:
 
 
 def _mask(present: bool, source: Source) -> Expression:
-    name = source.first_of(*_MASK_COLUMNS)
-    if name is not None:
-        column = source.column(name)
-        there = sa.and_(column.is_not(None), column != sa.literal(""))
-        return there if present else sa.not_(there.self_group())
-    flag = source.first_of("has_masks", "has_mask")
-    if flag is None:
+    name = source.first_of(*_MASK_COLUMNS, "has_masks", "has_mask")
+    if name is None:
         raise QueryError(
             f"has_mask needs a column mask_path, which table '{source.name}' does not have",
             f"Columns: {', '.join(source.kinds)}.",
         )
-    column = source.column(flag)
-    there = sa.and_(column.is_not(None), column != sa.literal(0))
+    column = source.column(name)
+    there = sa.and_(column.is_not(None), sa.cast(column, sa.Text).not_in(_NO_MASK))
     return there if present else sa.not_(there.self_group())
 
 
@@ -108,7 +104,7 @@ class _Column:
         self.name = source.resolve(name, "a filter")
         self.source = source
         self.kind = source.kinds[self.name]
-        self.clause: sa.ColumnClause[Any] = source.column(self.name)
+        self.clause: sa.ColumnElement[Any] = source.column(self.name)
 
     def null(self, negated: bool) -> Expression:
         return self.clause.is_not(None) if negated else self.clause.is_(None)
@@ -119,14 +115,19 @@ class _Column:
                 raise QueryError(f"'{self.name}' cannot be {operator} null", f"Write {self.name} is null.")
             return self.null(operator == "!=")
         if operator == "like":
-            return self.clause.like(sa.literal(_text(value)))
+            return self.like(_text(value))
         named = self.date_span(value)
         if named is not None:
             return self.compare_date(operator, named)
         if operator in {"==", "!="}:
             equal = self.equal_to_any(self.scalars(value))
             return sa.not_(equal.self_group()) if operator == "!=" else equal
-        return self.order(operator, self.order_scalar(value))
+        return self.order(operator, value)
+
+    def like(self, pattern: str) -> Expression:
+        if self.kind == "number":
+            self.check_text_possible(pattern, f"{self.name}>=5")
+        return Like(self.clause, sa.literal(pattern))
 
     def among(self, values: tuple[Value, ...]) -> Expression:
         parts: list[Expression] = []
@@ -147,39 +148,39 @@ class _Column:
     # --- dates ------------------------------------------------------------------------------------------
 
     def date_span(self, value: Value) -> Span | None:
-        if self.kind in {"integer", "number"} or not isinstance(value.content, str):
+        if self.kind in {"integer", "number"} or isinstance(value.content, bool | float):
             return None
-        if not looks_like_date(value.content):
+        if not looks_like_date(_text(value)):
             return None
         style = self.source.date_style(self.name)
-        return span(value.content, style) if style is not None else None
+        return span(_text(value), style) if style is not None else None
 
     def compare_date(self, operator: Operator, named: Span) -> Expression:
-        low, high = sa.literal(named.low), sa.literal(named.high)
+        column, low, high = Ordered(self.clause), sa.literal(named.low), sa.literal(named.high)
         match operator:
             case "==":
-                return sa.and_(self.clause >= low, self.clause < high)
+                return sa.and_(column >= low, column < high)
             case "!=":
-                return sa.or_(self.clause < low, self.clause >= high)
+                return sa.or_(column < low, column >= high)
             case ">=":
-                return self.clause >= low
+                return column >= low
             case "<":
-                return self.clause < low
+                return column < low
             case "<=":
-                return self.clause < high
+                return column < high
             case _:
-                return self.clause >= high
+                return column >= high
 
     # --- text and numbers -------------------------------------------------------------------------------
 
     def equal_to_any(self, scalars: list[Scalar]) -> Expression:
         if len(scalars) == 1:
-            return self.clause == sa.literal(scalars[0])
+            return self.clause == _literal(scalars[0])
         if len(scalars) <= _MANY:
-            return self.clause.in_([sa.literal(scalar) for scalar in scalars])
-        array = sa.literal(json.dumps(scalars, ensure_ascii=False))
-        values = sa.func.json_each(array).table_valued("value")
-        return self.clause.in_(sa.select(values.c.value))
+            return self.clause.in_([_literal(scalar) for scalar in scalars])
+        texts = [scalar for scalar in scalars if isinstance(scalar, str)]
+        numbers = [scalar for scalar in scalars if not isinstance(scalar, str)]
+        return sa.or_(*(listed(self.clause, found) for found in (texts, numbers) if found))
 
     def scalars(self, value: Value) -> list[Scalar]:
         """Return what the column may equal: one value, or number and text where either may be stored."""
@@ -187,17 +188,9 @@ class _Column:
         if self.kind == "text" or (known is None and self.kind == "any"):
             return [text]
         if known is None:
-            self.check_text_possible(text)
+            self.check_text_possible(text, f"{self.name}>=5")
             return [text]
         return [known, text] if self.kind == "any" else [known]
-
-    def order_scalar(self, value: Value) -> Scalar:
-        known = self.number_of(value)
-        if self.kind == "text" or known is None:
-            if self.kind in {"integer", "number"}:
-                self.check_text_possible(_text(value))
-            return _text(value)
-        return known
 
     def number_of(self, value: Value) -> int | float | None:
         content = value.content
@@ -213,29 +206,51 @@ class _Column:
             else None
         )
 
-    def check_text_possible(self, text: str) -> None:
+    def check_text_possible(self, text: str, example: str) -> None:
         if not self.source.holds_text(self.name):
             raise QueryError(
-                f"column '{self.name}' holds numbers and '{text}' is none",
-                f"Write for example {self.name}>=5.",
+                f"column '{self.name}' holds numbers and '{text}' is none", f"Write for example {example}."
             )
 
-    def order(self, operator: Operator, scalar: Scalar) -> Expression:
-        literal = sa.literal(scalar)
-        compared: Expression
-        match operator:
-            case ">=":
-                compared = self.clause >= literal
-            case "<=":
-                compared = self.clause <= literal
-            case ">":
-                compared = self.clause > literal
-            case _:
-                compared = self.clause < literal
-        if isinstance(scalar, str):
-            return compared
-        # To SQLite every text is larger than every number; a stray "unknown" is not more than 5.
-        return sa.and_(sa.func.typeof(self.clause) != sa.literal("text"), compared)
+    def order(self, operator: Operator, value: Value) -> Expression:
+        known = self.number_of(value)
+        if self.kind == "text" and known is not None and not _is_quoted(value):
+            return _ordered(operator, TextNumber(self.clause), known)
+        if self.kind == "text" or known is None:
+            self.check_order_of_text(_text(value))
+            return _ordered(operator, Ordered(self.clause), _text(value))
+        compared = _ordered(operator, self.clause, known)
+        return sa.and_(compared, BelowText(self.clause)) if operator in {">", ">="} else compared
+
+    def check_order_of_text(self, text: str) -> None:
+        if self.kind in {"integer", "number"}:
+            self.check_text_possible(text, f"{self.name}>=5")
+        elif self.source.date_style(self.name) is not None:
+            raise QueryError(
+                f"column '{self.name}' holds dates and '{text}' is none",
+                f"Write for example {self.name}>=2022-12-31 or {self.name}<'2022-12-31 18:30:00'.",
+            )
+
+
+def _ordered(operator: Operator, column: sa.ColumnElement[Any], scalar: Scalar) -> Expression:
+    literal = _literal(scalar)
+    match operator:
+        case ">=":
+            return column >= literal
+        case "<=":
+            return column <= literal
+        case ">":
+            return column > literal
+        case _:
+            return column < literal
+
+
+def _literal(scalar: Scalar) -> sa.BindParameter[Any]:
+    return sa.literal(scalar, sa.BigInteger if isinstance(scalar, int) else None)
+
+
+def _is_quoted(value: Value) -> bool:
+    return value.literal and isinstance(value.content, str)
 
 
 def _text(value: Value) -> str:

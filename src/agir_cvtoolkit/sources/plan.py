@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,16 +13,20 @@ from agir_cvtoolkit.records import FieldValue
 
 from .compiling import compile_condition
 from .conditions import Condition, described
-from .database import DRAW_KEY, Database
+from .database import Database
+from .dialects import Ordered, listed
+from .drawing import Member, balanced, counted, draw, proportional
 from .filters import parse_filters
 from .ordering import SortKey, parse_projection, parse_sort
 from .sampling import Sample, parse_sample
+from .spread import cells, place_of
 from .table import Kind, Source
 
 Row = tuple[FieldValue, ...]
+Members = Callable[[], Iterator[Member]]
 
-_CHUNK = 500
 _LARGEST = 2**63 - 1
+_PLAIN = frozenset({type(None), str, int, float})
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Plan:
     columns: tuple[str, ...]
     sort: tuple[SortKey, ...]
     sample: Sample | None
+    _memo: list[Sequence[object]] = field(default_factory=list, init=False, compare=False, repr=False)
 
     @property
     def kinds(self) -> dict[str, Kind]:
@@ -69,60 +74,71 @@ class Plan:
 
     def count(self, database: Database, *, whole: bool = False) -> int:
         """Return how many rows the query gives; `whole` leaves limit and offset aside."""
-        inner = self._drawn() if whole else self._page(self._drawn())
-        with database.reading():
-            found = database.connection.execute(
-                sa.select(sa.func.count()).select_from(inner.subquery())
-            ).scalar_one()
-        return int(found)
+        drawn = self._drawn(database)
+        found = len(drawn) if drawn is not None else self._matches(database)
+        if whole:
+            return found
+        left = max(0, found - (self.request.offset or 0))
+        return left if self.request.limit is None else min(left, self.request.limit)
 
     def rows(self, database: Database, at_most: int | None = None) -> Iterator[Row]:
-        """Read the result, a few hundred rows at a time.
+        """Read the result, some hundred rows at a time.
 
         Args:
             database: an open database with the table.
             at_most: stop after so many rows.
         """
-        statement = self._page(self._drawn(), at_most)
-        with database.reading():
-            result = database.connection.execution_options(yield_per=_CHUNK).execute(statement)
-            for row in result:
-                yield tuple(_plain(value) for value in row)
-
-    def _drawn(self) -> sa.Select[Any]:
-        """Return the filtered and sampled rows, with all columns that the rest needs."""
-        table = self.source.clause()
-        needed = dict.fromkeys([*self.columns, *(key.column for key in self.sort)])
-        chosen = sa.select(*(table.c[name] for name in needed))
-        where = compile_condition(self.condition, self.source) if self.condition is not None else None
-        if where is not None:
-            chosen = chosen.where(where)
-        if self.sample is None:
-            return chosen
-        key = table.c[self.source.id_column]
-        place = getattr(sa.func, DRAW_KEY)(sa.literal(self.sample.seed), key)
-        if not self.sample.by:
-            drawn = chosen.order_by(place, key).limit(self.sample.n).subquery()
-            return sa.select(*(drawn.c[name] for name in needed))
-        groups = [table.c[name] for name in self.sample.by]
-        rank_name = _unused("rank", self.source)
-        rank = sa.func.row_number().over(partition_by=groups, order_by=[place, key]).label(rank_name)
-        ranked = chosen.add_columns(rank).subquery()
-        kept = sa.select(*(ranked.c[name] for name in needed))
-        return kept.where(ranked.c[rank_name] <= sa.literal(self.sample.n))
-
-    def _page(self, drawn: sa.Select[Any], at_most: int | None = None) -> sa.Select[Any]:
-        rows = drawn.subquery()
-        statement = sa.select(*(rows.c[name] for name in self.columns))
-        order = [
-            rows.c[key.column].desc() if key.descending else rows.c[key.column].asc() for key in self.sort
-        ]
-        statement = statement.order_by(*order)
+        names = [self.source.column(name) for name in self.columns]
+        statement = self._where(sa.select(*names), self._drawn(database)).order_by(*self._order())
         limits = [bound for bound in (self.request.limit, at_most) if bound is not None]
-        if self.request.offset:
+        if limits or self.request.offset:
             # SQLite knows no OFFSET without LIMIT.
-            return statement.limit(min(limits, default=_LARGEST)).offset(self.request.offset)
-        return statement.limit(min(limits)) if limits else statement
+            statement = statement.limit(min(limits, default=_LARGEST)).offset(self.request.offset or None)
+        for row in database.stream(statement):
+            yield row if _PLAIN.issuperset(map(type, row)) else tuple(map(_plain, row))  # type: ignore[arg-type]
+
+    def _where(self, statement: sa.Select[Any], drawn: Sequence[object] | None = None) -> sa.Select[Any]:
+        statement = statement.select_from(self.source.clause())
+        if drawn is not None:
+            return statement.where(listed(self._address, drawn) if drawn else sa.false())  # type: ignore[arg-type]
+        if self.condition is None:
+            return statement
+        return statement.where(compile_condition(self.condition, self.source))
+
+    def _order(self) -> list[sa.UnaryExpression[Any]]:
+        """Return the order, the same in each database: by code points, what is missing before all else."""
+        order = []
+        for key in self.sort:
+            column: sa.ColumnElement[Any] = self.source.column(key.column)
+            if self.source.kinds[key.column] == "text":
+                column = Ordered(column)
+            order.append(column.desc().nulls_last() if key.descending else column.asc().nulls_first())
+        return order
+
+    def _matches(self, database: Database) -> int:
+        for row in database.stream(self._where(sa.select(sa.func.count()))):
+            return int(str(row[0]))
+        return 0
+
+    # --- draws ------------------------------------------------------------------------------------------
+
+    @property
+    def _address(self) -> sa.ColumnElement[Any]:
+        return self.source.column(self.source.address or self.source.id_column)
+
+    def _drawn(self, database: Database) -> Sequence[object] | None:
+        """Return where the drawn rows are found, None without a sample; they are drawn once."""
+        if self.sample is None:
+            return None
+        if not self._memo:
+            self._memo.append(_draw(self.sample, self._members(self.sample, database)))
+        return self._memo[0]
+
+    def _members(self, sample: Sample, database: Database) -> Members:
+        by = [self.source.column(name) for name in sample.by]
+        key = self.source.column(self.source.id_column)
+        statement = self._where(sa.select(self._address, key, *by))
+        return lambda: database.stream(statement)
 
 
 def plan_query(request: Request, source: Source) -> Plan:
@@ -140,7 +156,7 @@ def plan_query(request: Request, source: Source) -> Plan:
     sample = parse_sample(request.sample, request.limit)
     if sample is not None:
         by = tuple(source.resolve(name, "--sample by") for name in sample.by)
-        sample = Sample(sample.strategy, sample.n, sample.seed, by, sample.seed_given)
+        sample = replace(sample, by=by)
     return Plan(
         request,
         source,
@@ -151,16 +167,32 @@ def plan_query(request: Request, source: Source) -> Plan:
     )
 
 
+def _draw(sample: Sample, members: Members) -> Sequence[object]:
+    if sample.strategy in {"random", "seeded", "stratified"}:
+        return draw(members(), sample.seed, lambda _group: sample.n)
+    if sample.strategy == "spread":
+        members = _in_cells(members, sample.n)
+    share = proportional if sample.strategy == "proportional" else balanced
+    quotas = share(counted(row[2:] for row in members()), sample.n, sample.seed)
+    return draw(members(), sample.seed, quotas.__getitem__)
+
+
+def _in_cells(members: Members, n: int) -> Members:
+    places = (place_of(row[2:]) for row in members())
+    cell_of = cells((place for place in places if place is not None), n)
+
+    def placed() -> Iterator[Member]:
+        for row in members():
+            place = place_of(row[2:])
+            if place is not None:
+                yield *row[:2], *cell_of(place)
+
+    return placed
+
+
 def _plain(value: object) -> FieldValue:
     if value is None or isinstance(value, str | int | float):
         return value
-    if isinstance(value, bytes):
+    if isinstance(value, bytes | memoryview):
         return value.hex()
     return str(value)
-
-
-def _unused(name: str, source: Source) -> str:
-    taken = {known.lower() for known in source.kinds}
-    while name in taken:
-        name += "_"
-    return name

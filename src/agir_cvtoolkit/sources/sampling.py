@@ -1,12 +1,7 @@
-"""``--sample``: which records are drawn.
-
-A draw orders records by a hash of (seed, id), so it depends on the seed and on the records, not on the order
-of the rows: the same seed draws the same records from a copy of the table that was written in another order.
-"""
+"""``--sample``: which records are drawn, as written and as understood; `drawing` draws them."""
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,8 +17,15 @@ _ARGUMENTS = {
     "random": ("n",),
     "seeded": ("n", "seed"),
     "stratified": ("by", "per_group", "seed"),
+    "balanced": ("by", "n", "seed"),
+    "proportional": ("by", "n", "seed"),
+    "spread": ("by", "n", "seed"),
 }
-_KNOWN = "Known: random:n=200, seeded:n=200,seed=42, stratified:by=state|season,per_group=50[,seed=42]."
+_KNOWN = (
+    "Known: random:n=200, seeded:n=200,seed=42, stratified:by=state|season,per_group=50[,seed=42], "
+    "balanced:by=state,n=200[,seed=42], proportional:by=state,n=200[,seed=42], "
+    "spread:by=datetime,n=200[,seed=42]."
+)
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,12 @@ class Sample:
     """A draw.
 
     Attributes:
-        strategy: ``random``, ``seeded`` or ``stratified``.
+        strategy: ``random`` and ``seeded`` draw from all; ``stratified`` as many of each group; ``balanced``
+            the same share of each group, where small groups give what they have; ``proportional`` of each
+            group its share of all; ``spread`` the same share of each stretch of time or field of a map.
         n: how many records, of each group when stratified.
         seed: decides the draw; where none was given a fresh one was drawn, so that the draw can be repeated.
-        by: columns whose combinations are the groups.
+        by: columns whose combinations are the groups; of ``spread`` the coordinates.
         seed_given: the seed is the user's.
     """
 
@@ -46,14 +50,22 @@ class Sample:
 
     def described(self) -> dict[str, object]:
         """Return the draw as JSON-like values."""
-        size = {"by": list(self.by), "per_group": self.n} if self.by else {"n": self.n}
-        return {"strategy": self.strategy, **size, "seed": self.seed, "seed_given": self.seed_given}
+        size = {"per_group" if self.strategy == "stratified" else "n": self.n}
+        groups = {"by": list(self.by)} if self.by else {}
+        return {
+            "strategy": self.strategy,
+            **groups,
+            **size,
+            "seed": self.seed,
+            "seed_given": self.seed_given,
+        }
 
-
-def draw_key(seed: int, record_id: object) -> int:
-    """Return the place of a record in the draw of a seed: 64 bits of BLAKE2b over seed and id."""
-    text = f"{seed}\x00{record_id}".encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big", signed=True)
+    def written(self) -> str:
+        """Return the draw as a user writes it to have the same one again."""
+        if not self.by:
+            return f"seeded:n={self.n},seed={self.seed}"
+        size = "per_group" if self.strategy == "stratified" else "n"
+        return f"{self.strategy}:by={'|'.join(self.by)},{size}={self.n},seed={self.seed}"
 
 
 def parse_sample(
@@ -63,7 +75,7 @@ def parse_sample(
 
     Args:
         text: as written by the user.
-        limit: what ``random`` and ``seeded`` draw without ``n``; 100 without a limit.
+        limit: what is drawn without ``n``; 100 without a limit.
         fresh_seed: draws a seed where none is given.
 
     Raises:
@@ -77,16 +89,17 @@ def parse_sample(
         near = did_you_mean(strategy, _ARGUMENTS)
         raise QueryError(f"sample '{text}': there is no strategy '{strategy}'", f"{near} {_KNOWN}".strip())
     arguments = _arguments(text, strategy, rest)
-    given = "seed" in arguments
-    seed = _whole(
-        text, arguments, "seed", DEFAULT_SEED if strategy == "seeded" else None, minimum=-_SEED_LIMIT
-    )
-    drawn = seed if seed is not None else fresh_seed()
+    given = _whole(text, arguments, "seed", -_SEED_LIMIT)
+    if given is None and strategy == "seeded":
+        given = DEFAULT_SEED
+    seed = fresh_seed() if given is None else given
     if strategy == "stratified":
-        per_group = _whole(text, arguments, "per_group", DEFAULT_PER_GROUP, minimum=1) or DEFAULT_PER_GROUP
-        return Sample(strategy, per_group, drawn, _groups(text, arguments.get("by", "")), given)
-    n = _whole(text, arguments, "n", limit if limit is not None else DEFAULT_N, minimum=0)
-    return Sample(strategy, n if n is not None else DEFAULT_N, drawn, (), given or strategy == "seeded")
+        n = _whole(text, arguments, "per_group", 1) or DEFAULT_PER_GROUP
+    else:
+        wanted = _whole(text, arguments, "n", 0)
+        n = wanted if wanted is not None else DEFAULT_N if limit is None else limit
+    by = _groups(text, strategy, arguments.get("by", "")) if "by" in _ARGUMENTS[strategy] else ()
+    return Sample(strategy, n, seed, by, given is not None)
 
 
 def _arguments(text: str, strategy: str, rest: str) -> Mapping[str, str]:
@@ -107,11 +120,9 @@ def _arguments(text: str, strategy: str, rest: str) -> Mapping[str, str]:
     return arguments
 
 
-def _whole(
-    text: str, arguments: Mapping[str, str], name: str, default: int | None, *, minimum: int
-) -> int | None:
+def _whole(text: str, arguments: Mapping[str, str], name: str, minimum: int) -> int | None:
     if name not in arguments:
-        return default
+        return None
     try:
         value = int(arguments[name]) if len(arguments[name]) < 25 else None
     except ValueError:
@@ -122,10 +133,10 @@ def _whole(
     return value
 
 
-def _groups(text: str, by: str) -> tuple[str, ...]:
+def _groups(text: str, strategy: str, by: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in by.split("|"))
     if not by or not all(names):
-        raise QueryError(f"sample '{text}': stratified needs by=column or by=column|column", _KNOWN)
+        raise QueryError(f"sample '{text}': {strategy} needs by=column or by=column|column", _KNOWN)
     if "+" in by:
         raise QueryError(
             f"sample '{text}': columns of by are separated by a vertical bar, not by +",
