@@ -21,7 +21,7 @@ from agir_cvtoolkit.sources.conditions import (
     Range,
     Value,
 )
-from agir_cvtoolkit.sources.database import Database
+from agir_cvtoolkit.sources.sqlite import SqliteDatabase
 
 from .tables import ids
 
@@ -143,5 +143,5 @@ def test_the_database_agrees_with_python(
             for i, (name, size) in enumerate(rows)
             if _holds(condition, {"name": name, "size": size}) is True
         ]
-        with Database(path) as database:
+        with SqliteDatabase(path) as database:
             assert ids(database, _written(condition)) == expected

@@ -7,9 +7,9 @@ import pytest
 
 from agir_cvtoolkit.errors import QueryError
 from agir_cvtoolkit.sources.database import Database
-from agir_cvtoolkit.sources.sqlite import SqliteDatabase
 from agir_cvtoolkit.sources.drawing import draw_key
 from agir_cvtoolkit.sources.sampling import parse_sample
+from agir_cvtoolkit.sources.sqlite import SqliteDatabase
 
 from .tables import ids, make_database, plan_for
 

@@ -1,58 +1,65 @@
-"""SQLite databases, opened so that nothing in or beside them can change."""
+"""Databases that records are read from: what they have in common, whatever engine they are of."""
 
 from __future__ import annotations
 
-import logging
-import sqlite3
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from urllib.parse import quote
+from typing import Any, Self
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
 
 from agir_cvtoolkit.errors import DatabaseError, QueryError
 
-from .dates import DateStyle, looks_like_date, style_of
-from .sampling import draw_key
-from .table import Kind, Source, kind_of
+from .dates import DateStyle, style_of
+from .table import Kind, Source
 
-log = logging.getLogger(__name__)
-
-DRAW_KEY = "agir_draw_key"
-"""SQL name of `sampling.draw_key`."""
-
-_WAIT_S = 5.0
-_HEADER = b"SQLite format 3\x00"
-_TOO_COMPLEX = (
-    "expression tree",
-    "too many sql variables",
-    "parser stack",
-    "pattern too complex",
-    "too many terms",
-)
-_BUILD = 'Make one from pictures with "agir-cvtoolkit build-db".'
+_AT_ONCE = 1000
 
 
-class Database:
-    """A database for reading; a context manager.
+@dataclass(frozen=True)
+class Table:
+    """A table as its database describes it.
 
-    Raises:
-        DatabaseError: no such file, no database, locked or damaged.
+    Attributes:
+        kinds: kind of each column, in order; empty where there is no such table.
+        relation: what is selected from; every column in it is a number or a text.
+        address: see `Source`.
     """
 
-    def __init__(self, path: Path, setting: str = "db.semif.db_path") -> None:
-        self.path = path
-        self._engine = sa.create_engine("sqlite://", creator=lambda: _connect(path), poolclass=NullPool)
-        _check_file(path, setting)
-        with self.reading():
-            self.connection = self._engine.connect()
+    kinds: Mapping[str, Kind]
+    relation: sa.FromClause
+    address: str | None = None
 
-    def __enter__(self) -> Database:
+
+class Database(ABC):
+    """An open database for reading; a context manager. Nothing in it can be changed.
+
+    Attributes:
+        name: for people, without a password.
+        setting: the key of the configuration that names it.
+        connection: sees the database as it was when it was opened, where the engine can.
+    """
+
+    def __init__(self, engine: sa.Engine, name: str, setting: str) -> None:
+        """Connect.
+
+        Raises:
+            DatabaseError: it cannot be opened.
+        """
+        self.name, self.setting = name, setting
+        self._engine = engine
+        dbapi: Any = engine.dialect.dbapi
+        self._errors: tuple[type[Exception], ...] = (DBAPIError, dbapi.Error)
+        with self.reading():
+            self.connection = engine.connect()
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -65,22 +72,48 @@ class Database:
         self.connection.close()
         self._engine.dispose()
 
+    @property
+    @abstractmethod
+    def address(self) -> str:
+        """What names this database from anywhere on this machine, without a password."""
+
+    @property
+    @abstractmethod
+    def pictures_base(self) -> Path | None:
+        """The folder at which relative paths of pictures start where nothing else is configured."""
+
+    @abstractmethod
+    def state(self, table: str) -> tuple[object, ...]:
+        """Return what differs once a table has changed, as far as can be told without reading it."""
+
+    @abstractmethod
+    def tables(self) -> list[str]:
+        """Return the names of all tables and views."""
+
+    @abstractmethod
+    def _table(self, name: str) -> Table: ...
+
+    @abstractmethod
+    def _is_text(self, column: sa.ColumnElement[Any], kind: Kind) -> sa.ColumnElement[bool]:
+        """Return whether a column holds a text, row by row."""
+
+    @abstractmethod
+    def _explained(self, error: Exception) -> DatabaseError | QueryError: ...
+
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Turn what the driver raises inside the block into this package's errors."""
         try:
             yield
-        except (DBAPIError, sqlite3.Error) as error:
-            raise _explained(self.path, error) from error
+        except self._errors as error:
+            raise self._explained(error) from error
 
-    def tables(self) -> list[str]:
-        """Return the names of all tables and views."""
-        query = sa.text(
-            "SELECT name FROM sqlite_master WHERE type IN ('table', 'view')"
-            " AND name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY name"
-        )
-        with self.reading():
-            return [str(name) for name in self.connection.execute(query).scalars()]
+    def stream(self, statement: sa.Select[Any]) -> Iterator[tuple[object, ...]]:
+        """Yield the rows of a statement, holding a thousand at a time."""
+        connection = self.connection.execution_options(yield_per=_AT_ONCE)
+        with self.reading(), connection.execute(statement) as result:
+            for row in result:
+                yield tuple(row)
 
     def source(self, table: str, id_columns: tuple[str, ...], setting: str = "db.semif.table") -> Source:
         """Return a table for querying.
@@ -93,127 +126,49 @@ class Database:
         Raises:
             DatabaseError: there is no such table, or it has none of the id columns.
         """
-        kinds = self._kinds(table)
-        if not kinds:
+        found = self._table(table)
+        if not found.kinds:
             there = ", ".join(self.tables()) or "none"
-            raise DatabaseError(f"{self.path} has no table '{table}'; its tables: {there}", f"Set {setting}.")
-        key = next((name for name in id_columns if name in kinds), None)
+            raise DatabaseError(f"{self.name} has no table '{table}'; its tables: {there}", f"Set {setting}.")
+        key = next((name for name in id_columns if name in found.kinds), None)
         if key is None:
             raise DatabaseError(
-                f"table '{table}' of {self.path} has no id column ({' or '.join(dict.fromkeys(id_columns))})",
-                f"Set data.{setting.split('.')[1]}.cutout_id_column to one of: {', '.join(kinds)}.",
+                f"table '{table}' of {self.name} has no id column ({' or '.join(dict.fromkeys(id_columns))})",
+                f"Set data.{setting.split('.')[1]}.cutout_id_column to one of: {', '.join(found.kinds)}.",
             )
         return Source(
             table,
-            kinds,
+            found.kinds,
             key,
-            date_style=cache(lambda name: self._date_style(table, name)),
-            holds_text=cache(lambda name: self._holds_text(table, name)),
+            date_style=cache(lambda name: self._date_style(found, name)),
+            holds_text=cache(lambda name: self._holds_text(found, name)),
+            relation=found.relation,
+            address=found.address,
         )
 
-    def _kinds(self, table: str) -> dict[str, Kind]:
+    def _date_style(self, table: Table, name: str) -> DateStyle | None:
+        texts = self._texts(table, name, sa.column(name)).limit(200)
         with self.reading():
-            rows = self.connection.execute(
-                sa.text("SELECT name, type FROM pragma_table_info(:table)"), {"table": table}
-            ).all()
-        return {str(name): kind_of(str(declared)) for name, declared in rows}
+            values = self.connection.execute(texts).scalars().all()
+        styles = (style_of(value) for value in values if isinstance(value, str))
+        return next((style for style in styles if style is not None), None)
 
-    def _date_style(self, table: str, name: str) -> DateStyle | None:
-        column: sa.ColumnClause[str] = sa.column(name)
-        query = (
-            sa.select(column).select_from(sa.table(table)).where(sa.func.typeof(column) == sa.literal("text"))
-        )
+    def _holds_text(self, table: Table, name: str) -> bool:
         with self.reading():
-            values = self.connection.execute(query.limit(200)).scalars().all()
-        return next((style for value in values if (style := _style(value)) is not None), None)
+            return (
+                self.connection.execute(self._texts(table, name, sa.literal(1)).limit(1)).first() is not None
+            )
 
-    def _holds_text(self, table: str, name: str) -> bool:
-        column: sa.ColumnClause[str] = sa.column(name)
-        query = sa.select(sa.literal(1)).select_from(sa.table(table))
-        query = query.where(sa.func.typeof(column) == sa.literal("text"))
-        with self.reading():
-            return self.connection.execute(query.limit(1)).first() is not None
-
-
-def _style(value: object) -> DateStyle | None:
-    return style_of(value) if isinstance(value, str) and looks_like_date(value[:10]) else None
-
-
-def _check_file(path: Path, setting: str) -> None:
-    if not path.exists():
-        raise DatabaseError(f"database {path} does not exist", f"Set {setting}. {_BUILD}")
-    if not path.is_file():
-        raise DatabaseError(f"{path} is a folder, not a database", f"Set {setting} to the file.")
-    try:
-        with path.open("rb") as stream:
-            start = stream.read(16)
-    except OSError as error:
-        raise DatabaseError(
-            f"database {path} cannot be read: {error.strerror}", "Check its permissions."
-        ) from error
-    if start not in {b"", _HEADER}:
-        raise DatabaseError(f"{path} is not an SQLite database", f"Set {setting}.")
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    address = f"file:{quote(str(path.resolve()))}?mode=ro"
-    if _is_at_rest(path):
-        connection = _opened(address + "&immutable=1")
-    else:
-        try:
-            connection = _opened(address)
-        except sqlite3.OperationalError as error:
-            if "locked" in str(error) or "busy" in str(error):
-                raise
-            log.warning("%s can only be read without looking for other writers: %s", path, error)
-            connection = _opened(address + "&immutable=1")
-    connection.text_factory = _decoded
-    connection.create_function(DRAW_KEY, 2, draw_key, deterministic=True)
-    return connection
-
-
-def _opened(address: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(address, uri=True, timeout=_WAIT_S, check_same_thread=False)
-    try:
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
-
-
-def _is_at_rest(path: Path) -> bool:
-    """Whether this is a database in WAL mode that no one has open.
-
-    Even a reader of such a database writes ``-wal`` and ``-shm`` files beside it, unless it is opened as
-    immutable.
-    """
-    with path.open("rb") as stream:
-        header = stream.read(20)
-    if header[18:20] != b"\x02\x02":
-        return False
-    log_file = path.with_name(path.name + "-wal")
-    return not log_file.exists() or log_file.stat().st_size == 0
-
-
-def _decoded(content: bytes) -> str:
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
-
-
-def _explained(path: Path, error: Exception) -> DatabaseError | QueryError:
-    reason = str(getattr(error, "orig", None) or error)
-    lower = reason.lower()
-    if any(part in lower for part in _TOO_COMPLEX):
-        return QueryError(
-            f"the filters are too complex for the database: {reason}", "Use lists: key in [a, b, c]."
+    def _texts(self, table: Table, name: str, wanted: sa.ColumnElement[Any]) -> sa.Select[Any]:
+        return (
+            sa.select(wanted)
+            .select_from(table.relation)
+            .where(self._is_text(sa.column(name), table.kinds[name]))
         )
-    if "locked" in lower or "busy" in lower:
-        return DatabaseError(
-            f"database {path} is locked by another program", "Wait until it is done, or copy the file."
-        )
-    if "not a database" in lower or "malformed" in lower or "encrypted" in lower:
-        return DatabaseError(f"database {path} is damaged: {reason}", "Restore it from a backup.")
-    return DatabaseError(f"database {path} cannot be read: {reason}", "Check the file and its permissions.")
+
+
+class TypedDatabase(Database):
+    """A database whose columns hold only what they are declared for."""
+
+    def _is_text(self, column: sa.ColumnElement[Any], kind: Kind) -> sa.ColumnElement[bool]:
+        return column.is_not(None) if kind == "text" else sa.false()

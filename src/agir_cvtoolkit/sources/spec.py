@@ -26,8 +26,8 @@ class StoredSpec:
 
     Attributes:
         database: type of the database, ``semif`` or ``field``; None where it is not told.
-        database_path: the database file.
-        pictures_root: the folder that the database was built from.
+        database_path: the database's file or folder; None for one on a server.
+        pictures_root: the folder that the database was built from, or lies in.
         output_format: of the result.
         kinds: kind of values of each column.
     """
@@ -40,7 +40,7 @@ class StoredSpec:
 
 
 def spec_of(
-    plan: Plan, *, run_id: str, db: str, database_path: Path, pictures_root: Path | None, out: str, count: int
+    plan: Plan, *, run_id: str, db: str, database_path: str, pictures_root: Path | None, out: str, count: int
 ) -> dict[str, object]:
     """Return the content of ``query_spec.json``."""
     return {
@@ -52,7 +52,7 @@ def spec_of(
         },
         "database": {
             "type": db,
-            "db_path": str(database_path),
+            "db_path": database_path,
             "table": plan.source.name,
             "id_column": plan.source.id_column,
             "pictures_root": str(pictures_root) if pictures_root else None,
@@ -92,7 +92,7 @@ def _text(content: object) -> str | None:
 
 
 def _path(content: object) -> Path | None:
-    return Path(content) if isinstance(content, str) and content else None
+    return Path(content) if isinstance(content, str) and content and "://" not in content else None
 
 
 def _user() -> str | None:

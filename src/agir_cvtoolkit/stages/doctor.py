@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from agir_cvtoolkit._version import __version__
@@ -27,6 +26,7 @@ _PARTS = (
     ("efficientnet-lite-pytorch", "train"),
     ("pyarrow", "parquet"),
     ("psycopg", "postgres"),
+    ("duckdb", "duckdb"),
 )
 _IDS = ("cutout_id", "id", "image_id")
 _LOW_DISK = 5 * 2**30
@@ -87,16 +87,18 @@ def _disk(settings: Settings) -> Iterator[Check]:
 
 
 def _databases(settings: Settings) -> Iterator[Check]:
-    from agir_cvtoolkit.sources.database import Database
+    from agir_cvtoolkit.sources.opening import open_database
 
     for name, database in (("semif", settings.db.semif), ("field", settings.db.field)):
         if not database.db_path:
             yield Check(f"database {name}", "warning", f"not configured; set db.{name}.db_path")
             continue
 
-        def count(path: str = database.db_path, table: str = database.table, name: str = name) -> str:
-            with Database(Path(path), f"db.{name}.db_path") as opened:
-                return f"{path}, table {table} with {len(opened.source(table, _IDS).kinds)} columns"
+        def count(address: str = database.db_path, table: str = database.table, name: str = name) -> str:
+            key = getattr(settings.data, name).cutout_id_column
+            with open_database(address, f"db.{name}.db_path", (key, *_IDS)) as opened:
+                source = opened.source(table, (key, *_IDS), f"db.{name}.table")
+                return f"{opened.name}, table {table} with {len(source.kinds)} columns"
 
         yield _tried(f"database {name}", count)
 

@@ -98,14 +98,14 @@ def query(
     name = _database_name(db)
     if preview < 0:
         raise QueryError(f"--preview {preview} is impossible", "Give a whole number, 0 or more.")
-    from agir_cvtoolkit.sources.database import Database
+    from agir_cvtoolkit.sources.opening import open_database
     from agir_cvtoolkit.sources.plan import Request, plan_query
     from agir_cvtoolkit.sources.results import check_format
 
     out = check_format(out)
     request = Request(tuple(filters), projection, sort, limit, offset, sample)
-    path, table, ids = _configured(settings, name)
-    with Database(path, f"db.{name}.db_path") as database:
+    address, table, ids = _configured(settings, name)
+    with open_database(address, f"db.{name}.db_path", ids) as database:
         plan = plan_query(request, database.source(table, ids, f"db.{name}.table"))
         if preview:
             names = plan.columns
@@ -130,7 +130,7 @@ def _database_name(db: str) -> str:
     return name
 
 
-def _configured(settings: Settings, name: str) -> tuple[Path, str, tuple[str, ...]]:
+def _configured(settings: Settings, name: str) -> tuple[str, str, tuple[str, ...]]:
     if name == "field":
         chosen, table, key = (
             settings.db.field.db_path,
@@ -151,7 +151,7 @@ def _configured(settings: Settings, name: str) -> tuple[Path, str, tuple[str, ..
             f"Name it with -o db.{name}.db_path=FILE or in conf/db/default.yaml; "
             "make one from pictures with: agir-cvtoolkit build-db",
         )
-    return Path(chosen).expanduser(), table, (key, *usual)
+    return chosen, table, (key, *usual)
 
 
 def _dry(plan: Plan, database: Database, out: str, settings: Settings, call: Call) -> QueryResult:
@@ -176,9 +176,8 @@ def _written(
             "no record matches; no run was started", "Widen the query; --limit 0 counts what matches."
         )
     run = _run(settings, call)
-    path = database.path.resolve()
-    state = path.stat()
-    identity = (name, str(path), state.st_size, state.st_mtime_ns, plan.source.name, plan.parameters, out)
+    address, table = database.address, plan.source.name
+    identity = (name, address, database.state(table), table, plan.parameters, out)
     stage_pass = run.begin(STAGE, fingerprint(identity), OUTPUTS)
     folder = run.path("query")
     result, spec_path = result_path(folder, out), folder / SPEC_NAME
@@ -193,8 +192,8 @@ def _written(
         plan,
         run_id=run.run_id,
         db=name,
-        database_path=path,
-        pictures_root=built_from(path),
+        database_path=address,
+        pictures_root=built_from(Path(address)) or database.pictures_base,
         out=out,
         count=count,
     )
@@ -203,7 +202,7 @@ def _written(
         "total_records": count,
         "count": count,
         "db": name,
-        "db_path": str(path),
+        "db_path": address,
         "output_format": out,
         "path": str(result.relative_to(run.root)),
         "seconds": round(time.monotonic() - begun, 3),
