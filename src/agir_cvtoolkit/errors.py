@@ -39,7 +39,7 @@ class AgirError(Exception):
     """Root of all errors of this package.
 
     Attributes:
-        problem: what is wrong, with its subject named in it.
+        problem: what is wrong, with its subject named in it; the next step gets a line of its own below several.
         next_step: what the reader should do about it; may be empty.
     """
 
@@ -51,6 +51,8 @@ class AgirError(Exception):
         self.next_step = next_step
 
     def __str__(self) -> str:
+        if "\n" in self.problem:
+            return f"{self.problem}\n{self.next_step}".strip()
         end = "" if self.problem.endswith((".", "?", "!", ":")) or not self.next_step else "."
         return f"{self.problem}{end} {self.next_step}".strip()
 

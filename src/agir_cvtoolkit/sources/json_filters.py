@@ -8,6 +8,7 @@ from typing import Any
 from agir_cvtoolkit.errors import QueryError
 
 from .conditions import Comparison, Condition, Membership, Not, NullTest, Operator, Range, Value, all_of
+from .pointing import pointed
 from .shorthand import MASK_KEYS, mask_test
 
 _NEXT = 'Write for example {"state": ["NC", "MD"], "area": {"between": [5, 90]}, "season": {">=": 2022}}.'
@@ -33,6 +34,8 @@ def parse_json(text: str) -> Condition:
     """
     try:
         content = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise QueryError(f"filter is not JSON: {error.msg}\n{pointed(text, error.pos)}", _NEXT) from error
     except (ValueError, RecursionError) as error:
         raise QueryError(f"filter '{text}' is not JSON: {error}", _NEXT) from error
     if not content:

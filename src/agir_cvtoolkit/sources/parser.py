@@ -11,8 +11,10 @@
     values     = list | value { "," value }
     list       = "[" value { "," value } "]" | "(" value { "," value } ")"
     value      = quoted text | words up to the next comma, bracket or AND/OR before another test
+    column     = quoted text | word without , ( ) [ ] = < > and !=
 
-A comma belongs to the values unless another test follows it. Keywords are written in any case.
+A comma belongs to the values unless another test follows it. Keywords are written in any case. AND binds more
+than OR, NOT more than AND. A quote is closed by the same one, ``"`` or ``'``; doubled it is one of the text.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from .conditions import (
     alternatives_merged,
     one_of,
 )
+from .pointing import pointed
 from .shorthand import MASK_KEYS, mask_test
 from .tokens import Token, tokenize
 
@@ -113,8 +116,9 @@ class _Parser:
 
     def fail(self, problem: str, token: Token | None = None) -> QueryError:
         token = token or self.peek()
-        where = f" at position {token.start + 1}" if token.kind != "end" else " at its end"
-        return QueryError(f"filter '{self.text}' cannot be understood{where}: {problem}", SUPPORTED)
+        return QueryError(
+            f"filter cannot be understood: {problem}\n{pointed(self.text, token.start)}", SUPPORTED
+        )
 
     def expect_end(self) -> None:
         if self.peek().kind != "end":
@@ -158,7 +162,7 @@ class _Parser:
     def close(self, opening: Token) -> None:
         wanted = _PAIRS[opening.text]
         if self.peek().kind != "close" or self.peek().text != wanted:
-            raise self.fail(f"'{wanted}' is missing for the '{opening.text}' at position {opening.start + 1}")
+            raise self.fail(f"'{wanted}' is missing for this '{opening.text}'", opening)
         self.take()
 
     # --- tests ------------------------------------------------------------------------------------------
@@ -257,13 +261,11 @@ class _Parser:
     def bracketed(self) -> tuple[Value, ...]:
         opening = self.take()
         values: list[Value] = []
-        while self.peek().kind != "close":
+        while self.peek().kind not in {"close", "end"}:
             values.append(self.value(in_list=True))
             if self.peek().kind == "comma":
                 self.take()
-            elif self.peek().kind != "close":
-                raise self.fail(f"'{_PAIRS[opening.text]}' is missing")
-        if not values:
+        if not values and self.peek().kind == "close":
             raise self.fail("the list is empty")
         self.close(opening)
         return tuple(values)
@@ -287,12 +289,15 @@ class _Parser:
                 raise self.fail("a bracket does not close; quote text with brackets")
             if token.kind == "operator":
                 raise self.fail(f"unexpected '{token.text}' in a value; quote text with special characters")
+            if last is not None and not in_list and token.is_word("and", "or"):
+                raise self.fail(
+                    f"no comparison follows '{token.text}'; write key in (a, b) for alternatives, "
+                    "or put the text in quotes"
+                )
             depth += (token.kind == "open") - (token.kind == "close")
             last = self.take()
         if last is None:
             raise self.fail('a value is missing; write "" for an empty text')
-        if last.is_word("and", "or", "not"):
-            raise self.fail(f"no comparison follows '{last.text}'; quote it if it belongs to the text", last)
         return Value(self.text[first.start : last.end])
 
     def stops(self, token: Token, last: Token | None, *, in_list: bool, before_and: bool) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 
@@ -95,7 +95,7 @@ class Plan:
             # SQLite knows no OFFSET without LIMIT.
             statement = statement.limit(min(limits, default=_LARGEST)).offset(self.request.offset or None)
         for row in database.stream(statement):
-            yield row if _PLAIN.issuperset(map(type, row)) else tuple(map(_plain, row))  # type: ignore[arg-type]
+            yield cast("Row", row) if _PLAIN.issuperset(map(type, row)) else tuple(map(_plain, row))
 
     def _where(self, statement: sa.Select[Any], drawn: Sequence[object] | None = None) -> sa.Select[Any]:
         statement = statement.select_from(self.source.clause())

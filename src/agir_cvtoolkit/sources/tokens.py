@@ -7,6 +7,8 @@ from typing import Literal
 
 from agir_cvtoolkit.errors import QueryError
 
+from .pointing import pointed
+
 Kind = Literal["word", "quoted", "operator", "comma", "open", "close", "end"]
 
 _TWO = ("==", "!=", ">=", "<=", "<>")
@@ -95,6 +97,6 @@ def _quoted(text: str, start: int) -> Token:
             content += char
             at += 1
     raise QueryError(
-        f"filter '{text}' has a quote at position {start + 1} that does not end",
-        f"Close it with {quote}.",
+        f"filter cannot be understood: this quote does not end\n{pointed(text, start)}",
+        f"Close it with {quote}; text in which a quote begins a word is put in quotes of the other kind.",
     )
