@@ -1,19 +1,26 @@
 from __future__ import annotations
 
+import errno
 import json
+import zlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from agir_cvtoolkit.config._training import Pad, Preprocess, Split, TileSize
 from agir_cvtoolkit.errors import DataError
 from agir_cvtoolkit.pictures import sha256_of
+from agir_cvtoolkit.training import cutting
 from agir_cvtoolkit.training.dataset import open_dataset
+from agir_cvtoolkit.training.groups import Sample
 from agir_cvtoolkit.training.pairs import DatasetClass, Pair, pairs_from_folders
 from agir_cvtoolkit.training.preprocess import prepare
+from agir_cvtoolkit.training.splits import Deal, Memory, Splits
 
 SETTINGS = Preprocess(size=TileSize(height=32, width=32), split=Split(train=0.5, val=0.25, test=0.25))
 
@@ -21,7 +28,7 @@ SETTINGS = Preprocess(size=TileSize(height=32, width=32), split=Split(train=0.5,
 def make_pair(
     root: Path, name: str, size: tuple[int, int] = (70, 40), value: int = 7, group: str | None = None
 ) -> Pair:
-    rng = np.random.default_rng(len(name) + size[0])
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
     image = rng.integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
     mask = np.zeros((size[1], size[0]), np.uint8)
     mask[2:12, 3:20] = value
@@ -103,6 +110,9 @@ def test_statistics_are_those_of_the_training_pictures(tmp_path: Path) -> None:
     )
     assert made.dataset.rgb_mean == pytest.approx(pixels.mean(axis=0))
     assert made.dataset.rgb_std == pytest.approx(pixels.std(axis=0))
+    plant = [np.count_nonzero(np.asarray(Image.open(p.mask_path))) for p in pairs if p.record_id in training]
+    assert made.dataset.class_pixels == (len(pixels) - sum(plant), sum(plant))
+    assert made.dataset.class_weights[1] > made.dataset.class_weights[0]
 
 
 def test_a_second_call_changes_nothing(tmp_path: Path) -> None:
@@ -118,8 +128,9 @@ def test_a_second_call_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_killed_call_is_continued_to_the_same_end(tmp_path: Path) -> None:
-    pairs = [make_pair(tmp_path, f"r{i}") for i in range(4)]
+    pairs = [make_pair(tmp_path, f"r{i}") for i in range(9)]
     prepare(pairs, tmp_path / "whole", SETTINGS)
+    one = SETTINGS.model_copy(update={"workers": 1})
 
     class Kill:
         def bar(self, _description: str, _total: int) -> Kill:
@@ -139,11 +150,30 @@ def test_a_killed_call_is_continued_to_the_same_end(tmp_path: Path) -> None:
 
     root = tmp_path / "dataset"
     with pytest.raises(KeyboardInterrupt):
-        prepare(pairs, root, SETTINGS, progress=Kill())
+        prepare(pairs, root, one, progress=Kill())
     with pytest.raises(DataError, match="unfinished"):
         open_dataset(root)
-    assert prepare(pairs, root, SETTINGS).written == 2
+    assert 0 < prepare(pairs, root, one).written <= 7
     assert contents(root) == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("workers", [1, 5])
+def test_the_number_of_workers_changes_nothing(tmp_path: Path, workers: int) -> None:
+    pairs = [make_pair(tmp_path, f"r{i}", (40 + 9 * i, 50)) for i in range(6)]
+    prepare(pairs, tmp_path / "one", SETTINGS)
+    prepare(pairs[::-1], tmp_path / "other", SETTINGS.model_copy(update={"workers": workers}))
+    assert contents(tmp_path / "one") == contents(tmp_path / "other")
+
+
+def test_only_what_is_new_is_cut_and_the_end_is_that_of_a_fresh_start(tmp_path: Path) -> None:
+    pairs = [make_pair(tmp_path, f"r{i}") for i in range(7)]
+    root = tmp_path / "dataset"
+    prepare(pairs[:4], root, SETTINGS)
+    before = snapshot(root)
+    assert prepare(pairs, root, SETTINGS).written == 3
+    assert {name: value for name, value in snapshot(root).items() if name in before} == before
+    prepare(pairs, tmp_path / "fresh", SETTINGS)
+    assert contents(root) == contents(tmp_path / "fresh")
 
 
 def test_other_settings_and_fewer_records_leave_nothing_behind(tmp_path: Path) -> None:
@@ -162,7 +192,7 @@ def test_a_lost_or_changed_file_is_made_again(tmp_path: Path) -> None:
     root = tmp_path / "dataset"
     first = prepare(pairs, root, SETTINGS)
     before = contents(root)
-    first.dataset.image_path(first.dataset.splits["train"][0]).unlink()
+    first.dataset.image_path("r0_x0_y0").unlink()
     (root / ".state" / "r1.json").write_text("{")
     assert prepare(pairs, root, SETTINGS).written == 2
     assert contents(root) == before
@@ -261,3 +291,81 @@ def test_pairs_come_from_two_folders(tmp_path: Path) -> None:
     assert [i.record_id for i in items] == ["b"]
     with pytest.raises(DataError, match="custom_masks_dir"):
         pairs_from_folders(tmp_path / "images", tmp_path / "nowhere")
+
+
+def test_near_duplicates_stay_on_one_side(tmp_path: Path) -> None:
+    pairs = [make_pair(tmp_path, f"r{i}") for i in range(8)]
+    twins = []
+    for pair in pairs[:4]:
+        brighter = np.asarray(Image.open(pair.image_path)).astype(int) * 9 // 10 + 12
+        path = pair.image_path.with_name(f"{pair.record_id}_twin.png")
+        Image.fromarray(brighter.astype(np.uint8)).save(path)
+        twin = replace(pair, record_id=f"{pair.record_id}t", image_path=path, group=f"twin of {pair.group}")
+        twins.append(replace(twin, sha256=sha256_of(path)))
+    sides = {m.record_id: m.side for m in prepare([*pairs, *twins], tmp_path / "d", SETTINGS).members}
+    assert set(sides.values()) == {"train", "val", "test"}
+    assert all(sides[pair.record_id] == sides[f"{pair.record_id}t"] for pair in pairs[:4])
+    off = SETTINGS.model_copy(update={"split": SETTINGS.split.model_copy(update={"near_duplicates": None})})
+    apart = {m.record_id: m.side for m in prepare([*pairs, *twins], tmp_path / "d", off).members}
+    assert any(apart[pair.record_id] != apart[f"{pair.record_id}t"] for pair in pairs[:4])
+
+
+def test_what_was_tested_on_is_remembered_and_never_learned(tmp_path: Path) -> None:
+    pairs = [make_pair(tmp_path, f"r{i}") for i in range(8)]
+    memory = Memory()
+
+    def remember(samples: Sequence[Sample], deal: Deal) -> Splits:
+        nonlocal memory
+        splits = deal(memory)
+        by_record = {sample.record_id: sample for sample in samples}
+        new = [by_record[r] for r in splits.records("test")]
+        memory = Memory({**memory.tested, **{sample.sha256: sample.phash for sample in new}})
+        return splits
+
+    first = prepare(pairs, tmp_path / "first", SETTINGS, remember=remember)
+    tested = {m.sha256 for m in first.members if m.side == "test"}
+    assert tested
+    for seed in range(4):
+        again = prepare(pairs, tmp_path / "again", SETTINGS, seed=seed, remember=remember)
+        assert {m.sha256 for m in again.members if m.side == "test"} == tested
+
+
+def test_a_table_of_another_run_is_translated(tmp_path: Path) -> None:
+    classes = (DatasetClass(0, "background"), DatasetClass(7, "maize"), DatasetClass(9, "barley"))
+    swapped = replace(make_pair(tmp_path, "other", value=9), values=((9, 7), (7, 9)))
+    made = prepare([swapped], tmp_path / "dataset", SETTINGS, classes=classes)
+    assert made.dataset.class_pixels[1] > 0
+    assert made.dataset.class_pixels[2] == 0
+
+
+def test_a_full_disk_ends_with_what_to_do_and_the_next_call_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = [make_pair(tmp_path, f"r{i}") for i in range(5)]
+    prepare(pairs, tmp_path / "whole", SETTINGS)
+    written = cutting._write_png
+
+    def full(array: NDArray[np.uint8], path: Path) -> None:
+        if path.name.startswith("r3"):
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        written(array, path)
+
+    root = tmp_path / "dataset"
+    with monkeypatch.context() as patched:
+        patched.setattr(cutting, "_write_png", full)
+        with pytest.raises(DataError, match="is full") as caught:
+            prepare(pairs, root, SETTINGS)
+    assert "goes on where it stopped" in caught.value.next_step
+    with pytest.raises(DataError, match="unfinished"):
+        open_dataset(root)
+    assert prepare(pairs, root, SETTINGS).written < 5
+    assert contents(root) == contents(tmp_path / "whole")
+
+
+def test_a_bug_is_not_taken_for_bad_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cutting, "_write_png", broken)
+    with pytest.raises(ZeroDivisionError):
+        prepare([make_pair(tmp_path, "r")], tmp_path / "dataset", SETTINGS)

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from agir_cvtoolkit.config._training import GridCrop, Pad, Preprocess, Resize, TileSize
-from agir_cvtoolkit.training.tiling import cut, scaled_size, starts
+from agir_cvtoolkit.training.tiling import cut, resized, scaled_size, starts
 
 TILE = TileSize(height=32, width=40)
 
@@ -74,3 +75,44 @@ def test_without_padding_small_pictures_give_nothing() -> None:
 )
 def test_scale_and_longest_side(scale: float, max_side: int | None, expected: tuple[int, int]) -> None:
     assert scaled_size((200, 100), Preprocess(scale=scale, max_side=max_side)) == expected
+
+
+def _middles(side: int, smaller: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the pixels in which the middles of smaller ones lie; two where one lies on their border."""
+    middles = (np.arange(smaller) + 0.5) * side / smaller
+    return np.floor(middles - 1e-3).astype(np.intp), np.floor(middles + 1e-3).astype(np.intp)
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 90), st.integers(1, 90), st.floats(0.05, 1.0), st.sampled_from(["AREA", "BICUBIC"]))
+def test_a_shrunk_mask_takes_the_pixel_in_the_middle_and_no_new_value(
+    height: int, width: int, scale: float, way: str
+) -> None:
+    values = np.random.default_rng(height * 100 + width).choice([0, 7, 200], (height, width)).astype(np.uint8)
+    size = scaled_size((width, height), Preprocess(scale=scale))
+    image, mask = resized(np.repeat(values[..., None], 3, axis=2), values, size, way)
+    assert mask.shape == image.shape[:2] == (size[1], size[0])
+    rows, columns = _middles(height, size[1]), _middles(width, size[0])
+    nearest = [values[np.ix_(r, c)] == mask for r in rows for c in columns]
+    assert np.any(nearest, axis=0).all()
+    assert set(np.unique(mask).tolist()) <= set(np.unique(values).tolist())
+
+
+@settings(max_examples=40)
+@given(st.integers(20, 120), st.integers(20, 120), st.integers(8, 40), st.integers(1, 40))
+def test_tiles_put_back_together_are_the_picture(height: int, width: int, tile: int, stride: int) -> None:
+    mask = np.random.default_rng(height).integers(0, 9, (height, width), dtype=np.uint8)
+    image = np.repeat(mask[..., None], 3, axis=2)
+    chosen = Preprocess(
+        size=TileSize(height=max(32, tile), width=max(32, tile)),
+        grid_crop=GridCrop(stride=min(stride, max(32, tile))),
+        pad=Pad(mode="reflect"),
+    )
+    side = max(32, tile)
+    above, left = max(0, side - height) // 2, max(0, side - width) // 2
+    joined = np.full((max(side, height), max(side, width)), 255, np.uint8)
+    for each in cut(image, mask, chosen):
+        assert (each.image[..., 0] == each.mask).all()
+        joined[each.top : each.top + side, each.left : each.left + side] = each.mask
+    assert (joined[above : above + height, left : left + width] == mask).all()
+    assert (joined < 9).all()

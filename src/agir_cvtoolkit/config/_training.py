@@ -14,6 +14,7 @@ class PreprocessSource(Group):
 
     type: Literal["cvat_download", "inference_results", "custom"] = "cvat_download"
     tasks: tuple[int, ...] | None = None
+    runs: tuple[str, ...] = ()
     custom_images_dir: str | None = None
     custom_masks_dir: str | None = None
 
@@ -61,13 +62,17 @@ class Resize(Group):
 
 
 class Split(Group):
-    """Shares of the data set, by picture."""
+    """Shares of the data set, by picture, and what is never divided."""
 
     enabled: bool = True
     train: float = Field(default=0.8, gt=0.0, le=1.0)
     val: float = Field(default=0.15, ge=0.0, lt=1.0)
     test: float = Field(default=0.05, ge=0.0, lt=1.0)
     seed: int | None = None
+    together: tuple[str, ...] | None = None
+    near_duplicates: int | None = Field(default=6, ge=0, le=16)
+    test_set: str = Field(default="segmentation", pattern=r"^[\w.-]{1,40}$")
+    listed: str | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Split:
@@ -90,6 +95,7 @@ class Preprocess(Group):
     grid_crop: GridCrop = GridCrop()
     resize: Resize = Resize()
     split: Split = Split()
+    workers: int | None = Field(default=None, ge=1, le=256)
 
     @model_validator(mode="after")
     def _every_size_has_a_way(self) -> Preprocess:
@@ -171,7 +177,7 @@ _DEVICE = "use train.device (auto, cpu, cuda, cuda:1)"
 _CYCLE = "the rate follows one cycle up to train.optimizer.lr; remove it"
 _BEST = "model/best.pth is the epoch of the best IoU on val, and a killed training is continued; remove it"
 _AUGMENTATION = "use train.augmentation (flips, turns, scale, brightness, contrast, colour, shadow)"
-_CONCURRENCY = "preprocessing needs no workers; remove it"
+_CONCURRENCY = "use preprocess.workers"
 _DATASET = "train reads the dataset/ folder of the run; remove it"
 _VISUALIZER = "look at dataset/images and dataset/masks; remove it"
 _EARLY_STOP = "training stops by the best IoU on val; remove it"

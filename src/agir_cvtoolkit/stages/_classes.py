@@ -73,6 +73,27 @@ def extend_classes(run: Run, labels: Iterable[str], known_ids: Mapping[str, set[
     return table
 
 
+def merged(tables: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Make one table of several; a label keeps the first value that it has, unless that is taken.
+
+    Raises:
+        DataError: more labels than mask values.
+    """
+    found: dict[str, int] = {}
+    for table in tables:
+        for name, value in table.items():
+            if name in found:
+                continue
+            used = set(found.values())
+            free = (
+                value if value not in used else next((v for v in range(1, _MOST + 1) if v not in used), None)
+            )
+            if free is None:
+                raise DataError(f"{len(found)} labels leave no mask value for '{name}'", "Use fewer labels.")
+            found[name] = free
+    return found
+
+
 def ids_by_label(pairs: Iterable[tuple[str, int]]) -> dict[str, set[int]]:
     """Collect the class ids that occur with each label; 255 says nothing and is left out."""
     found: dict[str, set[int]] = defaultdict(set)

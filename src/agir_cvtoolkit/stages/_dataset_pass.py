@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +17,8 @@ from agir_cvtoolkit.config import Settings
 from agir_cvtoolkit.pictures import sha256_of
 from agir_cvtoolkit.runs import Run, StagePass, atomic_path, fingerprint
 from agir_cvtoolkit.training.dataset import CLASSES
-from agir_cvtoolkit.training.pairs import DatasetClass, Pair
+
+from ._dataset_pairs import FoundPairs
 
 DATASET = "dataset"
 _TILES = ("images", "masks", ".state")
@@ -26,18 +27,18 @@ OUTPUTS = tuple(f"{DATASET}/{name}" for name in ("splits.json", "stats.json", *_
 
 
 def begin_pass(
-    run: Run,
-    stage: str,
-    pairs: Sequence[Pair],
-    classes: Sequence[DatasetClass] | None,
-    settings: Settings,
+    run: Run, stage: str, found: FoundPairs, listed: Mapping[str, str], settings: Settings
 ) -> StagePass:
     """Begin or continue a pass; with other pairs, classes or settings the earlier data set moves to the history."""
-    configured = settings.preprocess.model_dump(mode="json", exclude={"source"})
-    rows = sorted((p.record_id, p.group, p.common_name or "", p.sha256, _hash(p.mask_path)) for p in pairs)
-    table = [asdict(c) for c in classes] if classes is not None else None
+    configured = settings.preprocess.model_dump(mode="json", exclude={"source", "workers"})
+    rows = sorted(
+        (asdict(p) | {"mask": _hash(p.mask_path)} for p in found.pairs), key=lambda r: r["record_id"]
+    )
+    for row in rows:
+        del row["image_path"], row["mask_path"]  # the same pictures may lie elsewhere
+    table = [asdict(c) for c in found.classes] if found.classes is not None else None
     seed = settings.train.seed if settings.preprocess.split.seed is None else None
-    stage_pass = run.begin(stage, fingerprint(rows, table, configured, seed), OUTPUTS)
+    stage_pass = run.begin(stage, fingerprint(rows, table, configured, seed, listed), OUTPUTS)
     if stage_pass.state == "replaced":
         _share(run.path("history", stage, str(stage_pass.number - 1), DATASET), run.path(DATASET))
     return stage_pass

@@ -11,6 +11,7 @@ from agir_cvtoolkit.errors import DataError
 from agir_cvtoolkit.runs import read_json_object
 
 from .pairs import DatasetClass
+from .statistics import class_weights
 
 CLASSES, SPLITS, STATS = "classes.json", "splits.json", "stats.json"
 TRAINED = "dataset_classes"
@@ -31,6 +32,7 @@ class PreparedDataset:
         pictures: number of pictures.
         tile_size: height and width in pixels.
         rgb_mean, rgb_std: of the training pictures, per channel, in [0, 1].
+        class_pixels: of the training pictures, by class, in the order of `classes`.
         warning: what the reader of a score must know, or empty.
     """
 
@@ -44,12 +46,18 @@ class PreparedDataset:
     max_side: int | None
     rgb_mean: tuple[float, float, float]
     rgb_std: tuple[float, float, float]
+    class_pixels: tuple[int, ...]
     warning: str = ""
 
     @property
     def class_ids(self) -> tuple[int, ...]:
         """Mask value of each class."""
         return tuple(c.id for c in self.classes)
+
+    @property
+    def class_weights(self) -> tuple[float, ...]:
+        """What a pixel of each class weighs in a loss so that rare classes are heard, see `statistics`."""
+        return class_weights(self.class_pixels)
 
     def image_path(self, name: str) -> Path:
         """Return the picture of a tile."""
@@ -91,6 +99,7 @@ def _from_json(root: Path, classes: Any, splits: Any, stats: Any) -> PreparedDat
         max_side=None if stats["max_side"] is None else int(stats["max_side"]),
         rgb_mean=_triple(stats["rgb_mean"]),
         rgb_std=_triple(stats["rgb_std"]),
+        class_pixels=tuple(int(n) for n in stats["class_pixels"]),
         warning=str(splits.get("warning", "")),
     )
 

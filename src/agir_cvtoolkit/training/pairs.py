@@ -22,7 +22,10 @@ class Pair:
         mask_path: 8-bit class ids, 0 background, of the picture's size.
         group: id of the picture; tiles and cutouts of one picture stay in one split.
         common_name: species, used to spread it over the splits, or None.
-        sha256: of the picture file, in hex.
+        sha256: of the picture file, in hex; empty where it is not known.
+        together: texts that pairs on one side of the split have in common, such as ``plant_id=17``.
+        session: in which the picture was taken; empty where that is not known.
+        values: mask values of this pair's run that mean another id in the data set, as (there, here).
     """
 
     record_id: str
@@ -31,6 +34,9 @@ class Pair:
     group: str
     common_name: str | None
     sha256: str
+    together: tuple[str, ...] = ()
+    session: str = ""
+    values: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
