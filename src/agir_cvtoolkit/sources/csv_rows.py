@@ -8,7 +8,7 @@ that may hold numbers. Everything else is the CSV of RFC 4180, UTF-8, lines endi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TextIO
 
 from agir_cvtoolkit.errors import DataError
@@ -19,17 +19,39 @@ from .table import Kind
 _MUST_QUOTE = re.compile(r'[",\r\n]')
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|[+-]?inf", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
+_DUBIOUS = (str, bool)
 _FIELD = re.compile(r'(?:"((?:[^"]|"")*)"|([^",]*))(,|$)')
 
 
-def written(row: Sequence[FieldValue], kinds: Sequence[Kind]) -> str:
-    """Return a line, without its end."""
-    return ",".join(_field(value, kind) for value, kind in zip(row, kinds, strict=True))
+def line_writer(kinds: Sequence[Kind]) -> Callable[[Sequence[FieldValue]], str]:
+    """Return what turns a row into a line, its end included.
+
+    Args:
+        kinds: kind of values of each column.
+    """
+    dubious = [number for number, kind in enumerate(kinds) if kind != "text"]
+
+    def line(row: Sequence[FieldValue]) -> str:
+        plain = ["" if value is None else value if type(value) is str else repr(value) for value in row]
+        text = ",".join(plain)
+        # Most rows need no quotes at all, and six looks tell so.
+        if (
+            '"' in text
+            or "\n" in text
+            or "\r" in text
+            or text.count(",") >= len(row)
+            or "" in row
+            or any(type(row[number]) in _DUBIOUS for number in dubious)
+        ):
+            text = ",".join(_field(value, kind) for value, kind in zip(row, kinds, strict=True))
+        return f"{text}\n"
+
+    return line
 
 
 def header(columns: Sequence[str]) -> str:
-    """Return the first line, without its end."""
-    return written(columns, ["text"] * len(columns))
+    """Return the first line, its end included."""
+    return line_writer(["text"] * len(columns))(columns)
 
 
 def read(stream: TextIO, kinds: Mapping[str, Kind]) -> Iterator[dict[str, FieldValue]]:
