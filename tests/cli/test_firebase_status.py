@@ -43,7 +43,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def _full() -> FirebaseStatus:
-    by_status: dict[CaptureStatus, int] = {"pending": 12, "completed": 40}
+    by_status: dict[CaptureStatus, int] = {"pending": 12, "completed": 40, "failed": 3}
     counts = CaptureCounts(
         by_status, {10: 5, 7: 7}, {"phone": 9, "": 3}, NOW, 2, 1, {"under an hour": 12, "older": 0}
     )
@@ -66,6 +66,7 @@ def test_everything_that_is_known_is_on_the_screen() -> None:
     text = "\n".join(shown._lines(_full()))
     for part in (
         "2026-01-02 03:04:05 UTC",
+        "why 3 failed: agir-cvtoolkit firebase requeue --failed --dry-run",
         "2 leases ran out",
         "1 capture without",
         "the oldest waits for 2 hours",
@@ -84,7 +85,7 @@ def test_everything_that_is_known_is_on_the_screen() -> None:
         assert part in text
     heads = next(line.split() for line in text.splitlines() if "in progress" in line)
     assert heads == ["pending", "in", "progress", "completed", "failed"]
-    assert ["12", "0", "40", "0"] in [line.split() for line in text.splitlines()]
+    assert ["12", "0", "40", "3"] in [line.split() for line in text.splitlines()]
 
 
 def test_counts_stand_under_their_heads() -> None:

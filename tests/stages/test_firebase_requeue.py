@@ -83,3 +83,19 @@ def test_captures_or_failed_one_of_them(queue: Queue) -> None:
     for options in ({}, {"captures": ["a"], "failed": True}, {"failed": True, "again": True}):
         with pytest.raises(UsageError):
             firebase_requeue(queue.call(), **options)  # type: ignore[arg-type]
+
+
+def test_what_no_queue_would_offer_can_be_put_into_it(queue: Queue) -> None:
+    """A status in other letters or of another type, and a lease that ended long ago."""
+    store = queue.store
+    document = {"priority": 6, "timestamp": "2026-01-01T00:00:00Z"}
+    for name, status in (("upper", "Pending"), ("number", 5), ("foreign", "archived")):
+        store.put_document("uncertain_poses", name, document | {"status": status})
+    store.create(capture(1), jpeg())
+    old = store.claim(store.get(["pose-0001"])["pose-0001"], "me", datetime(2026, 1, 1, tzinfo=UTC))
+    assert old is not None
+    names = ["upper", "number", "foreign", "pose-0001"]
+    assert firebase_transfer(queue.call("firebase.upload_threshold=0.6"), priority=10).transferred == 0
+    done = firebase_requeue(queue.call(), captures=names)
+    assert sorted(done.captures) == ["foreign", "number", "upper"]  # the transfer has ended the old lease
+    assert {found.capture_id for found in store.pending(1, 10)} == set(names)

@@ -99,6 +99,8 @@ def _store(store: StoreStatus) -> Iterator[str]:
     yield f"Captures in {store.place}"
     by_status: dict[str, int] = {str(status): count for status, count in captures.by_status.items()}
     yield from _table([s.replace("_", " ") for s in _STATUSES], [by_status.get(s, 0) for s in _STATUSES])
+    if failed := by_status.get("failed"):
+        yield f"  why {failed} failed: agir-cvtoolkit firebase requeue --failed --dry-run"
     if captures.expired:
         yield f"  {counted(captures.expired, 'lease')} ran out; the next transfer gives the captures back to the queue"
     if captures.unreadable:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,8 +58,8 @@ def firebase_requeue(
     """Put captures back into the queue, as if they had come just now.
 
     A capture fails where its picture is missing or broken, and stays so that it blocks no queue. Once its picture is
-    there (or ``firebase.image_path`` is right) this makes it wait again. What a transfer holds is left to it, and
-    what is corrected stays corrected.
+    there (or ``firebase.image_path`` is right) this makes it wait again; so it does with a capture whose status is a
+    foreign word. What a transfer holds is left to it, and what is corrected stays corrected.
 
     Args:
         call: the common options.
@@ -117,11 +118,11 @@ def _unfit(capture: Capture | None, *, again: bool) -> str | None:
     """Return why a capture cannot wait again; None where it can."""
     if capture is None:
         return "there is no such capture"
-    if capture.status == "pending":
+    if capture.status == "pending" and not any(p.startswith("status ") for p in capture.problems):
         return "it waits already"
     if capture.status == "completed":
         return "it is corrected"
-    if capture.claimed_until is not None:
+    if capture.claimed_until is not None and capture.claimed_until > datetime.now(UTC):
         return f"{capture.claimed_by} has it until {capture.claimed_until:%Y-%m-%d %H:%M:%S} UTC"
     if capture.status == "in_progress" and not again:
         return "it was transferred and waits for its correction; where its task is gone say --again"
