@@ -33,8 +33,8 @@ def make_database(
     return path
 
 
-def plan_for(database: Database, **request: object) -> Plan:
-    return plan_query(Request(**request), database.source("semif", ("cutout_id", "id")))  # type: ignore[arg-type]
+def plan_for(database: Database, table: str = "semif", **request: object) -> Plan:
+    return plan_query(Request(**request), database.source(table, ("cutout_id", "id")))  # type: ignore[arg-type]
 
 
 def ids(database: Database, *filters: str, **request: object) -> list[object]:

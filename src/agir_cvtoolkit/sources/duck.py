@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import re
 import tempfile
 from collections.abc import Sequence
@@ -15,6 +13,7 @@ import sqlalchemy as sa
 
 from agir_cvtoolkit.errors import DatabaseError, MissingExtraError, QueryError
 
+from .csv_files import fault_of, header_of
 from .database import Table, TypedDatabase
 from .plain_columns import Plain, first_line
 
@@ -34,7 +33,12 @@ _TABLES = """
     FROM information_schema.tables WHERE table_catalog = ? ORDER BY 1
 """
 _PATTERN = re.compile(r"[*?\[]")
-_HEADER_BYTES = 1 << 18
+_STRICT = (
+    "quote = '\"', escape = '\"', comment = '', skip = 0, strict_mode = true, sample_size = -1,"
+    " allow_quoted_nulls = false, union_by_name = true"
+)
+"""Otherwise DuckDB leaves out lines that it cannot read, and says nothing."""
+_DAMAGED = ("magic bytes", "too small", "not a valid", "corrupt", "unicode", "thrift", "expected")
 _INTEGERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"})
 
 
@@ -151,11 +155,10 @@ class DuckDatabase(TypedDatabase):
         listed = "[" + ", ".join(_quoted(str(path)) for path in self.files.paths) + "]"
         if self.files.form == "parquet":
             return f"read_parquet({listed}, union_by_name = true)"
-        delimiter, names = _csv_header(self.files.paths[0])
+        delimiter, names = header_of(self.files.paths[0])
         texts = ", ".join(f"{_quoted(name)}: 'VARCHAR'" for name in names if name in self._text_columns)
         return (
-            f"read_csv({listed}, header = true, delim = {_quoted(delimiter)}, quote = '\"', sample_size = -1,"
-            f" allow_quoted_nulls = false, union_by_name = true, types = {{{texts}}})"
+            f"read_csv({listed}, header = true, delim = {_quoted(delimiter)}, {_STRICT}, types = {{{texts}}})"
         )
 
     def _explained(self, error: Exception) -> DatabaseError | QueryError:
@@ -166,17 +169,12 @@ class DuckDatabase(TypedDatabase):
                 f"database {self.name} is locked by another program",
                 "Wait until it is done, or copy the file.",
             )
-        damaged = (
-            "magic bytes",
-            "too small",
-            "not a valid",
-            "corrupt",
-            "unicode",
-            "CSV Error",
-            "Thrift",
-            "Expected",
-        )
-        if any(sign.lower() in str(error).lower() for sign in damaged):
+        if self.files.form == "csv":
+            for path in self.files.paths:
+                fault = fault_of(path, header_of(path)[0])
+                if fault is not None:
+                    return DatabaseError(f"{path} is damaged: {fault}", "Correct the file.")
+        if any(sign in str(error).lower() for sign in _DAMAGED):
             return DatabaseError(
                 f"{self.name} is damaged: {reason}", "Write it anew, or restore it from a backup."
             )
@@ -215,16 +213,6 @@ def _plain(name: str, declared: str) -> Plain:
         moment = sa.func.timezone(sa.literal_column("'UTC'"), column) if "ZONE" in base else column
         return Plain("text", sa.func.strftime(moment, sa.literal_column("'%Y-%m-%d %H:%M:%S'")))
     return Plain("text", column if base == "VARCHAR" else sa.cast(column, sa.VARCHAR))
-
-
-def _csv_header(path: Path) -> tuple[str, list[str]]:
-    """Return what separates the fields of a CSV, and the names in its first line."""
-    opened = gzip.open if path.suffix.lower() == ".gz" else open
-    with opened(path, "rb") as stream:
-        start = stream.read(_HEADER_BYTES).decode("utf-8-sig", "replace")
-    line = next((found for found in start.splitlines() if found.strip()), "")
-    delimiter = max(",;\t", key=line.count)
-    return delimiter, [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
 
 
 def _quoted(text: str) -> str:

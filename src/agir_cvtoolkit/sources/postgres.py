@@ -33,7 +33,7 @@ _NEXT = (
 _CONNECTING = {
     "connect_timeout": 10,
     "application_name": "agir-cvtoolkit",
-    "options": "-c default_transaction_read_only=on -c lock_timeout=30s",
+    "options": "-c lock_timeout=30s",
 }
 _COLUMNS = sa.text(
     """
@@ -70,15 +70,14 @@ class PostgresDatabase(TypedDatabase):
             self._url = make_url(address)
             self._url = self._url.set(drivername=_DRIVER)
             given: dict[str, Any] = {k: v for k, v in _CONNECTING.items() if k not in self._url.query}
-            engine = sa.create_engine(
-                self._url, connect_args=given, poolclass=NullPool, isolation_level="REPEATABLE READ"
-            )
+            engine = sa.create_engine(self._url, connect_args=given, poolclass=NullPool)
         except (ArgumentError, ValueError) as error:
             hint = "For example: postgresql://user@host/database"
             raise ConfigError(f"{setting} cannot be understood", hint) from error
         except ImportError as error:
             raise MissingExtraError(f"records from PostgreSQL ({setting})", "postgres") from error
-        super().__init__(engine, _named(self._url, query=False), setting)
+        looking = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        super().__init__(looking, _named(self._url, query=False), setting)
 
     @property
     def address(self) -> str:
