@@ -19,6 +19,7 @@ from ._dataset_versions import DatasetVersions
 from ._failures import failed
 from ._frozen_splits import FrozenSplits
 from ._holding import Holding
+from ._in_work import InWork
 from ._migrations import is_current, migrate
 from ._models import Models
 from ._opening import Place
@@ -43,6 +44,7 @@ class Ledger(
     Holding,
     DatasetVersions,
     PictureHashes,
+    InWork,
 ):
     """An open ledger; use it in a ``with`` block. A state change and its event commit together."""
 

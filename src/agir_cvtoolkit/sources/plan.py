@@ -16,6 +16,7 @@ from .conditions import Condition, described
 from .database import Database
 from .dialects import Ordered, listed
 from .drawing import Member, balanced, counted, draw, proportional
+from .exclusion import Exclusion
 from .filters import parse_filters
 from .ordering import SortKey, parse_projection, parse_sort
 from .sampling import Sample, parse_sample
@@ -51,6 +52,7 @@ class Plan:
     columns: tuple[str, ...]
     sort: tuple[SortKey, ...]
     sample: Sample | None
+    exclusion: Exclusion | None = None
     _memo: list[Sequence[object]] = field(default_factory=list, init=False, compare=False, repr=False)
 
     @property
@@ -69,7 +71,12 @@ class Plan:
             "sort": {"raw": request.sort, "parsed": [key.described() for key in self.sort]},
             "limit": request.limit,
             "offset": request.offset,
-            "sample": {"raw": request.sample, "parsed": self.sample.described() if self.sample else None},
+            "sample": {
+                "raw": request.sample,
+                "parsed": self.sample.described() if self.sample else None,
+                "again": self.sample.written() if self.sample else None,
+            },
+            "exclude": self.exclusion.described() if self.exclusion else None,
         }
 
     def count(self, database: Database, *, whole: bool = False) -> int:
@@ -101,9 +108,11 @@ class Plan:
         statement = statement.select_from(self.source.clause())
         if drawn is not None:
             return statement.where(listed(self._address, drawn) if drawn else sa.false())  # type: ignore[arg-type]
-        if self.condition is None:
-            return statement
-        return statement.where(compile_condition(self.condition, self.source))
+        if self.condition is not None:
+            statement = statement.where(compile_condition(self.condition, self.source))
+        if self.exclusion is not None:
+            statement = statement.where(self.exclusion.condition(self.source))
+        return statement
 
     def _order(self) -> list[sa.UnaryExpression[Any]]:
         """Return the order, the same in each database: by code points, what is missing before all else."""
@@ -141,7 +150,7 @@ class Plan:
         return lambda: database.stream(statement)
 
 
-def plan_query(request: Request, source: Source) -> Plan:
+def plan_query(request: Request, source: Source, exclusion: Exclusion | None = None) -> Plan:
     """Understand a query and check it against a table.
 
     Raises:
@@ -164,6 +173,7 @@ def plan_query(request: Request, source: Source) -> Plan:
         parse_projection(request.projection, source),
         parse_sort(request.sort, source),
         sample,
+        exclusion,
     )
 
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from agir_cvtoolkit.errors import ConfigError, DataError
 from agir_cvtoolkit.records import Box, FieldValue, Record
 
-from .paths import Columns, Finder, Roots, first_value
+from .paths import Columns, Finder, Place, Roots, first_value
 from .reading import Row, read_rows, result_file
 from .spec import StoredSpec, read_spec
+from .staging import Cache
 from .values import NO_CLASS, box_of, class_of, id_of, size_of, text_of
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def read_records(query_dir: Path, db: str, image_mode: str, roots: Roots | Setti
     known = roots if isinstance(roots, Roots) else Roots.of(roots, db)
     path = result_file(query_dir, spec)
     rows = list(read_rows(path, spec))
-    maker = _Maker(db, known.columns, Finder(_bases(known, db, spec)))
+    maker = _Maker(db, known.columns, _finder(known, db, spec))
     if image_mode == "cutout":
         records = [record for row in rows if (record := maker.cutout(row)) is not None]
     else:
@@ -79,12 +80,34 @@ def read_records(query_dir: Path, db: str, image_mode: str, roots: Roots | Setti
             "Keep the columns image_id and cutout_id (or id) in the projection.",
         )
     dropped = {record_id: tuple(texts) for record_id, texts in maker.dropped.items()}
+    missing = [r for r in records if r.address is not None and r.image_path and not r.image_path.is_file()]
+    if missing:
+        maker.notes.append(
+            f"{len(missing)} pictures are not fetched yet, such as {missing[0].address}; run: agir-cvtoolkit fetch"
+        )
     return RecordSet(tuple(records), tuple(maker.notes), dropped)
 
 
-def _bases(roots: Roots, db: str, spec: StoredSpec) -> tuple[Path, ...]:
+def records_of_rows(rows: Iterable[Row], db: str, roots: Roots) -> list[Record]:
+    """Return a record for each row of a table: its cutout, or its picture where it has neither box nor cutout.
+
+    Args:
+        rows: with all columns.
+        db: ``semif`` or ``field``.
+        roots: where relative paths start.
+    """
+    maker = _Maker(db, roots.columns, _finder(roots, db, StoredSpec()))
+    cutouts = [(row, record) for row in rows if (record := maker.cutout(row)) is not None]
+    return [
+        record if record.image_path is not None else maker.picture(record.record_id, [row])
+        for row, record in cutouts
+    ]
+
+
+def _finder(roots: Roots, db: str, spec: StoredSpec) -> Finder:
     database = roots.database or (spec.database_path.parent if spec.database_path else None)
-    return tuple(dict.fromkeys(base for base in (roots.storage(db), spec.pictures_root, database) if base))
+    bases = dict.fromkeys(base for base in (roots.storage(db), spec.pictures_root, database) if base)
+    return Finder(tuple(bases), roots.stores, Cache(roots.cache))
 
 
 class _Maker:
@@ -112,16 +135,17 @@ class _Maker:
         size = size_of(row)
         box = self.box(row, size, record_id)
         cropped = self.finder.existing(row.get("cropout_path"), row.get("cutout_ncsu_nfs"))
-        path = cropped
-        if path is None and box is not None:
-            path = self.path(row)
-        elif path is None:
+        place = cropped
+        if place is None and box is not None:
+            place = self.place(row)
+        elif place is None:
             self.notes.append(
                 f"{record_id} has neither a box nor a cutout file, so its cutout cannot be shown"
             )
         return Record(
             record_id=record_id,
-            image_path=path,
+            image_path=place.path if place is not None else None,
+            address=place.address if place is not None else None,
             crop=None if cropped is not None else box,
             boxes=(box,) if box is not None and cropped is None else (),
             reference_size=None if cropped is not None else size,
@@ -163,9 +187,11 @@ class _Maker:
         names = dict.fromkeys(name for row in rows for name in row)
         classes = {_class(row) for row in rows}
         species = {text_of(first_value(row, *self.common_names)) for row in rows}
+        place = self.first_place(rows)
         return Record(
             record_id=image_id,
-            image_path=self.first_path(rows),
+            image_path=place.path if place is not None else None,
+            address=place.address if place is not None else None,
             boxes=tuple(boxes),
             reference_size=size,
             common_name=species.pop() if len(species) == 1 else None,
@@ -175,18 +201,18 @@ class _Maker:
             box_values=tuple(box_values),
         )
 
-    def first_path(self, rows: Sequence[Row]) -> Path | None:
+    def first_place(self, rows: Sequence[Row]) -> Place | None:
         tried: set[tuple[FieldValue, FieldValue]] = set()
-        first: Path | None = None
+        first: Place | None = None
         for row in rows:
             key = (first_value(row, *self.path_names), row.get("ncsu_nfs"))
             if key in tried:
                 continue
             tried.add(key)
-            path = self.path(row)
-            if path is not None and path.is_file():
-                return path
-            first = first or path
+            place = self.place(row)
+            if place is not None and (place.address is not None or place.path.is_file()):
+                return place
+            first = first or place
         return first
 
     # --- parts of a row -----------------------------------------------------------------------------------
@@ -197,7 +223,7 @@ class _Maker:
     def image_id(self, row: Row) -> str | None:
         return _first_id(row, self.image_names)
 
-    def path(self, row: Row) -> Path | None:
+    def place(self, row: Row) -> Place | None:
         return self.finder.picture(
             first_value(row, *self.path_names), row.get("ncsu_nfs"), self.image_id(row)
         )

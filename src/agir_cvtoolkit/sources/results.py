@@ -15,6 +15,7 @@ from .table import Kind
 
 FORMATS = ("csv", "json", "parquet")
 SPEC_NAME = "query_spec.json"
+EXCLUDED_NAME = "excluded.txt"
 
 
 def result_path(query_dir: Path, out: str) -> Path:

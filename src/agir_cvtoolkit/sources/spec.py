@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
+from agir_cvtoolkit._version import __version__
 from agir_cvtoolkit.runs import read_json_object
 
 from .plan import Plan
@@ -40,7 +41,15 @@ class StoredSpec:
 
 
 def spec_of(
-    plan: Plan, *, run_id: str, db: str, database_path: str, pictures_root: Path | None, out: str, count: int
+    plan: Plan,
+    *,
+    run_id: str,
+    db: str,
+    database_path: str,
+    pictures_root: Path | None,
+    out: str,
+    count: int,
+    ids_sha256: str,
 ) -> dict[str, object]:
     """Return the content of ``query_spec.json``."""
     return {
@@ -49,6 +58,7 @@ def spec_of(
             "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),
             "user": _user(),
             "host": socket.gethostname(),
+            "version": __version__,
         },
         "database": {
             "type": db,
@@ -59,7 +69,13 @@ def spec_of(
             "columns": dict(plan.kinds),
         },
         "query_parameters": plan.parameters,
-        "execution": {"preview_mode": False, "preview_count": 0, "output_format": out, "count": count},
+        "execution": {
+            "preview_mode": False,
+            "preview_count": 0,
+            "output_format": out,
+            "count": count,
+            "ids_sha256": ids_sha256,
+        },
     }
 
 

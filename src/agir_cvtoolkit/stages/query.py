@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agir_cvtoolkit.errors import ConfigError, QueryError, did_you_mean
+from agir_cvtoolkit.errors import QueryError
 from agir_cvtoolkit.records import FieldValue
-from agir_cvtoolkit.runs import Run, fingerprint, list_runs, make_current, open_run, start_run, write_json
 
 from ._call import Call
+from ._query_database import Place, place_of
+from ._query_exclusion import exclusion_for
+from ._query_write import write_query
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.config import Settings
     from agir_cvtoolkit.sources.database import Database
     from agir_cvtoolkit.sources.plan import Plan
-
-STAGE = "query"
-OUTPUTS = ("query",)
-
-_DATABASES = ("semif", "field")
 
 
 @dataclass(frozen=True)
@@ -38,6 +33,8 @@ class QueryResult:
         spec_path: ``query_spec.json`` beside it.
         columns: of the result, in order.
         preview_rows: the first rows, where a preview was asked for.
+        sheet: the contact sheet of these rows, where one was asked for.
+        sheet_notes: pictures that are not on it, and why.
         dry_run: nothing was written because none was asked for.
         unchanged: the same query of the same database had been made in this run before; nothing was done.
         would_write: what a dry run would have written.
@@ -53,6 +50,8 @@ class QueryResult:
     dry_run: bool = False
     unchanged: bool = False
     would_write: tuple[Path, ...] = ()
+    sheet: Path | None = None
+    sheet_notes: tuple[str, ...] = ()
 
 
 def query(
@@ -66,6 +65,8 @@ def query(
     out: str = "csv",
     preview: int = 0,
     sample: str | None = None,
+    exclude: Sequence[str] = (),
+    contact_sheet: Path | None = None,
     call: Call | None = None,
 ) -> QueryResult:
     """Choose records from the SemiF or Field database and start a run with them.
@@ -83,8 +84,11 @@ def query(
         offset: leave out the first rows.
         out: ``csv``, ``json`` or ``parquet``.
         preview: return the first rows, write nothing and start no run.
-        sample: ``random:n=``, ``seeded:n=,seed=`` or ``stratified:by=a|b,per_group=[,seed=]``; sort, limit
-            and offset apply to what is drawn.
+        sample: ``random:n=``, ``seeded:n=,seed=``, ``stratified:by=a|b,per_group=[,seed=]``, or ``balanced``,
+            ``proportional`` and ``spread``, each ``:by=a|b,n=[,seed=]``; sort, limit and offset apply to what is
+            drawn.
+        exclude: ``labelled`` leaves out what came back from finished jobs, ``pushed`` what lies in tasks.
+        contact_sheet: where the pictures of the preview are drawn, as JPEG.
         call: options that every command takes.
 
     Raises:
@@ -95,63 +99,62 @@ def query(
     """
     call = call or Call()
     settings = call.settings()
-    name = _database_name(db)
+    place = place_of(settings, db)
     if preview < 0:
         raise QueryError(f"--preview {preview} is impossible", "Give a whole number, 0 or more.")
-    from agir_cvtoolkit.sources.opening import open_database
+    if contact_sheet is not None and not preview:
+        raise QueryError("--contact-sheet draws a preview", "Say of how many records: --preview 24.")
     from agir_cvtoolkit.sources.plan import Request, plan_query
     from agir_cvtoolkit.sources.results import check_format
 
     out = check_format(out)
     request = Request(tuple(filters), projection, sort, limit, offset, sample)
-    address, table, ids = _configured(settings, name)
-    with open_database(address, f"db.{name}.db_path", ids) as database:
-        plan = plan_query(request, database.source(table, ids, f"db.{name}.table"))
+    exclusion = exclusion_for(exclude, settings, place.image_column)
+    with place.open() as database:
+        plan = plan_query(request, place.source(database), exclusion)
         if preview:
-            names = plan.columns
-            rows = tuple(
-                dict(zip(names, row, strict=True)) for row in islice(plan.rows(database, preview), preview)
-            )
-            return QueryResult(
-                plan.count(database, whole=True), names, preview_rows=rows, dry_run=call.dry_run
-            )
+            return _previewed(plan, database, place, preview, contact_sheet, settings, call)
         if limit == 0:
             return QueryResult(plan.count(database, whole=True), plan.columns, dry_run=call.dry_run)
         if call.dry_run:
             return _dry(plan, database, out, settings, call)
-        return _written(plan, database, name, out, settings, call)
+        found = write_query(plan, database, place.name, out, settings, call)
+    run = found.run
+    return QueryResult(
+        found.count,
+        plan.columns,
+        run.run_id,
+        run.root,
+        found.path,
+        found.spec_path,
+        unchanged=found.unchanged,
+    )
 
 
-def _database_name(db: str) -> str:
-    name = db.strip().lower()
-    if name not in _DATABASES:
-        near = did_you_mean(name, _DATABASES)
-        raise QueryError(f"--db {db} is no database", f"{near} Known: {', '.join(_DATABASES)}.".strip())
-    return name
+def _previewed(
+    plan: Plan,
+    database: Database,
+    place: Place,
+    at_most: int,
+    sheet: Path | None,
+    settings: Settings,
+    call: Call,
+) -> QueryResult:
+    rows = tuple(dict(zip(plan.columns, row, strict=True)) for row in plan.rows(database, at_most))
+    notes: tuple[str, ...] = ()
+    if sheet is not None and not call.dry_run:
+        from ._query_sheet import draw_sheet
 
-
-def _configured(settings: Settings, name: str) -> tuple[str, str, tuple[str, ...]]:
-    if name == "field":
-        chosen, table, key = (
-            settings.db.field.db_path,
-            settings.db.field.table,
-            settings.data.field.cutout_id_column,
-        )
-        usual: tuple[str, ...] = ("id", "cutout_id", "image_id")
-    else:
-        chosen, table, key = (
-            settings.db.semif.db_path,
-            settings.db.semif.table,
-            settings.data.semif.cutout_id_column,
-        )
-        usual = ("cutout_id", "id", "image_id")
-    if not chosen:
-        raise ConfigError(
-            f"no {name} database is configured (db.{name}.db_path is null)",
-            f"Name it with -o db.{name}.db_path=FILE or in conf/db/default.yaml; "
-            "make one from pictures with: agir-cvtoolkit build-db",
-        )
-    return chosen, table, (key, *usual)
+        notes = draw_sheet(plan, database, place, at_most, sheet, settings)
+    return QueryResult(
+        plan.count(database, whole=True),
+        plan.columns,
+        preview_rows=rows,
+        dry_run=call.dry_run,
+        sheet=sheet if not call.dry_run else None,
+        sheet_notes=notes,
+        would_write=(sheet,) if sheet is not None and call.dry_run else (),
+    )
 
 
 def _dry(plan: Plan, database: Database, out: str, settings: Settings, call: Call) -> QueryResult:
@@ -161,66 +164,3 @@ def _dry(plan: Plan, database: Database, out: str, settings: Settings, call: Cal
     folder = Path(settings.io.out_root) / (named or "<new run>") / "query"
     files = (result_path(folder, out), folder / SPEC_NAME)
     return QueryResult(plan.count(database), plan.columns, named or None, dry_run=True, would_write=files)
-
-
-def _written(
-    plan: Plan, database: Database, name: str, out: str, settings: Settings, call: Call
-) -> QueryResult:
-    from agir_cvtoolkit.sources.building import built_from
-    from agir_cvtoolkit.sources.results import SPEC_NAME, result_path, write_result
-    from agir_cvtoolkit.sources.spec import spec_of
-
-    begun = time.monotonic()
-    if next(iter(plan.rows(database, 1)), None) is None:
-        raise QueryError(
-            "no record matches; no run was started", "Widen the query; --limit 0 counts what matches."
-        )
-    run = _run(settings, call)
-    address, table = database.address, plan.source.name
-    identity = (name, address, database.state(table), table, plan.parameters, out)
-    stage_pass = run.begin(STAGE, fingerprint(identity), OUTPUTS)
-    folder = run.path("query")
-    result, spec_path = result_path(folder, out), folder / SPEC_NAME
-    if stage_pass.state == "done" and result.is_file() and spec_path.is_file():
-        count = int(run.read_metrics(STAGE).get("count", 0))
-        return QueryResult(count, plan.columns, run.run_id, run.root, result, spec_path, unchanged=True)
-    if stage_pass.state == "done":
-        run.reopen(stage_pass)
-    call.record_config(run, STAGE, settings, settings.dump("db", "data", "io", "project"))
-    count = write_result(folder, out, plan.kinds, plan.rows(database))
-    spec = spec_of(
-        plan,
-        run_id=run.run_id,
-        db=name,
-        database_path=address,
-        pictures_root=built_from(Path(address)) or database.pictures_base,
-        out=out,
-        count=count,
-    )
-    write_json(spec_path, spec)
-    metrics = {
-        "total_records": count,
-        "count": count,
-        "db": name,
-        "db_path": address,
-        "output_format": out,
-        "path": str(result.relative_to(run.root)),
-        "seconds": round(time.monotonic() - begun, 3),
-    }
-    run.write_metrics(STAGE, metrics, number=stage_pass.number)
-    run.finish(stage_pass)
-    return QueryResult(count, plan.columns, run.run_id, run.root, result, spec_path)
-
-
-def _run(settings: Settings, call: Call) -> Run:
-    out_root = Path(settings.io.out_root)
-    if call.run is None:
-        return start_run(out_root, settings.project.name, settings.project.subname)
-    if call.run in list_runs(out_root):
-        run = open_run(out_root, call.run)
-        make_current(run, out_root)
-        return run
-    parts = call.run.split("/")
-    if len(parts) > 2 or not all(parts):
-        raise ConfigError(f"run '{call.run}' cannot be started", "Name it like name or name/subname.")
-    return start_run(out_root, *parts)

@@ -1,0 +1,123 @@
+"""Pictures of records side by side, to see at a glance what a query finds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from agir_cvtoolkit.records import Box
+from agir_cvtoolkit.runs import atomic_path
+
+from .overlay import HIT, RGB, Colour, shrunk
+
+_PAPER: Colour = (250, 249, 246)
+_INK: Colour = (33, 37, 41)
+_FAINT: Colour = (125, 130, 136)
+_BLANK: Colour = (234, 232, 226)
+_GAP = 12
+_CAPTION = 40
+_AROUND = 0.25
+"""How much of a box's longer side is shown around it."""
+
+
+@dataclass(frozen=True, eq=False)
+class SheetPicture:
+    """One record on the sheet.
+
+    Attributes:
+        record_id: below the picture.
+        species: below the picture, above the id.
+        picture: uint8 RGB of shape (height, width, 3); None leaves the cell blank.
+        box: what of the picture is meant, in its pixels: it is shown with a little around it, and framed.
+        note: in the blank cell.
+    """
+
+    record_id: str
+    species: str | None = None
+    picture: RGB | None = None
+    box: Box | None = None
+    note: str = ""
+
+
+def picture_sheet(
+    pictures: Iterable[SheetPicture],
+    count: int,
+    path: Path,
+    *,
+    title: str = "",
+    columns: int = 6,
+    cell: int = 260,
+) -> Path:
+    """Draw pictures row by row and write a JPEG; each is let go before the next one is taken.
+
+    Args:
+        pictures: in order.
+        count: their number.
+        path: where to.
+        title: first line of the sheet.
+        columns: so many beside each other.
+        cell: width and height of a picture's place, in pixels.
+
+    Returns:
+        `path`.
+    """
+    columns = max(1, min(columns, count))
+    rows = -(-count // columns)
+    top = _GAP * 2 + 24
+    size = _GAP + columns * (cell + _GAP), top + rows * (cell + _CAPTION + _GAP)
+    sheet = Image.new("RGB", size, _PAPER)
+    pen = ImageDraw.Draw(sheet)
+    title_font, font = ImageFont.load_default(18), ImageFont.load_default(13)
+    pen.text((_GAP, _GAP), _shortened(pen, title, size[0] - 2 * _GAP, title_font), _INK, title_font)
+    for number, shown in enumerate(pictures):
+        left = _GAP + number % columns * (cell + _GAP)
+        upper = top + number // columns * (cell + _CAPTION + _GAP)
+        pen.rectangle((left, upper, left + cell - 1, upper + cell - 1), _BLANK)
+        if shown.picture is not None:
+            part = _part(shown.picture, shown.box, cell)
+            sheet.paste(part, (left + (cell - part.width) // 2, upper + (cell - part.height) // 2))
+        else:
+            pen.text((left + 8, upper + 8), _shortened(pen, shown.note, cell - 16, font), _FAINT, font)
+        lines = [line for line in (shown.species, shown.record_id) if line]
+        for line, text in enumerate(lines):
+            colour = _INK if line == 0 else _FAINT
+            pen.text((left, upper + cell + 3 + 17 * line), _shortened(pen, text, cell, font), colour, font)
+    with atomic_path(path) as temporary:
+        sheet.save(temporary, format="JPEG", quality=90)
+    return path
+
+
+def _part(picture: RGB, box: Box | None, cell: int) -> Image.Image:
+    height, width = picture.shape[:2]
+    left, upper, right, lower = 0, 0, width, height
+    if box is not None:
+        around = _AROUND * max(box.width, box.height)
+        left, upper = max(0, int(box.x - around)), max(0, int(box.y - around))
+        right = min(width, int(np.ceil(box.x + box.width + around)))
+        lower = min(height, int(np.ceil(box.y + box.height + around)))
+    small = shrunk(picture[upper:lower, left:right], cell)
+    part = Image.fromarray(small)
+    # What is smaller than its place is shown larger, so that a seedling can be seen.
+    scale = cell / max(part.size)
+    if scale > 1:
+        part = part.resize((max(1, round(part.width * scale)), max(1, round(part.height * scale))))
+    if box is not None:
+        scale = part.width / (right - left)
+        corners = [(box.x - left) * scale, (box.y - upper) * scale]
+        corners += [(box.x + box.width - left) * scale - 1, (box.y + box.height - upper) * scale - 1]
+        ImageDraw.Draw(part).rectangle(corners, outline=HIT, width=2)
+    return part
+
+
+def _shortened(
+    pen: ImageDraw.ImageDraw, text: str, width: int, font: ImageFont.ImageFont | ImageFont.FreeTypeFont
+) -> str:
+    if pen.textlength(text, font) <= width:
+        return text
+    while text and pen.textlength(f"{text}...", font) > width:
+        text = text[:-1]
+    return f"{text}..."
