@@ -108,7 +108,7 @@ def test_training_learns_and_leaves_model_card_and_history(
     assert result.history[-1].train_loss < result.history[0].train_loss
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model"]
     names = sorted(p.name for p in result.best_path.parent.iterdir())
-    assert names == ["best.pth", "card.json", "history.csv", "training.json"]
+    assert names == ["best.pth", "card.json", "history.csv", "tensorboard", "training.json"]
     card = read_card(result.card_path)
     assert card == load_checkpoint(result.best_path)[1] == result.card
     assert card.classes == ("background", "plant")
@@ -235,9 +235,7 @@ def test_a_training_that_diverges_says_so(
 ) -> None:
     from agir_cvtoolkit.training import learner
 
-    monkeypatch.setattr(
-        learner, "segmentation_loss", lambda logits, _labels, _weight: logits.sum() * float("nan")
-    )
+    monkeypatch.setattr(learner, "segmentation_loss", lambda logits, *_: logits.sum() * float("nan"))
     with pytest.raises(DataError, match=r"diverged in epoch 1.*train\.optimizer\.lr"):
         fit(dataset, tmp_path, SETTINGS)
 
@@ -248,31 +246,6 @@ def test_a_damaged_tile_is_named(tmp_path: Path) -> None:
     Image.fromarray(np.full((64, 64), 3, np.uint8)).save(tile)
     with pytest.raises(DataError, match=tile.stem):
         fit(root, tmp_path / "model", SETTINGS)
-
-
-def test_the_loss_is_cross_entropy_and_dice() -> None:
-    from agir_cvtoolkit.training.learner import segmentation_loss
-
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(2, 3, 8, 8, generator=generator)
-    labels = torch.randint(0, 3, (2, 8, 8), generator=generator)
-    entropy = torch.nn.functional.cross_entropy(logits, labels)
-    assert torch.isclose(segmentation_loss(logits, labels, 0.0), entropy)
-    perfect = torch.nn.functional.one_hot(labels, 3).permute(0, 3, 1, 2) * 50.0
-    assert segmentation_loss(perfect, labels, 1.0) < 1e-4
-    assert segmentation_loss(-perfect, labels, 1.0) > 0.9
-
-
-def test_the_learning_rate_rises_and_falls_once() -> None:
-    from agir_cvtoolkit.training.learner import one_cycle
-
-    for steps in (1, 2, 3, 4, 5, 100):
-        factors = [one_cycle(step, steps) for step in range(steps + 1)]
-        top = factors.index(max(factors))
-        assert factors[top] == 1
-        assert all(0 < f <= 1 for f in factors)
-        assert factors[: top + 1] == sorted(factors[: top + 1])
-        assert factors[top:] == sorted(factors[top:], reverse=True)
 
 
 def test_a_score_on_the_pictures_of_the_training_says_so(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -119,20 +120,39 @@ class TrainModel(Group):
     encoder_weights: Literal["imagenet"] | None = "imagenet"
     encoder_freeze: bool = False
     encoder_freeze_epochs: int = Field(default=0, ge=0)
+    remembered_variations: int = Field(default=4, ge=0)
 
 
 class Optimizer(Group):
-    """AdamW, its rate rising and falling once over the training (one cycle)."""
+    """AdamW and how its rate moves over the training."""
 
     lr: float = Field(default=3e-3, gt=0.0, le=1.0)
     weight_decay: float = Field(default=1e-3, ge=0.0)
     encoder_lr_factor: float = Field(default=0.2, gt=0.0, le=1.0)
+    schedule: Literal["cosine", "poly", "constant"] = "cosine"
+    warmup: float = Field(default=0.25, ge=0.0, lt=1.0)
+    clip_norm: float | None = Field(default=None, gt=0.0)
 
 
 class Loss(Group):
-    """Cross-entropy and Dice."""
+    """The loss: a sum of weighted parts; a part of weight 0 is left out."""
 
-    dice_weight: float = Field(default=0.5, ge=0.0, le=1.0)
+    cross_entropy: float = Field(default=0.5, ge=0.0)
+    dice: float = Field(default=0.5, ge=0.0)
+    focal: float = Field(default=0.0, ge=0.0)
+    focal_gamma: float = Field(default=2.0, ge=0.0)
+    lovasz: float = Field(default=0.0, ge=0.0)
+    class_weights: Literal["none", "balanced"] | tuple[float, ...] = "none"
+
+    @model_validator(mode="after")
+    def _something_to_lose(self) -> Loss:
+        if not self.cross_entropy + self.dice + self.focal + self.lovasz:
+            raise ValueError("one of cross_entropy, dice, focal and lovasz must be above 0")
+        if isinstance(self.class_weights, tuple) and (
+            min(self.class_weights, default=-1.0) < 0 or not any(self.class_weights)
+        ):
+            raise ValueError("class_weights are at least 0, one for each class, and not all 0")
+        return self
 
 
 class EarlyStop(Group):
@@ -154,6 +174,14 @@ class Augmentation(Group):
     shadow: float = Field(default=0.3, ge=0.0, le=1.0)
 
 
+class Tracking(Group):
+    """Where the figures of each epoch go besides ``history.csv``."""
+
+    tensorboard: bool = True
+    wandb: str | None = None
+    mlflow: str | None = None
+
+
 class Train(Group):
     """Settings of ``train``; every key is described in ``conf/train/default.yaml``."""
 
@@ -162,6 +190,9 @@ class Train(Group):
     batch_size: int = Field(default=8, ge=1)
     num_workers: int | None = Field(default=None, ge=0)
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    processes: int = Field(default=1, ge=1)
+    nodes: int = Field(default=1, ge=1)
+    precision: Literal["auto", "32", "16-mixed", "bf16-mixed"] = "auto"
     auto_preprocess: bool = True
     use_data_augmentation: bool = True
     model: TrainModel = TrainModel()
@@ -169,12 +200,24 @@ class Train(Group):
     loss: Loss = Loss()
     early_stop: EarlyStop = EarlyStop()
     augmentation: Augmentation = Augmentation()
+    tracking: Tracking = Tracking()
+
+    @model_validator(mode="after")
+    def _batches_divide(self) -> Train:
+        together = self.processes * self.nodes
+        if self.batch_size % together:
+            raise ValueError(
+                f"batch_size {self.batch_size} cannot be shared by {together} processes; take a multiple of them"
+            )
+        if together > 1 and re.fullmatch(r"cuda:\d+", self.device):
+            raise ValueError(f"device {self.device} is one GPU; several processes need auto, cuda or cpu")
+        return self
 
 
 _ORIGINALS = "pictures are always the originals that the run predicted on; remove it"
 _NEVER_REMOVED = "source files are never removed; remove it"
-_DEVICE = "use train.device (auto, cpu, cuda, cuda:1)"
-_CYCLE = "the rate follows one cycle up to train.optimizer.lr; remove it"
+_DEVICE = "use train.device (auto, cpu, cuda, cuda:1) and train.processes"
+_CYCLE = "use train.optimizer.schedule (cosine, poly, constant) and train.optimizer.warmup"
 _BEST = "model/best.pth is the epoch of the best IoU on val, and a killed training is continued; remove it"
 _AUGMENTATION = "use train.augmentation (flips, turns, scale, brightness, contrast, colour, shadow)"
 _CONCURRENCY = "use preprocess.workers"
@@ -206,7 +249,8 @@ RETIRED: dict[str, str] = {
     "train.model.in_channels": "pictures are RGB; remove it",
     "train.model.classes": "the classes are those of dataset/classes.json; remove it",
     "train.model.decoder_attention_type": "the decoder has no attention; remove it",
-    "train.logger": "history.csv is always written beside the model; remove it",
+    "train.logger": "use train.tracking (tensorboard, wandb, mlflow); history.csv is always written beside the model",
+    "train.loss.dice_weight": "use train.loss.dice and train.loss.cross_entropy",
     "train.dataloader_visualizer": _VISUALIZER,
     "train.augmentation_visualizer": _VISUALIZER,
     "train.train_images_dir": _DATASET,

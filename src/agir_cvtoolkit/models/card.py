@@ -95,6 +95,7 @@ class ModelCard:
         configuration: the training settings.
         created: ISO 8601, UTC.
         package_version: of this package.
+        commit: of git where it was trained, or empty.
         kind: ``segmentation`` or ``pose``; cards of old are of the first.
         schema: the joints of a pose model, which has no classes; None for the other kind.
         padding: room that a pose model wants on each side of an animal's box, as a share of its longer side.
@@ -112,6 +113,7 @@ class ModelCard:
     configuration: Mapping[str, Any] = field(default_factory=dict, hash=False)
     created: str = ""
     package_version: str = ""
+    commit: str = ""
     kind: str = "segmentation"
     schema: JointSchema | None = None
     padding: float = 0.15

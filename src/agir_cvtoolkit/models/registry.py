@@ -11,6 +11,7 @@ from agir_cvtoolkit.errors import ConfigError, did_you_mean
 from .card import ArchSpec
 from .deeplab import DeepLabV3Plus
 from .encoders import build_encoder
+from .fpn import FeaturePyramid
 from .heatmap import build_heatmap
 from .pyramid import Encoder
 from .segformer import SegFormer
@@ -18,6 +19,7 @@ from .unet import UNet
 
 _HEADS: dict[str, Callable[[Encoder, tuple[int, ...], int], nn.Module]] = {
     "unet": UNet,
+    "fpn": FeaturePyramid,
     "deeplabv3plus": DeepLabV3Plus,
     "segformer": SegFormer,
 }

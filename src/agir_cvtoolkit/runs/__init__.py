@@ -16,7 +16,7 @@ from ._files import (
 )
 from ._folder import CURRENT, current_run_id, list_runs, make_current, open_run, start_run
 from ._locks import try_lock, waiting_lock
-from ._run import DATA_SET, Run, StagePass
+from ._run import DATA_SET, Run, StagePass, git_commit
 
 __all__ = [
     "CURRENT",
@@ -27,6 +27,7 @@ __all__ = [
     "current_run_id",
     "discard",
     "fingerprint",
+    "git_commit",
     "list_runs",
     "make_current",
     "open_run",

@@ -230,7 +230,7 @@ class Run:
             "stage": stage,
             "run_id": self.run_id,
             "version": __version__,
-            "git_commit": _git_commit(),
+            "git_commit": git_commit(),
             "host": socket.gethostname(),
             "created": now(),
             "command_line": list(command_line),
@@ -246,7 +246,8 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _git_commit() -> str | None:
+def git_commit() -> str | None:
+    """Return the commit that is checked out in the working directory, or None."""
     with suppress(OSError, subprocess.SubprocessError):
         done = subprocess.run(
             ["git", "rev-parse", "HEAD"],  # noqa: S607 - found by PATH as everywhere

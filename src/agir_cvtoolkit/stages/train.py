@@ -9,9 +9,9 @@ from agir_cvtoolkit.config import Settings
 from agir_cvtoolkit.errors import NoRunError
 from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.records import Item
-from agir_cvtoolkit.runs import DATA_SET, Run, fingerprint
+from agir_cvtoolkit.runs import DATA_SET, Run
 from agir_cvtoolkit.training.dataset import STATS, open_dataset
-from agir_cvtoolkit.training.segmentation import TrainResult, fit
+from agir_cvtoolkit.training.segmentation import TrainResult, fit, training_key
 
 from ._call import Call
 from ._models import record_retired, record_trained
@@ -73,8 +73,8 @@ def train(call: Call | None = None) -> TrainStageResult:
     with call.work(run, STAGE), run.lock(DATA_SET):
         items = _preprocessed(run, settings, call)
         dataset = open_dataset(run.path("dataset"))
-        configured = settings.train.model_dump(mode="json", exclude={"num_workers"})
-        stage_pass = run.begin(STAGE, fingerprint(dataset.fingerprint, configured), OUTPUTS)
+        key = training_key(dataset.fingerprint, settings.train)
+        stage_pass = run.begin(STAGE, key, OUTPUTS)
         record_retired(run, settings.io.ledger_url, settings.io.out_root)
         call.record_config(run, STAGE, settings, settings.dump("train", "preprocess", "io"))
         found = fit(run.path("dataset"), run.path("model"), settings.train, call.progress)

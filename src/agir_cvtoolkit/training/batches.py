@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from agir_cvtoolkit.config._training import Augmentation, Train
@@ -18,7 +18,8 @@ from .augment import augment
 from .dataset import PreparedDataset
 
 Key = tuple[int, int]
-Batch = tuple[Tensor, Tensor]
+Batch = tuple[Tensor, ...]
+"""Pictures, labels and, where they are remembered, the encoder's maps."""
 
 
 class Tiles(Dataset[Batch]):
@@ -73,10 +74,17 @@ def _index_of(class_ids: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 class EpochOrder(Sampler[Key]):
-    """Deals (epoch, index) keys, shuffled by seed and epoch, or in order."""
+    """Deals (epoch, index) keys, shuffled by seed and epoch, or in order.
 
-    def __init__(self, count: int, *, shuffle: bool, seed: int) -> None:
+    Of several processes each gets its part of every batch. While training they get equally many, the first tiles twice
+    where the last batch cannot be shared; else each tile is dealt once.
+    """
+
+    def __init__(
+        self, count: int, *, shuffle: bool, seed: int, batch_size: int = 1, processes: int = 1
+    ) -> None:
         self._count, self._shuffle, self._seed = count, shuffle, seed
+        self._batch_size, self._processes = batch_size, processes
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -84,33 +92,58 @@ class EpochOrder(Sampler[Key]):
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._dealt())
 
     def __iter__(self) -> Iterator[Key]:
+        return iter([(self._epoch, int(i)) for i in self._dealt()])
+
+    def _dealt(self) -> NDArray[np.int64]:
         order = np.arange(self._count)
         if self._shuffle:
             order = np.random.default_rng([self._seed, self._epoch]).permutation(self._count)
-        return iter([(self._epoch, int(i)) for i in order])
+        if self._processes == 1:
+            return order
+        rank = distributed.get_rank() if distributed.is_initialized() else 0
+        if not self._shuffle:
+            return order[rank :: self._processes]
+        order = np.resize(order, self._count + -self._count % self._processes)
+        batches = np.split(order, range(self._batch_size, len(order), self._batch_size))
+        return np.concatenate([np.split(batch, self._processes)[rank] for batch in batches])
+
+
+def tiles_of(dataset: PreparedDataset, side: str, settings: Train, *, training: bool) -> Tiles:
+    """Return one split, varied while training where ``train.use_data_augmentation`` is set."""
+    variations = settings.augmentation if training and settings.use_data_augmentation else None
+    return Tiles(dataset, side, variations, settings.seed)
 
 
 def loader(
-    dataset: PreparedDataset, side: str, settings: Train, *, training: bool, on_gpu: bool, workers: int
+    tiles: Dataset[Batch], count: int, settings: Train, *, training: bool, on_gpu: bool, workers: int
 ) -> DataLoader[Batch]:
     """Return batches of one split.
 
     Args:
-        side: ``train``, ``val`` or ``test``.
-        training: shuffled, and varied where ``train.use_data_augmentation`` is set.
+        tiles: of the split.
+        count: of them.
+        settings: with the size of a batch, which the processes share.
+        training: shuffled.
         on_gpu: pin memory for the transfer.
         workers: processes that load; 0 loads in this one.
     """
-    variations = settings.augmentation if training and settings.use_data_augmentation else None
-    tiles = Tiles(dataset, side, variations, settings.seed)
+    processes = settings.processes * settings.nodes
+    order = EpochOrder(
+        count, shuffle=training, seed=settings.seed, batch_size=settings.batch_size, processes=processes
+    )
     return DataLoader(
         tiles,
-        batch_size=settings.batch_size,
-        sampler=EpochOrder(len(tiles), shuffle=training, seed=settings.seed),
+        batch_size=settings.batch_size // processes,
+        sampler=order,
         num_workers=workers,
         pin_memory=on_gpu,
         persistent_workers=workers > 0,
     )
+
+
+def in_order(count: int) -> EpochOrder:
+    """Return keys of a whole split for one process, the first variation of each tile."""
+    return EpochOrder(count, shuffle=False, seed=0)

@@ -23,6 +23,11 @@ class Scores:
     iou_by_class: tuple[float | None, ...]
     dice_by_class: tuple[float | None, ...]
 
+    @property
+    def mean_iou(self) -> float:
+        """Mean over all classes that occur, the background included: what papers on crops and weeds report."""
+        return _mean(self.iou_by_class)
+
 
 def scores_of(confusion: NDArray[np.int64]) -> Scores:
     """Score a confusion matrix of pixels, shape (classes, classes): rows are labels, columns predictions.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .dataset import PreparedDataset
 
 BEST, LAST, HISTORY, FINISHED = "best.pth", "last.ckpt", "history.csv", "training.json"
-_REVISION = 1
+_REVISION = 2
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,7 @@ def fit(dataset_dir: Path, out_dir: Path, settings: Train, progress: Progress | 
         InterruptedByUser: Ctrl-C; the next call continues.
     """
     dataset = open_dataset(dataset_dir)
-    key = fingerprint(
-        _REVISION, dataset.fingerprint, settings.model_dump(mode="json", exclude={"num_workers"})
-    )
+    key = training_key(dataset.fingerprint, settings)
     earlier = _finished(out_dir, key, dataset)
     if earlier is not None:
         return earlier
@@ -94,6 +92,13 @@ def fit(dataset_dir: Path, out_dir: Path, settings: Train, progress: Progress | 
     discard(out_dir / LAST)
     state = "continued" if outcome.continued else "trained"
     return _result(out_dir, outcome.card, content, state, dataset.warning)
+
+
+def training_key(dataset: str, settings: Train) -> str:
+    """Return what a training is known by: the data set's fingerprint and the settings that shape the model."""
+    return fingerprint(
+        _REVISION, dataset, settings.model_dump(mode="json", exclude={"num_workers", "tracking"})
+    )
 
 
 def architecture(settings: Train, classes: int) -> ArchSpec:

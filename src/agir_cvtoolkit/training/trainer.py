@@ -2,40 +2,52 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import re
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Checkpoint
-from torch.utils.data import DataLoader
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import DDPStrategy, Strategy
+from torch.multiprocessing.spawn import ProcessRaisedException
+from torch.utils.data import DataLoader, Dataset
 
 from agir_cvtoolkit._version import __version__
 from agir_cvtoolkit.config._training import Train
-from agir_cvtoolkit.errors import ConfigError, InterruptedByUser, UsageError
+from agir_cvtoolkit.errors import ConfigError, DataError, InterruptedByUser, UsageError
 from agir_cvtoolkit.models.card import CARD_NAME, ModelCard, TrainedOn
 from agir_cvtoolkit.models.checkpoint import load_checkpoint, save_checkpoint
 from agir_cvtoolkit.models.encoders import pixel_norm
 from agir_cvtoolkit.models.plain import load_plain
 from agir_cvtoolkit.models.registry import build
 from agir_cvtoolkit.progress import Bar, Progress
-from agir_cvtoolkit.runs import atomic_path, discard
+from agir_cvtoolkit.runs import atomic_path, discard, git_commit
 
-from .batches import Batch, loader
+from .batches import Batch, Tiles, in_order, loader, tiles_of
 from .dataset import PreparedDataset
 from .history import Epoch, write_history
-from .learner import SegmentationLearner, fingerprint_in
+from .learner import SegmentationLearner, state_in
+from .losses import loss_weights
+from .remembered import FOLDER, batches_to_remember, remember
 from .scores import Scores
 from .segmentation import BEST, HISTORY, LAST, architecture
+from .shared import share_norms
+from .tracking import TENSORBOARD, trackers
 
 _QUIET = ("lightning", "lightning.pytorch", "lightning.fabric", "lightning_utilities", "pytorch_lightning")
 _MAX_WORKERS = 8
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_TORN_WRITE = re.compile(r"PytorchStreamWriter|inline_container|iostream error")
 
 
 @dataclass(frozen=True)
@@ -56,50 +68,88 @@ def run_training(
 
     Raises:
         ConfigError: unknown architecture or encoder, or a device that is not there.
+        DataError: the disk is full.
         InterruptedByUser: Ctrl-C.
+        MissingExtraError: a package of ``train.tracking`` is not installed.
         UsageError: the device ran out of memory.
     """
-    device = chosen_device(settings.device)
-    on_gpu = device.type == "cuda"
-    workers = settings.num_workers if settings.num_workers is not None else _workers(on_gpu)
-    loaders = {
-        side: loader(dataset, side, settings, training=side == "train", on_gpu=on_gpu, workers=workers)
-        for side in ("train", "val", "test")
-        if dataset.splits[side]
-    }
+    device = chosen_device(settings.device, settings.processes)
     last = out_dir / LAST
-    continued = _continues(last, key)
+    continued = state_of(last).get("fingerprint") == key
     if not continued:
-        for name in (BEST, CARD_NAME, LAST, HISTORY):
+        for name in (BEST, CARD_NAME, LAST, HISTORY, TENSORBOARD):
             discard(out_dir / name)
-    with _seeded(settings.seed), _quiet():
-        learner = _learner(dataset, settings, len(loaders["train"]), key)
-        keeper = _Keeper(out_dir, _card(dataset, settings))
-        steps = settings.max_epochs * (len(loaders["train"]) + len(loaders["val"]))
-        with progress.bar("train", steps) as bar:
-            trainer = _trainer(device, settings.max_epochs, [keeper, _Ticker(bar)])
+    with _seeded(settings.seed), _quiet(), _disk_errors():
+        card = _card(dataset, settings)
+        sides = {side: _tiles(dataset, side, settings) for side in ("train", "val")}
+        steps = -(-len(sides["train"]) // settings.batch_size) * settings.max_epochs
+        learner = _learner(dataset, settings, steps, key)
+        loaders = _loaders(learner.to(device), sides, settings, out_dir, key, progress)
+        keeper = _Keeper(out_dir, card)
+        batches = settings.max_epochs * sum(len(batches) for batches in loaders.values())
+        alone = settings.processes * settings.nodes == 1
+        with progress.bar("train", batches) as bar:
+            callbacks: list[Callback] = [keeper, _Ticker(bar)] if alone else [keeper]
+            trainer = _trainer(device, settings, callbacks, trackers(settings, out_dir, card.name))
             _fitted(trainer, learner, loaders, last if continued else None)
-        card = _with_test_scores(out_dir, settings, loaders.get("test"), device, key)
-    history = tuple(learner.history)
-    return Outcome(card, history, learner.best_epoch, len(history) < settings.max_epochs, continued)
+        discard(out_dir / FOLDER)
+        card = _with_test_scores(dataset, out_dir, settings, device, key)
+    state = state_of(last)
+    history = tuple(Epoch(**values) for values in state["history"])
+    return Outcome(card, history, int(state["best_epoch"]), len(history) < settings.max_epochs, continued)
 
 
-def chosen_device(wanted: str) -> torch.device:
-    """Return the device for ``auto``, ``cpu``, ``cuda`` or ``cuda:<number>``.
+def _tiles(dataset: PreparedDataset, side: str, settings: Train) -> Tiles:
+    return tiles_of(dataset, side, settings, training=side == "train")
+
+
+def _loaders(
+    learner: SegmentationLearner,
+    sides: Mapping[str, Tiles],
+    settings: Train,
+    out_dir: Path,
+    key: str,
+    progress: Progress,
+) -> dict[str, DataLoader[Batch]]:
+    on_gpu = learner.device.type == "cuda"
+    workers = settings.num_workers if settings.num_workers is not None else _workers(on_gpu)
+    varied = min(settings.model.remembered_variations, settings.max_epochs)
+    if not settings.use_data_augmentation:
+        varied = min(varied, 1)
+    shown: Mapping[str, Dataset[Batch]] = sides
+    if settings.model.encoder_freeze and varied and settings.nodes == 1:
+        encoder = learner.network.get_submodule("encoder")
+        counts = {"train": varied, "val": 1}
+        steps = sum(batches_to_remember(tiles, counts[side]) for side, tiles in sides.items())
+        with progress.bar("remember", steps) as bar:
+            shown = {
+                side: remember(
+                    encoder, learner.normalise, tiles, counts[side], out_dir / FOLDER / side, key, bar
+                )
+                for side, tiles in sides.items()
+            }
+    return {
+        side: loader(
+            shown[side], len(tiles), settings, training=side == "train", on_gpu=on_gpu, workers=workers
+        )
+        for side, tiles in sides.items()
+    }
+
+
+def chosen_device(wanted: str, processes: int = 1) -> torch.device:
+    """Return the device for ``auto``, ``cpu``, ``cuda`` or ``cuda:<number>``, with several processes the first one.
 
     Raises:
-        ConfigError: there is no such device.
+        ConfigError: there is no such device, or there are fewer GPUs than processes.
     """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wanted == "auto":
-        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+        wanted = "cuda" if count else "cpu"
     device = torch.device(wanted)
-    if device.type == "cuda" and (
-        not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()
-    ):
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.type == "cuda" and max((device.index or 0) + 1, processes) > count:
+        asked = f"train.device is {wanted}" if processes == 1 else f"train.processes is {processes}"
         raise ConfigError(
-            f"train.device is {wanted}, but PyTorch sees {count} GPUs",
-            "Set train.device=auto or train.device=cpu",
+            f"{asked}, but PyTorch sees {count} GPUs", "Set train.device=auto or train.device=cpu"
         )
     return device
 
@@ -108,13 +158,14 @@ def _workers(on_gpu: bool) -> int:
     return min(_MAX_WORKERS, os.cpu_count() or 1) if on_gpu else 0
 
 
-def _learner(dataset: PreparedDataset, settings: Train, batches: int, key: str) -> SegmentationLearner:
+def _learner(dataset: PreparedDataset, settings: Train, steps: int, key: str) -> SegmentationLearner:
     spec = architecture(settings, len(dataset.classes))
     network = build(spec)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return SegmentationLearner(
-        network, spec.classes, pixel_norm(spec), settings, batches * settings.max_epochs, key
-    )
+    if settings.processes * settings.nodes > 1:
+        share_norms(network)
+    weights = loss_weights(settings.loss, dataset.class_weights)
+    return SegmentationLearner(network, spec.classes, pixel_norm(spec), settings, steps, key, weights)
 
 
 def _card(dataset: PreparedDataset, settings: Train) -> ModelCard:
@@ -138,22 +189,50 @@ def _card(dataset: PreparedDataset, settings: Train) -> ModelCard:
         configuration=settings.model_dump(mode="json"),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         package_version=__version__,
+        commit=git_commit() or "",
     )
 
 
-def _trainer(device: torch.device, epochs: int, callbacks: list[Callback]) -> Trainer:
+def _trainer(
+    device: torch.device, settings: Train, callbacks: list[Callback], loggers: list[Logger]
+) -> Trainer:
+    on_gpu = device.type == "cuda"
+    several = settings.processes * settings.nodes > 1
+    processes: int | list[int] = [device.index or 0] if on_gpu and not several else settings.processes
     return Trainer(
-        accelerator="gpu" if device.type == "cuda" else "cpu",
-        devices=[device.index or 0] if device.type == "cuda" else 1,
-        max_epochs=epochs,
+        accelerator="gpu" if on_gpu else "cpu",
+        devices=processes,
+        num_nodes=settings.nodes,
+        strategy=_strategy(settings) if several else "auto",
+        precision=_precision(settings.precision, on_gpu=on_gpu),
+        gradient_clip_val=settings.optimizer.clip_norm,
+        max_epochs=settings.max_epochs,
         callbacks=callbacks,
+        logger=loggers,
         deterministic=True,
         num_sanity_val_steps=0,
-        logger=False,
+        use_distributed_sampler=False,
         enable_checkpointing=True,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+
+
+def _strategy(settings: Train) -> Strategy:
+    # Of a network with a frozen encoder most weights take no part.
+    held = settings.model.encoder_freeze or settings.model.encoder_freeze_epochs > 0
+    start: Literal["popen", "spawn"] = "popen" if settings.nodes > 1 else "spawn"
+    return DDPStrategy(start_method=start, find_unused_parameters=held)
+
+
+def _precision(wanted: str, *, on_gpu: bool) -> Literal["32-true", "16-mixed", "bf16-mixed"]:
+    if wanted == "auto":
+        return "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
+    if wanted == "16-mixed" and not on_gpu:
+        raise ConfigError(
+            "train.precision 16-mixed needs a GPU", "Set train.precision=bf16-mixed or train.precision=32"
+        )
+    return "16-mixed" if wanted == "16-mixed" else "bf16-mixed" if wanted == "bf16-mixed" else "32-true"
 
 
 def _fitted(
@@ -172,16 +251,20 @@ def _fitted(
         raise InterruptedByUser("training was interrupted", "Start it again to continue.") from error
     except torch.OutOfMemoryError as error:
         raise UsageError("the GPU ran out of memory", "Lower train.batch_size or preprocess.size") from error
+    except ProcessRaisedException as error:
+        last = str(error).strip().splitlines()[-1]
+        raise DataError(f"a process of the training failed: {last}", "Start it again to continue.") from error
 
 
-def _continues(last: Path, key: str) -> bool:
+def state_of(last: Path) -> Mapping[str, Any]:
+    """Return what a resume file says of its training; nothing where there is none or it is torn."""
     if not last.is_file():
-        return False
+        return {}
     try:
         content = load_plain(last)
     except ValueError:
-        return False
-    return isinstance(content, dict) and fingerprint_in(content) == key
+        return {}
+    return state_in(content) if isinstance(content, dict) else {}
 
 
 class _Keeper(Checkpoint):
@@ -191,20 +274,39 @@ class _Keeper(Checkpoint):
         self._out_dir = out_dir
         self._card = card
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Arrive in another process of the training, where Lightning would speak."""
+        self.__dict__.update(state)
+        for name in _QUIET:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        warnings.simplefilter("ignore")
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not isinstance(pl_module, SegmentationLearner) or pl_module.newest is None:
             return
         newest, stop = pl_module.newest, pl_module.settings.early_stop
         least = pl_module.best.iou + stop.min_delta if pl_module.best else -1.0
-        if newest.iou > least:
+        better = newest.iou > least
+        if better:
             pl_module.best, pl_module.best_epoch = newest, pl_module.current_epoch + 1
-            card = replace(self._card, metrics=_metrics("val", newest, self._card.classes))
-            save_checkpoint(self._out_dir / BEST, pl_module.network, card)
-        write_history(self._out_dir / HISTORY, pl_module.history)
+        if trainer.is_global_zero:
+            self._write(trainer, pl_module, newest if better else None)
         if stop.patience is not None and len(pl_module.history) - pl_module.best_epoch >= stop.patience:
             trainer.should_stop = True
-        with atomic_path(self._out_dir / LAST) as temporary:
-            trainer.save_checkpoint(temporary)
+        with atomic_path(self._out_dir / LAST) if trainer.is_global_zero else nullcontext(Path()) as path:
+            # All processes take part; the first one writes.
+            trainer.save_checkpoint(path)
+
+    def _write(self, trainer: Trainer, learner: SegmentationLearner, best: Scores | None) -> None:
+        classes = self._card.classes
+        if best is not None:
+            card = replace(self._card, metrics=_metrics("val", best, classes))
+            save_checkpoint(self._out_dir / BEST, learner.network, card)
+        write_history(self._out_dir / HISTORY, learner.history, classes)
+        epoch = learner.history[-1]
+        for tracker in trainer.loggers:
+            tracker.log_metrics(epoch.figures(classes), step=epoch.number)
+            tracker.save()
 
 
 class _Ticker(Callback):
@@ -221,30 +323,50 @@ class _Ticker(Callback):
 
 
 def _metrics(side: str, scores: Scores, classes: tuple[str, ...]) -> dict[str, float]:
-    found = {f"{side}_iou": scores.iou, f"{side}_dice": scores.dice}
-    for name, iou in zip(classes, scores.iou_by_class, strict=True):
-        if iou is not None:
-            found[f"{side}_iou.{name}"] = iou
+    found = {
+        f"{side}_iou": scores.iou,
+        f"{side}_dice": scores.dice,
+        f"{side}_mean_iou": scores.mean_iou,
+    }
+    for name, iou, dice in zip(classes, scores.iou_by_class, scores.dice_by_class, strict=True):
+        if iou is not None and dice is not None:
+            found |= {f"{side}_iou.{name}": iou, f"{side}_dice.{name}": dice}
     return found
 
 
 def _with_test_scores(
-    out_dir: Path, settings: Train, test: DataLoader[Batch] | None, device: torch.device, key: str
+    dataset: PreparedDataset, out_dir: Path, settings: Train, device: torch.device, key: str
 ) -> ModelCard:
     network, card = load_checkpoint(out_dir / BEST)
-    if test is None:
+    if not dataset.splits["test"]:
         return card
+    tiles = tiles_of(dataset, "test", settings, training=False)
     learner = (
         SegmentationLearner(network, len(card.classes), card.normalization, settings, 1, key)
         .to(device)
         .eval()
     )
-    scores = learner.score(test)
+    scores = learner.score(DataLoader(tiles, settings.batch_size, sampler=in_order(len(tiles))))
     return save_checkpoint(
         out_dir / BEST,
         network,
         replace(card, metrics={**card.metrics, **_metrics("test", scores, card.classes)}),
     )
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Say in words that there is no room; torch does not tell the reason, so the room is looked at."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        full = isinstance(error, OSError) and error.errno in _FULL
+        if not full and not (isinstance(error, RuntimeError) and _TORN_WRITE.search(str(error))):
+            raise
+        raise DataError(
+            f"the disk is full or a file could not grow, in mid-training: {error}",
+            "Make room there, then start the same command again: it continues after the last whole epoch.",
+        ) from error
 
 
 @contextmanager

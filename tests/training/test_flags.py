@@ -1,0 +1,188 @@
+"""Every flag of the group ``train`` acts."""
+
+from __future__ import annotations
+
+import csv
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning")
+
+from agir_cvtoolkit.config._training import Train  # noqa: E402
+from agir_cvtoolkit.errors import ConfigError, MissingExtraError  # noqa: E402
+from agir_cvtoolkit.training.segmentation import fit  # noqa: E402
+
+from .test_segmentation import make_dataset  # noqa: E402
+
+SMALL: dict[str, Any] = {
+    "max_epochs": 2,
+    "batch_size": 3,
+    "device": "cpu",
+    "model": {"arch_name": "fpn"},
+    "tracking": {"tensorboard": False},
+}
+
+CHANGED: dict[str, Any] = {
+    "seed": 7,
+    "max_epochs": 1,
+    "batch_size": 6,
+    "precision": "bf16-mixed",
+    "use_data_augmentation": False,
+    "model.arch_name": "deeplabv3plus",
+    "model.encoder_weights": None,
+    "model.encoder_freeze": True,
+    "model.encoder_freeze_epochs": 1,
+    "optimizer.lr": 0.001,
+    "optimizer.weight_decay": 0.9,
+    "optimizer.encoder_lr_factor": 1.0,
+    "optimizer.schedule": "poly",
+    "optimizer.warmup": 0.6,
+    "optimizer.clip_norm": 0.01,
+    "loss.cross_entropy": 3.0,
+    "loss.dice": 3.0,
+    "loss.focal": 3.0,
+    "loss.lovasz": 3.0,
+    "loss.class_weights": [1, 5, 9],
+    "augmentation.flips": False,
+    "augmentation.turns": False,
+    "augmentation.scale": 0.0,
+    "augmentation.brightness": 0.0,
+    "augmentation.contrast": 0.0,
+    "augmentation.colour": 0.0,
+    "augmentation.shadow": 0.0,
+}
+"""Values that make another model."""
+ELSEWHERE = {
+    "num_workers": "test_loading_in_other_processes_gives_the_same_model",
+    "device": "test_wrong_settings_and_data_end_in_clear_errors",
+    "processes": "test_two_processes_train_as_one",
+    "nodes": "test_nodes_wait_for_each_other",
+    "auto_preprocess": "tests/stages/test_train.py",
+    "model.encoder_name": "tests/models/test_architectures.py",
+    "model.remembered_variations": "test_remembered_features_change_nothing",
+    "loss.focal_gamma": "tests/training/test_losses.py",
+    "early_stop.patience": "test_training_stops_when_nothing_improves",
+    "early_stop.min_delta": "test_training_stops_when_nothing_improves",
+    "tracking.tensorboard": "test_tensorboard_gets_each_epoch",
+    "tracking.wandb": "test_a_tracker_that_is_not_installed_names_its_extra",
+    "tracking.mlflow": "test_a_tracker_that_is_not_installed_names_its_extra",
+}
+"""Flags with a test of their own."""
+
+
+def with_flag(name: str | None = None, value: Any = None) -> Train:
+    content = {key: dict(part) if isinstance(part, dict) else part for key, part in SMALL.items()}
+    if name is not None:
+        group, _, key = name.rpartition(".")
+        (content.setdefault(group, {}) if group else content)[key] = value
+    return Train(**content)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_dataset(tmp_path_factory.mktemp("flags"), 2)
+
+
+@pytest.fixture(scope="module")
+def plain(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return fit(dataset, tmp_path_factory.mktemp("plain"), with_flag()).card.version
+
+
+def test_no_flag_is_forgotten() -> None:
+    text = (files("agir_cvtoolkit") / "conf" / "train" / "default.yaml").read_text(encoding="utf-8")
+    assert sorted(flags(yaml.safe_load(text))) == sorted([*CHANGED, *ELSEWHERE])
+
+
+def flags(content: dict[str, Any], before: str = "") -> list[str]:
+    found = []
+    for key, value in content.items():
+        found += flags(value, f"{before}{key}.") if isinstance(value, dict) else [f"{before}{key}"]
+    return found
+
+
+@pytest.mark.parametrize("flag", CHANGED)
+def test_a_flag_makes_another_model(flag: str, plain: str, dataset: Path, tmp_path: Path) -> None:
+    found = fit(dataset, tmp_path, with_flag(flag, CHANGED[flag]))
+    assert found.card.version != plain
+
+
+def test_the_same_flags_make_the_same_model(plain: str, dataset: Path, tmp_path: Path) -> None:
+    assert fit(dataset, tmp_path, with_flag()).card.version == plain
+
+
+def test_remembered_features_change_nothing(dataset: Path, tmp_path: Path) -> None:
+    def losses(variations: int) -> list[float]:
+        model = {"arch_name": "fpn", "encoder_freeze": True, "remembered_variations": variations}
+        result = fit(dataset, tmp_path / str(variations), Train(**SMALL | {"model": model}))
+        assert not (tmp_path / str(variations) / "remembered").exists()
+        return [epoch.train_loss for epoch in result.history]
+
+    anew = losses(0)
+    assert losses(2) == pytest.approx(anew, rel=1e-3)
+    once = losses(1)
+    assert once[0] == pytest.approx(anew[0], rel=1e-3)
+    assert once[1] != pytest.approx(anew[1], rel=1e-3)
+
+
+def test_half_precision_reaches_the_network(dataset: Path, tmp_path: Path) -> None:
+    from agir_cvtoolkit.training import learner
+
+    kinds = set()
+    whole = learner.segmentation_loss
+
+    def seen(logits: Any, *rest: Any) -> Any:
+        kinds.add(logits.dtype)
+        return whole(logits, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learner, "segmentation_loss", seen)
+        fit(dataset, tmp_path / "half", with_flag("precision", "bf16-mixed"))
+        assert kinds == {torch.bfloat16}
+        kinds.clear()
+        fit(dataset, tmp_path / "whole", with_flag("max_epochs", 1))
+        assert kinds == {torch.float32}
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match=r"train\.precision=bf16-mixed"):
+            fit(dataset, tmp_path / "none", with_flag("precision", "16-mixed"))
+
+
+def test_tensorboard_gets_each_epoch(dataset: Path, tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    result = fit(dataset, tmp_path, with_flag("tracking.tensorboard", True))
+    events = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [e.step for e in events.Scalars("val_iou.crop")] == [1, 2]
+    found = [e.value for e in events.Scalars("val_iou")]
+    assert found == pytest.approx([epoch.val_iou for epoch in result.history])
+    with (tmp_path / "history.csv").open() as stream:
+        lines = list(csv.DictReader(stream))
+    assert [float(line["val_iou.weed"]) for line in lines] == pytest.approx(
+        [epoch.val_iou_by_class[2] or 0.0 for epoch in result.history], abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("name", ["wandb", "mlflow"])
+def test_a_tracker_that_is_not_installed_names_its_extra(name: str, dataset: Path, tmp_path: Path) -> None:
+    from importlib.util import find_spec
+
+    if find_spec(name) is not None:
+        pytest.skip(f"{name} is installed")
+    with pytest.raises(MissingExtraError, match=rf"pip install 'agir-cvtoolkit\[{name}\]'"):
+        fit(dataset, tmp_path, with_flag(f"tracking.{name}", "somewhere"))
+
+
+def test_two_processes_train_as_one(dataset: Path, tmp_path: Path) -> None:
+    def trained(processes: int) -> Any:
+        settings = {"max_epochs": 1, "batch_size": 2, "processes": processes, "model": {"arch_name": "unet"}}
+        return fit(dataset, tmp_path / str(processes), Train(**SMALL | settings))
+
+    one, two = trained(1), trained(2)
+    (first,), (second,) = one.history, two.history
+    assert second.train_loss == pytest.approx(first.train_loss, rel=1e-4)
+    assert second.val_iou == pytest.approx(first.val_iou, abs=2e-3)
+    assert two.card.metrics["test_iou"] == pytest.approx(one.card.metrics["test_iou"], abs=2e-3)
