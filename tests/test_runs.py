@@ -69,6 +69,15 @@ def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
     assert [p.name for p in path.parent.iterdir()] == ["a.txt"]
 
 
+def test_a_full_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*/a\.txt'"):
+        write_text(tmp_path / "a.txt", "first")
+
+
 def test_a_long_name_is_written_too(tmp_path: Path) -> None:
     write_text(tmp_path / f"{'x' * 240}.txt", "a")
     assert len(list(tmp_path.iterdir())) == 1

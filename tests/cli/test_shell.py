@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from agir_cvtoolkit import errors
-from agir_cvtoolkit.cli import _main
+from agir_cvtoolkit.cli import _lazy, _main
 from agir_cvtoolkit.cli._main import COMMANDS, main
 from agir_cvtoolkit.cli._shell import Shell, echo_items, with_options
 from agir_cvtoolkit.errors import AgirError
@@ -122,7 +122,7 @@ def run(outcome: object, *arguments: str) -> Result:
 
         shell.run(stage, lambda result: click.echo(f"shown {result.count}"), configured=False)
 
-    group = _main.Commands("main")
+    group = _main.Commands("main", table={})
     group.get_command = lambda ctx, name: probe  # type: ignore[method-assign,assignment]
     group.resolve_command = lambda ctx, args: ("probe", probe, args[1:])  # type: ignore[method-assign]
     return CliRunner().invoke(group, ["probe", *arguments])
@@ -187,6 +187,11 @@ def test_a_full_disk_or_a_forbidden_folder_is_no_bug() -> None:
     assert result.exit_code == 1
     assert "/outputs/runs: Permission denied" in result.stderr
     assert "bug" not in result.stderr
+    # A write to an open file names none.
+    full = run(OSError(28, "No space left on device"))
+    assert "No space left on device" in full.stderr
+    assert "free space" in full.stderr
+    assert "bug" not in full.stderr
 
 
 def test_ctrl_c_ends_with_130_and_says_how_to_go_on() -> None:
@@ -200,7 +205,7 @@ def test_ctrl_c_while_a_command_is_imported(monkeypatch: pytest.MonkeyPatch) -> 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_main, "import_module", interrupted)
+    monkeypatch.setattr(_lazy, "import_module", interrupted)
     result = CliRunner().invoke(main, ["query"])
     assert result.exit_code == 130
     assert "Interrupted" in result.stderr

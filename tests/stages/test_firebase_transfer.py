@@ -473,3 +473,23 @@ def test_without_rsync_nothing_is_taken(queue: Queue, monkeypatch: pytest.Monkey
     with pytest.raises(UsageError, match="rsync"):
         firebase_transfer(queue.call(), deliver="rsync")
     assert queue.statuses() == {"pending": 1}
+
+
+@pytest.mark.parametrize("broken", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_what_cannot_be_told_to_the_folder_is_free_for_others(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, broken: BaseException
+) -> None:
+    """Nothing is in CVAT then, so nobody waits for a lease to end; the next call takes it from where it lies."""
+    queue.fill(3)
+
+    def fails(*_: object) -> None:
+        raise broken
+
+    with monkeypatch.context() as patched:
+        patched.setattr("agir_cvtoolkit.stages._transfer_publish.merge_entries", fails)
+        with pytest.raises(type(broken)):
+            firebase_transfer(queue.call())
+    assert queue.statuses() == {"pending": 3}
+    result = firebase_transfer(queue.call())
+    assert (result.transferred, result.resumed) == (3, 3)
+    assert len(ids(queue)) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import functools
 import json
 import logging
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 _log = logging.getLogger("agir_cvtoolkit")
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,8 +118,9 @@ def echo_json_error(kind: str, problem: str, next_step: str) -> None:
 def _explained(error: Exception) -> tuple[str, str]:
     if isinstance(error, AgirError):
         return error.problem, error.next_step
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}", "Check the path, its permissions and the free space."
+    if isinstance(error, OSError) and error.strerror and (error.filename or error.errno in _NO_ROOM):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}", "Check the path, its permissions and the free space."
     next_step = "This is a bug; run again with --verbose and report the traceback."
     return f"unexpected {type(error).__name__}: {error}", next_step
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from agir_cvtoolkit.config import Settings
-from agir_cvtoolkit.errors import AgirError, NotFoundError, UsageError
+from agir_cvtoolkit.errors import NotFoundError, UsageError
 from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.records import ManifestEntry
 from agir_cvtoolkit.runs import Run, write_text
@@ -39,21 +39,23 @@ def publish(work: Fetching, call: Call, settings: Settings, project_name: str) -
     """
     _drop_lost(work)
     if work.ready:
-        write_run_manifest(work)
-        folder = work.journal.options.output_dir
-        steps = work.journal.steps
-        queued = sorted(work.ready.values(), key=lambda c: (-c.priority, c.timestamp, c.capture_id))
-        entries = [entry_of(c, folder / steps[c.capture_id].picture) for c in queued]
-        merge_entries(folder, entries)
         try:
+            write_run_manifest(work)
+            _tell_folder(work)
             _deliver(work)
-        except AgirError:
+        except BaseException:
             # Nothing is in CVAT yet, so others may have them; the next call takes them again from where they lie.
             work.claims.release_all()
             raise
         _push(work, call, settings, project_name)
         _finish(work)
     record(work, settings)
+
+
+def _tell_folder(work: Fetching) -> None:
+    folder, steps = work.journal.options.output_dir, work.journal.steps
+    queued = sorted(work.ready.values(), key=lambda c: (-c.priority, c.timestamp, c.capture_id))
+    merge_entries(folder, [entry_of(c, folder / steps[c.capture_id].picture) for c in queued])
 
 
 def _drop_lost(work: Fetching) -> None:
