@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .stages import Call
     from .stages.build_db import build_db
     from .stages.config import init_config, show_config
+    from .stages.datasets import dataset_diff, dataset_show, datasets_list
     from .stages.doctor import doctor
     from .stages.download_cvat import download_cvat
     from .stages.evaluate import evaluate
@@ -56,6 +57,9 @@ _WHERE = {
     "Call": ".stages",
     "SandboxOptions": ".sandbox",
     "build_db": ".stages.build_db",
+    "dataset_diff": ".stages.datasets",
+    "dataset_show": ".stages.datasets",
+    "datasets_list": ".stages.datasets",
     "doctor": ".stages.doctor",
     "download_cvat": ".stages.download_cvat",
     "evaluate": ".stages.evaluate",
@@ -96,6 +100,9 @@ __all__ = [
     "SandboxOptions",
     "__version__",
     "build_db",
+    "dataset_diff",
+    "dataset_show",
+    "datasets_list",
     "doctor",
     "download_cvat",
     "evaluate",

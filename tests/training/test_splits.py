@@ -21,7 +21,7 @@ _SHARES = st.sampled_from(
 
 
 def _settings(shares: tuple[float, float, float] = (0.6, 0.2, 0.2), **values: object) -> Split:
-    return Split(train=shares[0], val=shares[1], test=shares[2], **values)  # type: ignore[arg-type]
+    return Split(train=shares[0], val=shares[1], test=shares[2], **values)
 
 
 def _sample(number: int, **values: object) -> Sample:

@@ -26,6 +26,6 @@ def test_the_sum_of_pictures_is_the_statistics_of_all_pixels(sizes: list[tuple[i
 
 
 def test_rare_classes_weigh_more_within_bounds() -> None:
-    assert class_weights((900, 100, 300)) == (pytest.approx(1 / 3), 3.0, 1.0)
-    assert class_weights((1_000_000, 1)) == (pytest.approx(0.5, abs=1e-3), 10.0)
+    assert list(class_weights((900, 100, 300))) == pytest.approx([1 / 3, 3.0, 1.0])
+    assert list(class_weights((1_000_000, 1))) == pytest.approx([0.5, 10.0], abs=1e-3)
     assert class_weights((50, 0)) == (1.0, 1.0)

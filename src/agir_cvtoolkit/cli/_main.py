@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "download-cvat": ("download_cvat", "Bring finished work back from CVAT."),
     "undo": ("undo", "Delete what was pushed and nobody has touched."),
     "preprocess": ("preprocess", "Make the training data set from originals and corrections."),
+    "dataset": ("dataset", "List, show and compare versions of data sets."),
     "train": ("train", "Train a model on the data set; preprocesses by itself."),
     "evaluate": ("evaluate", "Compare a model with the champion on the frozen test set."),
     "promote": ("promote", "Make a model the champion of the next rounds."),
