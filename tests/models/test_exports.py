@@ -13,16 +13,17 @@ from numpy.typing import NDArray
 
 from agir_cvtoolkit.config import SegInference
 from agir_cvtoolkit.errors import CheckpointError, MissingExtraError, UsageError
-from agir_cvtoolkit.inference.onnx_predictor import OnnxHeatmaps, OnnxPredictor
+from agir_cvtoolkit.inference.onnx_predictor import OnnxHeatmaps, OnnxModel, OnnxPredictor
 from agir_cvtoolkit.inference.pose_predictor import PosePredictor
 from agir_cvtoolkit.inference.registry import open_predictor
 from agir_cvtoolkit.inference.torch_predictor import open_torch
 from agir_cvtoolkit.models.card import ArchSpec, ModelCard
 from agir_cvtoolkit.models.checkpoint import load_checkpoint, save_checkpoint
 from agir_cvtoolkit.models.coreml_export import export_coreml
-from agir_cvtoolkit.models.onnx_export import export_onnx
+from agir_cvtoolkit.models.onnx_export import check_agreement, export_onnx
 from agir_cvtoolkit.models.pose_reading import TorchHeatmaps
 from agir_cvtoolkit.models.registry import build
+from agir_cvtoolkit.models.served import Served
 from tests.pose_pictures import beast
 
 from .test_pose_card import _SPEC, CARD
@@ -108,9 +109,15 @@ def test_infer_seg_takes_an_exported_model(exported: Path) -> None:
 def test_tiles_of_another_size_are_refused_with_the_settings_to_change(exported: Path) -> None:
     predictor = OnnxPredictor.open(exported / "seg/best.onnx")
     with pytest.raises(
+        CheckpointError,
+        match=r"multiples of 32, such as 32x64, not 20x64.*tile.width=32 seg_inference.tile.height=64",
+    ):
+        predictor.predict_tiles(_PICTURES[:, :, :20])
+    fixed = OnnxPredictor(OnnxModel(None, predictor.card, None))  # as older exports are
+    with pytest.raises(
         CheckpointError, match=r"tiles of 64x64, not 32x64.*tile.width=64 seg_inference.tile.height=64"
     ):
-        predictor.predict_tiles(_PICTURES[:, :, :32])
+        fixed.predict_tiles(_PICTURES[:, :, :32])
 
 
 def test_what_is_no_model_of_ours_is_refused(exported: Path, tmp_path: Path) -> None:
@@ -175,3 +182,34 @@ def test_core_ml_models_say_what_they_take_and_give(exported: Path, tmp_path: Pa
     else:
         assert (path / "Manifest.json").is_file()
     assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["deeplabv3plus", "segformer"])
+def test_the_other_architectures_agree_in_every_size(tmp_path: Path, name: str) -> None:
+    pytest.importorskip("transformers")
+    small = {"model_type": "resnet", "embedding_size": 8, "hidden_sizes": [8, 16, 24, 32], "depths": [1] * 4}
+    spec = ArchSpec(name, "hf:resnet", 3, encoder_weights=None, encoder_config=small)
+    torch.manual_seed(1)
+    network = build(spec)
+    # Sure of something, or all probabilities would be alike.
+    torch.nn.init.normal_(network.get_parameter("head.weight"), std=30.0)
+    card = ModelCard(spec.title, "", spec, ("background", "crop", "weed"), (0, 1, 2), (64, 64))
+    save_checkpoint(tmp_path / "best.pth", network, card)
+    export_onnx(tmp_path / "best.pth", tmp_path / "best.onnx")
+    ours, theirs = open_torch(tmp_path / "best.pth", "cpu"), OnnxPredictor.open(tmp_path / "best.onnx")
+    for height, width in ((64, 64), (32, 160), (96, 32)):
+        tiles = np.random.default_rng(2).integers(0, 256, (2, height, width, 3), dtype=np.uint8)
+        expected = ours.predict_tiles(tiles)
+        assert np.ptp(expected) > 0.3
+        assert np.abs(expected - theirs.predict_tiles(tiles)).max() < 1e-4
+
+
+def test_an_export_that_says_something_else_is_refused(exported: Path) -> None:
+    import onnx
+
+    model = onnx.load(exported / "seg/best.onnx")
+    network, card = load_checkpoint(exported / "seg/best.pth")
+    check_agreement(model, Served(network, card), card, 32)
+    torch.nn.init.normal_(network.get_parameter("head.weight"))
+    with pytest.raises(CheckpointError, match="as ONNX differs from PyTorch by"):
+        check_agreement(model, Served(network, card), card, 32)

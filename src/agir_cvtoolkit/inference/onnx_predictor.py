@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from agir_cvtoolkit.errors import CheckpointError, MissingExtraError
 from agir_cvtoolkit.models.card import ModelCard
 
+from .network_predictor import NetworkPredictor
 from .predictor import RGB, Probabilities
 
-_CARD_KEY = "agir_cvtoolkit.card"
+_CARD_KEY, _STEP_KEY = "agir_cvtoolkit.card", "agir_cvtoolkit.tile_step"
 _AGAIN = "Export it again from its best.pth."
 
 
@@ -23,11 +24,13 @@ class OnnxModel:
 
     Attributes:
         card: as it lies in the file.
+        tile_step: height and width must be multiples of it; None where they must be those of ``card.tile_size``.
     """
 
-    def __init__(self, session: Any, card: ModelCard) -> None:
-        """Take ONNX Runtime's session and the card."""
+    def __init__(self, session: Any, card: ModelCard, tile_step: int | None) -> None:
+        """Take ONNX Runtime's session, the card and the step."""
         self.card = card
+        self.tile_step = tile_step
         self._session = session
 
     @classmethod
@@ -50,14 +53,15 @@ class OnnxModel:
             raise CheckpointError(f"model {path} does not exist", "Check the path.")
         try:
             session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-            content = session.get_modelmeta().custom_metadata_map.get(_CARD_KEY)
+            metadata = session.get_modelmeta().custom_metadata_map
         except Exception as error:
             # ONNX Runtime's own exceptions share no class but this one.
             raise CheckpointError(f"model {path} cannot be loaded: {_first_line(error)}", _AGAIN) from error
-        if content is None:
+        if _CARD_KEY not in metadata:
             raise CheckpointError(f"model {path} was not exported by this package", _AGAIN)
         try:
-            parsed: object = json.loads(content)
+            parsed: object = json.loads(metadata[_CARD_KEY])
+            step = int(metadata[_STEP_KEY]) if _STEP_KEY in metadata else None
         except ValueError as error:
             raise CheckpointError(f"the card in model {path} is damaged", _AGAIN) from error
         card = ModelCard.from_json_object(parsed, f"the card in model {path}")
@@ -65,7 +69,7 @@ class OnnxModel:
             raise CheckpointError(
                 f"model {path} is a {card.kind} model, not a {kind} model", "Choose another."
             )
-        return cls(session, card)
+        return cls(session, card, step)
 
     def run(self, pixels: RGB) -> list[NDArray[np.float32]]:
         """Return the outputs for uint8 RGB (n, height, width, 3), one picture after another."""
@@ -99,12 +103,12 @@ class OnnxHeatmaps:
         return places, hidden
 
 
-class OnnxPredictor:
-    """Predicts tiles with an exported segmentation model, in the size that it was exported with."""
+class OnnxPredictor(NetworkPredictor):
+    """Predicts tiles with an exported segmentation model, one by one."""
 
     def __init__(self, model: OnnxModel) -> None:
         """Take an open segmentation model."""
-        self.card = model.card
+        super().__init__(model.card)
         self._model = model
 
     @classmethod
@@ -112,49 +116,22 @@ class OnnxPredictor:
         """Open a segmentation model; errors are those of `OnnxModel.open`."""
         return cls(OnnxModel.open(path, "segmentation"))
 
-    @property
-    def name(self) -> str:
-        """Name and version of the weights, such as ``unet-efficientnet_lite0@0123456789ab``."""
-        return self.card.identity
+    def _computed(self, tiles: RGB) -> Probabilities:
+        return self._model.run(tiles)[0]
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes; the first is the background."""
-        return self.card.classes
-
-    @property
-    def class_ids(self) -> tuple[int, ...]:
-        """Mask value of each class, 0 for the background."""
-        return self.card.class_ids
-
-    @property
-    def needs_tiles(self) -> Literal[True]:
-        """True."""
-        return True
-
-    def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Return width and height at which a picture of `size` should be predicted: the training's scale."""
-        return self.card.trained_on.working_size(size)
-
-    def predict_tiles(self, batch: RGB) -> Probabilities:
-        """Predict a batch.
-
-        Args:
-            batch: uint8 RGB of shape (n, height, width, 3); height and width are those of ``card.tile_size``.
-
-        Returns:
-            float32 of shape (n, classes, height, width), summing to 1 over the classes.
-
-        Raises:
-            CheckpointError: the tiles are of another size than the model takes.
-        """
-        height, width = self.card.tile_size
-        if batch.shape[1:3] != (height, width):
-            raise CheckpointError(
-                f"model {self.name} takes tiles of {width}x{height}, not {batch.shape[2]}x{batch.shape[1]}",
-                f"Set seg_inference.tile.width={width} seg_inference.tile.height={height}",
-            )
-        return self._model.run(batch)[0]
+    def _check_size(self, height: int, width: int) -> None:
+        step = self._model.tile_step
+        if step is None and (height, width) != self.card.tile_size:
+            fits, (tall, wide) = "", self.card.tile_size
+        elif step is not None and (height % step or width % step):
+            fits = f" whose sides are multiples of {step}, such as"
+            tall, wide = (max(1, round(side / step)) * step for side in (height, width))
+        else:
+            return
+        raise CheckpointError(
+            f"model {self.name} takes tiles{fits or ' of'} {wide}x{tall}, not {width}x{height}",
+            f"Set seg_inference.tile.width={wide} seg_inference.tile.height={tall}",
+        )
 
 
 def _first_line(error: Exception) -> str:

@@ -1,16 +1,16 @@
-"""Prediction with a trained network."""
+"""Prediction with a trained network by PyTorch."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agir_cvtoolkit.errors import UsageError
 from agir_cvtoolkit.models.card import ModelCard
 from agir_cvtoolkit.models.libraries import require_torch
 
+from .network_predictor import NetworkPredictor
 from .predictor import RGB, Probabilities
 
 if TYPE_CHECKING:
@@ -19,94 +19,66 @@ if TYPE_CHECKING:
 _GPU_PIXELS = 4 * 1024 * 1024
 
 
-class TorchPredictor:
-    """Predicts tiles with a checkpoint of this package.
+class TorchPredictor(NetworkPredictor):
+    """Predicts tiles with a checkpoint.
 
-    A tile's result does not depend, to the last bit, on the batch that it comes in: on a CPU tiles are
-    computed one by one (which is the faster way there too), on a GPU in groups of one fixed size.
+    On a CPU tiles are computed one by one (which is the faster way there too), on a GPU in groups of about four
+    megapixels. Where a group does not fit, groups of half the size are computed from then on; results may then differ
+    from those of the larger groups in their last bits.
     """
 
-    def __init__(self, network: torch.nn.Module, card: ModelCard, device: torch.device) -> None:
-        """Take a network in evaluation mode, its card, and the device to compute on."""
-        import torch
-
-        self.card = card
-        self._device = device
-        placed: torch.nn.Module = network.eval().to(device)
-        self._network = placed.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._mean = torch.tensor(card.normalization.mean, device=device).reshape(1, 3, 1, 1)
-        self._std = torch.tensor(card.normalization.std, device=device).reshape(1, 3, 1, 1)
-
-    @property
-    def name(self) -> str:
-        """Name and version of the weights, such as ``unet-efficientnet_lite0@0123456789ab``."""
-        return self.card.identity
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes; the first is the background."""
-        return self.card.classes
-
-    @property
-    def class_ids(self) -> tuple[int, ...]:
-        """Mask value of each class, 0 for the background."""
-        return self.card.class_ids
-
-    @property
-    def needs_tiles(self) -> Literal[True]:
-        """True."""
-        return True
-
-    def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Return width and height at which a picture of `size` should be predicted: the training's scale."""
-        return self.card.trained_on.working_size(size)
-
-    def predict_tiles(self, batch: RGB) -> Probabilities:
-        """Predict a batch.
+    def __init__(
+        self, network: torch.nn.Module, card: ModelCard, device: torch.device, precision: str = "32"
+    ) -> None:
+        """Take a network in evaluation mode.
 
         Args:
-            batch: uint8 RGB of shape (n, height, width, 3), of any height and width.
-
-        Returns:
-            float32 of shape (n, classes, height, width), summing to 1 over the classes.
-
-        Raises:
-            UsageError: the GPU has not enough memory.
+            network: maps normalised pixels to logits.
+            card: its card.
+            device: to compute on.
+            precision: ``32``, or ``bf16`` for bfloat16 inside, which GPUs and newer CPUs compute faster.
         """
+        super().__init__(card)
         import torch
 
-        count, height, width, _ = batch.shape
-        found = np.empty((count, len(self.classes), height, width), dtype=np.float32)
-        group = 1 if self._device.type == "cpu" else max(1, _GPU_PIXELS // (height * width))
+        from agir_cvtoolkit.models.served import Served
+
+        self._device = device
+        placed: torch.nn.Module = Served(network, card).to(device)
+        self._served = placed.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._halved = precision == "bf16"
+        self._most_pixels = 1 if device.type == "cpu" else _GPU_PIXELS
+
+    def _group(self, height: int, width: int) -> int:
+        return max(1, self._most_pixels // (height * width))
+
+    def _computed(self, tiles: RGB) -> Probabilities | None:
+        import torch
+
+        pixels = torch.from_numpy(np.require(tiles, requirements=["C", "W"]))
         try:
-            with torch.inference_mode(), torch.backends.cudnn.flags(deterministic=True, benchmark=False):
-                for start in range(0, count, group):
-                    part = batch[start : start + group]
-                    found[start : start + group] = self._probabilities(_filled(part, group))[: len(part)]
+            with (
+                torch.inference_mode(),
+                torch.backends.cudnn.flags(deterministic=True, benchmark=False),
+                torch.autocast(self._device.type, torch.bfloat16, enabled=self._halved),
+            ):
+                # Seen as (n, 3, height, width) this is channels-last already.
+                found: Probabilities = self._served(pixels.to(self._device).permute(0, 3, 1, 2)).cpu().numpy()
         except torch.OutOfMemoryError as error:
-            raise UsageError(
-                "the GPU ran out of memory while predicting", "Lower seg_inference.tile or set device=cpu"
-            ) from error
+            if len(tiles) == 1:
+                raise MemoryError(f"a tile of {tiles.shape[2]}x{tiles.shape[1]} does not fit") from error
+            self._most_pixels = len(tiles) // 2 * tiles.shape[1] * tiles.shape[2]
+            return None
         return found
 
-    def _probabilities(self, tiles: RGB) -> Probabilities:
-        import torch
 
-        pixels = (
-            torch.from_numpy(np.require(tiles, requirements=["C", "W"])).to(self._device).permute(0, 3, 1, 2)
-        )
-        values = (pixels.float() - self._mean) / self._std
-        logits = self._network(values.contiguous(memory_format=torch.channels_last))
-        probabilities: Probabilities = torch.softmax(logits, dim=1).cpu().numpy()
-        return probabilities
-
-
-def open_torch(path: Path, device: str = "auto") -> TorchPredictor:
+def open_torch(path: Path, device: str = "auto", precision: str = "32") -> TorchPredictor:
     """Open a checkpoint for prediction.
 
     Args:
         path: usually ``model/best.pth`` of a run.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:<number>`` or ``mps``.
+        precision: ``32`` or ``bf16``.
 
     Raises:
         CheckpointError: missing, damaged, of another tool or architecture.
@@ -115,17 +87,7 @@ def open_torch(path: Path, device: str = "auto") -> TorchPredictor:
     """
     require_torch("Prediction with a trained model")
     from agir_cvtoolkit.models.checkpoint import load_checkpoint
-
-    network, card = load_checkpoint(path, "segmentation")
-    return TorchPredictor(network, card, _device(device))
-
-
-def _filled(tiles: RGB, count: int) -> RGB:
-    missing = count - len(tiles)
-    return tiles if missing == 0 else np.pad(tiles, ((0, missing), (0, 0), (0, 0), (0, 0)))
-
-
-def _device(wanted: str) -> torch.device:
     from agir_cvtoolkit.models.devices import device_for
 
-    return device_for(wanted, "seg_inference.device")
+    network, card = load_checkpoint(path, "segmentation")
+    return TorchPredictor(network, card, device_for(device, "seg_inference.device"), precision)

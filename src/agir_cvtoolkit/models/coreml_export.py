@@ -29,7 +29,8 @@ from agir_cvtoolkit.runs import atomic_path
 
 from .card import ModelCard
 from .checkpoint import load_checkpoint
-from .onnx_export import CARD_KEY, OUTPUTS, Served
+from .onnx_export import CARD_KEY, OUTPUTS
+from .served import Served
 
 INPUT = "image"
 PACKAGE = ".mlpackage"
