@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .stages.doctor import doctor
     from .stages.download_cvat import download_cvat
     from .stages.evaluate import evaluate
+    from .stages.fetch import fetch
     from .stages.firebase_requeue import firebase_requeue
     from .stages.firebase_return import firebase_return
     from .stages.firebase_status import firebase_status
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from .stages.preprocess import preprocess
     from .stages.promote import promote
     from .stages.query import query
+    from .stages.query_specs import query_compare, query_reproduce, query_show
     from .stages.retrain import retrain
     from .stages.runs_list import runs_list, runs_show
     from .stages.runs_prune import runs_prune
@@ -64,6 +66,7 @@ _WHERE = {
     "download_cvat": ".stages.download_cvat",
     "evaluate": ".stages.evaluate",
     "firebase_requeue": ".stages.firebase_requeue",
+    "fetch": ".stages.fetch",
     "firebase_return": ".stages.firebase_return",
     "firebase_status": ".stages.firebase_status",
     "firebase_submit": ".stages.firebase_submit",
@@ -79,6 +82,9 @@ _WHERE = {
     "preprocess": ".stages.preprocess",
     "promote": ".stages.promote",
     "query": ".stages.query",
+    "query_compare": ".stages.query_specs",
+    "query_reproduce": ".stages.query_specs",
+    "query_show": ".stages.query_specs",
     "retrain": ".stages.retrain",
     "run_demo": ".demo.run:demo",
     "run_demo_pose": ".demo.pose_run:demo_pose",
@@ -107,6 +113,7 @@ __all__ = [
     "download_cvat",
     "evaluate",
     "firebase_requeue",
+    "fetch",
     "firebase_return",
     "firebase_status",
     "firebase_submit",
@@ -122,6 +129,9 @@ __all__ = [
     "preprocess",
     "promote",
     "query",
+    "query_compare",
+    "query_reproduce",
+    "query_show",
     "retrain",
     "run_demo",
     "run_demo_pose",

@@ -88,15 +88,18 @@ def read_records(query_dir: Path, db: str, image_mode: str, roots: Roots | Setti
     return RecordSet(tuple(records), tuple(maker.notes), dropped)
 
 
-def records_of_rows(rows: Iterable[Row], db: str, roots: Roots) -> list[Record]:
+def records_of_rows(
+    rows: Iterable[Row], db: str, roots: Roots, pictures_root: Path | None = None
+) -> list[Record]:
     """Return a record for each row of a table: its cutout, or its picture where it has neither box nor cutout.
 
     Args:
         rows: with all columns.
         db: ``semif`` or ``field``.
         roots: where relative paths start.
+        pictures_root: the folder that the database was built from, or lies in.
     """
-    maker = _Maker(db, roots.columns, _finder(roots, db, StoredSpec()))
+    maker = _Maker(db, roots.columns, _finder(roots, db, StoredSpec(pictures_root=pictures_root)))
     cutouts = [(row, record) for row in rows if (record := maker.cutout(row)) is not None]
     return [
         record if record.image_path is not None else maker.picture(record.record_id, [row])

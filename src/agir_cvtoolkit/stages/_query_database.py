@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agir_cvtoolkit.errors import ConfigError, QueryError, did_you_mean
@@ -76,3 +77,10 @@ def place_of(settings: Settings, db: str) -> Place:
         )
     ids = (columns.cutout_id_column, *usual)
     return Place(name, group.db_path, group.table, ids, columns.id_column)
+
+
+def pictures_root(database: Database) -> Path | None:
+    """Return the folder that a database was built from, or else lies in; None where nothing tells."""
+    from agir_cvtoolkit.sources.building import built_from
+
+    return built_from(Path(database.address)) or database.pictures_base

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from agir_cvtoolkit.errors import AgirError
 from agir_cvtoolkit.pictures import load_rgb
 
-from ._query_database import Place
+from ._query_database import Place, pictures_root
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.config import Settings
@@ -38,8 +38,8 @@ def draw_sheet(
     names = tuple(plan.source.kinds)
     whole = replace(plan, columns=names)
     rows = [dict(zip(names, row, strict=True)) for row in whole.rows(database, at_most)]
-    roots = replace(Roots.of(settings, place.name), database=database.pictures_base)
-    records = records_of_rows(rows, place.name, roots)
+    roots = Roots.of(settings, place.name)
+    records = records_of_rows(rows, place.name, roots, pictures_root(database))
     notes: list[str] = []
     title = f"{len(records)} of {plan.count(database, whole=True)} records"
     if plan.request.filters:

@@ -12,6 +12,7 @@ from agir_cvtoolkit.errors import ConfigError, QueryError
 from agir_cvtoolkit.runs import Run, fingerprint, list_runs, make_current, open_run, start_run, write_json
 
 from ._call import Call
+from ._query_database import pictures_root
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.config import Settings
@@ -47,7 +48,6 @@ def write_query(plan: Plan, database: Database, db: str, out: str, settings: Set
         ConfigError: the call names a run that cannot be started.
         DatabaseError: the database fails.
     """
-    from agir_cvtoolkit.sources.building import built_from
     from agir_cvtoolkit.sources.digest import IdDigest
     from agir_cvtoolkit.sources.results import EXCLUDED_NAME, SPEC_NAME, result_path, write_result
     from agir_cvtoolkit.sources.spec import spec_of
@@ -83,7 +83,7 @@ def write_query(plan: Plan, database: Database, db: str, out: str, settings: Set
         run_id=run.run_id,
         db=db,
         database_path=address,
-        pictures_root=built_from(Path(address)) or database.pictures_base,
+        pictures_root=pictures_root(database),
         out=out,
         count=digest.count,
         ids_sha256=digest.hexdigest,
