@@ -65,6 +65,7 @@ class Record:
     Attributes:
         record_id: the cutout id, in full-image mode the image id; any text.
         image_path: the picture file; None where the source names none.
+        address: where a storage has the picture, of which `image_path` is the staged copy; None for one read in place.
         crop: the part of the picture that the record is, in pixels of `reference_size`; None for all of it.
         boxes: the objects that the source knows in this picture, in pixels of `reference_size`.
         reference_size: width and height that boxes and crop refer to; None means the picture's own.
@@ -85,11 +86,17 @@ class Record:
     values: Mapping[str, FieldValue] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     conflicts: frozenset[str] = frozenset()
     box_values: tuple[Mapping[str, FieldValue], ...] = field(default=(), hash=False)
+    address: str | None = None
 
     @property
     def stem(self) -> str:
         """Name of the record's files, without suffix."""
         return file_stem(self.record_id)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Read-only views of a row cannot be sent to another process; the row can.
+        rows = {"values": dict(self.values), "box_values": tuple(dict(row) for row in self.box_values)}
+        return self.__dict__ | rows
 
 
 @dataclass(frozen=True)

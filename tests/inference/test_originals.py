@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from agir_cvtoolkit.errors import DataError, PictureError
-from agir_cvtoolkit.inference.originals import Original, crop_of, read_original
+from agir_cvtoolkit.inference.originals import crop_of, read_original
 from agir_cvtoolkit.pictures import load_rgb, sha256_of
 from agir_cvtoolkit.records import Box, Record
 from agir_cvtoolkit.runs import Run

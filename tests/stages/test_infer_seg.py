@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import logging
+import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +15,7 @@ import yaml
 from PIL import Image
 
 from agir_cvtoolkit.config import SegInference
+from agir_cvtoolkit.engines import Bounds, Processes, Threads
 from agir_cvtoolkit.errors import NoRunError, QueryError, UsageError
 from agir_cvtoolkit.inference.predictor import RGB, Band
 from agir_cvtoolkit.ledger import Ledger
@@ -376,3 +379,142 @@ def test_no_secret_reaches_the_recorded_configuration(workspace: Path) -> None:
     run = call.open_run(settings)
     call.record_config(run, "infer-seg", settings, {"io": {"ledger_url": url}, "db": [{"url": url}]})
     assert "hunter2" not in run.path("cfg.infer-seg.yaml").read_text(encoding="utf-8")
+
+
+# --- how much is done at once, and where ---
+
+
+def opened(_worker: int) -> Bright:
+    return Bright()
+
+
+def content(run: Run) -> dict[str, object]:
+    """Return what a run holds, without what a clock says."""
+    lines = [json.loads(line) for line in run.manifest_path.read_text(encoding="utf-8").splitlines()]
+    files = {str(p.relative_to(run.root)): p.read_bytes() for p in run.root.rglob("*.png")}
+    return {"lines": [line | {"inference_time_ms": 0} for line in lines], "files": files}
+
+
+@pytest.mark.parametrize("workers", [{"readers": 5}, {"megapixels": 1}])
+def test_threads_change_nothing(workers: dict[str, int], tmp_path: Path, records: list[Record]) -> None:
+    runs = [start_run(tmp_path / name, "r") for name in ("plain", "other")]
+    for run, chosen in zip(runs, ({}, workers), strict=True):
+        settings = SegInference.model_validate({"workers": chosen})
+        predict_records(run, records, Bright(), settings)
+    assert content(runs[0]) == content(runs[1])
+
+
+@pytest.mark.integration
+def test_processes_change_nothing(tmp_path: Path, records: list[Record]) -> None:
+    here, there = (start_run(tmp_path / name, "r") for name in ("here", "there"))
+    lost = Record("lost", tmp_path / "nowhere.png")
+    wanted = [*records[:1], lost, *records[1:]]
+    predict_records(here, wanted, Bright(), SegInference())
+    result = predict_records(there, wanted, Bright(), SegInference(), engine=Processes(2), opened=opened)
+    assert (result.predicted, result.skipped) == (4, 1)
+    assert content(here) == content(there)
+
+
+def test_workers_are_no_new_pass(run: Run, records: list[Record]) -> None:
+    predict_records(run, records, Bright(), SegInference())
+    other = SegInference.model_validate({"workers": {"processes": 2, "engine": "ray", "readers": 1}})
+    assert predict_records(run, records, Bright(), other).already_done
+
+
+def test_doubt_and_single_plants_are_written_on_request(run: Run, records: list[Record]) -> None:
+    predict_records(run, records[:1], Bright(), wanted(save_uncertainty=True, save_instances=True))
+    (entry,) = run.read_manifest()
+    assert entry.instances == 1
+    assert entry.instances_path == "instances/a.png"
+    assert entry.uncertainty_path == "uncertainty/a.png"
+    with Image.open(run.inside(entry.instances_path)) as image:
+        assert np.asarray(image).sum() == 400
+    assert load_mask(run.inside(entry.uncertainty_path)).min() > 100
+    run.inside(entry.instances_path).unlink()
+    again = predict_records(run, records[:1], Bright(), wanted(save_uncertainty=True, save_instances=True))
+    assert not again.already_done
+    assert run.inside(entry.instances_path).is_file()
+
+
+def test_the_score_of_the_manifest_is_the_one_that_is_configured(run: Run, records: list[Record]) -> None:
+    scores = {}
+    for score in ("entropy", "margin", "top_k", "disagreement"):
+        settings = SegInference.model_validate({"uncertainty": {"score": score}})
+        predict_records(run, records[:1], Bright(), settings)
+        scores[score] = run.read_manifest()[0].uncertainty
+    assert scores["margin"] == pytest.approx(0.2, abs=1e-5)
+    assert scores["entropy"] == pytest.approx(0.468996, abs=1e-5)
+    assert scores["top_k"] == scores["entropy"]  # all pixels are as doubtful as each other
+    assert scores["disagreement"] == 0  # neither a mirror nor another light changes what is bright
+
+
+def test_each_class_has_a_colour_of_its_own(run: Run, records: list[Record]) -> None:
+    class Striped(Labelled):
+        def predict_bands(self, rgb: RGB) -> Iterator[Band]:
+            (band,) = super().predict_bands(rgb)
+            band.probabilities[[1, 2], :24] = band.probabilities[[2, 1], :24]
+            yield band
+
+    striped = Striped(classes=("background", "weed", "crop"), class_ids=(0, 255, 1))
+    predict_records(run, records[:1], striped, wanted(save_colorized_masks=True))
+    painted = load_rgb(run.path("colorized_masks", "a.png"))
+    colours = {tuple(c) for c in painted.reshape(-1, 3).tolist()}
+    assert len(colours) == 3
+
+
+# --- pictures as they come ---
+
+
+def odd_pictures(folder: Path) -> dict[str, Path]:
+    """Return pictures that cameras and programs make besides plain ones; all show the same plant."""
+    rgb = np.full((48, 64, 3), 40, dtype=np.uint8)
+    rgb[10:30, 10:30] = 220
+    image = Image.fromarray(rgb)
+    made = {
+        name: folder / name
+        for name in ("grey.png", "cmyk.jpg", "palette.gif", "wide.png", "moving.gif", "alpha.png")
+    }
+    image.convert("L").save(made["grey.png"])
+    image.convert("CMYK").save(made["cmyk.jpg"], quality=100)
+    image.convert("P").save(made["palette.gif"])
+    Image.fromarray(rgb[..., 0].astype(np.uint16) * 257).save(made["wide.png"])
+    image.convert("RGBA").save(made["alpha.png"])
+    image.save(made["moving.gif"], save_all=True, append_images=[Image.new("RGB", (64, 48))])
+    return made
+
+
+def test_odd_pictures_are_predicted_like_plain_ones(run: Run, tmp_path: Path) -> None:
+    records = [Record(path.stem, path) for path in odd_pictures(tmp_path).values()]
+    dot = tmp_path / "dot.png"
+    Image.new("RGB", (1, 1), (255, 255, 255)).save(dot)
+    result = predict_records(run, [*records, Record("dot", dot)], Bright(), wanted(save_instances=True))
+    assert result.items == ()
+    for record in records:
+        mask = load_mask(run.path("masks", f"{record.record_id}.png"), (64, 48))
+        assert mask[11:29, 11:29].min() == 255, record
+        assert np.count_nonzero(mask) == 400, record
+    assert load_mask(run.path("masks", "dot.png")).shape == (1, 1)
+
+
+def test_bombs_and_what_vanished_are_named_and_the_rest_goes_on(
+    run: Run, records: list[Record], tmp_path: Path
+) -> None:
+    bomb = tmp_path / "bomb.png"
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0)), (b"IDAT", b"x")]
+    parts = [struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks]
+    bomb.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    vanishing = tmp_path / "vanishing.png"
+    drawn(vanishing)
+
+    class Thief(Bright):
+        def predict_bands(self, rgb: RGB) -> Iterator[Band]:
+            vanishing.unlink(missing_ok=True)
+            return super().predict_bands(rgb)
+
+    listed = [records[0], Record("bomb", bomb), *records[1:], Record("vanishing", vanishing)]
+    engine = Threads(Bounds(readers=1, items=1))
+    result = predict_records(run, listed, Thief(), SegInference(), engine=engine)
+    assert [(i.record_id, i.outcome) for i in result.items] == [("bomb", "skipped"), ("vanishing", "skipped")]
+    assert "40000x40000" in result.items[0].reason
+    assert "does not exist" in result.items[1].reason
+    assert result.predicted == 4

@@ -66,7 +66,7 @@ class Instances(Group):
     """How single plants are told apart."""
 
     method: Literal["components", "watershed"] = "components"
-    distance: int = Field(default=20, ge=1, le=500)
+    distance: int = Field(default=100, ge=1, le=2000)
 
 
 class Workers(Group):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -15,6 +17,8 @@ from ._steps import Bounds, Outcome, Work
 
 _Item = TypeVar("_Item")
 _Made = TypeVar("_Made")
+
+_PATIENCE = 10.0
 
 
 @dataclass(frozen=True)
@@ -53,17 +57,19 @@ class RayCluster:
                 ray.shutdown()
 
     def _join(self, ray: Any) -> None:
+        options = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.ERROR}
+        address = self.address or os.environ.get("RAY_ADDRESS")
+        if address is None:
+            # On loopback: nobody else needs to reach a cluster that ends with this call.
+            ray.init(_node_ip_address="127.0.0.1", **options)
+            return
         try:
-            ray.init(
-                address=self.address,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-        except (ConnectionError, RuntimeError, ValueError) as error:
+            _reach(address)
+            ray.init(address=address, **options)
+        except (OSError, RuntimeError, ValueError) as error:
             raise ServerUnreachableError(
-                f"the Ray cluster {self.address or 'of RAY_ADDRESS'} cannot be reached: {error}",
-                "Check workers.ray_address, or leave it out to start one here.",
+                f"the Ray cluster {address} cannot be reached: {error}",
+                "Check workers.ray_address and RAY_ADDRESS, or leave both out to start a cluster here.",
             ) from error
 
     def _outcomes(
@@ -80,8 +86,7 @@ class RayCluster:
             max_task_retries=1,
             scheduling_strategy="SPREAD",
         )(_Actor)
-        sent = ray.put(work)
-        actors = [kind.remote(sent, number, self.bounds) for number in range(count)]
+        actors = [kind.remote(work, number, self.bounds) for number in range(count)]
         try:
             for error in ray.get([actor.trouble.remote() for actor in actors]):
                 if error is not None:
@@ -90,6 +95,13 @@ class RayCluster:
         finally:
             for actor in actors:
                 ray.kill(actor)
+
+
+def _reach(address: str) -> None:
+    """Try to connect: Ray itself gives up after minutes only."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
 
 
 class _Actor:

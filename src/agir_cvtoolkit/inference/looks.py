@@ -1,9 +1,10 @@
 """Looking at a picture several times: where the looks disagree, a prediction is not to be relied on.
 
-The looks are the picture as it is, mirrored, brighter and darker. Their disagreement is the Jensen-Shannon divergence
-of their probabilities (Lin 1991, "Divergence measures based on the Shannon entropy"): the entropy of the mean minus
-the mean of the entropies, here as a share of the largest entropy, in [0, 1]. It is given out as one more plane behind
-the classes; the classes are those of the first look, so a mask does not depend on how doubt is measured.
+The looks are the picture as it is, mirrored, in a brighter and warmer light, and in a darker and cooler one. Their
+disagreement is the Jensen-Shannon divergence of their probabilities (Lin 1991, "Divergence measures based on the
+Shannon entropy"): the entropy of the mean minus the mean of the entropies, here as a share of the largest entropy, in
+[0, 1]. It is given out as one more plane behind the classes; the classes are those of the first look, so a mask does
+not depend on how doubt is measured.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from numpy.typing import NDArray
 from .predictor import RGB, Band, PicturePredictor, Predictor, Probabilities, TilePredictor
 from .uncertainty import normalised_entropy
 
-_LIGHT = (1.25, 0.8)
+_LIGHT = ((1.3, 1.15, 1.0), (0.75, 0.8, 0.85))
+"""Factors on red, green and blue."""
 
 
 def looking_again(predictor: Predictor) -> Predictor:
@@ -106,10 +108,10 @@ def _looks() -> list[tuple[Callable[[RGB], RGB], Callable[[Probabilities], Proba
     return [
         (plain, same),
         (lambda rgb: np.ascontiguousarray(rgb[..., ::-1, :]), lambda array: array[..., ::-1]),
-        *((_lit(factor), same) for factor in _LIGHT),
+        *((_lit(factors), same) for factors in _LIGHT),
     ]
 
 
-def _lit(factor: float) -> Callable[[RGB], RGB]:
-    table = np.clip(np.arange(256) * factor, 0, 255).round().astype(np.uint8)
-    return lambda rgb: table[rgb]
+def _lit(factors: tuple[float, float, float]) -> Callable[[RGB], RGB]:
+    tables = np.clip(np.outer(np.arange(256), factors), 0, 255).round().astype(np.uint8)
+    return lambda rgb: np.stack([tables[rgb[..., c], c] for c in range(3)], axis=-1)
