@@ -60,38 +60,38 @@ def picture_sheet(
         path: where to.
         title: first line of the sheet.
         columns: so many beside each other.
-        cell: width and height of a picture's place, in pixels.
+        cell: width of a picture's place, in pixels; its height is three quarters of that.
 
     Returns:
         `path`.
     """
     columns = max(1, min(columns, count))
-    rows = -(-count // columns)
+    rows, tall = -(-count // columns), cell * 3 // 4
     top = _GAP * 2 + 24
-    size = _GAP + columns * (cell + _GAP), top + rows * (cell + _CAPTION + _GAP)
+    size = _GAP + columns * (cell + _GAP), top + rows * (tall + _CAPTION + _GAP)
     sheet = Image.new("RGB", size, _PAPER)
     pen = ImageDraw.Draw(sheet)
     title_font, font = ImageFont.load_default(18), ImageFont.load_default(13)
     pen.text((_GAP, _GAP), _shortened(pen, title, size[0] - 2 * _GAP, title_font), _INK, title_font)
     for number, shown in enumerate(pictures):
         left = _GAP + number % columns * (cell + _GAP)
-        upper = top + number // columns * (cell + _CAPTION + _GAP)
-        pen.rectangle((left, upper, left + cell - 1, upper + cell - 1), _BLANK)
+        upper = top + number // columns * (tall + _CAPTION + _GAP)
+        pen.rectangle((left, upper, left + cell - 1, upper + tall - 1), _BLANK)
         if shown.picture is not None:
-            part = _part(shown.picture, shown.box, cell)
-            sheet.paste(part, (left + (cell - part.width) // 2, upper + (cell - part.height) // 2))
+            part = _part(shown.picture, shown.box, (cell, tall))
+            sheet.paste(part, (left + (cell - part.width) // 2, upper + (tall - part.height) // 2))
         else:
             pen.text((left + 8, upper + 8), _shortened(pen, shown.note, cell - 16, font), _FAINT, font)
         lines = [line for line in (shown.species, shown.record_id) if line]
         for line, text in enumerate(lines):
             colour = _INK if line == 0 else _FAINT
-            pen.text((left, upper + cell + 3 + 17 * line), _shortened(pen, text, cell, font), colour, font)
+            pen.text((left, upper + tall + 3 + 17 * line), _shortened(pen, text, cell, font), colour, font)
     with atomic_path(path) as temporary:
         sheet.save(temporary, format="JPEG", quality=90)
     return path
 
 
-def _part(picture: RGB, box: Box | None, cell: int) -> Image.Image:
+def _part(picture: RGB, box: Box | None, place: tuple[int, int]) -> Image.Image:
     height, width = picture.shape[:2]
     left, upper, right, lower = 0, 0, width, height
     if box is not None:
@@ -99,12 +99,10 @@ def _part(picture: RGB, box: Box | None, cell: int) -> Image.Image:
         left, upper = max(0, int(box.x - around)), max(0, int(box.y - around))
         right = min(width, int(np.ceil(box.x + box.width + around)))
         lower = min(height, int(np.ceil(box.y + box.height + around)))
-    small = shrunk(picture[upper:lower, left:right], cell)
-    part = Image.fromarray(small)
     # What is smaller than its place is shown larger, so that a seedling can be seen.
-    scale = cell / max(part.size)
-    if scale > 1:
-        part = part.resize((max(1, round(part.width * scale)), max(1, round(part.height * scale))))
+    scale = min(place[0] / (right - left), place[1] / (lower - upper))
+    size = max(1, round((right - left) * scale)), max(1, round((lower - upper) * scale))
+    part = Image.fromarray(shrunk(picture[upper:lower, left:right], max(size))).resize(size)
     if box is not None:
         scale = part.width / (right - left)
         corners = [(box.x - left) * scale, (box.y - upper) * scale]
