@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import logging
 import sqlite3
 import time
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from agir_cvtoolkit.errors import (
 )
 from agir_cvtoolkit.firebase import (
     EmbeddedStore,
+    _calls,
     _documents,
     _embedded_database,
     _firestore_captures,
@@ -117,6 +119,17 @@ def test_what_passes_is_tried_again_and_what_does_not_is_not(monkeypatch: pytest
                 store.unreserved()
             store.close()
         assert (len(calls) > 1) is several
+
+
+def test_who_waits_is_told_why(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(_calls, "_QUIET_S", 0.2)
+    monkeypatch.setattr(logging.getLogger("agir_cvtoolkit"), "propagate", True)
+    store = at(monkeypatch, f"127.0.0.1:{free_port()}", NOWHERE, patience_s=1.5)
+    with pytest.raises(ServerUnreachableError):
+        store.unreserved()
+    store.close()
+    (said,) = [record.getMessage() for record in caplog.records if "tried again" in record.getMessage()]
+    assert "cannot count" in said
 
 
 def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import re
 import threading
@@ -22,9 +23,13 @@ from agir_cvtoolkit.errors import (
 )
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 TIMEOUT_S = 30.0
+PATIENCE_S = 60.0
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 5.0
+_QUIET_S = 3.0
+"""After so long in vain it is said that something is tried again."""
 _LINK = re.compile(r"https://console\.\S+")
 _DATABASE = re.compile(r"database .* does not exist", re.IGNORECASE | re.DOTALL)
 
@@ -53,7 +58,7 @@ class Calls:
         patience_s: how long a call is tried again.
     """
 
-    def __init__(self, place: str, patience_s: float = 60.0) -> None:
+    def __init__(self, place: str, patience_s: float = PATIENCE_S) -> None:
         self.place = place
         self._patience_s = patience_s
         self._closed = threading.Event()
@@ -74,8 +79,8 @@ class Calls:
             OvertakenError: of a guarded call: its precondition does not hold.
             RemoteError: it failed for good, or still does.
         """
-        end = time.monotonic() + self._patience_s
-        wait, unsure = _FIRST_WAIT_S, False
+        begun = time.monotonic()
+        wait, unsure, quiet = _FIRST_WAIT_S, False, True
         while True:
             try:
                 return call()
@@ -84,8 +89,13 @@ class Calls:
             except Exception as error:
                 if guarded and _is_overtaken(error):
                     raise OvertakenError(unsure=unsure) from error
-                if not passes(error) or time.monotonic() + wait > end or self._closed.is_set():
+                tried = time.monotonic() - begun
+                if not passes(error) or tried + wait > self._patience_s or self._closed.is_set():
                     raise told(error, what, self.place) from error
+                if quiet and tried >= _QUIET_S:
+                    quiet = False
+                    problem = told(error, what, self.place).problem
+                    _log.warning("%s; this is tried again for %.0f s", problem, self._patience_s - tried)
                 unsure = unsure or not _is_aborted(error)
             self._closed.wait(wait * (0.5 + random.random() / 2))
             wait = min(_LONGEST_WAIT_S, wait * 2)

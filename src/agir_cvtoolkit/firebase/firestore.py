@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agir_cvtoolkit.captures import PublishedModel
 
-from ._calls import Calls
+from ._calls import PATIENCE_S, Calls
 from ._connection import Connection, connect
 from ._documents import commit, until_settled
 from ._firestore_captures import CaptureCollection
@@ -25,8 +25,6 @@ from .training_documents import model_from_document, model_to_document
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.config import Firebase
-
-PATIENCE_S = 60.0
 
 
 class FirestoreStore(PartedStore):

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from agir_cvtoolkit.firebase import CaptureCounts
 
 POSE = "pose"
+_PATIENCE_S = 10.0
+"""A look is over soon, whatever is down: `--watch` looks again."""
 """The kind of the ledger's models that this loop is about."""
 
 
@@ -183,7 +185,7 @@ def _store(settings: Settings, service_account: Path | None, when: datetime) -> 
     folder = Path(settings.firebase.embedded_dir).expanduser()
     if settings.firebase.store == "embedded" and not folder.is_dir():
         raise ConfigError(f"there is no store in {folder} yet", "The first firebase submit makes it.")
-    store = open_store(settings.firebase, service_account=service_account)
+    store = open_store(settings.firebase, service_account=service_account, patience_s=_PATIENCE_S)
     try:
         captures = store.counts(when)
         triggers = store.triggers()
