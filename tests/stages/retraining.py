@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from agir_cvtoolkit import Call
 from agir_cvtoolkit.captures import Capture, LabeledPose
+from agir_cvtoolkit.config import Settings, load_settings
 from agir_cvtoolkit.firebase import CaptureStore, EmbeddedStore
 from agir_cvtoolkit.poses import Keypoint
 from agir_cvtoolkit.stages._evaluation import Judged
@@ -98,6 +101,49 @@ def trigger(into: CaptureStore, threshold: int = 1) -> str:
     made = into.reserve_trigger(threshold, datetime.now(UTC))
     assert made is not None
     return made.trigger_id
+
+
+def with_small_encoder(patch: Callable[[Any, str, object], None]) -> None:
+    """Let pose networks have an encoder that is built, saved and run in a millisecond; it sees next to nothing.
+
+    Args:
+        patch: sets an attribute, such as ``setattr``.
+    """
+    from torch import Tensor, nn
+
+    from agir_cvtoolkit.models import heatmap
+    from agir_cvtoolkit.models.pyramid import Encoder
+
+    class SmallEncoder(Encoder):
+        channels = (4, 4, 4, 4, 4)
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.steps = nn.ModuleList(nn.Conv2d(n, 4, 3, stride=2, padding=1) for n in (3, 4, 4, 4, 4))
+
+        def forward(self, pixels: Tensor) -> list[Tensor]:
+            maps = [pixels]
+            for step in self.steps:
+                maps.append(step(maps[-1]))
+            return maps[1:]
+
+    patch(heatmap, "build_encoder", lambda spec: SmallEncoder())
+
+
+def with_settings_kept(patch: Callable[[Any, str, object], None]) -> None:
+    """Let equal calls share their settings: composing them takes longer than a small training.
+
+    Args:
+        patch: sets an attribute, such as ``setattr``.
+    """
+    from agir_cvtoolkit import config
+
+    patch(config, "load_settings", _settings)
+
+
+@cache
+def _settings(overrides: tuple[str, ...], given: str | None) -> Settings:
+    return load_settings(overrides, given)
 
 
 def judged(samples: Sequence[PoseSample], share: float) -> Judged:

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from agir_cvtoolkit.config import Judgement
-from agir_cvtoolkit.stages._comparison import compare
+from agir_cvtoolkit.stages._comparison import _student_quantile, compare
 
 SETTINGS = Judgement()
 
@@ -40,15 +40,31 @@ def test_equal_models_are_not_told_apart() -> None:
     assert not verdict.takes_over
 
 
-def test_chance_seldom_makes_a_model_better() -> None:
-    outcomes = [
-        compare(
-            hits(0.7, 20, seed), hits(0.7, 20, 1000 + seed), share, "pck", Judgement(resamples=400)
-        ).outcome
-        for seed in range(200)
-    ]
-    # At a confidence of 0.95 five in a hundred; the bootstrap of 20 pictures is a little too sure.
-    assert outcomes.count("better") <= 24
+def pictures_of(chances: NDArray[np.float64], seed: object) -> NDArray[np.float64]:
+    """Return how a model does on pictures of which some are hard, and where the joints of one fail together."""
+    rng = np.random.default_rng(seed)  # type: ignore[arg-type]
+    found = rng.binomial(24, np.clip(chances + rng.normal(0, 0.15, len(chances)), 0.02, 0.98))
+    return np.stack([found, np.full(len(chances), 24)], axis=1).astype(np.float64)
+
+
+@pytest.mark.parametrize("pictures", [5, 8, 20])
+def test_chance_makes_a_model_better_as_seldom_as_is_promised(pictures: int) -> None:
+    better, tries, settings = 0, 600, Judgement(resamples=1000)
+    for seed in range(tries):
+        hard = np.random.default_rng([seed, pictures]).beta(4, 2, pictures)
+        one, other = (pictures_of(hard, [seed, pictures, side]) for side in (1, 2))
+        better += compare(one, other, share, "pck", settings).outcome == "better"
+    # 5 % of the tries, and three standard deviations of that count.
+    assert better <= 0.05 * tries + 3 * (0.05 * 0.95 * tries) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("confidence", "freedom", "expected"), [(0.95, 4, 2.1318), (0.975, 9, 2.2622), (0.95, 499, 1.6479)]
+)
+def test_quantiles_of_student_are_those_of_the_tables(
+    confidence: float, freedom: int, expected: float
+) -> None:
+    assert _student_quantile(confidence, freedom) == pytest.approx(expected, abs=2e-4)
 
 
 def test_pairing_sees_a_small_but_steady_difference() -> None:
@@ -71,9 +87,11 @@ def test_the_same_pictures_give_the_same_verdict() -> None:
     assert compare(good, bad, share, "pck", SETTINGS) == compare(good, bad, share, "pck", SETTINGS)
 
 
-def test_draws_without_any_joint_are_left_out() -> None:
-    rare = np.zeros((6, 2))
-    rare[0] = [3, 4]
+def test_pictures_without_any_joint_say_nothing() -> None:
+    rare = np.zeros((12, 2))
+    rare[:6] = [3, 4]
     with np.errstate(invalid="ignore"):
         verdict = compare(rare, rare * [0.5, 1], share, "pck", SETTINGS)
-    assert verdict.outcome == "better"
+        few = compare(rare[5:], rare[5:] * [0.5, 1], share, "pck", SETTINGS)
+    assert (verdict.outcome, verdict.pictures) == ("better", 6)
+    assert (few.outcome, few.pictures) == ("few", 1)

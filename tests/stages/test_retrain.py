@@ -46,6 +46,8 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.chdir(tmp_path)
     torch.set_num_threads(1)
+    world.with_small_encoder(monkeypatch.setattr)
+    world.with_settings_kept(monkeypatch.setattr)
 
 
 class Trainings:
@@ -183,6 +185,7 @@ def test_only_what_is_better_beyond_chance_takes_over(trainings: Trainings, bett
         assert current is not None
         assert published is not None
         assert (current.version != published.version) is takes_over
+        assert result.warning == ""
         assert trainings.starts[-1] is not None
         assert trainings.starts[-1].parent.name == first.version
     assert [t.status for t in store.triggers()] == ["completed"] * 4
@@ -509,6 +512,7 @@ def test_what_another_machine_has_published_is_compared_with_and_not_replaced_un
     assert second.evaluation is not None
     assert second.evaluation.champion is not None
     assert second.evaluation.champion.version == first.version
+    assert "not known which pictures the champion was trained on" in second.warning
     assert not second.promoted
     model = store.current_model()
     assert model is not None

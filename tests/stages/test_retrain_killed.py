@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,16 +24,32 @@ REPOSITORY = Path(__file__).parents[2]
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
-def run(point: str) -> subprocess.CompletedProcess[str]:
+Run = Callable[[str], tuple[int, str]]
+"""Retrains in the working directory, to be killed at a point; the exit code and the last words."""
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[Run]:
     path = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "src"), os.environ.get("PYTHONPATH", "")])
-    return subprocess.run(
-        [sys.executable, "-m", "tests.stages.retraining_killed", point],
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.stages.retraining_killed"],
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        timeout=300,
-        check=False,
-    )
+    ) as mother:
+        assert mother.stdin is not None
+        assert mother.stdout is not None
+        asked, answers = mother.stdin, mother.stdout
+
+        def child(point: str) -> tuple[int, str]:
+            asked.write(json.dumps([str(Path.cwd()), point]) + "\n")
+            asked.flush()
+            code, words = json.loads(answers.readline())
+            return int(code), str(words)
+
+        yield child
+        asked.close()
 
 
 def lines(name: str) -> int:
@@ -39,20 +57,23 @@ def lines(name: str) -> int:
 
 
 @pytest.mark.parametrize("point", [*POINTS, "training"])
-def test_killed_and_started_again(point: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_and_started_again(
+    point: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
+    world.with_small_encoder(monkeypatch.setattr)
+    world.with_settings_kept(monkeypatch.setattr)
     store = world.store()
     world.correct(store, range(5))
     world.trigger(store)
-    killed = run(point)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    code, words = run(point)
+    assert code == -signal.SIGKILL, words
     if point != "finished":
         assert store.triggers()[0].status == "claimed"
     # More comes while nobody is at work; it must neither be lost nor counted as seen.
     world.correct(store, range(5, 7))
-    again = run("nowhere")
-    assert again.returncode == 0, again.stderr
-    assert again.stdout.split()[0] == ("nothing" if point == "finished" else "trained")
+    code, words = run("nowhere")
+    assert (code, words) == (0, "nothing" if point == "finished" else "trained")
     (trigger,) = store.triggers()
     assert (trigger.status, trigger.reason) == ("completed", "")
     assert lines("trainings.log") == lines("publications.log") == 1

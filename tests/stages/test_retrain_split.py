@@ -75,6 +75,32 @@ def test_what_one_device_took_in_a_row_is_on_one_side() -> None:
     assert warning == ""
 
 
+def test_near_duplicates_are_on_one_side() -> None:
+    looks = [scene * 0x9E3779B97F4A7C15 % 2**64 for scene in range(20)]
+    members = [
+        Member(f"c{scene}{shot}", f"{scene}-{shot}", phash=look ^ (0b111 << 3 * shot))
+        for scene, look in enumerate(looks)
+        for shot in range(4)
+    ]
+    sides, warning = draw_sides(members, {}, SETTINGS)
+    for scene in range(20):
+        assert len({sides[f"c{scene}{shot}"] for shot in range(4)}) == 1
+    assert warning == ""
+    each = SETTINGS.model_copy(update={"near_duplicates": None})
+    alone_there = draw_sides(members, {}, each)[0]
+    assert any(len({alone_there[f"c{scene}{shot}"] for shot in range(4)}) > 1 for scene in range(20))
+    later = Member("late", "late", phash=looks[0] ^ 1)
+    assert drawn([*members, later], sides)["late"] == sides["c00"]
+
+
+def test_where_most_look_alike_each_stands_for_itself_and_it_is_said() -> None:
+    members = [Member(f"c{i:02d}", f"{i}", phash=1 << i) for i in range(20)]
+    sides, warning = draw_sides(members, {}, SETTINGS)
+    assert len(in_test(sides)) == 5
+    assert "look much like another" in warning
+    assert "device" not in warning
+
+
 def test_where_everything_is_one_scene_each_stands_for_itself_and_it_is_said() -> None:
     members = [Member(f"c{i:02d}", f"{i}", "phone", START + timedelta(seconds=i)) for i in range(20)]
     sides, warning = draw_sides(members, {}, SETTINGS)

@@ -18,6 +18,7 @@ class TestSet(Group):
     least: int = Field(default=5, ge=1)
     most: int = Field(default=500, ge=1)
     same_scene_s: float = Field(default=5.0, ge=0.0)
+    near_duplicates: int | None = Field(default=6, ge=0, le=31)
 
 
 class Judgement(Group):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -29,8 +31,8 @@ class Verdict:
             challenger find anything; ``same``: it is the champion.
         figure: what was compared, such as ``pck``.
         difference: challenger less champion.
-        low, high: between them the difference lies with the configured probability, on either side.
-        pictures: how many were compared.
+        low, high: above the one, and below the other, the difference lies with the configured probability.
+        pictures: how many say something: of those where neither model can be judged none is counted.
     """
 
     outcome: Literal["better", "worse", "unclear", "few", "first", "blind", "same"]
@@ -60,7 +62,7 @@ class Verdict:
         told = {
             "better": "better than the champion beyond chance",
             "worse": "worse than the champion beyond chance",
-        }.get(self.outcome, "not told apart from the champion by chance alone")
+        }.get(self.outcome, "no difference from the champion beyond chance")
         return f"{told}: {self.difference:+.3f} [{self.low:+.3f}, {self.high:+.3f}] on {pictures}"
 
 
@@ -70,8 +72,13 @@ def compare(challenger: Counts, champion: Counts, figure: Figure, name: str, set
     The pictures are drawn with replacement, both models judged on the same draw, and the figures subtracted (the
     percentile bootstrap of Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13; paired over
     test items as in Koehn 2004, "Statistical significance tests for machine translation evaluation"). Better means
-    that the difference is above 0 in the share ``confidence`` of the draws: its lower percentile is above 0.
-    Pictures and not joints are drawn, because the joints of one animal fail together.
+    that the lower percentile of the difference is above 0. Pictures and not joints are drawn, because the joints of
+    one animal fail together.
+
+    Of few pictures the bootstrap is too sure. Its percentiles are therefore taken farther out, as Student's t asks
+    for: at Phi(-sqrt(n / (n - 1)) * t) of n pictures, with t the quantile of ``confidence`` at n - 1 degrees of
+    freedom (the expanded percentile interval of Hesterberg 2015, "What teachers should know about the bootstrap",
+    The American Statistician 69(4), section 5.2).
 
     Args:
         challenger, champion: float64 of shape (pictures, counts): what a model did on each picture, in counts that
@@ -80,6 +87,8 @@ def compare(challenger: Counts, champion: Counts, figure: Figure, name: str, set
         name: of the figure.
         settings: confidence, number of draws, least number of pictures, and seed.
     """
+    speaks = np.isfinite(figure(challenger)) | np.isfinite(figure(champion))
+    challenger, champion = challenger[speaks], champion[speaks]
     pictures = len(challenger)
     if pictures == 0:
         return Verdict("few", name)
@@ -98,9 +107,8 @@ def compare(challenger: Counts, champion: Counts, figure: Figure, name: str, set
     differences = differences[np.isfinite(differences)]
     if not len(differences):
         return Verdict("few", name, difference, difference, difference, pictures)
-    low, high = (
-        float(value) for value in np.quantile(differences, [1 - settings.confidence, settings.confidence])
-    )
+    share = _outer_share(settings.confidence, pictures)
+    low, high = (float(value) for value in np.quantile(differences, [share, 1 - share]))
     outcome: Literal["better", "worse", "unclear"]
     outcome = "better" if low > 0 else "worse" if high < 0 else "unclear"
     return Verdict(outcome, name, difference, low, high, pictures)
@@ -108,3 +116,17 @@ def compare(challenger: Counts, champion: Counts, figure: Figure, name: str, set
 
 def _figure(counts: Counts, figure: Figure) -> float:
     return float(figure(counts.sum(axis=0, keepdims=True))[0])
+
+
+def _outer_share(confidence: float, pictures: int) -> float:
+    """Return the share of the draws that lies outside on one side."""
+    away = math.sqrt(pictures / (pictures - 1)) * _student_quantile(confidence, pictures - 1)
+    return NormalDist().cdf(-away)
+
+
+def _student_quantile(share: float, freedom: int) -> float:
+    """Return a quantile of Student's t: with t = sqrt(freedom) * tan(a), a has a density of cos(a)^(freedom - 1)."""
+    angles = np.linspace(-math.pi / 2, math.pi / 2, 20_001)
+    density = np.cos(angles) ** (freedom - 1)
+    below = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
+    return math.sqrt(freedom) * math.tan(float(np.interp(share, below / below[-1], angles)))

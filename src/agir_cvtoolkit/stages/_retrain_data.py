@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from agir_cvtoolkit.captures import LabeledPose
 from agir_cvtoolkit.errors import DataError
+from agir_cvtoolkit.ledger import PictureHash
+from agir_cvtoolkit.pictures import load_rgb
 from agir_cvtoolkit.poses import Keypoint, Pose
 from agir_cvtoolkit.records import Item, file_stem
 from agir_cvtoolkit.runs import Run, atomic_path, fingerprint, read_json_object, write_json
@@ -120,7 +122,7 @@ def build_pose_set(
         items += bad
         if good:
             fitting[capture_id] = good
-    sides, warning = _sides(store, ledger, settings, {c: pictures[c] for c in fitting})
+    sides, warning = _sides(store, ledger, settings, {c: pictures[c] for c in fitting}, progress)
     poses = [
         LearnedPose(
             document_id=pose.document_id,
@@ -146,14 +148,19 @@ def build_pose_set(
 
 
 def _sides(
-    store: CaptureStore, ledger: Ledger, settings: Settings, pictures: Mapping[str, FetchedPicture]
+    store: CaptureStore,
+    ledger: Ledger,
+    settings: Settings,
+    pictures: Mapping[str, FetchedPicture],
+    progress: Progress,
 ) -> tuple[dict[str, str], str]:
     captures = store.get(pictures)
+    looks = _looks(ledger, pictures.values(), progress)
     members = []
     for capture_id, picture in pictures.items():
         capture = captures.get(capture_id)
         device, taken = (capture.device_id, capture.taken) if capture else ("", None)
-        members.append(Member(file_stem(capture_id), picture.sha256, device, taken))
+        members.append(Member(file_stem(capture_id), picture.sha256, device, taken, looks[picture.sha256]))
     said = []
 
     def draw(known: Mapping[str, str]) -> Mapping[str, str]:
@@ -162,6 +169,22 @@ def _sides(
         return new
 
     return ledger.grow_split(SPLIT, draw), said[-1]
+
+
+def _looks(ledger: Ledger, pictures: Iterable[FetchedPicture], progress: Progress) -> dict[str, int | None]:
+    """Return the perceptual hash of pictures by SHA-256; each is looked at once and remembered."""
+    from agir_cvtoolkit.similarity.hashing import perceptual_hash
+
+    by_content = {picture.sha256: picture for picture in pictures}
+    known = ledger.perceptual_hashes(by_content)
+    new = [picture for sha256, picture in by_content.items() if known[sha256] is None]
+    found = []
+    with progress.bar("looks", len(new)) as bar:
+        for picture in new:
+            found.append(PictureHash(picture.sha256, *picture.size, perceptual_hash(load_rgb(picture.path))))
+            bar.advance()
+    ledger.record_hashes(found)
+    return known | {one.sha256: one.phash for one in found}
 
 
 def _named(pose: LabeledPose, schema: JointSchema) -> Mapping[str, Keypoint] | str:

@@ -10,6 +10,8 @@ from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from agir_cvtoolkit.similarity.near import near_groups
+
 if TYPE_CHECKING:
     from agir_cvtoolkit.config._retrain import TestSet
 
@@ -27,12 +29,14 @@ class Member:
         sha256: of its picture.
         device: that took it; empty where it is not known.
         taken: when.
+        phash: 64 bits, see `agir_cvtoolkit.similarity`; None where nobody has looked.
     """
 
     name: str
     sha256: str
     device: str = ""
     taken: datetime | None = None
+    phash: int | None = None
 
 
 def draw_sides(
@@ -40,11 +44,11 @@ def draw_sides(
 ) -> tuple[dict[str, str], str]:
     """Give captures that have no side yet one.
 
-    Captures of one picture, and those that one device took within ``same_scene_s`` seconds of the next, are one
-    group. A group with a member in the test set goes there, one with a member that was trained on is trained on,
-    one with both is put apart. Of the other groups those with the smallest SHA-256 of their first name go into the test
-    set until it has ``share`` of all members, at least ``least`` where that is not more than a third of them,
-    and at most ``most``.
+    Captures of one picture, near-duplicates, whose perceptual hashes differ in at most ``near_duplicates`` bits, and
+    those that one device took within ``same_scene_s`` seconds of the next, are one group. A group with a member in the
+    test set goes there, one with a member that was trained on is trained on, one with both is put apart. Of the other
+    groups those with the smallest SHA-256 of their first name go into the test set until it has ``share`` of all
+    members, at least ``least`` where that is not more than a third of them, and at most ``most``.
 
     Args:
         members: all of them, also those that have a side.
@@ -57,14 +61,7 @@ def draw_sides(
     new = [member for member in members if member.name not in known]
     if not new:
         return {}, ""
-    groups = _groups(members, settings.same_scene_s)
-    warning = ""
-    if settings.same_scene_s and max(map(len, groups)) > max(2, len(members) // 2):
-        groups = _groups(members, 0.0)
-        warning = (
-            f"most captures were taken within {settings.same_scene_s:g} s of another by the same device, so they were"
-            " split one by one and a score may be too good"
-        )
+    groups, warning = _balanced(members, settings)
     sides = dict(known)
     free = []
     for group in groups:
@@ -92,7 +89,29 @@ def _rank(group: tuple[str, ...]) -> str:
     return hashlib.sha256(f"test set|{group[0]}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _groups(members: Sequence[Member], same_scene_s: float) -> list[tuple[str, ...]]:
+def _balanced(members: Sequence[Member], settings: TestSet) -> tuple[list[tuple[str, ...]], str]:
+    """Return the groups; where one of them would be most of all members, what makes it so does not count, and why."""
+    scene, near = settings.same_scene_s, settings.near_duplicates
+    groups: list[tuple[str, ...]] = []
+    for same_scene_s, radius in ((scene, near), (scene, None), (0.0, near), (0.0, None)):
+        groups = _groups(members, same_scene_s, radius)
+        if max(map(len, groups)) <= max(2, len(members) // 2):
+            break
+    reasons = []
+    if same_scene_s != scene:
+        reasons.append(f"were taken within {scene:g} s of another by the same device")
+    if radius != near:
+        reasons.append("look much like another")
+    if not reasons:
+        return groups, ""
+    return groups, (
+        f"most captures {' and '.join(reasons)}, so they were split one by one and a score may be too good"
+    )
+
+
+def _groups(
+    members: Sequence[Member], same_scene_s: float, near_duplicates: int | None
+) -> list[tuple[str, ...]]:
     """Return sorted names by group."""
     parent = {member.name: member.name for member in members}
 
@@ -102,7 +121,7 @@ def _groups(members: Sequence[Member], same_scene_s: float) -> list[tuple[str, .
             name = parent[name]
         return name
 
-    for first, second in _pairs(members, same_scene_s):
+    for first, second in (*_pairs(members, same_scene_s), *_alike(members, near_duplicates)):
         parent[root(first)] = root(second)
     found: dict[str, list[str]] = defaultdict(list)
     for name in sorted(parent):
@@ -124,3 +143,11 @@ def _pairs(members: Sequence[Member], same_scene_s: float) -> Iterable[tuple[str
         for (earlier, first), (later, second) in pairwise(taken):
             if (later - earlier).total_seconds() <= same_scene_s:
                 yield first, second
+
+
+def _alike(members: Sequence[Member], radius: int | None) -> Iterable[tuple[str, str]]:
+    seen = [(member.name, member.phash) for member in members if member.phash is not None]
+    if radius is None or not seen:
+        return
+    for index, first in enumerate(near_groups([phash for _, phash in seen], radius)):
+        yield seen[first][0], seen[index][0]

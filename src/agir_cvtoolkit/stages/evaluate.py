@@ -170,6 +170,9 @@ def _pose(
     if opponent is not None and _joints(opponent.card) != _joints(challenger.card):
         warning = f"the champion {opponent.card.version} knows other joints and cannot be compared. {warning}".strip()
         opponent = None
+    if opponent is not None and row is not None and row.version == opponent.card.version and not row.run_id:
+        unknown = "it is not known which pictures the champion was trained on; its score may be too good"
+        warning = f"{warning}; {unknown}" if warning else unknown
     samples = samples_of(run, poses, TEST, settings.io.out_root)
     lost = [s.record_id for s in samples if not s.picture.is_file()]
     items = tuple(

@@ -200,7 +200,7 @@ class _Retraining:
             waiting=self.store.unreserved(),
             threshold=self.settings.firebase.retraining_threshold,
             items=(*poses.items, *failed),
-            warning=poses.warning,
+            warning=evaluation.warning if evaluation is not None else poses.warning,
         )
         self.run_of.write_metrics(STAGE, asdict(result))
         self.lease.finish(dict(poses.seen), card.version)
