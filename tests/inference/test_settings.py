@@ -45,3 +45,9 @@ def test_retired_keys_are_refused(key: str) -> None:
         tree = {part: tree}
     with pytest.raises(ValidationError, match="Extra inputs"):
         SegInference.model_validate(tree)
+
+
+def test_numbers_and_texts_name_a_precision() -> None:
+    assert SegInference.model_validate({"precision": 32}) == SegInference.model_validate({"precision": "32"})
+    with pytest.raises(ValidationError):
+        SegInference.model_validate({"precision": 64})

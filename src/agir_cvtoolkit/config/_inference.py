@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from ._base import Group
 
@@ -108,6 +108,7 @@ class SegInference(Group):
     source: InferenceSource = InferenceSource()
     model: InferenceModel = InferenceModel()
     device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    precision: Annotated[Literal["32", "bf16"], BeforeValidator(str)] = "32"
     batch_size: int = Field(default=4, ge=1, le=1024)
     tile: Tile = Tile()
     post_process: PostProcess = PostProcess()

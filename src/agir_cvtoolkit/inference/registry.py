@@ -50,7 +50,7 @@ def open_predictor(settings: SegInference, champion: Champion | None = None) -> 
     else:
         from .torch_predictor import open_torch
 
-        predictor = open_torch(checkpoint, settings.device)
+        predictor = open_torch(checkpoint, settings.device, settings.precision)
     if settings.model.predictor == "champion" and champion is not None:
         found = predictor.card.version
         if found != champion.version:
