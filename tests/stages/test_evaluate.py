@@ -184,7 +184,7 @@ def test_what_is_missing_is_said(run: Run) -> None:
 
 
 def test_a_data_set_without_a_test_split_is_named(run: Run) -> None:
-    preprocess(Call(overrides=(*SETTINGS[:-2], "preprocess.split={train: 0.8, val: 0.2, test: 0.0}")))
+    preprocess(Call(overrides=(*SETTINGS[:-2], "preprocess.split={train: 0.8, val: 0.2, test: 0.0, test_set: other}")))
     model(run.path("model", "best.pth"), 5.0)
     with pytest.raises(DataError, match=r"no pictures to test on.*split\.test"):
         evaluate(call=CALL)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 from agir_cvtoolkit.config._training import Pad, Preprocess, Split, TileSize
 from agir_cvtoolkit.errors import DataError
 from agir_cvtoolkit.pictures import sha256_of
+from agir_cvtoolkit.runs import write_bytes
 from agir_cvtoolkit.training import cutting
 from agir_cvtoolkit.training.dataset import open_dataset
 from agir_cvtoolkit.training.groups import Sample
@@ -343,16 +343,16 @@ def test_a_full_disk_ends_with_what_to_do_and_the_next_call_goes_on(
 ) -> None:
     pairs = [make_pair(tmp_path, f"r{i}") for i in range(5)]
     prepare(pairs, tmp_path / "whole", SETTINGS)
-    written = cutting._write_png
+    written = write_bytes
 
-    def full(array: NDArray[np.uint8], path: Path) -> None:
+    def full(path: Path, content: bytes) -> None:
         if path.name.startswith("r3"):
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        written(array, path)
+        written(path, content)
 
     root = tmp_path / "dataset"
     with monkeypatch.context() as patched:
-        patched.setattr(cutting, "_write_png", full)
+        patched.setattr(cutting, "write_bytes", full)
         with pytest.raises(DataError, match="is full") as caught:
             prepare(pairs, root, SETTINGS)
     assert "goes on where it stopped" in caught.value.next_step
@@ -366,6 +366,6 @@ def test_a_bug_is_not_taken_for_bad_data(tmp_path: Path, monkeypatch: pytest.Mon
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(cutting, "_write_png", broken)
+    monkeypatch.setattr(cutting, "write_bytes", broken)
     with pytest.raises(ZeroDivisionError):
         prepare([make_pair(tmp_path, "r")], tmp_path / "dataset", SETTINGS)

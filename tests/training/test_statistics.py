@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agir_cvtoolkit.training.statistics import class_weights, counts_of, mean_and_std, total
+from agir_cvtoolkit.training.statistics import class_weights, counts_of, histogram, mean_and_std, total
 
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=4), st.integers(0, 99))
@@ -29,3 +29,9 @@ def test_rare_classes_weigh_more_within_bounds() -> None:
     assert list(class_weights((900, 100, 300))) == pytest.approx([1 / 3, 3.0, 1.0])
     assert list(class_weights((1_000_000, 1))) == pytest.approx([0.5, 10.0], abs=1e-3)
     assert class_weights((50, 0)) == (1.0, 1.0)
+
+
+def test_a_histogram_is_exact_beyond_what_float32_counts() -> None:
+    counted = histogram(np.full((4200, 4100), 9, np.uint8))
+    assert counted[9] == 4200 * 4100 > 2**24
+    assert counted.sum() == counted[9]

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 _RAREST = 10.0
+_BAND = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,25 @@ class Counts:
 def counts_of(image: NDArray[np.uint8], mask: NDArray[np.uint8], class_ids: Sequence[int]) -> Counts:
     """Count a picture, uint8 of shape (height, width, 3), and its mask of class ids."""
     values = np.arange(256, dtype=np.int64)
-    channels = [np.bincount(image[..., c].reshape(-1), minlength=256) for c in range(3)]
-    held = np.bincount(mask.reshape(-1), minlength=256)
+    channels = [histogram(image, channel) for channel in range(3)]
+    held = histogram(mask)
     return Counts(
         mask.size,
         tuple(int((n * values).sum()) for n in channels),
         tuple(int((n * values * values).sum()) for n in channels),
         tuple(int(held[class_id]) for class_id in class_ids),
     )
+
+
+def histogram(array: NDArray[np.uint8], channel: int = 0) -> NDArray[np.int64]:
+    """Count the values 0..255 of one channel of an array of shape (height, width) or (height, width, channels)."""
+    counted = np.zeros(256, dtype=np.int64)
+    # In bands, because OpenCV counts in float32, which is exact up to 2 ** 24.
+    rows = max(1, _BAND // max(1, array.shape[1]))
+    for top in range(0, array.shape[0], rows):
+        band = np.ascontiguousarray(array[top : top + rows])
+        counted += cv2.calcHist([band], [channel], None, [256], [0, 256]).reshape(-1).astype(np.int64)
+    return counted
 
 
 def total(counts: Iterable[Counts]) -> Counts:
