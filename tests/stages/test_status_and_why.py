@@ -12,7 +12,7 @@ from agir_cvtoolkit import Call, status, why
 from agir_cvtoolkit.config import load_settings
 from agir_cvtoolkit.errors import NoRunError, UsageError
 from agir_cvtoolkit.ledger import Ledger, Pull, PushedFrame, PushedTask, PushKey
-from agir_cvtoolkit.records import ManifestEntry
+from agir_cvtoolkit.records import ManifestEntry, file_stem
 from agir_cvtoolkit.runs import start_run
 
 ROOT = Path("outputs/runs")
@@ -176,3 +176,29 @@ def test_in_an_empty_folder_nothing_is_known_and_nothing_is_made(tmp_path: Path,
         why("MD_1", call)
     assert status(call).tasks == ()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_of_a_transfer_goes_to_cvat_and_comes_back_by_the_return() -> None:
+    run = start_run(ROOT, "transfer-1")
+    run.path("transfer").mkdir()
+    run.path("transfer", "plan.json").write_text("{}")
+    begun = status()
+    assert [(s.stage, s.state) for s in begun.stages] == [
+        ("firebase-transfer", "started"),
+        ("upload-cvat", "-"),
+        ("download-cvat", "-"),
+    ]
+    assert begun.next_step == "agir-cvtoolkit firebase transfer"
+    run.write_metrics("firebase-transfer", {"transferred": 4, "failed": 1, "tasks": []})
+    run.mark_done("firebase-transfer", "owner")
+    done = status()
+    assert (done.stages[0].state, done.stages[0].figures) == ("done", {"transferred": 4, "failed": 1})
+    assert done.next_step == "agir-cvtoolkit upload-cvat"
+    run.mark_done("upload-cvat", "push")
+    assert status().next_step.endswith("agir-cvtoolkit firebase return --trigger-retraining")
+
+
+def test_why_takes_the_id_of_a_capture() -> None:
+    with Ledger.open(None, ROOT) as ledger:
+        ledger.record_transfers("r", {file_stem("a/1"): {"capture": "a/1"}})
+    assert why("a/1").record_id == file_stem("a/1")

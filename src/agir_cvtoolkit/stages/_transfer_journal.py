@@ -119,6 +119,11 @@ class Journal:
         write_json(self.run.path(*PLAN), plan)
 
 
+def is_transfer(run: Run) -> bool:
+    """Whether a transfer began a run."""
+    return run.path(*PLAN).is_file()
+
+
 def _line(step: Progressed) -> bytes:
     words = [f'"id": {json.dumps(step.capture_id)}', f'"step": "{step.step}"']
     if step.entry is not None and step.step == "fetched":

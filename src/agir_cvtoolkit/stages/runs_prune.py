@@ -156,7 +156,7 @@ def _remove_run(out_root: Path, one: Prunable, ledger: Ledger) -> None:
 def _alone(run: Run) -> Iterator[None]:
     """Hold every stage of a run."""
     with ExitStack() as held:
-        for stage in (*STAGES, "promote", DATA_SET):
+        for stage in (*STAGES, "promote", "retrain", DATA_SET):
             held.enter_context(run.lock(stage))
         yield
 

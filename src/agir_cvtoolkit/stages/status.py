@@ -11,10 +11,13 @@ from agir_cvtoolkit.runs import CURRENT, Run, list_runs, open_run
 
 from ._call import Call
 from ._correction_line import corrections_line
+from ._transfer_journal import STAGE as TRANSFER
+from ._transfer_journal import is_transfer
 
 _AFTER_PREDICTION = ("upload-cvat", "download-cvat", "preprocess", "train")
 _PREDICTIONS = ("infer-seg", "infer-pose")
-STAGES = ("query", *_PREDICTIONS, "upload-cvat", "download-cvat", "preprocess", "train")
+STAGES = ("query", TRANSFER, *_PREDICTIONS, "upload-cvat", "download-cvat", "preprocess", "train")
+_OF_A_TRANSFER = (TRANSFER, "upload-cvat", "download-cvat")
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ _FIGURES = {
     "query": ("count",),
     "infer-seg": ("total_records", "processed", "skipped", "failed", "model", "mean_uncertainty"),
     "infer-pose": ("total_records", "processed", "skipped", "failed", "model", "mean_confidence"),
+    TRANSFER: ("transferred", "failed", "returned"),
     "upload-cvat": ("total_records", "uploaded_annotations", "skipped", "failed", "task_url"),
     "download-cvat": ("tasks_downloaded", "frames", "shapes"),
     "preprocess": ("pairs", "train_samples", "val_samples", "test_samples", "warning"),
@@ -92,9 +96,11 @@ def status(call: Call | None = None) -> Status:
 
 
 def stages_of(run: Run) -> tuple[str, ...]:
-    """Return the stages of a run in order: it predicts masks or poses, not both."""
+    """Return the stages of a run in order: it predicts masks or poses, not both; a transfer's run neither."""
+    if is_transfer(run):
+        return _OF_A_TRANSFER
     kind = "infer-pose" if run.has_begun("infer-pose") else "infer-seg"
-    return tuple(stage for stage in STAGES if stage not in _PREDICTIONS or stage == kind)
+    return tuple(stage for stage in STAGES if stage not in (TRANSFER, *_PREDICTIONS) or stage == kind)
 
 
 def stage_status(run: Run, stage: str) -> StageStatus:
@@ -105,7 +111,8 @@ def stage_status(run: Run, stage: str) -> StageStatus:
         run.finished_at("infer-seg") or run.finished_at("infer-pose"),
     )
     if finished is None:
-        state = "started" if run.has_begun(stage) else "-"
+        begun = is_transfer(run) if stage == TRANSFER else run.has_begun(stage)
+        state = "started" if begun else "-"
     elif stage in _AFTER_PREDICTION and predicted is not None and finished < predicted:
         state = "earlier"
     else:
@@ -118,6 +125,8 @@ def stage_status(run: Run, stage: str) -> StageStatus:
 
 def _next_step(run: Run, out_root: Path) -> str:
     """Return the command that follows the stage which was completed last."""
+    if is_transfer(run):
+        return _next_of_a_transfer(run)
     stages = stages_of(run)
     finished = [(run.finished_at(stage) or "", number) for number, stage in enumerate(stages)]
     newest, number = max(finished)
@@ -130,6 +139,14 @@ def _next_step(run: Run, out_root: Path) -> str:
         return f"Learn from the corrected poses in {run.path('cvat_downloads')}"
     following = stages[number + 1]
     return _COMMANDS[following]
+
+
+def _next_of_a_transfer(run: Run) -> str:
+    if run.finished_at(TRANSFER) is None:
+        return "agir-cvtoolkit firebase transfer"
+    if run.finished_at("upload-cvat") is None:
+        return _COMMANDS["upload-cvat"]
+    return "Correct the poses in CVAT and complete the jobs, then: agir-cvtoolkit firebase return --trigger-retraining"
 
 
 def _outdated_push(run: Run) -> str | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from agir_cvtoolkit.errors import UsageError
 from agir_cvtoolkit.ledger import Event, Ledger
+from agir_cvtoolkit.records import file_stem
 
 from ._call import Call
 
@@ -21,6 +22,10 @@ class Life:
 def why(record_id: str, call: Call | None = None) -> Life:
     """Read the life of a record out of the ledger.
 
+    Args:
+        record_id: of the record; the id of a capture is understood too.
+        call: the common options.
+
     Raises:
         UsageError: nothing is known of it.
     """
@@ -28,6 +33,10 @@ def why(record_id: str, call: Call | None = None) -> Life:
     settings = call.settings()
     with Ledger.open_to_read(settings.io.ledger_url, settings.io.out_root) as ledger:
         events = ledger.events_of_record(record_id)
+        if not events and file_stem(record_id) != record_id:
+            # Of a capture whose id no file can have.
+            record_id = file_stem(record_id)
+            events = ledger.events_of_record(record_id)
         near = [] if events else ledger.record_ids_like(record_id)
     if not events:
         hint = f"Known: {', '.join(near)}" if near else "It has not been predicted, pushed or pulled here."
