@@ -528,11 +528,17 @@ def test_who_only_reads_does_not_wait_for_who_writes(url: str, out_root: Path) -
         assert reader.tasks_of_push(KEY.push_id) == []
 
 
-def test_a_transaction_that_nobody_ends_keeps_nobody_from_writing(tmp_path: Path) -> None:
-    # As Ctrl-C leaves it, when it comes between the beginning and what would end it.
+def test_ctrl_c_within_a_statement_keeps_nobody_from_writing(tmp_path: Path) -> None:
     with Ledger.open(None, tmp_path / "runs") as ledger:
-        abandoned = ledger._engine.connect()
-        abandoned.begin()
-    with closing(sqlite3.connect(tmp_path / "ledger.db", timeout=0)) as other:
-        other.execute("BEGIN IMMEDIATE")
-    assert not abandoned.closed  # it is still held, as by the trace of an error
+        with pytest.raises(KeyboardInterrupt) as trace, ledger._begin() as connection:
+            raw = connection.connection.dbapi_connection
+            assert raw is not None
+            pending = raw.cursor()
+            pending.execute("SELECT 1 UNION SELECT 2")
+            # As SQLAlchemy does when it comes within a statement.
+            connection.invalidate(KeyboardInterrupt())
+            raise KeyboardInterrupt
+        with closing(sqlite3.connect(tmp_path / "ledger.db", timeout=0)) as other:
+            other.execute("BEGIN IMMEDIATE")
+    assert pending is not None  # the trace refers to it all the while
+    assert trace.tb is not None

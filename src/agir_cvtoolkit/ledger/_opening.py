@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +69,7 @@ class Place:
         engine = create_engine(url)
         event.listen(engine, "connect", _sqlite_pragmas)
         event.listen(engine, "begin", _look if to_read else _take_the_pen)
-        _end_all_at_the_end(engine)
+        event.listen(engine, "close", _end_before_closing)
         in_memory = url.database in {None, "", ":memory:"}
         file = None if in_memory else Path(str(url.database))
         return cls(engine, file, str(file) if file else "in memory", file or usual)
@@ -118,21 +116,10 @@ def _sqlite_pragmas(connection: Any, _record: object) -> None:
     cursor.close()
 
 
-def _end_all_at_the_end(engine: Engine) -> None:
-    """Let `dispose` end what is under way in connections that are in use too.
-
-    Ctrl-C at the very moment when a transaction begins leaves one open that nobody ends; in a program that goes on,
-    it would keep everybody from writing.
-    """
-    opened: list[Any] = []
-
-    def end(_engine: Engine) -> None:
-        while opened:
-            with suppress(sqlite3.ProgrammingError):  # it is closed
-                opened.pop().rollback()
-
-    event.listen(engine, "connect", lambda connection, _record: opened.append(connection))
-    event.listen(engine, "engine_disposed", end)
+def _end_before_closing(connection: Any, _record: object) -> None:
+    # Ctrl-C within a statement makes SQLAlchemy close the connection at once. SQLite keeps it open, with its lock,
+    # as long as anything still refers to that statement, such as the trace of the error.
+    connection.rollback()
 
 
 def _take_the_pen(connection: Any) -> None:
