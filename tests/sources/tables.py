@@ -38,5 +38,5 @@ def plan_for(database: Database, table: str = "semif", **request: object) -> Pla
 
 
 def ids(database: Database, *filters: str, **request: object) -> list[object]:
-    plan = plan_for(database, filters=filters, **request)
+    plan = plan_for(database, filters=filters, **request)  # type: ignore[arg-type]
     return [row[0] for row in plan.rows(database)]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from contextlib import suppress
 
 import pytest
@@ -61,6 +62,17 @@ ALL = ["a_0", "a_1", "b_0", "c_0", "d_0"]
         (["datetime!=2022-12-31"], ["a_0", "b_0", "c_0"]),
         (["datetime=2022:08:26 09:15:20"], ["a_0"]),
         (["datetime between 2022-12-31 and 2023-01-01"], ["a_1", "b_0"]),
+        (["datetime=2022"], ["a_0", "a_1"]),
+        (["datetime>2022"], ["b_0", "c_0"]),
+        (["datetime=2022-08"], ["a_0"]),
+        (["datetime between 2022-12 and 2023-01"], ["a_1", "b_0"]),
+        (['{"datetime": {">=": 2023}}'], ["b_0", "c_0"]),
+        (["season>=2022.5"], ["b_0", "c_0", "d_0"]),
+        (["season>'2022'"], ["b_0", "c_0", "d_0"]),
+        (["season>=5 and season<1e4"], ALL),
+        (["state=OR,NC"], ["a_0", "a_1"]),
+        (["state=OR or state=TX"], ["c_0"]),
+        (["category_class_id like '5%'"], ["d_0"]),
         (['{"datetime": {"between": ["2022-12-31", "2023-01-01"]}}'], ["a_1", "b_0"]),
         (["has_mask"], ["a_0", "c_0", "d_0"]),
         (["has_masks=1"], ["a_0", "c_0", "d_0"]),
@@ -121,6 +133,15 @@ def test_filters_choose(database: Database, filters: list[str], expected: list[s
         "area>1e999",
         "(" * 60 + "area=1" + ")" * 60,
         "not " * 60 + "area=1",
+        "state=NC or MD",
+        "state=NC and MD",
+        "datetime>=yesterday",
+        "datetime>=2022/08/05",
+        "datetime>=2022-08-05T00:00:00Z",
+        "datetime=2022-13",
+        "area like '1%'",
+        "area>nan",
+        "area>inf",
     ],
 )
 def test_what_cannot_be_understood_is_a_clear_error(database: Database, text: str) -> None:
@@ -128,6 +149,31 @@ def test_what_cannot_be_understood_is_a_clear_error(database: Database, text: st
         ids(database, text)
     assert error.value.next_step
     assert "sqlite" not in str(error.value).lower()
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("state NC", "NC"),
+        ("state=a=b", "=b"),
+        ("state=NC or MD", "or MD"),
+        ("area>5 and (state=NC or state=MD", "(state=NC or state=MD"),
+        ("state in [NC", "[NC"),
+        ("area between 5", ""),
+        ("name=\"x and 'y'", "\"x and 'y'"),
+        ("植物 NC", "NC"),
+        ("x" * 300 + " NC", "NC"),
+        ('{"state": }', "}"),
+    ],
+)
+def test_an_error_points_at_the_place(text: str, place: str) -> None:
+    with pytest.raises(QueryError) as caught:
+        parse_filter(text)
+    said, shown, mark = caught.value.problem.splitlines()
+    assert said.startswith("filter ")
+    wide = sum(unicodedata.east_asian_width(char) in "WF" for char in shown)
+    assert shown[mark.index("^") - wide :] == place
+    assert str(caught.value).splitlines()[3] == caught.value.next_step
 
 
 def test_unknown_column_names_the_near_one_and_all(database: Database) -> None:

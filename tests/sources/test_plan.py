@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import random
+import sqlite3
+from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,8 @@ import pytest
 from agir_cvtoolkit.errors import QueryError
 from agir_cvtoolkit.sources.database import Database
 from agir_cvtoolkit.sources.drawing import draw_key
+from agir_cvtoolkit.sources.exclusion import Exclusion
+from agir_cvtoolkit.sources.plan import Request, plan_query
 from agir_cvtoolkit.sources.sampling import parse_sample
 from agir_cvtoolkit.sources.sqlite import SqliteDatabase
 
@@ -131,6 +136,9 @@ def test_sort_limit_and_offset_follow_the_draw(many: Database) -> None:
         ("stratified:by=state|state", "twice"),
         ("stratified:by=area_bin", "does not have"),
         ("", "no strategy"),
+        ("balanced:n=5", "balanced needs by=column"),
+        ("proportional:by=state,per_group=5", "no argument 'per_group'"),
+        ("spread:by=size,n=-1", "not a whole number"),
     ],
 )
 def test_bad_samples(many: Database, sample: str, message: str) -> None:
@@ -140,3 +148,88 @@ def test_bad_samples(many: Database, sample: str, message: str) -> None:
 
 def test_a_sample_without_text_is_none() -> None:
     assert parse_sample(None) is None
+
+
+def test_quotas(many: Database, shuffled: Database) -> None:
+    def states(sample: str, *filters: str) -> dict[object, int]:
+        plan = plan_for(many, sample=sample, filters=filters)
+        rows = list(plan.rows(many))
+        assert ids(shuffled, *filters, sample=sample) == [row[0] for row in rows]
+        assert plan.count(many) == len(rows)
+        return Counter(row[1] for row in rows)
+
+    few = "state!=TX or season=2020 and size<1"
+    rare = states("stratified:by=state,per_group=500,seed=1", few)["TX"]
+    assert 0 < rare < 10
+    balanced = states("balanced:by=state,n=61,seed=1", few)
+    assert balanced["TX"] == rare
+    assert sorted([balanced["NC"], balanced["MD"]]) == [(61 - rare) // 2, (62 - rare) // 2]
+    assert states("proportional:by=state,n=40,seed=1") == {"NC": 14, "MD": 13, "TX": 13}
+    assert sum(states("balanced:by=state,n=5000,seed=1").values()) == 400
+    assert ids(many, sample="balanced:by=state,n=9,seed=1") != ids(
+        many, sample="balanced:by=state,n=9,seed=2"
+    )
+
+
+def test_a_spread_draw_reaches_every_stretch(tmp_path: Path) -> None:
+    days = [f"2022:01:{1 + n % 3:02} 10:00:{n % 60:02}" for n in range(300)] + [
+        "2022:12:30 10:00:00",
+        None,
+        "unknown",
+    ]
+    rows = [(f"r{n}", day) for n, day in enumerate(days)]
+    path = make_database(tmp_path / "x.db", columns="cutout_id TEXT, day TEXT", rows=rows)
+    with SqliteDatabase(path) as database:
+        drawn = ids(database, sample="spread:by=day,n=10,seed=1")
+        assert len(drawn) == 10
+        assert "r300" in drawn, "the only one of its time"
+        assert not {"r301", "r302"} & set(drawn), "these have no time"
+
+
+def test_a_view_and_doubled_ids_are_drawn_from(tmp_path: Path) -> None:
+    path = make_database(
+        tmp_path / "x.db", columns="cutout_id TEXT, n INTEGER", rows=[("a", 1), ("a", 2), ("b", 3)]
+    )
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE VIEW seen AS SELECT * FROM semif")
+    with SqliteDatabase(path) as database:
+        assert ids(database, sample="seeded:n=2,seed=1") in (["a", "a"], ["a", "b"])
+        assert ids(database, sample="seeded:n=3,seed=1") == ["a", "a", "b"]
+        seen = plan_query(Request(sample="seeded:n=1,seed=5"), database.source("seen", ("cutout_id",)))
+        assert seen.source.address is None
+        assert {row[0] for row in seen.rows(database)} <= {"a", "b"}
+
+
+def test_what_is_excluded_is_left_out(database: Database) -> None:
+    def left(*names: str, **request: object) -> list[object]:
+        exclusion = Exclusion.of(["labelled"], names, "image_id")
+        plan = plan_query(Request(**request), database.source("semif", ("cutout_id",)), exclusion)  # type: ignore[arg-type]
+        rows: list[object] = [row[0] for row in plan.rows(database)]
+        assert plan.count(database) == len(rows)
+        return rows
+
+    assert left("a_0", "nowhere") == ["a_1", "b_0", "c_0", "d_0"]
+    assert left("a", "d_0") == ["b_0", "c_0"], "by the id of the picture too"
+    assert left(filters=("state=NC",)) == ["a_0", "a_1"]
+    assert left("a_0", sample="seeded:n=9,seed=1") == ["a_1", "b_0", "c_0", "d_0"]
+    assert len(left(*(f"x{n}" for n in range(50_000)))) == 5
+
+
+def test_numeric_ids_are_excluded(tmp_path: Path) -> None:
+    path = make_database(tmp_path / "x.db", columns="id INTEGER, image_id TEXT", rows=[(1, None), (2, "b")])
+    with SqliteDatabase(path) as database:
+        exclusion = Exclusion.of(["pushed"], ["2", "x"], "image_id")
+        plan = plan_query(Request(), database.source("semif", ("id",)), exclusion)
+        assert [row[0] for row in plan.rows(database)] == [1]
+
+
+def test_a_draw_is_written_so_that_it_can_be_made_again(many: Database) -> None:
+    for sample in (
+        "random:n=3",
+        "stratified:by=state|season,per_group=2",
+        "spread:by=size,n=4",
+        "balanced:by=state,n=7",
+    ):
+        plan = plan_for(many, sample=sample)
+        assert plan.sample is not None
+        assert ids(many, sample=plan.sample.written()) == [row[0] for row in plan.rows(many)]

@@ -95,12 +95,16 @@ class SqliteDatabase(Database):
         free = next((name for name in ("rowid", "_rowid_", "oid") if name not in taken), None)
         if free is None:
             return None
+        # Some builds of SQLite give a view's rows numbers that mean nothing.
+        of_table = sa.text("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :name COLLATE NOCASE")
         column: sa.ColumnClause[int] = sa.column(free)
-        query = sa.select(sa.literal(1)).select_from(sa.table(table)).where(column.is_not(None)).limit(1)
         try:
-            return free if self.connection.execute(query).first() else None
+            if self.connection.execute(of_table, {"name": table}).first() is None:
+                return None
+            self.connection.execute(sa.select(column).select_from(sa.table(table)).limit(1)).first()
         except DBAPIError:
             return None
+        return free
 
     def _is_text(self, column: sa.ColumnElement[Any], kind: Kind) -> sa.ColumnElement[bool]:
         return sa.func.typeof(column) == sa.literal("text")
