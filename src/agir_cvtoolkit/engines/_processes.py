@@ -32,7 +32,8 @@ class Processes:
 
     Items go to whichever process has room; outcomes come back in the order of the items. A process that dies (killed by
     the system for its memory, or by a fault in a library) is replaced; what it had in work is tried once more, one item
-    at a time, and an item that ends a process twice is given up.
+    at a time, and an item that ends a process twice is given up. Processes compute with as many threads as one would
+    (``OMP_NUM_THREADS`` says with how many): another number of them changes the last bits of what a CPU computes.
     """
 
     count: int
@@ -60,7 +61,6 @@ class _Crew(Generic[_Item, _Made]):
     def __init__(self, work: Work[_Item, _Made], bounds: Bounds, count: int) -> None:
         self._work = work
         self._bounds = bounds
-        self._threads = max(1, (os.cpu_count() or 1) // max(1, count))
         self._workers = [self._started(number, bounds.items) for number in range(count)]
         self._attempts: dict[int, int] = {}
         self._found: dict[int, _Made | BaseException] = {}
@@ -85,7 +85,7 @@ class _Crew(Generic[_Item, _Made]):
     def _started(self, number: int, window: int) -> _Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        arguments = (theirs, self._work, number, self._bounds, self._threads)
+        arguments = (theirs, self._work, number, self._bounds)
         process = context.Process(target=_work_on, args=arguments, daemon=True, name=f"agir-worker-{number}")
         process.start()
         theirs.close()
@@ -138,12 +138,11 @@ class _Crew(Generic[_Item, _Made]):
         self._workers[self._workers.index(worker)] = self._started(worker.number, 1)
 
 
-def _work_on(connection: Connection, work: Work[Any, Any], number: int, bounds: Bounds, threads: int) -> None:
+def _work_on(connection: Connection, work: Work[Any, Any], number: int, bounds: Bounds) -> None:
     """Run in a process of its own until the other end is closed."""
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches all processes; the first one ends the others
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     try:
         line: Line[Any, Any] = Line(work.open(number), bounds)
     except BaseException as error:  # noqa: BLE001 - raised again where the work was given

@@ -80,24 +80,29 @@ def blended_bands(predictor: TilePredictor, rgb: RGB, tiling: Tiling) -> Iterato
     weights = window_y[:, None] * window_x[None, :]
     total_y = _summed(window_y, tops, padded.shape[0])
     total_x = _summed(window_x, lefts, padded.shape[1])
+    classes = len(predictor.classes)
     sums: Probabilities | None = None
     for number, tile in enumerate(_predicted(predictor, padded, tops, lefts, tiling)):
         row, column = divmod(number, len(lefts))
+        # What is left of 1 is background: it needs no sum of its own.
+        planes = tile[1:]
         if sums is None:
-            sums = np.zeros((tile.shape[0], tiling.height, padded.shape[1]), dtype=np.float32)
-        sums[:, :, lefts[column] : lefts[column] + tiling.width] += tile * weights
+            sums = np.zeros((len(planes), tiling.height, padded.shape[1]), dtype=np.float32)
+        sums[:, :, lefts[column] : lefts[column] + tiling.width] += planes * weights
         if column + 1 < len(lefts):
             continue
         top = tops[row]
         finished = (tops[row + 1] if row + 1 < len(tops) else padded.shape[0]) - top
-        total = total_y[top : top + finished, None] * total_x[None, :]
-        band = sums[:, :finished] / total
-        sums[:, : tiling.height - finished] = sums[:, finished:].copy()
-        sums[:, tiling.height - finished :] = 0.0
         first, last = max(top, pad_top), min(top + finished, pad_top + height)
         if first < last:
-            rows = band[:, first - top : last - top, pad_left : pad_left + width]
-            yield Band(first - pad_top, np.ascontiguousarray(rows))
+            rows = slice(first - top, last - top)
+            total = total_y[first:last, None] * total_x[None, pad_left : pad_left + width]
+            band = np.empty((len(planes) + 1, last - first, width), dtype=np.float32)
+            np.divide(sums[:, rows, pad_left : pad_left + width], total, out=band[1:])
+            np.subtract(1, band[1:classes].sum(axis=0), out=band[0])
+            yield Band(first - pad_top, band)
+        sums[:, : tiling.height - finished] = sums[:, finished:].copy()
+        sums[:, tiling.height - finished :] = 0.0
 
 
 def _predicted(
