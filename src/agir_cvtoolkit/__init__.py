@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .stages.infer_pose import infer_pose
     from .stages.infer_seg import infer_seg
     from .stages.ledger_care import ledger_backup, ledger_check, ledger_copy
+    from .stages.models_list import model_show, models_list
     from .stages.preprocess import preprocess
     from .stages.promote import promote
     from .stages.query import query
@@ -79,6 +80,8 @@ _WHERE = {
     "ledger_check": ".stages.ledger_care",
     "ledger_copy": ".stages.ledger_care",
     "load_settings": ".config",
+    "model_show": ".stages.models_list",
+    "models_list": ".stages.models_list",
     "preprocess": ".stages.preprocess",
     "promote": ".stages.promote",
     "query": ".stages.query",
@@ -112,8 +115,8 @@ __all__ = [
     "doctor",
     "download_cvat",
     "evaluate",
-    "firebase_requeue",
     "fetch",
+    "firebase_requeue",
     "firebase_return",
     "firebase_status",
     "firebase_submit",
@@ -126,6 +129,8 @@ __all__ = [
     "ledger_check",
     "ledger_copy",
     "load_settings",
+    "model_show",
+    "models_list",
     "preprocess",
     "promote",
     "query",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from agir_cvtoolkit.sources.opening import open_database
 
@@ -107,6 +108,6 @@ def test_every_type_can_be_asked_for(address: str, filters: str, found: str) -> 
 
 
 def test_nothing_can_be_changed(address: str) -> None:
-    with open_database(address) as database, pytest.raises(Exception, match=r"read.only"):
-        table = "file.semif" if address.endswith(".duckdb") else "semif"
+    table = "file.semif" if address.endswith(".duckdb") else "semif"
+    with open_database(address) as database, pytest.raises(DBAPIError, match=r"read.only"):
         database.connection.exec_driver_sql(f"DELETE FROM {table}")

@@ -22,10 +22,14 @@ from .tables import ids, make_database, plan_for
 
 def reason(address: object, table: str = "semif", setting: str = "db.semif.db_path") -> AgirError:
     """Return what is said of a database that cannot be queried, after checking how it is said."""
-    with pytest.raises(AgirError) as caught:
+
+    def ask() -> None:
         with open_database(str(address), setting) as database:
             database.source(table, ("cutout_id",), "db.semif.table")
             ids(database)
+
+    with pytest.raises(AgirError) as caught:
+        ask()
     assert "\n" not in str(caught.value)
     assert caught.value.next_step
     return caught.value
@@ -51,7 +55,7 @@ def test_several_files_are_one_table(tmp_path: Path) -> None:
 
 
 def test_files_are_told_apart_by_what_they_hold(tmp_path: Path) -> None:
-    os.rename(make_table("duckdb", tmp_path, str), tmp_path / "a.db")
+    Path(make_table("duckdb", tmp_path, str)).rename(tmp_path / "a.db")
     with open_database(str(tmp_path / "a.db")) as database:
         assert len(ids(database)) == 5
 

@@ -14,6 +14,7 @@ from ._lazy import LazyGroup
 COMMANDS: dict[str, tuple[str, str]] = {
     "query": ("query", "Choose records from SemiF or Field and start a run."),
     "build-db": ("build_db", "Make a small database from a folder of pictures and a CSV."),
+    "fetch": ("fetch", "Stage the run's pictures of slow storage on this machine."),
     "infer-seg": ("infer_seg", "Predict masks, with an uncertainty for each record."),
     "infer-pose": ("infer_pose", "Find animals' joints, with a confidence for each."),
     "upload-cvat": ("upload_cvat", "Make CVAT tasks with pre-annotations."),
@@ -24,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("train", "Train a model on the data set; preprocesses by itself."),
     "evaluate": ("evaluate", "Compare a model with the champion on the frozen test set."),
     "promote": ("promote", "Make a model the champion of the next rounds."),
+    "models": ("models", "List the models, and show what one was made of."),
     "retrain": ("retrain", "Take a retraining trigger, train, and publish what is better."),
     "firebase": ("firebase", "Bring captures of devices to the annotators and back."),
     "forget": ("forget", "Remove a capture everywhere it went."),

@@ -4,6 +4,7 @@ from ._base import Group
 from ._compose import load_settings, settings_keys
 from ._credentials import describe_credentials, load_credentials
 from ._cvat import CvatDownload, CvatUpload, PoseProposals, UploadSource
+from ._fetch import Fetch
 from ._firebase import Firebase
 from ._inference import SegInference, Workers
 from ._pose import PoseInference, PoseTrain
@@ -22,6 +23,7 @@ __all__ = [
     "CvatUpload",
     "Data",
     "Db",
+    "Fetch",
     "Firebase",
     "Group",
     "Io",

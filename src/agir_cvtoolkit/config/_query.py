@@ -56,9 +56,9 @@ class Data(Group):
 
 
 RETIRED: Mapping[str, str] = {
-    "db.semif.root_map": "use io.semif_storage_dir",
-    "db.field.root_map": "use io.field_storage_dir",
-    "db.root_map": "use io.semif_storage_dir and io.field_storage_dir",
+    "db.semif.root_map": "use io.roots",
+    "db.field.root_map": "use io.roots",
+    "db.root_map": "use io.roots",
     "db.semif.sqlite_path": "use db.semif.db_path",
     "db.field.sqlite_path": "use db.field.db_path",
 }

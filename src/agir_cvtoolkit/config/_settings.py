@@ -10,6 +10,7 @@ from pydantic import Field
 from . import _cvat, _inference, _query, _training, _workspace
 from ._base import Group
 from ._cvat import CvatDownload, CvatUpload
+from ._fetch import Fetch
 from ._firebase import Firebase
 from ._inference import SegInference
 from ._pose import PoseInference, PoseTrain
@@ -32,6 +33,7 @@ class Settings(Group):
     io: Io = Io()
     db: Db = Db()
     data: Data = Data()
+    fetch: Fetch = Fetch()
     project: Project = Project()
     seg_inference: SegInference = SegInference()
     cvat_upload: CvatUpload = CvatUpload()

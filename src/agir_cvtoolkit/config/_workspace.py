@@ -16,6 +16,7 @@ class Io(Group):
     keys_file: Path = Path(".keys/default.yaml")
     semif_storage_dir: Path | None = None
     field_storage_dir: Path | None = None
+    roots: dict[str, str] = Field(default_factory=dict)
     ledger_url: str | None = Field(default=None, repr=False)
 
 
@@ -37,7 +38,7 @@ RETIRED = {
     "cvat_upload.project_name": "name the project by id: cvat_upload.project_id",
     "working_dir": "paths start at the working directory; see io.out_root",
     "runtime": "it is written into cfg.<stage>.yaml of the run and cannot be set",
-    "paths": "see io.out_root, io.semif_storage_dir and io.field_storage_dir",
+    "paths": "see io.out_root, io.semif_storage_dir, io.field_storage_dir and io.roots",
     "query": "pass options to the query command, for example --filters and --limit",
     "seed": "see train.seed and preprocess.split.seed",
 }

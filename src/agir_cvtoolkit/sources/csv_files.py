@@ -6,7 +6,7 @@ import csv
 import gzip
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO, cast
 
 _HEADER_BYTES = 1 << 18
 _LARGEST_FIELD = 10_000_000
@@ -39,12 +39,10 @@ def fault_of(path: Path, delimiter: str) -> str | None:
     return None
 
 
-def _opened(path: Path) -> IO[bytes]:
-    if path.suffix.lower() == ".gz":
-        return gzip.open(path)
-    return path.open("rb")
+def _opened(path: Path) -> BinaryIO:
+    return cast("BinaryIO", gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb")
 
 
-def _decoded(lines: IO[bytes]) -> Iterator[str]:
+def _decoded(lines: BinaryIO) -> Iterator[str]:
     for number, line in enumerate(lines):
         yield line.decode("utf-8-sig" if number == 0 else "utf-8")

@@ -1,20 +1,27 @@
-"""Where the pictures of a row lie."""
+"""Where the pictures of a row lie.
+
+A root is a folder, or the address of a storage such as ``s3://bucket/prefix``. Pictures of a storage are read where
+``fetch`` stages them; whether they are staged already plays no part in where that is.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agir_cvtoolkit.records import FieldValue, file_stem
 
+from .staging import Cache
 from .values import text_of
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.config import Settings
 
 DATABASES = ("semif", "field")
+ELSEWHERE = "elsewhere"
+"""Key of the root for everything that no other root holds."""
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".tif", ".tiff")
 
@@ -38,12 +45,16 @@ class Roots:
         field_storage: root of the Field picture store.
         database: the folder of the database; None means the one that the query's specification names.
         columns: what the columns are called.
+        stores: root by the name of a store, by the beginning of absolute paths, or for all others as `ELSEWHERE`.
+        cache: where pictures of storages are staged.
     """
 
     semif_storage: Path | None = None
     field_storage: Path | None = None
     database: Path | None = None
     columns: Columns = Columns()
+    stores: Mapping[str, str] = field(default_factory=dict, hash=False)
+    cache: Path = Path("outputs/cache")
 
     @classmethod
     def of(cls, settings: Settings, db: str) -> Roots:
@@ -52,11 +63,26 @@ class Roots:
         columns = Columns(
             names.path_column, names.id_column, names.cutout_id_column, names.common_name_column
         )
-        return cls(settings.io.semif_storage_dir, settings.io.field_storage_dir, None, columns)
+        io = settings.io
+        cache = settings.fetch.folder(Path(io.out_root))
+        return cls(io.semif_storage_dir, io.field_storage_dir, None, columns, io.roots, cache)
 
     def storage(self, db: str) -> Path | None:
         """Return the root of the picture store of a database."""
         return self.field_storage if db == "field" else self.semif_storage
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a picture lies.
+
+    Attributes:
+        path: of the file; of a picture in a storage the one that is staged, or will be.
+        address: of the picture in its storage; None where it is read in place.
+    """
+
+    path: Path
+    address: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,45 +91,81 @@ class Finder:
 
     Attributes:
         bases: folders at which relative paths start, in the order in which they are tried.
+        stores: see `Roots`.
+        cache: of staged pictures.
     """
 
     bases: tuple[Path, ...]
+    stores: Mapping[str, str] = field(hash=False)
+    cache: Cache
 
-    def picture(self, path: FieldValue, store: FieldValue, image_id: str | None) -> Path | None:
+    def picture(self, path: FieldValue, store: FieldValue, image_id: str | None) -> Place | None:
         """Return the picture of a row.
 
         Args:
-            path: absolute, or relative to a base or to the store in it.
-            store: the logical store (``ncsu_nfs``), a folder in a base.
+            path: absolute, an address, or relative to a base or to the store in it.
+            store: the logical store (``ncsu_nfs``), a root by its name or a folder in a base.
             image_id: names the file where the row has no path: ``[images/]<image_id>.jpg``.
 
         Returns:
-            The first file that exists; where none does the first that was looked for, None without any.
+            The first file that exists, or lies in a storage; where none does the first that was looked for, None
+            without any.
         """
-        first: Path | None = None
-        for candidate in self._candidates(text_of(path), text_of(store)):
-            first = first or candidate
-            if candidate.is_file():
-                return candidate
-        return first or self._by_id(image_id)
+        first: Place | None = None
+        for place in self._candidates(text_of(path), text_of(store)):
+            first = first or place
+            if place.address is not None or place.path.is_file():
+                return place
+        if first is not None:
+            return first
+        found = self._by_id(image_id)
+        return Place(found) if found is not None else None
 
-    def existing(self, path: FieldValue, store: FieldValue) -> Path | None:
-        """Return the file of a path, None where it does not exist."""
-        candidates = self._candidates(text_of(path), text_of(store))
-        return next((candidate for candidate in candidates if candidate.is_file()), None)
+    def existing(self, path: FieldValue, store: FieldValue) -> Place | None:
+        """Return the file of a path, None where it does not exist; of one in a storage that is not known."""
+        for place in self._candidates(text_of(path), text_of(store)):
+            if place.address is not None or place.path.is_file():
+                return place
+        return None
 
-    def _candidates(self, path: str | None, store: str | None) -> Iterator[Path]:
+    def _candidates(self, path: str | None, store: str | None) -> Iterator[Place]:
         if path is None or "\x00" in path or (store and "\x00" in store):
             return
-        # Databases written on Windows separate by backslashes.
-        plain = Path(path) if "/" in path else Path(path.replace("\\", "/"))
-        if plain.is_absolute():
-            yield plain
+        if "://" in path:
+            yield self._place(path)
             return
+        # Databases written on Windows separate by backslashes.
+        plain = path if "/" in path else path.replace("\\", "/")
+        moved = self._moved(plain)
+        if moved is not None:
+            yield moved
+        if Path(plain).is_absolute():
+            yield Place(Path(plain))
+            return
+        own = self.stores.get(store) if store is not None else None
+        if own is not None:
+            yield self._place(f"{own.rstrip('/')}/{plain}")
         for base in self.bases:
             if store is not None:
-                yield base / store / plain
-            yield base / plain
+                yield Place(base / store / plain)
+            yield Place(base / plain)
+        root = self.stores.get(ELSEWHERE)
+        if root is not None:
+            below = f"{store}/{plain}" if store is not None and store not in self.stores else plain
+            yield self._place(f"{root.rstrip('/')}/{below}")
+
+    def _moved(self, path: str) -> Place | None:
+        """Return where a path lies that begins as paths do on another machine; the longest beginning counts."""
+        starts = [start for start in self.stores if _is_start(start) and path.startswith(start)]
+        if not starts:
+            return None
+        start = max(starts, key=len)
+        return self._place(f"{self.stores[start].rstrip('/')}/{path[len(start) :].lstrip('/')}")
+
+    def _place(self, address: str) -> Place:
+        if "://" in address:
+            return Place(self.cache.path_of(address), address)
+        return Place(Path(address).expanduser())
 
     def _by_id(self, image_id: str | None) -> Path | None:
         if image_id is None or file_stem(image_id) != image_id:
@@ -114,6 +176,11 @@ class Finder:
                     if (candidate := folder / f"{image_id}{suffix}").is_file():
                         return candidate
         return None
+
+
+def _is_start(name: str) -> bool:
+    """Whether a key of the roots is the beginning of absolute paths: ``/mnt/x/``, ``Z:/``."""
+    return name.startswith("/") or name[1:2] == ":"
 
 
 def first_value(row: Mapping[str, FieldValue], *names: str) -> FieldValue:

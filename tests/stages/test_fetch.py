@@ -1,0 +1,148 @@
+"""``fetch``: the pictures of a run's query, staged."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import pytest
+
+from agir_cvtoolkit.errors import UsageError
+from agir_cvtoolkit.pictures import png_bytes
+from agir_cvtoolkit.runs import read_json_object
+from agir_cvtoolkit.stages import Call
+from agir_cvtoolkit.stages.fetch import fetch
+from agir_cvtoolkit.stages.infer_seg import infer_seg
+from agir_cvtoolkit.stages.query import query
+from tests.firebase.emulators import running_storage
+
+NAMES = ("a", "b", "c")
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a CSV of three pictures in a store."""
+    monkeypatch.chdir(tmp_path)
+    lines = [f"{name}_0,{name},GROW,2022/{name}.png" for name in NAMES]
+    (tmp_path / "semif.csv").write_text("\n".join(["cutout_id,image_id,ncsu_nfs,image_path", *lines]))
+    return tmp_path
+
+
+@pytest.fixture
+def memory() -> Iterator[Any]:
+    files = fsspec.filesystem("memory")
+    for n, name in enumerate(NAMES):
+        files.pipe(f"/grow/2022/{name}.png", picture(n))
+    yield files
+    files.rm("/", recursive=True)
+
+
+def picture(n: int) -> bytes:
+    return png_bytes(np.random.default_rng(n).integers(0, 255, (40, 60, 3), np.uint8))
+
+
+def call(*overrides: str, root: str = "memory://grow", dry_run: bool = False) -> Call:
+    return Call(
+        overrides=("db.semif.db_path=semif.csv", f"io.roots={{GROW: '{root}'}}", *overrides), dry_run=dry_run
+    )
+
+
+@pytest.mark.usefixtures("memory")
+def test_pictures_of_a_storage_are_fetched_once_and_predicted(
+    work: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    query(call=call())
+    planned = fetch(call(dry_run=True))
+    assert (planned.total, planned.fetched, planned.cache.exists()) == (3, 3, False)
+    missing = infer_seg(call(dry_run=True))
+    assert (missing.predicted, len(missing.items)) == (0, 3)
+    assert (
+        "3 pictures are not fetched yet, such as memory://grow/2022/a.png; run: agir-cvtoolkit fetch"
+        in caplog.text
+    )
+    done = fetch(call())
+    assert (done.total, done.fetched, done.kept, done.failed, done.exit_code) == (3, 3, 0, 0, 0)
+    assert done.bytes_fetched == sum(len(picture(n)) for n in range(3))
+    again = fetch(call())
+    assert (again.fetched, again.kept) == (0, 3)
+    result = infer_seg(call())
+    assert (result.predicted, result.failed) == (3, 0)
+    metrics = read_json_object(work / "outputs" / "runs" / "current" / "metrics.json")["fetch"]
+    assert (metrics["total"], metrics["kept"], metrics["items"]) == (3, 3, [])
+
+
+def test_what_cannot_be_fetched_is_listed_and_the_rest_is_there(work: Path, memory: Any) -> None:
+    memory.rm("/grow/2022/b.png")
+    query(call=call())
+    done = fetch(call())
+    assert (done.fetched, done.failed, done.exit_code) == (2, 1, 1)
+    (item,) = done.items
+    assert (item.record_id, item.outcome) == ("b", "failed")
+    assert "memory://grow/2022/b.png does not exist" in item.reason
+    assert infer_seg(call()).predicted == 2
+
+
+def test_what_changed_or_was_damaged_is_fetched_anew(work: Path, memory: Any) -> None:
+    query(call=call())
+    done = fetch(call())
+    memory.pipe("/grow/2022/a.png", picture(9))
+    assert (fetch(call()).fetched, fetch(call()).fetched) == (1, 0)
+    for path in done.cache.rglob("*.png"):
+        path.write_bytes(bytes(path.stat().st_size))
+    assert fetch(call()).fetched == 0
+    assert fetch(call(), verify=True).fetched == 3
+    assert infer_seg(call()).predicted == 3
+
+
+def test_the_cache_keeps_its_bound(work: Path, memory: Any) -> None:
+    size = sum(len(picture(n)) for n in range(3))
+    query(call=call())
+    fetch(call("project.name=one"))
+    (work / "semif.csv").write_text("cutout_id,image_id,ncsu_nfs,image_path\nd_0,d,GROW,d.png\n")
+    memory.pipe("/grow/d.png", picture(7))
+    query(call=call())
+    done = fetch(call(f"fetch.cache_gb={(size + 10) / 1e9}"))
+    assert (done.fetched, done.removed) == (1, 1)
+    assert sum(path.stat().st_size for path in done.cache.rglob("*.png")) <= size + 10
+    memory.pipe("/grow/d.png", bytes(size + 11))
+    with pytest.raises(UsageError, match=r"the cache .* holds") as caught:
+        fetch(call(f"fetch.cache_gb={(size + 10) / 1e9}"))
+    assert "fetch.cache_gb" in caught.value.next_step
+
+
+def test_a_slow_folder_is_staged_where_it_is_asked_for(work: Path) -> None:
+    store = work / "slow"
+    (store / "2022").mkdir(parents=True)
+    for n, name in enumerate(NAMES):
+        (store / "2022" / f"{name}.png").write_bytes(picture(n))
+    query(call=call(root=str(store)))
+    assert fetch(call(root=str(store))).total == 0
+    done = fetch(call(f"fetch.cache_dir={work}/fast", "fetch.workers=1", root=f"file://{store}"))
+    assert (done.fetched, done.cache) == (3, work / "fast")
+
+
+@pytest.mark.integration
+def test_pictures_of_a_google_bucket(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("gcsfs", reason="no gcsfs: pip install '.[dev]'")
+    with running_storage() as url:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+        monkeypatch.setitem(
+            fsspec.config.conf, "gs", {"token": "anon", "endpoint_url": url, "skip_instance_cache": True}
+        )
+        bucket = f"bucket-{uuid.uuid4().hex[:8]}"
+        files = fsspec.filesystem("gs")
+        files.mkdir(bucket)
+        for n, name in enumerate(NAMES):
+            files.pipe_file(f"{bucket}/2022/{name}.png", picture(n))
+        query(call=call())
+        done = fetch(call(root=f"gs://{bucket}"))
+        assert (done.fetched, done.items) == (3, ())
+        assert fetch(call(root=f"gs://{bucket}")).kept == 3
+        assert infer_seg(call(root=f"gs://{bucket}")).predicted == 3
+    assert os.environ["STORAGE_EMULATOR_HOST"] == url
