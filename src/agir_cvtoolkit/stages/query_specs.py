@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from agir_cvtoolkit.errors import NoRunError
 
 from ._call import Call
-from ._query_database import Place, place_of
+from ._query_database import Place
 from ._query_write import write_query
 
 if TYPE_CHECKING:
@@ -184,20 +184,24 @@ def _made(spec: str | None, settings: Settings, call: Call) -> tuple[Path, MadeQ
         path = find_spec(run.root)
         if path is None:
             raise NoRunError(f"run {run.run_id} has no query", "Name another run: agir-cvtoolkit runs list")
-    return path, read_made(path)
+    return path.resolve(), read_made(path)
 
 
 def _place(made: MadeQuery, settings: Settings) -> Place:
     from agir_cvtoolkit.config import COMMAND_LINE
 
-    named = settings.origins.get(f"db.{made.db}.db_path") == COMMAND_LINE
-    if named or "://" in made.address:
-        # A specification holds no password; the settings do.
-        return place_of(settings, made.db)
     group = settings.db.field if made.db == "field" else settings.db.semif
     columns = settings.data.field if made.db == "field" else settings.data.semif
-    table = group.table if settings.is_explicit(f"db.{made.db}.table") else made.table
-    return Place(made.db, made.address, table, (made.id_column,), columns.id_column)
+
+    def named(key: str) -> bool:
+        return settings.origins.get(f"db.{made.db}.{key}") == COMMAND_LINE
+
+    address = made.address
+    if group.db_path and (named("db_path") or "://" in address):
+        # A specification holds no password; the settings do.
+        address = group.db_path
+    table = group.table if named("table") else made.table
+    return Place(made.db, address, table, (made.id_column,), columns.id_column)
 
 
 def _same(made: MadeQuery, digest: str) -> bool | None:
