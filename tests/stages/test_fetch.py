@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fsspec
+import fsspec  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 
@@ -128,6 +127,8 @@ def test_a_slow_folder_is_staged_where_it_is_asked_for(work: Path) -> None:
 
 @pytest.mark.integration
 def test_pictures_of_a_google_bucket(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Otherwise it asks Google, by gRPC and for a minute, what kind of bucket it is.
+    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     pytest.importorskip("gcsfs", reason="no gcsfs: pip install '.[dev]'")
     with running_storage() as url:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
@@ -145,4 +146,3 @@ def test_pictures_of_a_google_bucket(work: Path, monkeypatch: pytest.MonkeyPatch
         assert (done.fetched, done.items) == (3, ())
         assert fetch(call(root=f"gs://{bucket}")).kept == 3
         assert infer_seg(call(root=f"gs://{bucket}")).predicted == 3
-    assert os.environ["STORAGE_EMULATOR_HOST"] == url

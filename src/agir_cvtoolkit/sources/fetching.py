@@ -16,7 +16,7 @@ from .staging import PART, Cache, Staged
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
-_HOPELESS = {
+_HOPELESS: dict[type[Exception], tuple[str, str]] = {
     FileNotFoundError: ("does not exist", "Correct the path in the database, or io.roots."),
     PermissionError: ("must not be read", "Check the credentials for the storage."),
 }

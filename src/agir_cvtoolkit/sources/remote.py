@@ -39,7 +39,7 @@ class Remote:
 
     def __init__(self, protocol: str) -> None:
         try:
-            import fsspec
+            import fsspec  # type: ignore[import-untyped]
 
             self._files: Any = fsspec.filesystem(protocol)
         except ImportError as error:
