@@ -14,7 +14,7 @@ from .table import Kind
 
 Type = Literal["integer", "number", "text"]
 
-_AT_ONCE = 5000
+_AT_ONCE = 2000
 _WHOLE = 2**63
 _WIDTH: dict[Type, int] = {"integer": 0, "number": 1, "text": 2}
 _FIRST: dict[Kind, Type] = {"integer": "integer", "number": "integer", "any": "integer", "text": "text"}
@@ -75,10 +75,13 @@ class _File:
 
     def append(self, columns: Sequence[Sequence[FieldValue]]) -> None:
         arrow, _ = library()
-        arrays = [
-            arrow.array([_as(type_, value) for value in values], type=field.type)
-            for type_, values, field in zip(self.types, columns, self._schema, strict=True)
-        ]
+        arrays = []
+        for type_, values, field in zip(self.types, columns, self._schema, strict=True):
+            try:
+                arrays.append(arrow.array(values, type=field.type))
+            except (arrow.ArrowException, UnicodeEncodeError):
+                # A number among texts, a whole number that no float is, half a character.
+                arrays.append(arrow.array([_as(type_, value) for value in values], type=field.type))
         self._writer.write_table(arrow.Table.from_arrays(arrays, schema=self._schema))
 
     def widened(self, types: tuple[Type, ...]) -> _File:
