@@ -12,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from click.testing import CliRunner  # noqa: E402
+from PIL import Image  # noqa: E402
 
 from agir_cvtoolkit import Call, promote  # noqa: E402
 from agir_cvtoolkit.cli import main  # noqa: E402
@@ -91,6 +92,16 @@ def test_figures_of_both_models_stand_beside_each_other(run: Run) -> None:
     assert result.verdict.outcome == "better"
     assert result.test_set == first.test_set
     assert set(result.challenger.parts) == {"plant"}
+    assert {name: v.outcome for name, v in result.by_class.items()} == {
+        "background": "worse",
+        "plant": "better",
+    }
+    assert result.challenger.metrics["test_ece"] == pytest.approx(0.49, abs=0.03)
+    assert result.challenger.metrics["test_dice.plant"] == pytest.approx(2 / 3, abs=0.02)
+    assert 0 < result.challenger.metrics["test_boundary_f1.plant"] <= 1
+    assert result.champion.metrics["test_boundary_f1"] == 0.0
+    for name in ("reliability.png", "worst.png"):
+        assert Image.open(run.path("evaluation", name)).width > 300
     written = read_json_object(run.path("evaluation", "evaluation.json"))
     assert written["verdict"]["outcome"] == "better"
     assert "better than the champion" in written["words"]
@@ -184,7 +195,11 @@ def test_what_is_missing_is_said(run: Run) -> None:
 
 
 def test_a_data_set_without_a_test_split_is_named(run: Run) -> None:
-    preprocess(Call(overrides=(*SETTINGS[:-2], "preprocess.split={train: 0.8, val: 0.2, test: 0.0, test_set: other}")))
+    preprocess(
+        Call(
+            overrides=(*SETTINGS[:-2], "preprocess.split={train: 0.8, val: 0.2, test: 0.0, test_set: other}")
+        )
+    )
     model(run.path("model", "best.pth"), 5.0)
     with pytest.raises(DataError, match=r"no pictures to test on.*split\.test"):
         evaluate(call=CALL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,18 @@ def test_a_model_that_makes_way_is_known_at_its_place_in_history(run: Run) -> No
     assert places()[first] == run.path("history", "train", "1", "model", "best.pth").resolve()
     assert trained(3) == third
     assert places()[third] == run.path("model", "best.pth").resolve()
+
+
+def test_a_training_is_judged_and_drawn(run: Run) -> None:
+    def once() -> Mapping[str, float]:
+        return train(Call(overrides=(*SETTINGS, "train.seed=1", "preprocess.split.seed=1"))).figures
+
+    figures = once()
+    assert {"val_mean_iou", "val_boundary_f1", "val_ece", "val_dice.plant"} <= set(figures)
+    assert run.read_metrics("train")["figures"] == figures
+    for name in ("reliability.png", "worst.png"):
+        assert run.path("model", "pictures", name).stat().st_size > 1000
+    assert once() == figures
 
 
 def test_a_training_that_is_killed_leaves_no_wrong_path(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

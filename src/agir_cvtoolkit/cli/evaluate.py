@@ -68,6 +68,8 @@ def show_table(result: EvaluateResult) -> None:
     for name, value, other in rows:
         line = f"  {name:{width}}  {_number(value):>12}"
         click.echo(line + (f"  {_number(other):>12}" if theirs else ""))
+    for name, verdict in result.by_class.items():
+        click.echo(f"IoU of {name}: {verdict.words}")
     click.echo(f"Verdict: {result.verdict.words}")
 
 

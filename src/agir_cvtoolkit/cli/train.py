@@ -40,8 +40,12 @@ def _show(result: TrainStageResult) -> None:
         f" best epoch {result.best_epoch}: IoU {result.best_val_iou:.3f}, Dice {result.best_val_dice:.3f}"
         f" on {result.val_samples} tiles for validation"
     )
+    for name, value in result.figures.items():
+        click.echo(f"  {name:32} {value:.3f}")
     if result.warning:
         click.echo(f"Note: {result.warning}", err=True)
     echo_items(result.items)
-    click.echo(f"Model: {result.best_checkpoint}")
+    click.echo(
+        f"Model: {result.best_checkpoint}; curves and worst tiles: {result.best_checkpoint.with_name('pictures')}"
+    )
     click.echo(f"Next: agir-cvtoolkit infer-seg -o seg_inference.model.ckpt_path={result.best_checkpoint}")

@@ -106,7 +106,8 @@ class Models(LedgerPart):
 
 
 def _model(row: Any) -> ModelRow:
-    metrics = json.loads(row["metrics"]) if row["metrics"] else json.loads(row["card"]).get("metrics")
+    card = json.loads(row["card"])
+    metrics = json.loads(row["metrics"]) if row["metrics"] else card.get("metrics")
     return ModelRow(
         version=row["version"],
         path=row["path"],
@@ -118,6 +119,7 @@ def _model(row: Any) -> ModelRow:
         kind=row["kind"] or SEGMENTATION,
         metrics={str(key): float(value) for key, value in (metrics or {}).items() if _is_number(value)},
         test_set=row["test_set"],
+        card=card,
     )
 
 

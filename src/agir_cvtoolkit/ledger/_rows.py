@@ -256,6 +256,7 @@ class ModelRow:
         kind: ``segmentation`` or ``pose``; each has a champion of its own.
         metrics: by name, as it was last evaluated; before that those of its card.
         test_set: hash of the pictures and corrections that it was last evaluated on.
+        card: as it was recorded: architecture, configuration, what it was trained on.
     """
 
     version: str
@@ -268,6 +269,7 @@ class ModelRow:
     kind: str = "segmentation"
     metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
     test_set: str | None = None
+    card: Mapping[str, object] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from agir_cvtoolkit.ledger import ModelRow
     from agir_cvtoolkit.models.card import ModelCard
     from agir_cvtoolkit.runs import Run
+    from agir_cvtoolkit.training.calibration import Reliability
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,14 +24,18 @@ class Judged:
     """How one model did on a test set.
 
     Attributes:
-        metrics: by name, in [0, 1], larger is better.
+        metrics: by name, in [0, 1]; larger is better, of ``ece`` smaller.
         parts: the main figure by class or joint.
         counts: float64 of shape (pictures, counts), for `compare`.
+        reliability: of a segmentation model.
+        worst: names of the tiles that it does worst on, with their mean IoU.
     """
 
     metrics: Mapping[str, float]
     parts: Mapping[str, float]
     counts: NDArray[np.float64]
+    reliability: Reliability | None = None
+    worst: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,10 @@ class ModelScores:
     """A model and how it did.
 
     Attributes:
-        metrics: by name, in [0, 1], larger is better.
+        metrics: by name, in [0, 1]; larger is better, of ``ece`` smaller.
         parts: the main figure by class or joint.
+        reliability: of a segmentation model.
+        worst: names of the tiles that it does worst on, with their mean IoU.
     """
 
     version: str
@@ -47,6 +54,8 @@ class ModelScores:
     path: Path
     metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
     parts: Mapping[str, float] = field(default_factory=dict, hash=False)
+    reliability: Reliability | None = None
+    worst: tuple[tuple[str, float], ...] = ()
 
 
 def card_of(path: Path) -> ModelCard:

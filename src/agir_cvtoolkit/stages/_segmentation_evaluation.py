@@ -1,9 +1,9 @@
-"""How a segmentation model does on the test split of a run's data set."""
+"""How a segmentation model does on one split of a run's data set."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 FIGURE = "IoU"
 _PLACE = re.compile(r"_x\d+_y\d+$")
 _GROUP = 8
+_WORST = 8
 
 
-def tiles_by_picture(dataset: PreparedDataset) -> dict[str, tuple[str, ...]]:
-    """Return the tiles of the test split by picture.
+def tiles_by_picture(dataset: PreparedDataset, side: str = "test") -> dict[str, tuple[str, ...]]:
+    """Return the tiles of a split by picture.
 
     Raises:
         DataError: the split is empty.
@@ -36,7 +37,7 @@ def tiles_by_picture(dataset: PreparedDataset) -> dict[str, tuple[str, ...]]:
     content = read_json_object(dataset.root / SPLITS)
     picture_of: Mapping[str, Any] = content.get(PICTURE_OF) or {}
     tiles: dict[str, list[str]] = {}
-    for tile in dataset.splits["test"]:
+    for tile in dataset.splits[side]:
         tiles.setdefault(str(picture_of.get(tile) or _PLACE.sub("", tile)), []).append(tile)
     if not tiles:
         raise DataError(
@@ -66,8 +67,12 @@ def judge_segmentation(
     tiles: Mapping[str, Sequence[str]],
     device: str,
     progress: Progress,
+    side: str = "test",
 ) -> Judged:
-    """Predict the tiles of a test split and score them.
+    """Predict the tiles of a split and score them.
+
+    IoU and Dice are counted over all pixels; boundary F1 (within two pixels) is the mean over the tiles that show a
+    class or were said to; ECE is over all pixels.
 
     Args:
         path: of the model.
@@ -75,12 +80,15 @@ def judge_segmentation(
         tiles: by picture.
         device: as of the group ``seg_inference``.
         progress: told tile by tile.
+        side: of the tiles, before the names of the figures.
 
     Raises:
         CheckpointError: the file is no segmentation model of ours, or knows other classes than the data set.
     """
+    from agir_cvtoolkit.agreement import boundary_f1
     from agir_cvtoolkit.errors import CheckpointError
     from agir_cvtoolkit.inference.torch_predictor import open_torch
+    from agir_cvtoolkit.training.calibration import Reliability, reliability_of
     from agir_cvtoolkit.training.scores import scores_of
 
     predictor = open_torch(path, device)
@@ -91,23 +99,51 @@ def judge_segmentation(
             "Compare models that were trained on the same classes.",
         )
     classes = len(dataset.class_ids)
-    rows = []
+    rows, each, reliability = [], dict[str, float](), Reliability()
+    edges: list[list[float]] = [[] for _ in range(classes)]
     with progress.bar("evaluate", sum(map(len, tiles.values()))) as bar:
         for names in tiles.values():
             confusion = np.zeros((classes, classes), dtype=np.int64)
             for start in range(0, len(names), _GROUP):
                 group = names[start : start + _GROUP]
-                images, labels = _loaded(dataset, group)
-                found = predictor.predict_tiles(images).argmax(axis=1)
-                joined = labels.astype(np.int64) * classes + found
-                confusion += np.bincount(joined.reshape(-1), minlength=classes**2).reshape(classes, classes)
+                images, labels = load_tiles(dataset, group)
+                probabilities = predictor.predict_tiles(images)
+                reliability += reliability_of(probabilities, labels)
+                for name, said, truth in zip(group, probabilities.argmax(axis=1), labels, strict=True):
+                    joined = (truth.astype(np.int64) * classes + said).reshape(-1)
+                    counted = np.bincount(joined, minlength=classes**2).reshape(classes, classes)
+                    each[name] = scores_of(counted).iou
+                    confusion += counted
+                    for number in range(1, classes):
+                        if counted[number].any() or counted[:, number].any():
+                            edges[number].append(boundary_f1(said == number, truth == number))
                 bar.advance(len(group))
             rows.append(confusion.reshape(-1))
     counts = np.stack(rows)
     scores = scores_of(counts.sum(axis=0).reshape(classes, classes))
+    means = [float(np.mean(found)) if found else None for found in edges]
+    figures: dict[str, float] = {
+        "iou": scores.iou,
+        "mean_iou": scores.mean_iou,
+        "dice": scores.dice,
+        "boundary_f1": float(np.mean([mean for mean in means if mean is not None] or [1.0])),
+        "ece": reliability.ece,
+    }
     names_of = [c.name for c in dataset.classes]
+    for name, dice, edge in list(zip(names_of, scores.dice_by_class, means, strict=True))[1:]:
+        figures |= {
+            key: value
+            for key, value in ((f"dice.{name}", dice), (f"boundary_f1.{name}", edge))
+            if value is not None
+        }
     parts = {n: v for n, v in zip(names_of[1:], scores.iou_by_class[1:], strict=True) if v is not None}
-    return Judged({"test_iou": scores.iou, "test_dice": scores.dice}, parts, counts.astype(np.float64))
+    return Judged(
+        {f"{side}_{name}": value for name, value in figures.items()},
+        parts,
+        counts.astype(np.float64),
+        reliability,
+        tuple(sorted(each.items(), key=lambda pair: (pair[1], pair[0]))[:_WORST]),
+    )
 
 
 def mean_iou(counts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -119,25 +155,42 @@ def mean_iou(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     Returns:
         Shape (samples,).
     """
+    shares = _ious(counts)[:, 1:]
+    occurs = np.isfinite(shares)
+    count = occurs.sum(axis=1)
+    total = np.where(occurs, shares, 0.0).sum(axis=1)
+    return np.asarray(np.where(count, total / np.maximum(count, 1), 1.0))
+
+
+def iou_of(number: int) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """Return the figure that is the IoU of one class, NaN where it does not occur."""
+    return lambda counts: _ious(counts)[:, number]
+
+
+def _ious(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     classes = round(counts.shape[1] ** 0.5)
     tables = counts.reshape(-1, classes, classes)
-    hits = np.diagonal(tables, axis1=1, axis2=2)[:, 1:]
-    union = (tables.sum(axis=1) + tables.sum(axis=2))[:, 1:] - hits
-    occurs = union > 0
-    shares = np.divide(hits, union, out=np.zeros_like(hits), where=occurs)
-    count = occurs.sum(axis=1)
-    return np.asarray(np.where(count, shares.sum(axis=1) / np.maximum(count, 1), 1.0))
+    hits = np.diagonal(tables, axis1=1, axis2=2)
+    union = tables.sum(axis=1) + tables.sum(axis=2) - hits
+    shares: NDArray[np.float64] = np.divide(hits, union, out=np.full_like(union, np.nan), where=union > 0)
+    return shares
 
 
-def _loaded(dataset: PreparedDataset, names: Iterable[str]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def load_tiles(dataset: PreparedDataset, names: Iterable[str]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return tiles, uint8 RGB (n, height, width, 3), and their class indices, uint8 (n, height, width).
+
+    Raises:
+        DataError: a mask holds an id that is no class.
+    """
     from agir_cvtoolkit.pictures import load_mask, load_rgb
 
     height, width = dataset.tile_size
     table = np.full(256, 255, dtype=np.uint8)
     for index, class_id in enumerate(dataset.class_ids):
         table[class_id] = index
-    images = np.stack([load_rgb(dataset.image_path(name)) for name in names])
-    labels = np.stack([table[load_mask(dataset.mask_path(name), (width, height))] for name in names])
+    found = list(names)
+    images = np.stack([load_rgb(dataset.image_path(name)) for name in found])
+    labels = np.stack([table[load_mask(dataset.mask_path(name), (width, height))] for name in found])
     if labels.max(initial=0) >= len(dataset.class_ids):
         raise DataError(
             f"a mask of data set {dataset.root} holds an id that is no class",

@@ -92,7 +92,7 @@ def dataset_show(version: str | None = None, call: Call | None = None) -> Datase
     shares = zip(shown.classes, shown.class_pixels, strict=True)
     return DatasetShown(
         version=shown,
-        lineage=_lineage(known, shown),
+        lineage=lineage(known, shown),
         records=dict(sorted(Counter(member.side for member in members).items())),
         shares={name: count / pixels if pixels else 0.0 for name, count in shares},
         there=_is_there(shown),
@@ -175,7 +175,8 @@ def _one(known: Sequence[DatasetVersion], beginning: str) -> DatasetVersion:
     )
 
 
-def _lineage(known: Sequence[DatasetVersion], version: DatasetVersion) -> tuple[str, ...]:
+def lineage(known: Sequence[DatasetVersion], version: DatasetVersion) -> tuple[str, ...]:
+    """Return the versions that one follows, its parent first."""
     by_name = {each.version: each for each in known}
     found: list[str] = []
     parent = version.parent

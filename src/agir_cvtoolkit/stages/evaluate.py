@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ class EvaluateResult:
         pictures: how many there are.
         champion: None where there is none, or none that can be compared.
         verdict: what the difference says.
+        by_class: of a segmentation model, what the difference in the IoU of each class says.
         warning: what the reader of the scores must know, or empty.
         items: pictures that were left out, with the reason.
     """
@@ -47,6 +49,7 @@ class EvaluateResult:
     challenger: ModelScores
     champion: ModelScores | None
     verdict: Verdict
+    by_class: Mapping[str, Verdict] = field(default_factory=dict, hash=False)
     warning: str = ""
     items: tuple[Item, ...] = ()
     dry_run: bool = False
@@ -59,7 +62,13 @@ class _Model:
 
     def scores(self, judged: Judged) -> ModelScores:
         return ModelScores(
-            self.card.version, self.card.name, self.path, dict(judged.metrics), dict(judged.parts)
+            self.card.version,
+            self.card.name,
+            self.path,
+            dict(judged.metrics),
+            dict(judged.parts),
+            judged.reliability,
+            judged.worst,
         )
 
 
@@ -94,6 +103,8 @@ def evaluate(
         if not call.dry_run:
             call.record_config(run, STAGE, settings, settings.dump("retrain", "io"))
             keep_evaluation(run, result, challenger.card)
+            if result.kind == "segmentation":
+                draw_evaluation(run, result, settings)
             with Ledger.open(settings.io.ledger_url, settings.io.out_root) as ledger:
                 record(ledger, result)
     return result
@@ -128,6 +139,16 @@ def keep_evaluation(run: Run, result: EvaluateResult, card: ModelCard) -> None:
     write_json(run.path(OUTPUT, "evaluation.json"), asdict(result) | {"words": result.verdict.words})
     write_json(run.path(OUTPUT, "card.json"), with_test_scores(card, result).to_json_object())
     run.write_metrics(STAGE, asdict(result))
+
+
+def draw_evaluation(run: Run, result: EvaluateResult, settings: Settings) -> None:
+    """Draw how sure the challenger is, and the tiles that it does worst on, into ``evaluation/`` of the run."""
+    from agir_cvtoolkit.training.dataset import open_dataset
+
+    from ._training_pictures import draw_scores
+
+    dataset = open_dataset(run.path("dataset"))
+    draw_scores(run.path(OUTPUT), result.challenger, dataset, settings.seg_inference.device)
 
 
 def with_test_scores(card: ModelCard, result: EvaluateResult) -> ModelCard:
@@ -219,6 +240,7 @@ def _segmentation(
 
     from ._segmentation_evaluation import (
         FIGURE,
+        iou_of,
         judge_segmentation,
         learned_pictures,
         mean_iou,
@@ -249,6 +271,12 @@ def _segmentation(
     verdict = (
         compare(mine.counts, theirs.counts, mean_iou, FIGURE, settings.retrain.judgement) if theirs else only
     )
+    by_class = {}
+    if theirs is not None:
+        by_class = {
+            c.name: compare(mine.counts, theirs.counts, iou_of(number), FIGURE, settings.retrain.judgement)
+            for number, c in enumerate(dataset.classes)
+        }
     return EvaluateResult(
         run_id=run.run_id,
         kind="segmentation",
@@ -257,6 +285,7 @@ def _segmentation(
         challenger=challenger.scores(mine),
         champion=opponent.scores(theirs) if opponent and theirs else None,
         verdict=verdict,
+        by_class=by_class,
         warning=warning,
         items=items,
         dry_run=call.dry_run,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from agir_cvtoolkit.config import Settings
@@ -15,9 +16,12 @@ from agir_cvtoolkit.training.segmentation import TrainResult, fit, training_key
 
 from ._call import Call
 from ._models import record_retired, record_trained
+from ._training_pictures import WORST, draw_curves, draw_scores
 from .preprocess import preprocess
 
 STAGE = "train"
+PICTURES = "pictures"
+"""Folder in ``model/`` with the curves, the reliability diagram and the worst tiles."""
 OUTPUTS = ("model",)
 """What the stage owns in a run; it moves to ``history/`` when another data set or configuration is trained."""
 
@@ -31,6 +35,7 @@ class TrainStageResult:
         best_val_iou, best_val_dice: means over the foreground classes.
         state: ``trained``, ``continued`` after a kill, or ``unchanged``.
         items: records that did not reach the data set.
+        figures: on the validation split, such as ``val_boundary_f1.crop`` and ``val_ece``.
     """
 
     run_id: str
@@ -48,6 +53,7 @@ class TrainStageResult:
     warning: str
     items: tuple[Item, ...] = ()
     dry_run: bool = False
+    figures: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     @property
     def exit_code(self) -> int:
@@ -79,12 +85,39 @@ def train(call: Call | None = None) -> TrainStageResult:
         call.record_config(run, STAGE, settings, settings.dump("train", "preprocess", "io"))
         found = fit(run.path("dataset"), run.path("model"), settings.train, call.progress)
         samples = {side: len(tiles) for side, tiles in dataset.splits.items()}
-        result = _result(run, found, samples, items)
+        result = _result(run, found, samples, items, _judged(run, found, settings, call))
         _write_metrics(run, result, found, stage_pass.number)
         run.finish(stage_pass)
         with Ledger.open(settings.io.ledger_url, settings.io.out_root) as ledger:
             record_trained(ledger, run, settings.io.out_root, found.card)
     return result
+
+
+def _judged(run: Run, found: TrainResult, settings: Settings, call: Call) -> Mapping[str, float]:
+    """Return the figures on val that are not counted while training, and draw the pictures of the training."""
+    folder = run.path("model", PICTURES)
+    if found.state == "unchanged" and (folder / WORST).is_file():
+        known = run.read_metrics(STAGE).get("figures", {})
+        return {str(name): float(value) for name, value in known.items()}
+    from ._evaluation import ModelScores
+    from ._segmentation_evaluation import judge_segmentation, tiles_by_picture
+
+    dataset, card, device = open_dataset(run.path("dataset")), found.card, settings.seg_inference.device
+    judged = judge_segmentation(
+        found.best_path, dataset, tiles_by_picture(dataset, "val"), device, call.progress, "val"
+    )
+    draw_curves(folder, found.history, card.classes)
+    scores = ModelScores(
+        card.version,
+        card.name,
+        found.best_path,
+        judged.metrics,
+        judged.parts,
+        judged.reliability,
+        judged.worst,
+    )
+    draw_scores(folder, scores, dataset, device)
+    return judged.metrics
 
 
 def _preprocessed(run: Run, settings: Settings, call: Call) -> tuple[Item, ...]:
@@ -108,7 +141,11 @@ def _planned(run: Run, settings: Settings, items: tuple[Item, ...]) -> TrainStag
 
 
 def _result(
-    run: Run, found: TrainResult, samples: dict[str, int], items: tuple[Item, ...]
+    run: Run,
+    found: TrainResult,
+    samples: dict[str, int],
+    items: tuple[Item, ...],
+    figures: Mapping[str, float],
 ) -> TrainStageResult:
     return TrainStageResult(
         run_id=run.run_id,
@@ -125,6 +162,7 @@ def _result(
         state=found.state,
         warning=found.warning,
         items=items,
+        figures=figures,
     )
 
 

@@ -46,8 +46,9 @@ def segmentation_loss(
 
 
 def focal_loss(logits: Tensor, labels: Tensor, gamma: float, weights: Tensor | None = None) -> Tensor:
-    """Return the weighted mean over pixels of -(1 - p)^gamma log p, p the probability of the right class (Lin et al. 2017,
-    "Focal Loss for Dense Object Detection"); with gamma 0 it is cross-entropy.
+    """Return the weighted mean over pixels of -(1 - p)^gamma log p, p the probability of the right class.
+
+    The focal loss of Lin et al. 2017, "Focal Loss for Dense Object Detection"; with gamma 0 it is cross-entropy.
     """
     # Written out, since the fused cross-entropy has no deterministic form on GPUs.
     right = F.log_softmax(logits, dim=1).gather(1, labels[:, None])[:, 0]
@@ -58,12 +59,14 @@ def focal_loss(logits: Tensor, labels: Tensor, gamma: float, weights: Tensor | N
         return lost.mean()
     each = weights[labels]
     weighted, weight = _over_all(torch.stack([(lost * each).sum(), each.sum()]), logits)
-    return weighted / weight.clamp_min(torch.finfo(weight.dtype).tiny)
+    mean: Tensor = weighted / weight.clamp_min(torch.finfo(weight.dtype).tiny)
+    return mean
 
 
 def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return 1 - Dice of probabilities against labels, over the batch, mean of the foreground classes (Milletari et al.
-    2016, "V-Net"; with one added to both sides of the fraction, for classes that do not occur).
+    """Return 1 - Dice of probabilities against labels, over the batch, mean of the foreground classes.
+
+    Milletari et al. 2016, "V-Net", with one added to both sides of the fraction, for classes that do not occur.
     """
     probabilities = logits.softmax(dim=1)[:, 1:]
     wanted = F.one_hot(labels, logits.shape[1]).permute(0, 3, 1, 2)[:, 1:].to(logits.dtype)
@@ -71,7 +74,8 @@ def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
         [(probabilities * wanted).sum(dim=(0, 2, 3)), (probabilities + wanted).sum(dim=(0, 2, 3))]
     )
     hits, both = _over_all(sums, logits)
-    return (1 - (2 * hits + _SMOOTH) / (both + _SMOOTH)).mean()
+    lost: Tensor = (1 - (2 * hits + _SMOOTH) / (both + _SMOOTH)).mean()
+    return lost
 
 
 def _over_all(sums: Tensor, logits: Tensor) -> Tensor:
