@@ -101,7 +101,6 @@ KEPT = [
 ]
 
 REFUSED = [
-    "io.lts_species_info",
     "seg_inference.source.type",
     "seg_inference.source.filters.state",
     "seg_inference.source.sample.strategy",

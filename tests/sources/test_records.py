@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agir_cvtoolkit.config import load_settings
 from agir_cvtoolkit.errors import ConfigError, DataError
 from agir_cvtoolkit.records import Box
 from agir_cvtoolkit.sources import Columns, Roots, read_records, records_of
@@ -149,6 +151,88 @@ def test_configured_columns(tmp_path: Path) -> None:
     (record,) = records_of(_query(tmp_path, [row]), "semif", "full_image", Roots(columns=columns))
     assert (record.record_id, record.image_path, record.common_name) == ("p", absolute, "rye")
     assert records_of(_query(tmp_path, [row]), "semif", "cutout", Roots(columns=columns))[0].record_id == "k1"
+
+
+def test_another_schema_is_read_by_its_own_columns(tmp_path: Path) -> None:
+    row = {
+        "image_id": "a",
+        "x": 1,
+        "y": 2.5,
+        "w": 30,
+        "h": 4,
+        "W": 100,
+        "H": 80,
+        "class": 4,
+        "disk": "d",
+        "p": "a.jpg",
+    }
+    picture = _touch(tmp_path / "mounted" / "a.jpg")
+    columns = Columns(
+        path="p", class_id="class", store="disk", width="W", height="H", boxes=("x", "y", "w", "h")
+    )
+    roots = Roots(columns=columns, stores={"d": str(tmp_path / "mounted")})
+    query = _query(tmp_path, [row, row | {"y": None}, row | {"x": None, "y": None, "w": None, "h": None}])
+    (record,) = records_of(query, "semif", "full_image", roots)
+    assert (record.image_path, record.class_id, record.reference_size) == (picture, 4, (100, 80))
+    assert record.boxes == (Box(1, 2.5, 30, 4),)
+    named = Roots(columns=Columns(box="rectangle"))
+    (record,) = records_of(_query(tmp_path, [ROW | {"rectangle": "[1,1,2,2]"}]), "semif", "full_image", named)
+    assert record.boxes == (Box(1, 1, 2, 2),)
+
+
+@pytest.mark.parametrize("db", ["semif", "field"])
+def test_every_setting_reaches_the_records(db: str) -> None:
+    names = {
+        "class_column": "c",
+        "store_column": "s",
+        "width_column": "w",
+        "height_column": "h",
+        "box_column": "b",
+    }
+    settings = load_settings(
+        [
+            *(f"data.{db}.{key}={value}" for key, value in names.items()),
+            f"data.{db}.box_columns=[x, y, w, h]",
+            "io.roots={GROW: 's3://grow'}",
+            "io.lts_species_info=species.json",
+            "fetch.cache_dir=fast",
+        ]
+    )
+    roots = Roots.of(settings, db)
+    usual = Roots.of(load_settings([]), db).columns
+    columns = replace(
+        usual, class_id="c", store="s", width="w", height="h", box="b", boxes=("x", "y", "w", "h")
+    )
+    assert roots == Roots(
+        None, None, None, columns, {"GROW": "s3://grow"}, Path("fast"), Path("species.json")
+    )
+    assert Roots.of(load_settings(["io.out_root=here/runs"]), db).cache == Path("here/cache")
+
+
+def test_the_species_table_tells_what_a_row_does_not(tmp_path: Path) -> None:
+    species = tmp_path / "species_info.json"
+    species.write_text(
+        json.dumps({"species": {"AMPA": {"class_id": 5, "common_name": "Palmer amaranth", "hex": "#ff8000"}}})
+    )
+    rows = [
+        ROW | {"cutout_id": "a_0", "category_class_id": None, "category_common_name": "palmer_amaranth"},
+        ROW | {"cutout_id": "a_1", "category_class_id": 5, "category_common_name": None},
+        ROW
+        | {
+            "cutout_id": "a_2",
+            "category_class_id": None,
+            "category_common_name": "ampa",
+            "category_rgb": "[1, 2, 3]",
+        },
+        ROW | {"cutout_id": "a_3"},
+    ]
+    found = records_of(_query(tmp_path, rows), "semif", "cutout", Roots(species=species))
+    assert [(r.class_id, r.common_name, r.values.get("category_rgb")) for r in found] == [
+        (5, "palmer_amaranth", "[255, 128, 0]"),
+        (5, "Palmer amaranth", "[255, 128, 0]"),
+        (5, "ampa", "[1, 2, 3]"),
+        (7, "barley", None),
+    ]
 
 
 def test_bad_boxes_are_dropped_and_named(tmp_path: Path) -> None:

@@ -10,16 +10,16 @@ from ._base import Group
 
 
 class SemifDatabase(Group):
-    """The SemiF database; a relative path starts at the working directory."""
+    """The SemiF database: files, a folder or a server's address; a relative path starts at the working directory."""
 
-    db_path: str | None = None
+    db_path: str | None = Field(default=None, repr=False)
     table: str = Field(default="semif", min_length=1)
 
 
 class FieldDatabase(Group):
-    """The Field database; a relative path starts at the working directory."""
+    """The Field database: files, a folder or a server's address; a relative path starts at the working directory."""
 
-    db_path: str | None = None
+    db_path: str | None = Field(default=None, repr=False)
     table: str = Field(default="field_data", min_length=1)
 
 
@@ -30,7 +30,18 @@ class Db(Group):
     field: FieldDatabase = FieldDatabase()
 
 
-class SemifColumns(Group):
+class Columns(Group):
+    """What the columns of any table are called."""
+
+    box_column: str = "bbox_xywh"
+    box_columns: tuple[str, str, str, str] | None = None
+    width_column: str = "fullres_width"
+    height_column: str = "fullres_height"
+    class_column: str = "category_class_id"
+    store_column: str = "ncsu_nfs"
+
+
+class SemifColumns(Columns):
     """What the columns of a SemiF table are called."""
 
     path_column: str = "image_path"
@@ -39,7 +50,7 @@ class SemifColumns(Group):
     common_name_column: str = "category_common_name"
 
 
-class FieldColumns(Group):
+class FieldColumns(Columns):
     """What the columns of a Field table are called."""
 
     path_column: str = "developed_image_path"

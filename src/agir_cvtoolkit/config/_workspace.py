@@ -17,6 +17,7 @@ class Io(Group):
     semif_storage_dir: Path | None = None
     field_storage_dir: Path | None = None
     roots: dict[str, str] = Field(default_factory=dict)
+    lts_species_info: Path | None = None
     ledger_url: str | None = Field(default=None, repr=False)
 
 
@@ -34,7 +35,6 @@ class Project(Group):
 
 
 RETIRED = {
-    "io.lts_species_info": "class ids and species names are read from the record's own columns",
     "cvat_upload.project_name": "name the project by id: cvat_upload.project_id",
     "working_dir": "paths start at the working directory; see io.out_root",
     "runtime": "it is written into cfg.<stage>.yaml of the run and cannot be set",

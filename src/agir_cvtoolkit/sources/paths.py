@@ -28,12 +28,22 @@ _SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".tif", ".tiff")
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the columns that records are made of; usual names are used where a row lacks these."""
+    """Names of the columns that records are made of; usual names are used where a row lacks these.
+
+    Attributes:
+        boxes: of x, y, width and height, where these have columns of their own.
+    """
 
     path: str = ""
     image_id: str = ""
     record_id: str = ""
     common_name: str = ""
+    class_id: str = ""
+    store: str = ""
+    width: str = ""
+    height: str = ""
+    box: str = ""
+    boxes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,7 @@ class Roots:
         columns: what the columns are called.
         stores: root by the name of a store, by the beginning of absolute paths, or for all others as `ELSEWHERE`.
         cache: where pictures of storages are staged.
+        species: file of the species table.
     """
 
     semif_storage: Path | None = None
@@ -55,17 +66,29 @@ class Roots:
     columns: Columns = Columns()
     stores: Mapping[str, str] = field(default_factory=dict, hash=False)
     cache: Path = Path("outputs/cache")
+    species: Path | None = None
 
     @classmethod
     def of(cls, settings: Settings, db: str) -> Roots:
         """Return what the configuration says for a database."""
         names = settings.data.field if db == "field" else settings.data.semif
         columns = Columns(
-            names.path_column, names.id_column, names.cutout_id_column, names.common_name_column
+            path=names.path_column,
+            image_id=names.id_column,
+            record_id=names.cutout_id_column,
+            common_name=names.common_name_column,
+            class_id=names.class_column,
+            store=names.store_column,
+            width=names.width_column,
+            height=names.height_column,
+            box=names.box_column,
+            boxes=names.box_columns or (),
         )
         io = settings.io
         cache = settings.fetch.folder(Path(io.out_root))
-        return cls(io.semif_storage_dir, io.field_storage_dir, None, columns, io.roots, cache)
+        return cls(
+            io.semif_storage_dir, io.field_storage_dir, None, columns, io.roots, cache, io.lts_species_info
+        )
 
     def storage(self, db: str) -> Path | None:
         """Return the root of the picture store of a database."""

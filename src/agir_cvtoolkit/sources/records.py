@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from agir_cvtoolkit.errors import ConfigError, DataError
 from agir_cvtoolkit.records import Box, FieldValue, Record
 
-from .paths import Columns, Finder, Place, Roots, first_value
+from .paths import Finder, Place, Roots, first_value
 from .reading import Row, read_rows, result_file
 from .spec import StoredSpec, read_spec
+from .species import SpeciesTable
 from .staging import Cache
 from .values import NO_CLASS, box_of, class_of, id_of, size_of, text_of
 
@@ -69,7 +70,7 @@ def read_records(query_dir: Path, db: str, image_mode: str, roots: Roots | Setti
     known = roots if isinstance(roots, Roots) else Roots.of(roots, db)
     path = result_file(query_dir, spec)
     rows = list(read_rows(path, spec))
-    maker = _Maker(db, known.columns, _finder(known, db, spec))
+    maker = _Maker(db, known, _finder(known, db, spec))
     if image_mode == "cutout":
         records = [record for row in rows if (record := maker.cutout(row)) is not None]
     else:
@@ -99,7 +100,7 @@ def records_of_rows(
         roots: where relative paths start.
         pictures_root: the folder that the database was built from, or lies in.
     """
-    maker = _Maker(db, roots.columns, _finder(roots, db, StoredSpec(pictures_root=pictures_root)))
+    maker = _Maker(db, roots, _finder(roots, db, StoredSpec(pictures_root=pictures_root)))
     cutouts = [(row, record) for row in rows if (record := maker.cutout(row)) is not None]
     return [
         record if record.image_path is not None else maker.picture(record.record_id, [row])
@@ -114,8 +115,10 @@ def _finder(roots: Roots, db: str, spec: StoredSpec) -> Finder:
 
 
 class _Maker:
-    def __init__(self, db: str, columns: Columns, finder: Finder) -> None:
-        self.finder = finder
+    def __init__(self, db: str, roots: Roots, finder: Finder) -> None:
+        columns = roots.columns
+        self.columns, self.finder = columns, finder
+        self.table = SpeciesTable.read(roots.species) if roots.species is not None else SpeciesTable(())
         self.notes: list[str] = []
         self.dropped: dict[str, list[str]] = {}
         field = db == "field"
@@ -131,11 +134,12 @@ class _Maker:
     # --- cutouts ------------------------------------------------------------------------------------------
 
     def cutout(self, row: Row) -> Record | None:
+        row = self.completed(row)
         record_id = self.record_id(row) or self.image_id(row)
         if record_id is None:
             self.notes.append(f"a row without id is left out: {_shown(row)}")
             return None
-        size = size_of(row)
+        size = self.size(row)
         box = self.box(row, size, record_id)
         cropped = self.finder.existing(row.get("cropout_path"), row.get("cutout_ncsu_nfs"))
         place = cropped
@@ -153,7 +157,7 @@ class _Maker:
             boxes=(box,) if box is not None and cropped is None else (),
             reference_size=None if cropped is not None else size,
             common_name=text_of(first_value(row, *self.common_names)),
-            class_id=_class(row),
+            class_id=self.class_id(row),
             values=MappingProxyType(dict(row)),
             box_values=(MappingProxyType(dict(row)),) if box is not None and cropped is None else (),
         )
@@ -162,7 +166,7 @@ class _Maker:
 
     def by_picture(self, rows: Iterable[Row]) -> dict[str, list[Row]]:
         groups: dict[str, list[Row]] = {}
-        for row in rows:
+        for row in map(self.completed, rows):
             image_id = self.image_id(row) or self.record_id(row)
             if image_id is None:
                 self.notes.append(f"a row without id is left out: {_shown(row)}")
@@ -171,10 +175,10 @@ class _Maker:
         return groups
 
     def picture(self, image_id: str, rows: Sequence[Row]) -> Record:
-        sizes = {size for row in rows if (size := size_of(row)) is not None}
+        sizes = {size for row in rows if (size := self.size(row)) is not None}
         if len(sizes) > 1:
             self.notes.append(f"{image_id} has rows of different full-resolution sizes; the first is used")
-        size = next((size for row in rows if (size := size_of(row)) is not None), None)
+        size = next((size for row in rows if (size := self.size(row)) is not None), None)
         boxes: list[Box] = []
         box_values: list[MappingProxyType[str, FieldValue]] = []
         for row in rows:
@@ -188,7 +192,7 @@ class _Maker:
             if all(_same(row.get(name), value) for row in rows[1:])
         }
         names = dict.fromkeys(name for row in rows for name in row)
-        classes = {_class(row) for row in rows}
+        classes = {self.class_id(row) for row in rows}
         species = {text_of(first_value(row, *self.common_names)) for row in rows}
         place = self.first_place(rows)
         return Record(
@@ -208,7 +212,7 @@ class _Maker:
         tried: set[tuple[FieldValue, FieldValue]] = set()
         first: Place | None = None
         for row in rows:
-            key = (first_value(row, *self.path_names), row.get("ncsu_nfs"))
+            key = (first_value(row, *self.path_names), self.store(row))
             if key in tried:
                 continue
             tried.add(key)
@@ -227,14 +231,43 @@ class _Maker:
         return _first_id(row, self.image_names)
 
     def place(self, row: Row) -> Place | None:
-        return self.finder.picture(
-            first_value(row, *self.path_names), row.get("ncsu_nfs"), self.image_id(row)
-        )
+        return self.finder.picture(first_value(row, *self.path_names), self.store(row), self.image_id(row))
+
+    def completed(self, row: Row) -> Row:
+        """Return a row with what the species table knows and the row does not say."""
+        name = text_of(first_value(row, *self.common_names))
+        found = self.table.find(self.class_id(row), name)
+        if found is None:
+            return row
+        told: Row = {}
+        if self.class_id(row) == NO_CLASS:
+            told["category_class_id"] = found.class_id
+        if name is None:
+            told[self.common_names[-1]] = found.common_name
+        if found.rgb is not None and text_of(row.get("category_rgb")) is None:
+            told["category_rgb"] = str(list(found.rgb))
+        return {**row, **told}
+
+    def store(self, row: Row) -> FieldValue:
+        return first_value(row, self.columns.store, "ncsu_nfs")
+
+    def size(self, row: Row) -> tuple[int, int] | None:
+        width = first_value(row, self.columns.width, "fullres_width")
+        return size_of(width, first_value(row, self.columns.height, "fullres_height"))
+
+    def class_id(self, row: Row) -> int:
+        return class_of(first_value(row, self.columns.class_id, "category_class_id", "class_id"))
+
+    def box_value(self, row: Row) -> FieldValue:
+        sides = [row.get(name) for name in self.columns.boxes]
+        if any(side is not None for side in sides):
+            return f"[{', '.join('null' if side is None else str(side) for side in sides)}]"
+        return first_value(row, self.columns.box, "bbox_xywh")
 
     def box(
         self, row: Row, size: tuple[int, int] | None, row_id: str, record_id: str | None = None
     ) -> Box | None:
-        box = box_of(row.get("bbox_xywh"), size)
+        box = box_of(self.box_value(row), size)
         if isinstance(box, str):
             self.dropped.setdefault(record_id or row_id, []).append(f"{row_id}: {box}")
             self.notes.append(f"{row_id}: {box}; the box is dropped")
@@ -244,10 +277,6 @@ class _Maker:
 
 def _first_id(row: Row, names: Sequence[str]) -> str | None:
     return next((found for name in names if (found := id_of(row.get(name))) is not None), None)
-
-
-def _class(row: Row) -> int:
-    return class_of(first_value(row, "category_class_id", "class_id"))
 
 
 def _same(one: FieldValue, other: FieldValue) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 
 from agir_cvtoolkit.records import Box, FieldValue
 
@@ -42,11 +41,11 @@ def class_of(value: FieldValue) -> int:
     return int(number) if number is not None and number.is_integer() and 1 <= number <= NO_CLASS else NO_CLASS
 
 
-def size_of(row: Mapping[str, FieldValue]) -> tuple[int, int] | None:
-    """Return width and height of the picture at full resolution, in pixels, where the row tells both."""
+def size_of(width: FieldValue, height: FieldValue) -> tuple[int, int] | None:
+    """Return width and height of the picture at full resolution, in pixels, where both are told."""
     sides = []
-    for name in ("fullres_width", "fullres_height"):
-        number = _number(row.get(name))
+    for value in (width, height):
+        number = _number(value)
         if number is None or not number.is_integer() or not 1 <= number <= LARGEST_SIDE:
             return None
         sides.append(int(number))
