@@ -10,7 +10,7 @@ import pytest
 from agir_cvtoolkit.agreement import iou
 from agir_cvtoolkit.config import SegInference
 from agir_cvtoolkit.demo.scenes import FULLRES, SPECIES, Scenes, draw_scenes
-from agir_cvtoolkit.inference.excess_green import ExcessGreen
+from agir_cvtoolkit.inference.colour_predictor import ColourPredictor
 from agir_cvtoolkit.inference.segment import segment
 from agir_cvtoolkit.pictures import load_mask, load_rgb
 
@@ -24,7 +24,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Scenes:
 def test_excess_green_is_good_but_not_perfect(seed: int, tmp_path: Path) -> None:
     found = draw_scenes(tmp_path, 8, seed)
     scores = [
-        iou(segment(ExcessGreen(), load_rgb(s.image), SegInference()).index != 0, load_mask(s.mask) != 0)
+        iou(segment(ColourPredictor(), load_rgb(s.image), SegInference()).index != 0, load_mask(s.mask) != 0)
         for s in found.scenes
     ]
     assert 0.5 < np.mean(scores) < 0.85

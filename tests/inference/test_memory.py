@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from agir_cvtoolkit.config import SegInference
-from agir_cvtoolkit.inference.excess_green import ExcessGreen
+from agir_cvtoolkit.inference.colour_predictor import ColourPredictor
 from agir_cvtoolkit.inference.predictor import RGB, Predictor, Probabilities
 from agir_cvtoolkit.inference.segment import segment
 
@@ -40,7 +40,7 @@ def peak_bytes(predictor: Predictor, height: int) -> int:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("predictor", [ExcessGreen(), Flat()], ids=lambda p: p.name)
+@pytest.mark.parametrize("predictor", [ColourPredictor(), Flat()], ids=lambda p: p.name)
 def test_memory_grows_by_few_bytes_per_pixel(predictor: Predictor) -> None:
     small, large = peak_bytes(predictor, 1024), peak_bytes(predictor, 4096)
     per_pixel = (large - small) / (3072 * 1024)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from agir_cvtoolkit.inference.excess_green import ExcessGreen
+from agir_cvtoolkit.inference.colour_predictor import ColourPredictor
 from agir_cvtoolkit.inference.postprocess import (
     classify,
     edge_occupancy,
@@ -94,7 +94,7 @@ def test_mask_values() -> None:
 def test_only_plant_or_not_takes_the_class_of_the_record(
     classes: tuple[str, ...], class_ids: tuple[int, ...], values: tuple[int, ...]
 ) -> None:
-    predictor = ExcessGreen(classes=classes, class_ids=class_ids)
+    predictor = ColourPredictor(classes=classes, class_ids=class_ids)
     assert mask_values(predictor, 27) == values
     assert is_plant_or_not(predictor) == (values == (0, 27))
 
@@ -121,7 +121,7 @@ def test_renderings() -> None:
     index = np.array([[0, 2]], dtype=np.uint8)
     assert cutout(rgb, index, rgba=False).tolist() == [[[0, 0, 0], [80, 80, 80]]]
     assert cutout(rgb, index, rgba=True)[..., 3].tolist() == [[0, 255]]
-    assert colorized(index, [(10, 100, 200)], 2).tolist() == [[[0, 0, 0], [20, 200, 255]]]
+    assert colorized(index, [(1, 1, 1), (10, 100, 200)], 2).tolist() == [[[0, 0, 0], [20, 200, 255]]]
 
 
 @pytest.mark.parametrize(

@@ -50,3 +50,26 @@ def test_a_missing_checkpoint_is_named() -> None:
 def test_contradictions(predictor: str) -> None:
     with pytest.raises(ConfigError, match="takes no ckpt_path"):
         open_predictor(chosen(predictor=predictor, ckpt_path="a.pth"), Champion(Path("b.pth"), "b1"))
+
+
+def test_a_colour_index_and_its_threshold_are_chosen_by_configuration() -> None:
+    assert open_predictor(chosen(predictor="ngrdi")).name == "ngrdi-otsu"
+    settings = SegInference.model_validate({"model": {"predictor": "exgr", "index_threshold": 0.2}})
+    assert open_predictor(settings).name == "exgr-0.2"
+    default = SegInference.model_validate({"model": {"index_threshold": "triangle"}})
+    assert open_predictor(default).name == "excess_green-triangle"
+
+
+@pytest.mark.parametrize("given", ["excess_gren", "torhc", "two words:here", "module:", ":Thing", "a.b"])
+def test_unknown_predictors_end_the_configuration(given: str) -> None:
+    with pytest.raises(ValueError, match=f"predictor '{given}' is unknown"):
+        chosen(predictor=given)
+
+
+def test_options_of_our_own_checkpoints_are_a_contradiction(tmp_path: Path) -> None:
+    (tmp_path / "best.pth").write_bytes(b"x")
+    settings = SegInference.model_validate(
+        {"model": {"ckpt_path": str(tmp_path / "best.pth"), "options": {"arch": "unet"}}}
+    )
+    with pytest.raises(ConfigError, match="options are for predictors of your own and smp: checkpoints"):
+        open_predictor(settings)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from agir_cvtoolkit.config import SegInference
-from agir_cvtoolkit.inference.excess_green import ExcessGreen
+from agir_cvtoolkit.inference.colour_predictor import ColourPredictor
 from agir_cvtoolkit.inference.looks import disagreement, looking_again
 from agir_cvtoolkit.inference.predictor import RGB, Band, Probabilities
 from agir_cvtoolkit.inference.segment import Segmented, segment
@@ -40,7 +40,7 @@ def test_top_k_looks_at_the_most_doubtful_pixels(share: float, expected: float) 
 
 
 @pytest.mark.parametrize("measure", ["entropy", "margin", "top_k", "disagreement"])
-@pytest.mark.parametrize("predictor", [ExcessGreen(), Pixelwise()], ids=lambda p: p.name)
+@pytest.mark.parametrize("predictor", [ColourPredictor(), Pixelwise()], ids=lambda p: p.name)
 def test_every_measure_gives_a_score_and_a_map(measure: str, predictor: object) -> None:
     rgb = picture(90, 110)
     found = judged(measure, predictor, rgb, save_uncertainty=True)

@@ -17,7 +17,7 @@ pytest.importorskip("ray")
 from agir_cvtoolkit.config import SegInference
 from agir_cvtoolkit.engines import Bounds, RayCluster, Threads
 from agir_cvtoolkit.errors import ConfigError
-from agir_cvtoolkit.inference.excess_green import ExcessGreen
+from agir_cvtoolkit.inference.colour_predictor import ColourPredictor
 from agir_cvtoolkit.records import Record
 from agir_cvtoolkit.runs import Run, start_run
 from agir_cvtoolkit.stages.infer_seg import predict_records
@@ -51,8 +51,8 @@ def address() -> Iterator[str]:
         patch.undo()
 
 
-def opened(_worker: int) -> ExcessGreen:
-    return ExcessGreen()
+def opened(_worker: int) -> ColourPredictor:
+    return ColourPredictor()
 
 
 class Interrupting:
@@ -89,12 +89,12 @@ def test_two_nodes_find_what_one_process_does(address: str, tmp_path: Path) -> N
     records.insert(4, Record("lost", tmp_path / "nowhere.png"))
     here, there = start_run(tmp_path / "here", "r"), start_run(tmp_path / "there", "r")
     engine = RayCluster(address=address, bounds=Bounds(items=2))
-    predict_records(here, records, ExcessGreen(), SegInference(), engine=Threads())
+    predict_records(here, records, ColourPredictor(), SegInference(), engine=Threads())
     with pytest.raises(KeyboardInterrupt):
         predict_records(
-            there, records, ExcessGreen(), SegInference(), Interrupting(4), engine=engine, opened=opened
+            there, records, ColourPredictor(), SegInference(), Interrupting(4), engine=engine, opened=opened
         )
-    result = predict_records(there, records, ExcessGreen(), SegInference(), engine=engine, opened=opened)
+    result = predict_records(there, records, ColourPredictor(), SegInference(), engine=engine, opened=opened)
     assert (result.kept, result.predicted, result.skipped) == (4, 10, 1)
     assert content(there) == content(here)
     with pytest.raises(ConfigError, match="no such GPU"):

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from agir_cvtoolkit.errors import did_you_mean
 
 from ._base import Group
 
 _Channel = Annotated[int, Field(ge=0, le=255)]
 _FROM_CARD = "it is read from the checkpoint; remove it"
+
+COLOUR_INDICES = (
+    "excess_green",
+    "excess_green_raw",
+    "exgr",
+    "ngrdi",
+    "vari",
+    "cive",
+    "gli",
+    "veg",
+    "mgrvi",
+    "rgbvi",
+)
+"""Predictors that need no weights."""
+_IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 TILE_MULTIPLE = 32
 """Tiles are whole multiples of the coarsest stride of the encoders."""
@@ -25,8 +43,21 @@ class InferenceSource(Group):
 class InferenceModel(Group):
     """Which predictor."""
 
-    predictor: Literal["excess_green", "torch", "champion"] | None = None
+    predictor: str | None = None
     ckpt_path: str | None = None
+    index_threshold: Literal["otsu", "triangle", "entropy", "cross_entropy"] | float = "otsu"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("predictor")
+    @classmethod
+    def _is_known(cls, value: str | None) -> str | None:
+        known = (*COLOUR_INDICES, "torch", "champion")
+        if value is None or value in known or _IMPORT_PATH.fullmatch(value):
+            return value
+        near = did_you_mean(value, known)
+        raise ValueError(
+            f"predictor '{value}' is unknown. {near} There are {', '.join(known)}, package.module:attribute"
+        )
 
 
 class Tile(Group):

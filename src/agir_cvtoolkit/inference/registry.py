@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agir_cvtoolkit.config._inference import COLOUR_INDICES
 from agir_cvtoolkit.errors import CheckpointError, ConfigError, UsageError
+from agir_cvtoolkit.models.libraries import require_torch
 
-from .excess_green import ExcessGreen
+from .colour_predictor import DEFAULT_INDEX, ColourPredictor
 from .predictor import Predictor
 
 if TYPE_CHECKING:
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
     from .onnx_predictor import OnnxPredictor
     from .torch_predictor import TorchPredictor
+
+SMP = "smp:"
+"""Before the path of a checkpoint of segmentation-models-pytorch."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +42,23 @@ def open_predictor(settings: SegInference, champion: Champion | None = None) -> 
         ConfigError: settings that contradict each other, or a checkpoint that does not exist.
         UsageError: no model has been promoted yet.
         CheckpointError: not a checkpoint of this package, or not the one that was promoted.
-        MissingExtraError: torch is not installed.
+        MissingExtraError: torch, or what else it needs, is not installed.
     """
+    model = settings.model
+    if model.predictor is not None and ":" in model.predictor:
+        return _plugin(settings)
     checkpoint = checkpoint_of(settings, champion)
     if checkpoint is None:
-        return ExcessGreen()
+        return ColourPredictor(model.predictor or DEFAULT_INDEX, model.index_threshold)
     predictor: TorchPredictor | OnnxPredictor
-    if checkpoint.suffix.lower() == ".onnx":
+    if model.ckpt_path is not None and model.ckpt_path.startswith(SMP):
+        predictor = _open_smp(checkpoint, settings)
+    elif model.options:
+        raise ConfigError(
+            "seg_inference.model.options are for predictors of your own and smp: checkpoints",
+            "Remove them: a checkpoint of this package says everything of itself.",
+        )
+    elif checkpoint.suffix.lower() == ".onnx":
         from .onnx_predictor import OnnxPredictor
 
         predictor = OnnxPredictor.open(checkpoint)
@@ -62,7 +77,7 @@ def open_predictor(settings: SegInference, champion: Champion | None = None) -> 
 
 
 def checkpoint_of(settings: SegInference, champion: Champion | None = None) -> Path | None:
-    """Return the checkpoint that the settings ask for, or None for excess green.
+    """Return the checkpoint that the settings ask for, or None for a colour index.
 
     Raises:
         ConfigError: settings that contradict each other, or a checkpoint that does not exist.
@@ -70,18 +85,13 @@ def checkpoint_of(settings: SegInference, champion: Champion | None = None) -> P
         CheckpointError: the file of the promoted one has vanished.
     """
     name, given = settings.model.predictor, settings.model.ckpt_path
-    if name == "excess_green" or (name is None and given is None):
-        if given is not None:
-            raise ConfigError(
-                "seg_inference.model.predictor=excess_green takes no ckpt_path",
-                "Leave one of the two out.",
-            )
+    if name not in {None, "torch"} and given is not None:
+        raise ConfigError(
+            f"seg_inference.model.predictor={name} takes no ckpt_path", "Leave one of the two out."
+        )
+    if name in COLOUR_INDICES or (name is None and given is None):
         return None
     if name == "champion":
-        if given is not None:
-            raise ConfigError(
-                "seg_inference.model.predictor=champion takes no ckpt_path", "Leave one of the two out."
-            )
         if champion is None:
             raise UsageError("no model has been promoted yet", "Promote one: agir-cvtoolkit promote")
         if not champion.path.is_file():
@@ -95,7 +105,31 @@ def checkpoint_of(settings: SegInference, champion: Champion | None = None) -> P
             "seg_inference.model.predictor=torch needs seg_inference.model.ckpt_path",
             "Add -o seg_inference.model.ckpt_path=outputs/runs/<run>/model/best.pth",
         )
-    return _existing(Path(given))
+    return _existing(Path(given.removeprefix(SMP)))
+
+
+def _plugin(settings: SegInference) -> Predictor:
+    if settings.model.ckpt_path is not None:
+        raise ConfigError(
+            f"seg_inference.model.predictor={settings.model.predictor} takes no ckpt_path",
+            "Give its weights by seg_inference.model.options.",
+        )
+    from .plugins import load_plugin
+
+    return load_plugin(str(settings.model.predictor), settings.model.options)
+
+
+def _open_smp(path: Path, settings: SegInference) -> TorchPredictor:
+    require_torch("A checkpoint of segmentation-models-pytorch")
+    from agir_cvtoolkit.models.devices import device_for
+    from agir_cvtoolkit.models.smp import open_smp
+
+    from .torch_predictor import TorchPredictor
+
+    network, card = open_smp(path, settings.model.options)
+    return TorchPredictor(
+        network, card, device_for(settings.device, "seg_inference.device"), settings.precision
+    )
 
 
 def _existing(path: Path) -> Path:

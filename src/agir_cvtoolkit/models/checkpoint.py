@@ -37,7 +37,7 @@ _UPGRADE = "Upgrade: pip install --upgrade 'agir-cvtoolkit[train]'"
 
 def weights_version(model: nn.Module) -> str:
     """Return the first twelve hex digits of the SHA-256 over names, types, shapes and bytes of tensors."""
-    return _digest({name: tensor.detach().cpu() for name, tensor in model.state_dict().items()})
+    return weights_digest({name: tensor.detach().cpu() for name, tensor in model.state_dict().items()})
 
 
 def save_checkpoint(path: Path, model: nn.Module, card: ModelCard) -> ModelCard:
@@ -52,7 +52,7 @@ def save_checkpoint(path: Path, model: nn.Module, card: ModelCard) -> ModelCard:
         The card as written.
     """
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    card = replace(card, version=_digest(state), architecture=_portable(card.architecture, model))
+    card = replace(card, version=weights_digest(state), architecture=_portable(card.architecture, model))
     content = {
         "format": FORMATS[card.kind],
         "format_version": FORMAT_VERSION,
@@ -92,7 +92,7 @@ def load_checkpoint(path: Path, kind: str | None = None) -> tuple[nn.Module, Mod
     state = content.get("state_dict")
     if not isinstance(state, dict) or not all(isinstance(t, Tensor) for t in state.values()):
         raise CheckpointError(f"checkpoint {path} holds no weights", _TRAIN_AGAIN)
-    if _digest(state) != card.version:
+    if weights_digest(state) != card.version:
         raise CheckpointError(f"the weights in checkpoint {path} are not those of its card", _TRAIN_AGAIN)
     return _assembled(path, card, state), card
 
@@ -161,7 +161,8 @@ def _refused(path: Path, content: object) -> CheckpointError:
     return CheckpointError(f"checkpoint {path} {what}", next_step)
 
 
-def _digest(state: dict[str, Tensor]) -> str:
+def weights_digest(state: Mapping[str, Tensor]) -> str:
+    """Return the first twelve hex digits of the SHA-256 over names, types, shapes and bytes of tensors."""
     digest = hashlib.sha256()
     for name in sorted(state):
         tensor = state[name].contiguous()

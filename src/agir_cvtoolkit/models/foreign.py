@@ -11,8 +11,8 @@ _PICKLE_BYTES = 16 * 1024 * 1024
 
 _OURS = "Train one with: agir-cvtoolkit train, and give its model/best.pth"
 _SMP = (
-    "Models of segmentation-models-pytorch are not opened by this version;"
-    " pull the corrections and train one with: agir-cvtoolkit train"
+    "Predict with it by -o seg_inference.model.ckpt_path=smp:<path>, or pull the corrections and train one with:"
+    " agir-cvtoolkit train"
 )
 
 

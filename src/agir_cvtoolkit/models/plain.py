@@ -9,8 +9,7 @@ from pathlib import Path
 
 import torch
 
-# PyTorch's restricted unpickler checks little by itself: garbage ends in whatever its stack machine trips on.
-_UNREADABLE = (
+UNREADABLE = (
     pickle.UnpicklingError,
     RuntimeError,
     EOFError,
@@ -25,6 +24,7 @@ _UNREADABLE = (
     MemoryError,
     struct.error,
 )
+"""Unpicklers check little by themselves: garbage ends in whatever their stack machine trips on."""
 
 
 def load_plain(path: Path) -> object:
@@ -37,6 +37,6 @@ def load_plain(path: Path) -> object:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             content: object = torch.load(path, map_location="cpu", weights_only=True)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise ValueError(f"{path} does not load as plain values: {error}") from error
     return content
