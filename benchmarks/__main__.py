@@ -12,6 +12,7 @@ from pathlib import Path
 
 from . import (
     capture_queue,
+    feed,
     learning,
     mask_encoding,
     memory,
@@ -34,6 +35,7 @@ QUICK = {
     "scale": ["--counts", "50", "500", "--jobs", "40"],
     "memory": ["--counts", "20", "60", "--no-torch"],
     "learning": ["--seeds", "0"],
+    "feed": ["--count", "8", "--size", "1200x800", "--rounds", "1", "--batches", "4"],
     "pose_return": ["--pictures", "1000"],
     "capture_queue": ["--counts", "100", "2000"],
     "transfer": ["--count", "200"],
@@ -78,6 +80,7 @@ def _all(data: Path | None, *, quick: bool) -> list[tuple[str, str, argparse.Nam
         ("scale", scale.TITLE, scale.options_of(less["scale"]), scale.measure),
         ("memory", memory.TITLE, memory.options_of(less["memory"]), memory.measure),
         ("learning", learning.TITLE, learning.options_of(less["learning"]), learning.measure),
+        ("feed", feed.TITLE, feed.options_of(less["feed"]), feed.measure),
         ("pose_return", pose_return.TITLE, pose_return.options_of(less["pose_return"]), pose_return.measure),
         (
             "capture_queue",
