@@ -101,6 +101,11 @@ def _configure(folder: Path, url: str, project_id: int) -> None:
 
 def _source(seed: int, size: tuple[int, int], classes: int) -> tuple[bytes, bytes]:
     """Return a JPEG of about half a byte per pixel, as large as a camera's, and a mask of classes as PNG."""
+    return source_picture(seed, size), _mask_png(seed, size, classes)
+
+
+def source_picture(seed: int, size: tuple[int, int]) -> bytes:
+    """Return a JPEG of about half a byte per pixel, as large as a camera's."""
     width, height = size
     rng = np.random.default_rng(seed)
     rough = rng.normal(110, 30, (height, width, 1)) + rng.normal(0, 8, (height, width, 3))
@@ -110,7 +115,7 @@ def _source(seed: int, size: tuple[int, int], classes: int) -> tuple[bytes, byte
         jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
         if len(jpeg) >= width * height / 2:
             break
-    return jpeg, _mask_png(seed, size, classes)
+    return jpeg
 
 
 @lru_cache(maxsize=2)

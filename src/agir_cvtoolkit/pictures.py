@@ -10,6 +10,7 @@ import hashlib
 import io
 import stat
 import struct
+import tempfile
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -82,17 +83,22 @@ def glance(picture: Path | bytes) -> PictureInfo:
         return _info(image)
 
 
-def load_rgb(picture: Path | bytes) -> RGB:
+def load_rgb(picture: Path | bytes, scratch: Path | None = None) -> RGB:
     """Decode a picture's file, or its content, to upright 8-bit RGB; of an animation the first frame.
 
     Of 16 bits the upper 8 are kept, floats up to 1 are shares of white, transparency is laid on black, CMYK
     converted.
 
+    Args:
+        picture: the file, or its content.
+        scratch: a folder; the pixels then lie in a file there that has no name and goes with the array, and not in
+            memory, which only decoding takes (4 bytes a pixel).
+
     Raises:
         PictureError: no such file, not a picture, truncated, or larger than `MAX_PIXELS`.
     """
     with _opened(picture) as image, _refusing(picture):
-        return _pixels(_upright_rgb(image))
+        return _pixels(_upright_rgb(image), scratch)
 
 
 def check(picture: Path | bytes, *, small: bool = False) -> PictureInfo:
@@ -168,17 +174,22 @@ def load_mask(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.uin
         return np.where(foreground, np.uint8(255), np.uint8(0))
 
 
-def _pixels(image: Image.Image) -> NDArray[np.uint8]:
+def _pixels(image: Image.Image, scratch: Path | None = None) -> NDArray[np.uint8]:
     """Return the pixels of an 8-bit picture, taken over in bands: at once, Pillow would hold three copies."""
     bands = len(image.getbands())
-    pixels = np.empty(
-        (image.height, image.width) if bands == 1 else (image.height, image.width, bands), np.uint8
-    )
+    shape = (image.height, image.width) if bands == 1 else (image.height, image.width, bands)
+    pixels = np.empty(shape, np.uint8) if scratch is None else _on_disk(shape, scratch)
     rows = max(1, _BAND_PIXELS // max(1, image.width))
     for top in range(0, image.height, rows):
         bottom = min(top + rows, image.height)
         pixels[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
     return pixels
+
+
+def _on_disk(shape: tuple[int, ...], folder: Path) -> NDArray[np.uint8]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as stream:
+        return np.memmap(stream, np.uint8, "w+", shape=shape)
 
 
 def _info(image: Image.Image) -> PictureInfo:

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from agir_cvtoolkit.errors import DataError, PictureError
-from agir_cvtoolkit.inference.originals import crop_of, read_original
-from agir_cvtoolkit.pictures import load_rgb, sha256_of
+from agir_cvtoolkit.inference.originals import Reading, crop_of, read_original
+from agir_cvtoolkit.pictures import RGB, load_rgb, sha256_of
 from agir_cvtoolkit.records import Box, Record
 from agir_cvtoolkit.runs import Run
 
@@ -114,3 +114,31 @@ def test_a_truncated_file_leaves_nothing_behind(run: Run, tmp_path: Path) -> Non
     with pytest.raises(PictureError, match="damaged"):
         read_original(Record("a", source), run, save=True)
     assert not run.root.exists()
+
+
+def test_pictures_that_are_too_large_lie_on_disk(run: Run, tmp_path: Path) -> None:
+    source = drawn(tmp_path / "a.png")
+    small = Reading(run, save=False, in_memory=1200).original(Record("a", source))
+    large = Reading(run, save=False, in_memory=1199).original(Record("a", source))
+    assert not isinstance(small.rgb, np.memmap)
+    assert isinstance(large.rgb, np.memmap)
+    assert np.array_equal(large.rgb, small.rgb)
+    assert large.sha256 == small.sha256
+    assert not [path for path in run.root.rglob("*") if path.is_file()]
+
+
+def test_records_of_one_picture_decode_it_once(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[Path] = []
+
+    def counted(path: Path, scratch: Path | None = None) -> RGB:
+        decoded.append(path)
+        return load_rgb(path, scratch)
+
+    monkeypatch.setattr("agir_cvtoolkit.inference.originals.load_rgb", counted)
+    one, two = drawn(tmp_path / "one.png"), drawn(tmp_path / "two.png")
+    reading = Reading(run, save=False)
+    for number, path in enumerate([one, one, one, two, one]):
+        reading.original(Record(str(number), path, crop=Box(number, 2, 8, 6)))
+    assert decoded == [one, two, one]

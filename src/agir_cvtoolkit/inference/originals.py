@@ -13,11 +13,13 @@ from pathlib import Path
 from threading import Lock
 
 from agir_cvtoolkit.errors import DataError, PictureError
-from agir_cvtoolkit.pictures import glance, load_rgb, save_png, sha256_of
+from agir_cvtoolkit.pictures import PictureInfo, glance, load_rgb, save_png, sha256_of
 from agir_cvtoolkit.records import Box, Record
 from agir_cvtoolkit.runs import Run, atomic_path
 
 from .predictor import RGB
+
+_IN_MEMORY = 80_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +27,7 @@ class Original:
     """A record's pixels, and the file that holds them.
 
     Attributes:
-        rgb: uint8 of shape (height, width, 3), upright.
+        rgb: uint8 of shape (height, width, 3), upright; of a very large picture on disk (`numpy.memmap`).
         image_path: relative to the run's folder; None where pictures are not saved.
         sha256: of that file; where pictures are not saved, of the source's own file if that could be the original.
     """
@@ -81,13 +83,21 @@ def pixels_of(record: Record) -> int:
 class Reading:
     """Reads the pictures of records and lays their originals into a run; may be called by several threads.
 
-    The last picture that records were cut out of is kept: a field picture has dozens of them.
+    The last picture that records were cut out of is kept: a field picture has dozens of them. The pixels of a picture
+    that is too large lie on disk, from where bands of it are read.
     """
 
-    def __init__(self, run: Run, *, save: bool) -> None:
-        """Take the run, and whether originals are written into it."""
+    def __init__(self, run: Run, *, save: bool, in_memory: int = _IN_MEMORY) -> None:
+        """Take the run.
+
+        Args:
+            run: where originals go.
+            save: write them.
+            in_memory: the most pixels that a picture in memory has.
+        """
         self._run = run
         self._save = save
+        self._in_memory = in_memory
         self._cutting = Lock()
         self._last: tuple[Path, RGB] | None = None
 
@@ -106,14 +116,14 @@ class Reading:
         with self._cutting:
             if self._last is None or self._last[0] != path:
                 self._last = None  # Let go before the next is decoded.
-                self._last = path, load_rgb(path)
+                self._last = path, self._loaded(path, glance(path))
             whole = self._last[1]
         left, top, right, bottom = crop_of(record, (whole.shape[1], whole.shape[0]))
         return self._rendered(record, whole[top:bottom, left:right].copy())
 
     def _whole(self, record: Record, path: Path) -> Original:
         info = glance(path)
-        rgb = load_rgb(path)
+        rgb = self._loaded(path, info)
         if not info.copyable:
             return self._rendered(record, rgb)
         if not self._save:
@@ -123,6 +133,10 @@ class Reading:
             shutil.copyfile(path, temporary)
             digest = sha256_of(temporary)
         return Original(rgb, str(target.relative_to(self._run.root)), digest)
+
+    def _loaded(self, path: Path, info: PictureInfo) -> RGB:
+        large = info.width * info.height > self._in_memory
+        return load_rgb(path, self._run.path(".state") if large else None)
 
     def _rendered(self, record: Record, rgb: RGB) -> Original:
         if not self._save:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .parts import BandOfParts, Parts
 from .predictor import Probabilities
 
 ClassIndex = NDArray[np.uint8]
@@ -33,11 +33,14 @@ def remove_specks(index: ClassIndex, min_area: int) -> ClassIndex:
     """Return the class indices without 8-connected foreground parts smaller than `min_area` pixels."""
     if min_area <= 1:
         return index
-    binary = (index != 0).view(np.uint8)
-    _count, labels, stats, _centres = cv2.connectedComponentsWithStats(binary, connectivity=8)
-    small = stats[:, cv2.CC_STAT_AREA] < min_area
-    small[0] = False
-    return np.where(small[labels], np.uint8(0), index) if small.any() else index
+    parts = Parts((index != 0).view(np.uint8), connectivity=8)
+    small = (parts.areas < min_area) & (parts.areas > 0)
+    if not small.any():
+        return index
+    cleaned = index.copy()
+    for band in parts.bands():
+        cleaned[band.rows][small[band.part][band.labels]] = 0
+    return cleaned
 
 
 def fill_holes(index: ClassIndex, largest: int) -> ClassIndex:
@@ -47,24 +50,28 @@ def fill_holes(index: ClassIndex, largest: int) -> ClassIndex:
     """
     if largest < 1:
         return index
-    binary = (index == 0).view(np.uint8)
-    _count, labels, stats, _centres = cv2.connectedComponentsWithStats(binary, connectivity=4)
-    height, width = index.shape
-    left, top = stats[:, cv2.CC_STAT_LEFT], stats[:, cv2.CC_STAT_TOP]
-    right, bottom = left + stats[:, cv2.CC_STAT_WIDTH], top + stats[:, cv2.CC_STAT_HEIGHT]
-    hole = (
-        (stats[:, cv2.CC_STAT_AREA] <= largest) & (left > 0) & (top > 0) & (right < width) & (bottom < height)
-    )
-    hole[0] = False
+    parts = Parts((index == 0).view(np.uint8), connectivity=4)
+    hole = (parts.areas <= largest) & (parts.areas > 0) & ~parts.at_border
     if not hole.any():
         return index
-    fill = np.zeros(len(stats), dtype=np.uint8)
-    for number in np.flatnonzero(hole).tolist():
-        row = labels[top[number], left[number] : right[number]]
-        column = int(left[number]) + int(np.argmax(row == number))
-        fill[number] = index[top[number] - 1, column]
-    filled = fill[labels]
-    return np.where(filled != 0, filled, index)
+    filled = index.copy()
+    classes: dict[int, int] = {}
+    for band in parts.bands():
+        inside = np.flatnonzero(hole[band.part])
+        for row, column, label in sorted(_first_pixel(band, label) for label in inside.tolist()):
+            # The highest band that a hole reaches into comes first, and in it the highest of its pixels.
+            classes.setdefault(int(band.part[label]), int(index[band.rows.start + row - 1, column]))
+        fill = np.zeros(len(band.part), dtype=np.uint8)
+        fill[inside] = [classes[int(band.part[label])] for label in inside]
+        values = fill[band.labels]
+        np.copyto(filled[band.rows], values, where=values != 0)
+    return filled
+
+
+def _first_pixel(band: BandOfParts, label: int) -> tuple[int, int, int]:
+    left, top, width, _height = (int(v) for v in band.boxes[label])
+    row = band.labels[top, left : left + width]
+    return top, left + int(np.argmax(row == label)), label
 
 
 def edge_occupancy(index: ClassIndex) -> float:

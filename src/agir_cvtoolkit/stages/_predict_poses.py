@@ -145,7 +145,8 @@ class PoseWork:
         """Open the predictor in this process."""
         from agir_cvtoolkit.inference.originals import Reading
 
-        reading = Reading(self.run, save=self.settings.output.save_images)
+        bounds = bounds_of(self.settings.workers)
+        reading = Reading(self.run, save=self.settings.output.save_images, in_memory=bounds.weight)
         return PoseSteps(self.run, reading, self.opened(worker), self.settings)
 
 

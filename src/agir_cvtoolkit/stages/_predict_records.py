@@ -134,7 +134,8 @@ class SegmentationWork:
         predictor = self.opened(worker)
         if predictor.needs_tiles:
             predictor = Halving(predictor)
-        reading = Reading(self.run, save=self.settings.output.save_images)
+        bounds = bounds_of(self.settings.workers)
+        reading = Reading(self.run, save=self.settings.output.save_images, in_memory=bounds.weight)
         return SegmentationSteps(self.run, reading, predictor, self.settings)
 
 
