@@ -68,10 +68,10 @@ def _ever_better(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_ever_better")
 def test_three_rounds_from_the_device_to_the_published_model(
-    google: Firebase,  # noqa: F811
-    google_store: FirestoreStore,  # noqa: F811
+    google: Firebase,
+    google_store: FirestoreStore,
     empty: Workspace,
-    storage_emulator: str,  # noqa: F811
+    storage_emulator: str,
 ) -> None:
     call = world.call(
         "firebase.store=firestore",

@@ -19,7 +19,7 @@ import torch
 from agir_cvtoolkit import Call
 from agir_cvtoolkit.firebase import EmbeddedStore
 from agir_cvtoolkit.ledger import Ledger
-from agir_cvtoolkit.stages import _pose_evaluation, _retrain_data
+from agir_cvtoolkit.stages import _pose_evaluation, _retrain_data, _retraining
 from agir_cvtoolkit.stages import retrain as stage
 from agir_cvtoolkit.training import pose_training
 
@@ -29,11 +29,11 @@ POINTS: dict[str, tuple[object, str, bool]] = {
     "claimed": (EmbeddedStore, "claim_trigger", True),
     "pictures": (_retrain_data, "fetch_pictures", True),
     "split": (Ledger, "grow_split", True),
-    "data set written": (stage, "write_pose_set", True),
+    "data set written": (_retraining, "write_pose_set", True),
     "trained": (pose_training, "train_pose", True),
     "recorded": (Ledger, "record_model", True),
-    "evaluated": (stage, "keep_evaluation", True),
-    "copied": (stage, "put_in_place", True),
+    "evaluated": (_retraining, "keep_evaluation", True),
+    "copied": (_retraining, "put_in_place", True),
     "files published": (EmbeddedStore, "publish", False),
     "published": (EmbeddedStore, "publish", True),
     "promoted": (Ledger, "promote", True),

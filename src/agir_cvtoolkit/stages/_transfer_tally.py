@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agir_cvtoolkit.errors import AgirError, RemoteError
 from agir_cvtoolkit.records import Item
+
+from ._transfer_manifest import MANIFEST
+from ._transfer_options import TransferOptions
+
+if TYPE_CHECKING:
+    from agir_cvtoolkit.firebase import CaptureStore
+    from agir_cvtoolkit.runs import Run
 
 
 @dataclass(frozen=True)
@@ -18,7 +26,7 @@ class TransferResult:
         run_id: of the newest run that this call worked on; None where nothing was waiting.
         transferred: captures that now lie in the folder, and in CVAT where a task was wanted.
         resumed: of these, those that an earlier call, which was killed, had begun.
-        failed: captures whose picture is missing or broken; they will not be offered again.
+        failed: captures whose picture is missing or broken; `firebase_requeue` offers them again.
         returned: captures that went back to the queue, since the store or the storage failed.
         items: one entry for each that was not transferred, and for each of which something was not understood
             (outcome ``noted``).
@@ -74,3 +82,35 @@ class Tally:
         """Keep the first failure of the other side."""
         self.remote_errors += 1
         self.error = self.error or error
+
+
+def result_of(
+    store: CaptureStore, options: TransferOptions, tally: Tally, run: Run | None, *, dry_run: bool = False
+) -> TransferResult:
+    """Return what a call that brought captures from a store tells.
+
+    Args:
+        store: where they were.
+        options: of the call.
+        tally: of what became of them.
+        run: that they are in; None where there is none.
+        dry_run: nothing was done.
+    """
+    return TransferResult(
+        place=store.place,
+        run_id=run.run_id if run else None,
+        run_root=run.root if run else None,
+        transferred=len(tally.transferred),
+        resumed=tally.resumed,
+        failed=tally.count("failed"),
+        returned=tally.count("returned"),
+        items=tuple(tally.items),
+        captures=tuple(tally.transferred),
+        output_dir=options.output_dir,
+        manifest_path=options.output_dir / MANIFEST,
+        dataset_name=options.dataset_name,
+        tasks=tuple(tally.tasks),
+        delivered_to=options.gpusrv_host if options.deliver == "rsync" else None,
+        gpusrv_host=options.gpusrv_host,
+        dry_run=dry_run,
+    )

@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import logging
-import socket
-import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
-from datetime import UTC, datetime
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agir_cvtoolkit.errors import AgirError, DataError, RemoteError, UsageError
-from agir_cvtoolkit.runs import CURRENT, Run, current_run_id, discard, list_runs, make_current, start_run
+from agir_cvtoolkit.errors import UsageError
 
 from ._call import Call
-from ._run_joints import keep_schema
-from ._transfer_claims import Claims
 from ._transfer_delivery import check_rsync
-from ._transfer_fetch import Fetching
-from ._transfer_journal import PLAN, STAGE, Journal, Progressed
+from ._transfer_journal import STAGE
 from ._transfer_manifest import MANIFEST, read_transfer_manifest
 from ._transfer_options import LIMIT, PRIORITY, TransferOptions, made_folder, transfer_options, with_given
-from ._transfer_picture import Fetcher
-from ._transfer_publish import publish, record, take_back
-from ._transfer_tally import Tally, TransferResult
+from ._transfer_tally import Tally, TransferResult, result_of
+from ._transferring import Transfer
 
 if TYPE_CHECKING:
-    from agir_cvtoolkit.captures import Capture
-    from agir_cvtoolkit.config import Settings
     from agir_cvtoolkit.firebase import CaptureStore
 
 __all__ = ["LIMIT", "PRIORITY", "STAGE", "TransferOptions", "TransferResult", "firebase_transfer"]
-
-_log = logging.getLogger(__name__)
 
 
 def firebase_transfer(
@@ -105,7 +91,7 @@ def firebase_transfer(
     with closing(open_store(group, service_account=key)) as store:
         if call.dry_run:
             return _planned(store, options)
-        return _Transfer(call, settings.model_copy(update={"firebase": group}), store, options).run()
+        return Transfer(call, settings.model_copy(update={"firebase": group}), store, options).run()
 
 
 def _check_ways(options: TransferOptions) -> None:
@@ -116,12 +102,6 @@ def _check_ways(options: TransferOptions) -> None:
         check_rsync()
 
 
-def _check_cvat(settings: Settings) -> None:
-    from ._connect import connect
-
-    connect(settings, "cvat_upload", None, writes="firebase transfer")
-
-
 def _planned(store: CaptureStore, options: TransferOptions) -> TransferResult:
     waiting = store.pending(options.priority, options.limit)
     tally = Tally()
@@ -129,218 +109,4 @@ def _planned(store: CaptureStore, options: TransferOptions) -> TransferResult:
     for capture in waiting:
         for problem in capture.problems:
             tally.note(capture.capture_id, "noted", problem)
-    return _result(store, options, tally, None, dry_run=True)
-
-
-class _Transfer:
-    """One call."""
-
-    def __init__(self, call: Call, settings: Settings, store: CaptureStore, options: TransferOptions) -> None:
-        from agir_cvtoolkit.joints import load_schema
-
-        self.call, self.settings, self.store, self.options = call, settings, store, options
-        self.group = settings.firebase
-        self.schema = load_schema(self.group.pose.joints)
-        self.tally = Tally()
-        self.newest: Run | None = None
-        self.out_root = Path(settings.io.out_root)
-
-    def run(self) -> TransferResult:
-        """End what was begun, then bring what is still wanted."""
-        for run in self._unfinished():
-            self._resume(run)
-        self.store.release_expired(datetime.now(UTC))
-        adopted = self.store.adopt()
-        if adopted:
-            _log.info("%d captures that lacked a status, priority or time are in the queue now", len(adopted))
-        wanted = self.options.limit - len(self.tally.transferred)
-        if wanted > 0 and self.tally.error is None and self.store.pending(self.options.priority, 1):
-            if self.options.create_task:
-                # Before any capture is taken; where none waits nobody has to log in, however often a watch looks.
-                _check_cvat(self.settings)
-            self._begin(wanted)
-        error = self.tally.error
-        if error is not None and not self.tally.transferred:
-            raise error
-        return _result(self.store, self.options, self.tally, self.newest)
-
-    def _unfinished(self) -> list[Run]:
-        runs = [Run(run_id, self.out_root / run_id) for run_id in list_runs(self.out_root)]
-        return [run for run in runs if run.path(*PLAN).is_file()]
-
-    def _begin(self, wanted: int) -> None:
-        before = current_run_id(self.out_root)
-        stamp = datetime.now().astimezone()
-        name = f"transfer-{stamp:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
-        run = start_run(self.out_root, name)
-        owner = f"{socket.gethostname()}/{name}"
-        with self.call.work(run, STAGE):
-            journal = Journal.begin(run, owner, self.store.place, self.options)
-            self.call.record_config(run, STAGE, self.settings, self.settings.dump("firebase", "io"))
-            keep_schema(run, self.schema)
-            work = self._fetching(journal)
-            self._do(work, wanted)
-            nothing = all(step.step == "taking" for step in journal.steps.values())
-        if nothing:
-            # Others were quicker: a run without anything would only be in the way.
-            discard(run.root)
-            self._back_to(before)
-            return
-        self.newest = run
-
-    def _back_to(self, run_id: str | None) -> None:
-        if run_id is None:
-            (self.out_root / CURRENT).unlink(missing_ok=True)
-        else:
-            make_current(Run(run_id, self.out_root / run_id), self.out_root)
-
-    def _resume(self, run: Run) -> None:
-        before = len(self.tally.transferred)
-        with ExitStack() as held:
-            try:
-                journal = Journal.read(run)
-                if journal is None or journal.place != self.store.place:
-                    return
-                if not _entered(held, self.call, run):
-                    return  # another transfer is at it
-                journal = Journal.read(run)
-                if journal is None:
-                    return  # another transfer has ended it in the meantime
-                _log.warning("going on with run %s, which was interrupted", run.run_id)
-                self._end(journal)
-            except (RemoteError, DataError, UsageError) as error:
-                self.tally.note(run.run_id, "interrupted", f"this run could not be ended: {error}")
-                if isinstance(error, RemoteError):
-                    self.tally.error = self.tally.error or error
-                return
-        self.newest = run
-        self.tally.resumed += len(self.tally.transferred) - before
-
-    def _end(self, journal: Journal) -> None:
-        made_folder(journal.options.output_dir)
-        work = self._fetching(journal)
-        settled = any(s.step in {"finishing", "finished"} for s in journal.steps.values())
-        self._take_up(work)
-        self._do(work, self.options.limit if _same_aim(journal.options, self.options) and not settled else 0)
-
-    def _take_up(self, work: Fetching) -> None:
-        """Find out what became of the captures of a run that was interrupted, and hold those that are ours."""
-        journal, claims = work.journal, work.claims
-        open_steps = {i: s for i, s in journal.steps.items() if s.step != "dropped"}
-        known = self.store.get(open_steps)
-        brought = {i for i, step in open_steps.items() if step.step in {"fetched", "finishing"}}
-        free = [c for i, c in known.items() if c.status == "pending" and i in brought]
-        held = claims.take(free) | claims.adopt([c for c in known.values() if claims.is_mine(c)])
-        todo: list[Capture] = []
-        others: list[str] = []
-        for capture_id, step in open_steps.items():
-            found = known.get(capture_id)
-            if capture_id in held:
-                if step.entry is not None and self._files_are_here(journal, capture_id):
-                    work.ready[capture_id] = held[capture_id]
-                else:
-                    todo.append(held[capture_id])
-            elif found is not None and _was_told(step, found) and claims.is_finished(found):
-                self.tally.transferred.append(capture_id)
-                journal.advance([capture_id], "finished")
-            elif step.entry is not None:
-                others.append(capture_id)
-        if others and journal.options.create_task:
-            stems = [entry.record_id for i in others if (entry := journal.steps[i].entry) is not None]
-            take_back(journal.run, self.settings, stems)
-        for capture_id in others:
-            work.withdraw(capture_id)
-        work.go_on(todo)
-
-    @staticmethod
-    def _files_are_here(journal: Journal, capture_id: str) -> bool:
-        step = journal.steps[capture_id]
-        entry = step.entry
-        if entry is None or entry.image_path is None or entry.pose_path is None:
-            return False
-        paths = [journal.run.inside(entry.image_path), journal.run.inside(entry.pose_path)]
-        return all(path.is_file() for path in [*paths, journal.options.output_dir / step.picture])
-
-    def _do(self, work: Fetching, wanted: int) -> None:
-        with self._held(work):
-            work.fill(wanted)
-        if work.ready:
-            with work.claims.renewing():
-                publish(work, self.call, self.settings, self.group.cvat_project)
-        elif work.journal.steps:
-            record(work, self.settings)
-
-    @contextmanager
-    def _held(self, work: Fetching) -> Iterator[None]:
-        """Renew the leases; give everything back where this process is stopped before it could finish."""
-        try:
-            with work.claims.renewing():
-                yield
-        except BaseException as error:
-            if not isinstance(error, AgirError):
-                _log.warning("giving %d captures back", len(work.claims.held()))
-            work.claims.release_all()
-            raise
-
-    def _fetching(self, journal: Journal) -> Fetching:
-        options = journal.options
-        fetcher = Fetcher(
-            store=self.store,
-            run=journal.run,
-            folder=options.output_dir,
-            schema=self.schema,
-            max_pixels=self.group.max_megapixels * 1e6,
-            strip=options.strip_metadata,
-        )
-        claims = Claims(self.store, journal.owner, self.group.lease_s)
-        return Fetching(
-            store=self.store,
-            claims=claims,
-            journal=journal,
-            fetcher=fetcher,
-            tally=self.tally,
-            progress=self.call.progress,
-            parallel=self.group.parallel_requests,
-        )
-
-
-def _was_told(step: Progressed, capture: Capture) -> bool:
-    """Whether the store, as far as one can see, was told of a capture before the interruption."""
-    return step.step == "finished" or (step.step == "finishing" and capture.status != "pending")
-
-
-def _entered(held: ExitStack, call: Call, run: Run) -> bool:
-    try:
-        held.enter_context(call.work(run, STAGE))
-    except UsageError:
-        return False
-    return True
-
-
-def _same_aim(one: TransferOptions, other: TransferOptions) -> bool:
-    """Whether two calls want the same, so that the second may go on filling the first one's run."""
-    names = ("priority", "output_dir", "create_task", "deliver", "gpusrv_host", "strip_metadata")
-    return all(getattr(one, name) == getattr(other, name) for name in names)
-
-
-def _result(
-    store: CaptureStore, options: TransferOptions, tally: Tally, run: Run | None, *, dry_run: bool = False
-) -> TransferResult:
-    return TransferResult(
-        place=store.place,
-        run_id=run.run_id if run else None,
-        run_root=run.root if run else None,
-        transferred=len(tally.transferred),
-        resumed=tally.resumed,
-        failed=tally.count("failed"),
-        returned=tally.count("returned"),
-        items=tuple(tally.items),
-        captures=tuple(tally.transferred),
-        output_dir=options.output_dir,
-        manifest_path=options.output_dir / MANIFEST,
-        dataset_name=options.dataset_name,
-        tasks=tuple(tally.tasks),
-        delivered_to=options.gpusrv_host if options.deliver == "rsync" else None,
-        gpusrv_host=options.gpusrv_host,
-        dry_run=dry_run,
-    )
+    return result_of(store, options, tally, None, dry_run=True)
