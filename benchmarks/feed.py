@@ -71,7 +71,7 @@ def _cutting(
     pairs: Sequence[Pair], root: Path, settings: Preprocess, options: argparse.Namespace
 ) -> tuple[list[Row], PreparedDataset]:
     megapixels = options.count * options.size[0] * options.size[1] / 1e6
-    single = settings.model_copy(update={"workers": 1})
+    single = settings.model_copy(update={"workers": settings.workers.model_copy(update={"readers": 1})})
     plain, ours, one, again, more = [], [], [], [], []
     for _ in range(options.rounds):
         plain.append(_timed(lambda: _plainly(pairs, root / "plain")))

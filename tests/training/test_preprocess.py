@@ -3,7 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agir_cvtoolkit.config._training import Pad, Preprocess, Split, TileSize
+from agir_cvtoolkit.config._training import CuttingWorkers, Pad, Preprocess, Split, TileSize
+from agir_cvtoolkit.engines import Bounds, Threads
 from agir_cvtoolkit.errors import DataError
 from agir_cvtoolkit.pictures import sha256_of
 from agir_cvtoolkit.runs import write_bytes
 from agir_cvtoolkit.training import cutting
+from agir_cvtoolkit.training.cutting import Cutting
 from agir_cvtoolkit.training.dataset import open_dataset
 from agir_cvtoolkit.training.groups import Sample
 from agir_cvtoolkit.training.pairs import DatasetClass, Pair, pairs_from_folders
@@ -130,7 +132,7 @@ def test_a_second_call_changes_nothing(tmp_path: Path) -> None:
 def test_a_killed_call_is_continued_to_the_same_end(tmp_path: Path) -> None:
     pairs = [make_pair(tmp_path, f"r{i}") for i in range(9)]
     prepare(pairs, tmp_path / "whole", SETTINGS)
-    one = SETTINGS.model_copy(update={"workers": 1})
+    one = SETTINGS.model_copy(update={"workers": CuttingWorkers(readers=1)})
 
     class Kill:
         def bar(self, _description: str, _total: int) -> Kill:
@@ -157,12 +159,38 @@ def test_a_killed_call_is_continued_to_the_same_end(tmp_path: Path) -> None:
     assert contents(root) == contents(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("workers", [1, 5])
-def test_the_number_of_workers_changes_nothing(tmp_path: Path, workers: int) -> None:
+WORKERS = [{"readers": 1}, {"readers": 5, "megapixels": 1}, {"processes": 2}]
+
+
+@pytest.mark.parametrize("workers", WORKERS, ids=str)
+def test_the_workers_change_nothing(
+    tmp_path: Path, workers: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     pairs = [make_pair(tmp_path, f"r{i}", (40 + 9 * i, 50)) for i in range(6)]
+    torn = make_pair(tmp_path, "torn")
+    torn.image_path.write_bytes(torn.image_path.read_bytes()[:-900])
     prepare(pairs, tmp_path / "one", SETTINGS)
-    prepare(pairs[::-1], tmp_path / "other", SETTINGS.model_copy(update={"workers": workers}))
+    other = SETTINGS.model_copy(update={"workers": CuttingWorkers.model_validate(workers)})
+    assert [i.record_id for i in prepare([torn, *pairs[::-1]], Path("other"), other).items] == ["torn"]
     assert contents(tmp_path / "one") == contents(tmp_path / "other")
+
+
+def test_a_cluster_is_asked_when_it_is_configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Cluster:
+        def __init__(self, address: str | None, actors: int | None, bounds: Bounds) -> None:
+            asked.append((address, actors, bounds.readers, bounds.weight))
+
+        def run(self, work: Cutting, items: Sequence[Pair]) -> Iterator[object]:
+            return Threads().run(work, items)
+
+    monkeypatch.setattr("agir_cvtoolkit.training.preprocess.RayCluster", Cluster)
+    values = {"engine": "ray", "ray_address": "head:6379", "processes": 3, "readers": 4, "megapixels": 9}
+    wanted = SETTINGS.model_copy(update={"workers": CuttingWorkers.model_validate(values)})
+    assert prepare([make_pair(tmp_path, "r")], tmp_path / "d", wanted).written == 1
+    assert asked == [("head:6379", 3, 4, 9_000_000)]
 
 
 def test_only_what_is_new_is_cut_and_the_end_is_that_of_a_fresh_start(tmp_path: Path) -> None:

@@ -83,6 +83,16 @@ class Split(Group):
         return self
 
 
+class CuttingWorkers(Group):
+    """Where pictures are cut, and how many at once."""
+
+    engine: Literal["local", "ray"] = "local"
+    processes: int | None = Field(default=None, ge=1, le=1024)
+    readers: int | None = Field(default=None, ge=1, le=64)
+    megapixels: int = Field(default=80, ge=1)
+    ray_address: str | None = None
+
+
 class Preprocess(Group):
     """Settings of ``preprocess``; every key is described in ``conf/preprocess/default.yaml``."""
 
@@ -96,7 +106,7 @@ class Preprocess(Group):
     grid_crop: GridCrop = GridCrop()
     resize: Resize = Resize()
     split: Split = Split()
-    workers: int | None = Field(default=None, ge=1, le=256)
+    workers: CuttingWorkers = CuttingWorkers()
 
     @model_validator(mode="after")
     def _every_size_has_a_way(self) -> Preprocess:

@@ -69,9 +69,9 @@ def pairs_from_folders(images: Path, masks: Path) -> tuple[list[Pair], list[Item
     for folder, key in ((images, "custom_images_dir"), (masks, "custom_masks_dir")):
         if not folder.is_dir():
             raise DataError(f"{folder} is not a folder", f"Set preprocess.source.{key}.")
-    found = {path.stem: path for path in _files(masks, _MASKS)}
+    found = {path.stem: path for path in _files(masks.resolve(), _MASKS)}
     pairs, items = [], []
-    for image in _files(images, _PICTURES):
+    for image in _files(images.resolve(), _PICTURES):
         mask = found.get(image.stem)
         if mask is None:
             items.append(Item(image.stem, "failed", f"no mask {image.stem}.png in {masks}"))

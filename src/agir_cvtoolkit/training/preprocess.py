@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agir_cvtoolkit.config._training import Preprocess
-from agir_cvtoolkit.engines import Bounds, Engine, Threads
+from agir_cvtoolkit.engines import Bounds, Engine, Processes, RayCluster, Threads
 from agir_cvtoolkit.errors import AgirError, DataError
 from agir_cvtoolkit.progress import Progress, Silent
 from agir_cvtoolkit.records import Item, file_stem
@@ -75,12 +75,11 @@ def prepare(
     seed: int = 42,
     listed: Mapping[str, str] | None = None,
     remember: Remember = forgetful,
-    engine: Engine | None = None,
     progress: Progress | None = None,
 ) -> Prepared:
     """Make a data set folder, or bring it up to date; what is there already is kept.
 
-    The files are the same to the byte whatever the engine, the number of workers, and what was there before.
+    The files are the same to the byte whatever the workers, and what was there before.
     A few pictures are in memory at a time, large ones fewer. What fails for one record is listed, the rest goes on.
 
     Args:
@@ -91,7 +90,6 @@ def prepare(
         seed: of the split where ``preprocess.split.seed`` is null.
         listed: sides that were laid down, by record or picture (see `splits.split`).
         remember: what earlier splits have said.
-        engine: where the cutting runs; None is this process, with ``preprocess.workers``.
         progress: told record by record.
 
     Raises:
@@ -107,11 +105,11 @@ def prepare(
         if by_record.setdefault(pair.record_id, pair) is not pair:
             items.append(Item(pair.record_id, "failed", "the record is there twice"))
     ordered = [by_record[record_id] for record_id in sorted(by_record)]
-    cutting = Cutting(root, settings, table, binary=classes is None)
+    cutting = Cutting(root.resolve(), settings, table, binary=classes is None)
     done: dict[str, CutRecord] = {}
     used: list[Pair] = []
     written, hint = 0, ""
-    running = _cut(engine or _threads(settings), cutting, ordered)
+    running = _cut(_engine(settings), cutting, ordered)
     with closing(running) as outcomes, (progress or Silent()).bar("preprocess", len(ordered)) as bar:
         for pair, outcome in outcomes:
             if isinstance(outcome, BaseException):
@@ -141,9 +139,13 @@ def prepare(
     return Prepared(open_dataset(root), _members(used, done, splits), tuple(items), written)
 
 
-def _threads(settings: Preprocess) -> Engine:
-    workers = settings.workers or min(os.cpu_count() or 1, 8)
-    return Threads(Bounds(readers=workers, items=workers + 2))
+def _engine(settings: Preprocess) -> Engine:
+    wanted = settings.workers
+    readers = wanted.readers or min(os.cpu_count() or 1, 8)
+    bounds = Bounds(readers=readers, weight=wanted.megapixels * 1_000_000, items=readers + 2)
+    if wanted.engine == "ray":
+        return RayCluster(wanted.ray_address, wanted.processes, bounds)
+    return Threads(bounds) if wanted.processes in {None, 1} else Processes(wanted.processes or 1, bounds)
 
 
 def _cut(engine: Engine, cutting: Cutting, pairs: Sequence[Pair]) -> Generator[_Outcome, None, None]:
@@ -159,7 +161,7 @@ def _failure(error: BaseException, root: Path) -> AgirError:
             "Make room (agir-cvtoolkit runs prune) and start again: it goes on where it stopped.",
         ) from error
     if isinstance(error, MemoryError):
-        return DataError("too large for the memory", "Lower preprocess.workers.")
+        return DataError("too large for the memory", "Lower preprocess.workers.megapixels.")
     raise error
 
 
