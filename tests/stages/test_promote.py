@@ -17,7 +17,7 @@ from agir_cvtoolkit.models.card import ArchSpec, ModelCard, read_card  # noqa: E
 from agir_cvtoolkit.models.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
 from agir_cvtoolkit.models.registry import build  # noqa: E402
 from agir_cvtoolkit.runs import start_run  # noqa: E402
-from agir_cvtoolkit.stages.infer_seg import _champion  # noqa: E402
+from agir_cvtoolkit.stages._segmentation_champion import champion_of  # noqa: E402
 
 ROOT = Path("outputs/runs")
 SPEC = ArchSpec(decoder_channels=(8, 8, 8, 8, 8), encoder_weights=None)
@@ -38,7 +38,7 @@ def opened() -> TorchPredictor:
     settings = Call(
         overrides=("seg_inference.model.predictor=champion", "seg_inference.device=cpu")
     ).settings()
-    found = open_predictor(settings.seg_inference, _champion(settings))
+    found = open_predictor(settings.seg_inference, champion_of(settings))
     assert isinstance(found, TorchPredictor)
     return found
 

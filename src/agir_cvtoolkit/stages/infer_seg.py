@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agir_cvtoolkit.errors import NoRunError, UsageError
@@ -16,6 +15,7 @@ from ._engine import devices_of, engine_of, is_here
 from ._kind_of_run import check_kind
 from ._predict_records import OUTPUTS, STAGE, InferResult, plan, predict_records
 from ._queried import queried_db
+from ._segmentation_champion import champion_of
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.config import SegInference, Settings
@@ -48,7 +48,7 @@ def infer_seg(call: Call | None = None) -> InferResult:
     records = _records(run, settings)
     from agir_cvtoolkit.inference.registry import open_predictor
 
-    champion = _champion(settings)
+    champion = champion_of(settings)
     predictor = open_predictor(settings.seg_inference, champion)
     if call.dry_run:
         return plan(run, records, predictor)
@@ -103,17 +103,6 @@ def _records(run: Run, settings: Settings) -> Sequence[Record]:
             f"Widen it: agir-cvtoolkit query --db {source.db} --limit 100",
         )
     return records
-
-
-def _champion(settings: Settings) -> Champion | None:
-    if settings.seg_inference.model.predictor != "champion":
-        return None
-    from agir_cvtoolkit.inference.registry import Champion
-    from agir_cvtoolkit.ledger import Ledger
-
-    with Ledger.open_to_read(settings.io.ledger_url, settings.io.out_root) as ledger:
-        model = ledger.champion()
-    return Champion(Path(model.path), model.version) if model else None
 
 
 def _tell_ledger(run: Run, settings: Settings) -> None:
