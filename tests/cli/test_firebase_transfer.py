@@ -157,3 +157,12 @@ def test_a_device_is_played_and_its_capture_forgotten(queue: Queue) -> None:
     assert typed(queue, "forget", "dog", "--yes").exit_code == 0
     assert queue.statuses() == {}
     assert typed(queue, "forget", "dog", "--yes").exit_code == 2
+
+
+def test_a_watch_with_a_wrong_template_ends_before_the_whole_queue_has_failed(queue: Queue) -> None:
+    queue.fill(50)
+    done = typed(queue, "firebase", "transfer", "--watch", "--image-path", "elsewhere/{pose_id}.jpg")
+    assert done.exit_code == 2
+    assert "firebase.image_path" in done.stderr
+    assert "requeue --failed" in done.stderr
+    assert queue.statuses() == {"failed": 20, "pending": 30}

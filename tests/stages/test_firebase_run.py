@@ -21,10 +21,12 @@ pytest.importorskip("torch")
 from agir_cvtoolkit import Call
 from agir_cvtoolkit.captures import Capture
 from agir_cvtoolkit.cli.firebase_run import StatusLine
-from agir_cvtoolkit.errors import ServerUnreachableError
+from agir_cvtoolkit.errors import ServerUnreachableError, UsageError
+from agir_cvtoolkit.records import Item
 from agir_cvtoolkit.serving.together import watch_together
 from agir_cvtoolkit.stages import firebase_return, firebase_transfer, retrain
 from agir_cvtoolkit.stages._comparison import Verdict
+from agir_cvtoolkit.stages._transfer_tally import TransferResult
 from agir_cvtoolkit.stages.firebase_run import loop_steps
 from agir_cvtoolkit.stages.retrain import RetrainResult
 
@@ -33,10 +35,26 @@ from . import retraining as world
 REPOSITORY = Path(__file__).parents[2]
 
 
-@dataclass
-class Transferred:
-    transferred: int = 0
-    failed: int = 0
+def Transferred(transferred: int = 0, failed: int = 0, *items: Item) -> TransferResult:
+    """Return what a transfer tells."""
+    nowhere = Path("captures")
+    return TransferResult(
+        place="store",
+        run_id=None,
+        run_root=None,
+        transferred=transferred,
+        resumed=0,
+        failed=failed,
+        returned=0,
+        items=items,
+        captures=(),
+        output_dir=nowhere,
+        manifest_path=nowhere / "transfer_manifest.json",
+        dataset_name="",
+        tasks=(),
+        delivered_to=None,
+        gpusrv_host="",
+    )
 
 
 @dataclass
@@ -132,6 +150,17 @@ def test_one_that_fails_recovers_while_the_others_go_on(stages: World) -> None:
     assert done.watches["transfer"].failures == 2
     assert done.watches["return"].failures == done.watches["retrain"].failures == 0
     assert ("return", "no finished job waits") in said
+
+
+def test_a_transfer_that_finds_no_picture_says_so_and_is_a_failure(stages: World) -> None:
+    """A watch that went on at once would go through the whole queue in vain."""
+    said: list[tuple[str, str]] = []
+    stopped = Item("transfer-1", "stopped", "20 pictures are missing: is firebase.image_path right?")
+    stages.transfer = [Transferred(0, 20, stopped)]
+    step = loop_steps(Call(), lambda name, words: said.append((name, words)))["transfer"]
+    with pytest.raises(UsageError, match="image_path"):
+        step()
+    assert said == [("transfer", "0 captures transferred, 20 failed")]
 
 
 class Terminal(io.StringIO):

@@ -86,11 +86,10 @@ def _watched(call: Call, options: dict[str, Any], show: Any) -> TransferResult:
 
         def step() -> bool:
             result = firebase_transfer(stoppable, **options)
-            busy = bool(result.transferred or result.failed)
-            if busy or not last:
+            if result.worked or not last:
                 show(result)
             last[:] = [result]
-            return busy
+            return result.hopeful().worked
 
         def failed(error: AgirError, pause: float) -> None:
             click.echo(f"Failed, next try in {pause:g} s: {error}", err=True)

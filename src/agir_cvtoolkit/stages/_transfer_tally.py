@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agir_cvtoolkit.errors import AgirError, RemoteError
+from agir_cvtoolkit.errors import AgirError, RemoteError, UsageError
 from agir_cvtoolkit.records import Item
 
 from ._transfer_manifest import MANIFEST
@@ -52,6 +52,22 @@ class TransferResult:
     delivered_to: str | None
     gpusrv_host: str
     dry_run: bool = False
+
+    @property
+    def worked(self) -> bool:
+        """Whether anything in the store is other than before."""
+        return bool(self.transferred or self.failed)
+
+    def hopeful(self) -> TransferResult:
+        """Return this result to a watch, which would go through the whole queue in vain where no picture is found.
+
+        Raises:
+            UsageError: the transfer stopped, since none of many pictures was where they should be.
+        """
+        for item in self.items:
+            if item.outcome == "stopped":
+                raise UsageError(item.reason, "Then: agir-cvtoolkit firebase requeue --failed")
+        return self
 
     @property
     def exit_code(self) -> int:

@@ -92,9 +92,10 @@ class _Transfer(_Step):
             output_dir=self._output_dir,
             gpusrv_host=self._gpusrv_host,
         )
-        worked = bool(result.transferred or result.failed)
         words = f"{result.transferred} captures transferred, {result.failed} failed"
-        return self._tell(words if worked else "no capture waits", worked=worked)
+        worked = self._tell(words if result.worked else "no capture waits", worked=result.worked)
+        result.hopeful()
+        return worked
 
 
 class _Return(_Step):
