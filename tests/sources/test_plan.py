@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from agir_cvtoolkit.errors import QueryError
 from agir_cvtoolkit.sources.database import Database
@@ -233,3 +234,29 @@ def test_a_draw_is_written_so_that_it_can_be_made_again(many: Database) -> None:
         plan = plan_for(many, sample=sample)
         assert plan.sample is not None
         assert ids(many, sample=plan.sample.written()) == [row[0] for row in plan.rows(many)]
+
+
+def test_text_in_another_encoding_is_drawn_from(tmp_path: Path) -> None:
+    path = make_database(
+        tmp_path / "x.db", columns="cutout_id TEXT, state TEXT", rows=[(f"r{n}", "NC") for n in range(9)]
+    )
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO semif VALUES ('z', CAST(x'47fc6e' AS TEXT))")
+    with SqliteDatabase(path) as database:
+        drawn = ids(database, sample="stratified:by=state,per_group=3,seed=1")
+        assert len(drawn) == len(set(drawn)) == 4
+        assert "z" in drawn
+
+
+def test_an_interruption_of_a_draw_is_no_error_of_the_database(database: Database) -> None:
+    def interrupted(*_values: object) -> bool:
+        raise KeyboardInterrupt
+
+    plan = plan_for(database)
+    with pytest.raises(KeyboardInterrupt):
+        list(
+            database.sift(
+                sa.select(sa.column("rowid"), sa.column("state")).select_from(plan.source.clause()),
+                interrupted,
+            )
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -114,6 +114,15 @@ class Database(ABC):
         with self.reading(), connection.execute(statement) as result:
             for row in result:
                 yield tuple(row)
+
+    def sift(self, statement: sa.Select[Any], keep: Callable[..., bool]) -> Iterator[tuple[object, ...]]:
+        """Yield the rows of which all values but the first are to be kept, and perhaps some twice.
+
+        What is to be kept may change while the rows come.
+        """
+        for row in self.stream(statement):
+            if keep(*row[1:]):
+                yield row
 
     def source(self, table: str, id_columns: tuple[str, ...], setting: str = "db.semif.table") -> Source:
         """Return a table for querying.

@@ -12,8 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 Group = tuple[object, ...]
-Member = tuple[object, ...]
-"""Where a row is found, its id, and the values that make its group."""
 
 _LAST = 2**63
 
@@ -24,32 +22,33 @@ def draw_key(seed: int, record_id: object) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big", signed=True)
 
 
-def draw(rows: Iterable[Member], seed: int, quota: Callable[[Group], int]) -> list[object]:
-    """Draw from each group as many records as its quota says, or all that it has.
+class Draw:
+    """Takes members of groups, in any order, and keeps the first of each.
 
     Args:
-        rows: in any order.
-        seed: decides which.
-        quota: of a group; asked once.
-
-    Returns:
-        Where the drawn rows are found.
+        seed: decides which come first.
+        quota: how many of a group are drawn; asked once.
     """
-    # A million rows pass here: names are bound, and a row that comes too late costs one look.
-    start, blake2b, number = _start_of(seed), hashlib.blake2b, int.from_bytes
-    kept: dict[Group, _Kept] = {}
-    last: dict[Group, int] = {}
-    for row in rows:
-        text = start + str(row[1]).encode("utf-8", "surrogatepass")
-        place = number(blake2b(text, digest_size=8).digest(), "big", signed=True)
-        group = row[2:]
-        if place > last.get(group, _LAST):
-            continue
-        members = kept.get(group)
+
+    def __init__(self, seed: int, quota: Callable[[Group], int]) -> None:
+        self._seed, self._quota = seed, quota
+        self._kept: dict[Group, _Kept] = {}
+        self._last: dict[Group, int] = {}
+        self.may_come = _comparing(seed, self._last)
+
+    may_come: Callable[..., bool]
+    """Whether a member, told by its id and the values of its group, may still be among the first."""
+
+    def add(self, address: object, record_id: object, *group: object) -> None:
+        """Take a member, and where it is found; the same one again changes nothing."""
+        members = self._kept.get(group)
         if members is None:
-            members = kept[group] = _Kept(quota(group))
-        last[group] = members.add((place, str(row[1]), row[0]))
-    return [address for members in kept.values() for address in members.drawn()]
+            members = self._kept[group] = _Kept(self._quota(group))
+        self._last[group] = members.add((draw_key(self._seed, record_id), str(record_id), address))
+
+    def drawn(self) -> list[object]:
+        """Return where the drawn members are found."""
+        return [address for members in self._kept.values() for address in members.drawn()]
 
 
 def balanced(counts: Mapping[Group, int], n: int, seed: int) -> dict[Group, int]:
@@ -112,10 +111,22 @@ class _Kept:
         return [address for _, _, address in self._members]
 
     def _cut(self) -> None:
-        self._members.sort(key=lambda member: member[:2])
-        del self._members[self._quota :]
+        first = sorted(dict.fromkeys(self._members), key=lambda member: member[:2])
+        self._members = first[: self._quota]
         if len(self._members) == self._quota > 0:
             self._last = self._members[-1][0]
+
+
+def _comparing(seed: int, last: Mapping[Group, int]) -> Callable[..., bool]:
+    # A million rows pass here: names are bound, and a row that comes too late costs one look.
+    start, blake2b, number, last_of = _start_of(seed), hashlib.blake2b, int.from_bytes, last.get
+
+    def may_come(record_id: object, *group: object) -> bool:
+        text = start + str(record_id).encode("utf-8", "surrogatepass")
+        place = number(blake2b(text, digest_size=8).digest(), "big", signed=True)
+        return place <= last_of(group, _LAST)
+
+    return may_come
 
 
 def _in_order(groups: Iterable[Group], seed: int) -> Sequence[Group]:

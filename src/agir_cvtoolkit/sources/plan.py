@@ -15,16 +15,15 @@ from .compiling import compile_condition
 from .conditions import Condition, described
 from .database import Database
 from .dialects import Ordered, listed
-from .drawing import Member, balanced, counted, draw, proportional
+from .drawing import Draw, Group, balanced, counted, proportional
 from .exclusion import Exclusion
 from .filters import parse_filters
 from .ordering import SortKey, parse_projection, parse_sort
 from .sampling import Sample, parse_sample
-from .spread import cells, place_of
+from .spread import Place, cells, place_of
 from .table import Kind, Source
 
 Row = tuple[FieldValue, ...]
-Members = Callable[[], Iterator[Member]]
 
 _LARGEST = 2**63 - 1
 _PLAIN = frozenset({type(None), str, int, float})
@@ -140,14 +139,11 @@ class Plan:
         if self.sample is None:
             return None
         if not self._memo:
-            self._memo.append(_draw(self.sample, self._members(self.sample, database)))
+            by = [self.source.column(name) for name in self.sample.by]
+            key = self.source.column(self.source.id_column)
+            members = self._where(sa.select(self._address, key, *by))
+            self._memo.append(_drawn(self.sample, members, database))
         return self._memo[0]
-
-    def _members(self, sample: Sample, database: Database) -> Members:
-        by = [self.source.column(name) for name in sample.by]
-        key = self.source.column(self.source.id_column)
-        statement = self._where(sa.select(self._address, key, *by))
-        return lambda: database.stream(statement)
 
 
 def plan_query(request: Request, source: Source, exclusion: Exclusion | None = None) -> Plan:
@@ -177,27 +173,36 @@ def plan_query(request: Request, source: Source, exclusion: Exclusion | None = N
     )
 
 
-def _draw(sample: Sample, members: Members) -> Sequence[object]:
-    if sample.strategy in {"random", "seeded", "stratified"}:
-        return draw(members(), sample.seed, lambda _group: sample.n)
+def _drawn(sample: Sample, members: sa.Select[Any], database: Database) -> Sequence[object]:
     if sample.strategy == "spread":
-        members = _in_cells(members, sample.n)
+        return _drawn_from_cells(sample, members, database)
+    draw = Draw(sample.seed, _quota(sample, (row[2:] for row in database.stream(members))))
+    for row in database.sift(members, draw.may_come):
+        draw.add(*row)
+    return draw.drawn()
+
+
+def _quota(sample: Sample, groups: Iterator[Group]) -> Callable[[Group], int]:
+    if sample.strategy in {"random", "seeded", "stratified"}:
+        return lambda _group: sample.n
     share = proportional if sample.strategy == "proportional" else balanced
-    quotas = share(counted(row[2:] for row in members()), sample.n, sample.seed)
-    return draw(members(), sample.seed, quotas.__getitem__)
+    return share(counted(groups), sample.n, sample.seed).__getitem__
 
 
-def _in_cells(members: Members, n: int) -> Members:
-    places = (place_of(row[2:]) for row in members())
-    cell_of = cells((place for place in places if place is not None), n)
-
-    def placed() -> Iterator[Member]:
-        for row in members():
+def _drawn_from_cells(sample: Sample, members: sa.Select[Any], database: Database) -> Sequence[object]:
+    def placed() -> Iterator[tuple[tuple[object, ...], Place]]:
+        for row in database.stream(members):
             place = place_of(row[2:])
             if place is not None:
-                yield *row[:2], *cell_of(place)
+                yield row[:2], place
 
-    return placed
+    cell_of = cells((place for _, place in placed()), sample.n)
+    draw = Draw(sample.seed, _quota(sample, (cell_of(place) for _, place in placed())))
+    for row, place in placed():
+        cell = cell_of(place)
+        if draw.may_come(row[1], *cell):
+            draw.add(*row, *cell)
+    return draw.drawn()
 
 
 def _plain(value: object) -> FieldValue:

@@ -11,6 +11,8 @@ Place = tuple[float, ...]
 Cell = tuple[int, ...]
 
 _LARGEST = 1e15
+_EPOCH = datetime(1970, 1, 1)
+_EPOCH_UTC = _EPOCH.replace(tzinfo=UTC)
 
 
 def place_of(values: Sequence[object]) -> Place | None:
@@ -23,10 +25,11 @@ def place_of(values: Sequence[object]) -> Place | None:
     found: list[float] = []
     for value in values:
         part = _coordinates(value)
-        if not part or not all(math.isfinite(one) and abs(one) < _LARGEST for one in part):
+        if not part:
             return None
         found += part
-    return tuple(found)
+    # What is not a number is not below a limit either.
+    return tuple(found) if all(-_LARGEST < one < _LARGEST for one in found) else None
 
 
 def cells(places: Iterable[Place], n: int) -> Callable[[Place], Cell]:
@@ -85,4 +88,4 @@ def _seconds(text: str) -> list[float]:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return []
-    return [(moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()]
+    return [(moment - (_EPOCH_UTC if moment.tzinfo else _EPOCH)).total_seconds()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _WAIT_S = 5.0
 _AT_ONCE = 1000
+_KEEP = "agir_keep"
 _HEADER = b"SQLite format 3\x00"
 _TOO_COMPLEX = (
     "expression tree",
@@ -70,6 +71,30 @@ class SqliteDatabase(Database):
         with self.reading(), self.connection.execute(statement) as result:
             while rows := result.cursor.fetchmany(_AT_ONCE):
                 yield from rows
+
+    def sift(self, statement: sa.Select[Any], keep: Callable[..., bool]) -> Iterator[tuple[object, ...]]:
+        """Yield the rows of which all values but the first are to be kept, and perhaps some twice.
+
+        SQLite asks while it reads, so that a row which is not kept is never made.
+        """
+        raised: list[BaseException] = []
+
+        def asked(*values: object) -> bool:
+            try:
+                return keep(*values)
+            except BaseException as error:
+                raised.append(error)
+                raise
+
+        driver: Any = self.connection.connection.driver_connection
+        driver.create_function(_KEEP, -1, asked)
+        try:
+            yield from self.stream(statement.where(getattr(sa.func, _KEEP)(*statement.selected_columns[1:])))
+        except DatabaseError:
+            if raised:
+                raise raised[0] from None
+            # Text that is not UTF-8 cannot be given to a function.
+            yield from super().sift(statement, keep)
 
     def tables(self) -> list[str]:
         """Return the names of all tables and views."""
