@@ -5,6 +5,7 @@ import sqlite3
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -252,11 +253,6 @@ def test_an_interruption_of_a_draw_is_no_error_of_the_database(database: Databas
     def interrupted(*_values: object) -> bool:
         raise KeyboardInterrupt
 
-    plan = plan_for(database)
+    statement: sa.Select[Any] = sa.select(sa.column("rowid"), sa.column("state"))
     with pytest.raises(KeyboardInterrupt):
-        list(
-            database.sift(
-                sa.select(sa.column("rowid"), sa.column("state")).select_from(plan.source.clause()),
-                interrupted,
-            )
-        )
+        list(database.sift(statement.select_from(plan_for(database).source.clause()), interrupted))
