@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -170,3 +171,16 @@ def test_a_checkpoint_beside_it_is_a_contradiction(package: str) -> None:
     )
     with pytest.raises(ConfigError, match="takes no ckpt_path"):
         open_predictor(chosen)
+
+
+def test_the_example_of_the_documentation_is_a_predictor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(# their_models/bright\.py\n.*?)^```", page, re.M | re.S)
+    (tmp_path / "documented_models").mkdir()
+    (tmp_path / "documented_models" / "bright.py").write_text(example)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    chosen = settings("documented_models.bright:Bright", level=90)
+    rgb = np.full((64, 64, 3), 100, dtype=np.uint8)
+    assert segment(open_predictor(chosen), rgb, chosen).foreground_share == 1
