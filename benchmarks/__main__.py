@@ -16,12 +16,14 @@ from . import (
     learning,
     mask_encoding,
     memory,
+    pipeline,
     pose_return,
     push_pull,
     reading,
     scale,
     startup,
     task_creation,
+    tiled,
     transfer,
 )
 from ._table import Benchmark, Row, parser, show
@@ -36,6 +38,8 @@ QUICK = {
     "memory": ["--counts", "20", "60", "--no-torch"],
     "learning": ["--seeds", "0"],
     "feed": ["--count", "8", "--size", "1200x800", "--rounds", "1", "--batches", "4"],
+    "tiled": ["--size", "1536x1024", "--steps", "20"],
+    "pipeline": ["--count", "8", "--size", "3000x2000"],
     "pose_return": ["--pictures", "1000"],
     "capture_queue": ["--counts", "100", "2000"],
     "transfer": ["--count", "200"],
@@ -81,6 +85,8 @@ def _all(data: Path | None, *, quick: bool) -> list[tuple[str, str, argparse.Nam
         ("memory", memory.TITLE, memory.options_of(less["memory"]), memory.measure),
         ("learning", learning.TITLE, learning.options_of(less["learning"]), learning.measure),
         ("feed", feed.TITLE, feed.options_of(less["feed"]), feed.measure),
+        ("tiled", tiled.TITLE, tiled.options_of(less["tiled"]), tiled.measure),
+        ("pipeline", pipeline.TITLE, pipeline.options_of(["--ray", *less["pipeline"]]), pipeline.measure),
         ("pose_return", pose_return.TITLE, pose_return.options_of(less["pose_return"]), pose_return.measure),
         (
             "capture_queue",

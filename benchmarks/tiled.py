@@ -12,9 +12,9 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from agir_cvtoolkit.config import SegInference
@@ -22,12 +22,11 @@ from agir_cvtoolkit.inference.onnx_predictor import OnnxPredictor
 from agir_cvtoolkit.inference.predictor import Predictor
 from agir_cvtoolkit.inference.segment import segment
 from agir_cvtoolkit.inference.tiling import tile_starts
-from agir_cvtoolkit.inference.torch_predictor import open_torch
-from agir_cvtoolkit.models.checkpoint import load_checkpoint
-from agir_cvtoolkit.models.onnx_export import export_onnx
 
-from ._small_network import fitted_checkpoint, large_scene
 from ._table import Row, finish, parser, seconds, size_of
+
+if TYPE_CHECKING:
+    import torch
 
 TITLE = "Tiled prediction"
 TOTAL = 1.15
@@ -39,7 +38,15 @@ RGB = NDArray[np.uint8]
 
 def measure(options: argparse.Namespace) -> list[Row]:
     """Measure all ways once on the same picture."""
-    torch.set_num_threads(options.threads)
+    import torch
+
+    from agir_cvtoolkit.inference.torch_predictor import open_torch
+    from agir_cvtoolkit.models.checkpoint import load_checkpoint
+    from agir_cvtoolkit.models.onnx_export import export_onnx
+
+    from ._small_network import fitted_checkpoint, large_scene
+
+    torch.set_num_threads(options.threads or torch.get_num_threads())
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "best.pth"
         fitted_checkpoint(checkpoint, options.steps)
@@ -97,6 +104,8 @@ def _timed(predictor: Predictor, rgb: RGB, settings: SegInference) -> tuple[floa
 
 def _bare(network: torch.nn.Module, rgb: RGB, settings: SegInference) -> float:
     """Return the seconds that the network itself takes for our tiles, ready in memory and in its best layout."""
+    import torch
+
     tile = settings.tile
     fast = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     total = 0.0
@@ -117,6 +126,8 @@ def _bare(network: torch.nn.Module, rgb: RGB, settings: SegInference) -> float:
 def _tile_by_tile(
     network: torch.nn.Module, rgb: RGB, tile: int, normal: tuple[Sequence[float], Sequence[float]]
 ) -> tuple[float, NDArray[np.bool_]]:
+    import torch
+
     started = time.perf_counter()
     height, width = rgb.shape[:2]
     hann = np.hanning(tile + 2)[1:-1]
@@ -147,7 +158,7 @@ def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     made = parser(__doc__ or "")
     made.add_argument("--size", type=size_of, default=(6000, 4000), help="of the picture")
     made.add_argument("--steps", type=int, default=80, help="of fitting the network")
-    made.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of torch")
+    made.add_argument("--threads", type=int, default=None, help="of torch")
     return made.parse_args(arguments)
 
 
