@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from agir_cvtoolkit.cvat.pose_labels import pose_labels
+from agir_cvtoolkit.errors import LabelError
 from agir_cvtoolkit.joints import load_schema
 from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.poses import Keypoint, Pose, read_poses
-from agir_cvtoolkit.runs import open_run
-from agir_cvtoolkit.stages import Call, _transfer_publish
+from agir_cvtoolkit.runs import list_runs, open_run
+from agir_cvtoolkit.stages import Call, _transfer_publish, _transferring
 from agir_cvtoolkit.stages.download_cvat import download_cvat
 from agir_cvtoolkit.stages.firebase_transfer import firebase_transfer
 from agir_cvtoolkit.stages.forget import forget
@@ -222,3 +223,23 @@ def test_a_schema_of_the_user_goes_with_the_run_to_cvat_and_home(empty: Workspac
     found = [*OUT_ROOT.glob("transfer-*/cvat_downloads/*/poses/*.json")]
     assert len(found) == 4
     assert {read_poses(path)[0] for path in found} == {"mouse"}
+
+
+def test_labels_that_do_not_take_the_poses_hold_up_nobody(empty: Workspace, queue: Queue) -> None:
+    """They are told before any capture is taken; in the middle of it everything goes back."""
+    assert firebase_transfer(call(queue), limit=1).transferred == 1
+    other = Call(overrides=(*call(queue).overrides, "firebase.pose.joints=dog5"))
+    for _ in range(2):
+        with pytest.raises(LabelError, match="hindlegs"):
+            firebase_transfer(other, limit=2)
+    assert queue.statuses() == {"in_progress": 1, "pending": 3}
+    assert len(list_runs(OUT_ROOT)) == 1
+
+    with pytest.MonkeyPatch.context() as late:
+        late.setattr(_transferring.Transfer, "_check_cvat", lambda self: None)
+        with pytest.raises(LabelError):
+            firebase_transfer(other, limit=2)
+    assert queue.statuses() == {"in_progress": 1, "pending": 3}
+    done = firebase_transfer(call(queue))
+    assert (done.transferred, queue.statuses()) == (3, {"in_progress": 4})
+    assert sum(len(names(empty, task["id"])) for task in tasks(empty)) == 4

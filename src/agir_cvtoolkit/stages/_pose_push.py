@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from agir_cvtoolkit.config import PoseProposals, Settings
 from agir_cvtoolkit.cvat import ProjectInfo, create_project, find_projects, read_labels
-from agir_cvtoolkit.cvat.pose_labels import pose_labels
+from agir_cvtoolkit.cvat.pose_labels import check_pose_labels, pose_labels
+from agir_cvtoolkit.joints import load_schema
 from agir_cvtoolkit.runs import Run
 
 from ._call import Call
@@ -48,6 +49,32 @@ def push_pose_run(
         return _by_name(target, known, run, project_name, make=writes is not None)
 
     return push_run(call, wanted, run, find)
+
+
+def check_pose_target(settings: Settings, project_name: str, writes: str) -> None:
+    """Find out before any work whether CVAT lets this account in, and whether the project there takes the poses.
+
+    Args:
+        settings: with ``firebase`` and ``cvat_upload``; a ``cvat_upload.project_id`` goes before the name.
+        project_name: of the project; where there is none it is made later, with the right labels.
+        writes: the command that is about to write.
+
+    Raises:
+        LabelError: the labels of the project do not take the poses; all that is wrong is named.
+        ConfigError: no credentials, or an unknown pose schema.
+        NotFoundError: the project of that id does not exist.
+        RemoteError: the server fails or refuses.
+    """
+    target = connect(settings, "cvat_upload", settings.cvat_upload.project_id, writes=writes)
+    labels = target.labels
+    if labels is None:
+        found = find_projects(target.session, name=project_name)
+        if not found:
+            return
+        session = target.session.in_organization(found[0].organization)
+        labels = read_labels(session, project_id=found[0].id)
+    pose = settings.firebase.pose
+    check_pose_labels(labels, load_schema(pose.joints), pose.style, pose.box_label)
 
 
 def pose_settings(settings: Settings, task_name: str | None) -> Settings:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from agir_cvtoolkit.config import Settings
-from agir_cvtoolkit.errors import NotFoundError, UsageError
+from agir_cvtoolkit.errors import DataError, NotFoundError, UsageError
 from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.records import ManifestEntry
 from agir_cvtoolkit.runs import Run, write_text
@@ -47,7 +47,12 @@ def publish(work: Fetching, call: Call, settings: Settings, project_name: str) -
             # Nothing is in CVAT yet, so others may have them; the next call takes them again from where they lie.
             work.claims.release_all()
             raise
-        _push(work, call, settings, project_name)
+        try:
+            _push(work, call, settings, project_name)
+        except DataError:
+            # What was sent has been taken back, and the next try would end the same: nobody shall wait for that.
+            work.claims.release_all()
+            raise
         _finish(work)
     record(work, settings)
 

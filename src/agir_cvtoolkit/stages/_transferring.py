@@ -64,12 +64,17 @@ class Transfer:
         if wanted > 0 and self.tally.error is None and self.store.pending(self.options.priority, 1):
             if self.options.create_task:
                 # Before any capture is taken; where none waits nobody has to log in, however often a watch looks.
-                _check_cvat(self.settings)
+                self._check_cvat()
             self._begin(wanted)
         error = self.tally.error
         if error is not None and not self.tally.transferred:
             raise error
         return result_of(self.store, self.options, self.tally, self.newest)
+
+    def _check_cvat(self) -> None:
+        from ._pose_push import check_pose_target
+
+        check_pose_target(self.settings, self.group.cvat_project, "firebase transfer")
 
     def _unfinished(self) -> list[Run]:
         runs = [Run(run_id, self.out_root / run_id) for run_id in list_runs(self.out_root)]
@@ -209,12 +214,6 @@ class Transfer:
             progress=self.call.progress,
             parallel=self.group.parallel_requests,
         )
-
-
-def _check_cvat(settings: Settings) -> None:
-    from ._connect import connect
-
-    connect(settings, "cvat_upload", None, writes="firebase transfer")
 
 
 def _was_told(step: Progressed, capture: Capture) -> bool:
