@@ -253,6 +253,7 @@ def test_an_interruption_of_a_draw_is_no_error_of_the_database(database: Databas
     def interrupted(*_values: object) -> bool:
         raise KeyboardInterrupt
 
-    statement: sa.Select[Any] = sa.select(sa.column("rowid"), sa.column("state"))
+    columns: list[sa.ColumnClause[Any]] = [sa.column("rowid"), sa.column("state")]
+    statement = sa.select(*columns)
     with pytest.raises(KeyboardInterrupt):
         list(database.sift(statement.select_from(plan_for(database).source.clause()), interrupted))
