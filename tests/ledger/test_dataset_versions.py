@@ -45,6 +45,15 @@ def test_the_newest_version_comes_first(ledger: Ledger) -> None:
     assert created == sorted(created, reverse=True)
 
 
+def test_the_life_of_a_record_tells_when_it_came_and_when_it_moved(ledger: Ledger) -> None:
+    ledger.record_dataset(FIRST, MEMBERS)
+    moved = replace(MEMBERS[0], side="val")
+    ledger.record_dataset(replace(FIRST, version="v2", parent="v1"), [moved, MEMBERS[1]])
+    lives = {r: [(e.kind, e.detail) for e in ledger.events_of_record(r)] for r in ("r1", "r2")}
+    assert lives["r1"] == [("in data set", {"version": "v1", "side": "test"})]
+    assert [detail["side"] for _, detail in lives["r2"]] == ["train", "val"]
+
+
 def test_hashes_are_remembered_by_content(ledger: Ledger) -> None:
     pictures = [PictureHash(f"{n:064x}", 8, 6, (1 << 63) + n) for n in range(1200)]
     ledger.record_hashes(pictures)

@@ -481,7 +481,7 @@ from pathlib import Path
 from agir_cvtoolkit.ledger import Ledger, PushKey, PushedTask
 from tests.ledger.test_ledger import entry
 url, root, me = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-for n in range(15):
+for n in range(8):
     with Ledger.open(url, root) as ledger:
         push = ledger.open_push(PushKey("s", None, None, f"shared {n}", "segmentations"), f"run {me}")
         ledger.plan_task(PushedTask(push, me, "t", f"run {me}", "planned", None, None))
@@ -506,9 +506,9 @@ def test_processes_that_write_at_once_lose_and_double_nothing(url: str, out_root
         assert worker.returncode == 0, problem
     with Ledger.open(url, out_root) as ledger:
         pushes = ledger.pushes()
-        assert len(pushes) == 15
+        assert len(pushes) == 8
         assert all(len(ledger.tasks_of_push(push_id)) == 3 for push_id, _, _ in pushes)
-        assert all(len(ledger.events_of_record(f"r{n}")) == 1 for n in range(15))
+        assert all(len(ledger.events_of_record(f"r{n}")) == 1 for n in range(8))
 
 
 def test_errors_are_of_the_tree(out_root: Path) -> None:

@@ -133,7 +133,11 @@ from pathlib import Path
 from agir_cvtoolkit.ledger import Ledger
 with Ledger.open(sys.argv[1], Path(sys.argv[2])) as ledger, ledger.hold("push 1"):
     print("held", flush=True)
-    time.sleep(600)
+    sys.stdin.readline()
+    with ledger._begin() as connection:
+        connection.exec_driver_sql("INSERT INTO migrations VALUES ('999_half', 'made')")
+        print("half", flush=True)
+        time.sleep(600)
 """
 
 
@@ -141,11 +145,15 @@ with Ledger.open(sys.argv[1], Path(sys.argv[2])) as ledger, ledger.hold("push 1"
 def test_a_push_is_held_until_its_process_ends_however_it_ends(
     schema: str, tmp_path: Path, out_root: Path
 ) -> None:
-    """The two have folders of their own, as machines have: no lock file keeps them apart."""
+    """The two have folders of their own, as machines have: no lock file keeps them apart.
+
+    Of the change that it was making nothing is left.
+    """
     elsewhere = tmp_path / "another machine" / "runs"
     command = [sys.executable, "-c", _HOLDER, schema, str(elsewhere)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         try:
+            assert other.stdin is not None
             assert other.stdout is not None
             assert other.stdout.readline() == "held\n"
             with Ledger.open(schema, out_root) as ledger:
@@ -156,6 +164,9 @@ def test_a_push_is_held_until_its_process_ends_however_it_ends(
                         pass
                 with ledger.hold("push 2"):
                     ledger.open_push(KEY, "run")
+            other.stdin.write("go on\n")
+            other.stdin.flush()
+            assert other.stdout.readline() == "half\n"
         finally:
             other.send_signal(signal.SIGKILL)
     with Ledger.open(schema, out_root) as ledger:
