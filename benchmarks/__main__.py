@@ -19,6 +19,7 @@ from . import (
     pipeline,
     pose_return,
     push_pull,
+    query,
     reading,
     scale,
     startup,
@@ -40,6 +41,7 @@ QUICK = {
     "feed": ["--count", "8", "--size", "1200x800", "--rounds", "1", "--batches", "4"],
     "tiled": ["--size", "1536x1024", "--steps", "20"],
     "pipeline": ["--count", "8", "--size", "3000x2000"],
+    "query": ["--rows", "50000", "--rounds", "2"],
     "pose_return": ["--pictures", "1000"],
     "capture_queue": ["--counts", "100", "2000"],
     "transfer": ["--count", "200"],
@@ -87,6 +89,7 @@ def _all(data: Path | None, *, quick: bool) -> list[tuple[str, str, argparse.Nam
         ("feed", feed.TITLE, feed.options_of(less["feed"]), feed.measure),
         ("tiled", tiled.TITLE, tiled.options_of(less["tiled"]), tiled.measure),
         ("pipeline", pipeline.TITLE, pipeline.options_of(["--ray", *less["pipeline"]]), pipeline.measure),
+        ("query", query.TITLE, query.options_of(less["query"]), query.measure),
         ("pose_return", pose_return.TITLE, pose_return.options_of(less["pose_return"]), pose_return.measure),
         (
             "capture_queue",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,17 @@ from benchmarks._table import Row, finish
 
 from agir_cvtoolkit.pictures import save_png
 from benchmarks import __main__ as everything
-from benchmarks import mask_encoding, memory, pose_return, push_pull, reading, scale, startup, task_creation
+from benchmarks import (
+    mask_encoding,
+    memory,
+    pose_return,
+    push_pull,
+    query,
+    reading,
+    scale,
+    startup,
+    task_creation,
+)
 
 
 def test_missed_gate_ends_with_1_and_stands_in_the_table(
@@ -109,3 +121,13 @@ def test_pose_return_counts_calls_of_the_store() -> None:
     memory_used, calls, *_ = pose_return.measure(pose_return.options_of(["--pictures", "205"]))
     assert (calls.ours, calls.ok) == ("2", True)
     assert memory_used.gate == "<= +100 MB"
+
+
+def test_query_reads_the_same_rows_as_sql_by_hand(tmp_path: Path) -> None:
+    path = tmp_path / "semif.db"
+    query.make_table(path, 700)
+    with closing(sqlite3.connect(path)) as connection:
+        assert len(connection.execute("SELECT * FROM semif").fetchone()) == query.COLUMNS
+        assert query.ours(path, query._FILTERED) == query.filtered_by_hand(connection)
+        assert query.ours(path, query._RANGED) == query.ranged_by_hand(connection)
+        assert len(query.ours(path, query._STRATIFIED)) == len(query.stratified_by_hand(connection))
