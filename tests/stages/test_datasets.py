@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from agir_cvtoolkit.cli import main
 from agir_cvtoolkit.config import Settings
-from agir_cvtoolkit.errors import AgirError, DataError, NoRunError, UsageError
+from agir_cvtoolkit.errors import AgirError, ConfigError, DataError, NoRunError, UsageError
 from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.pictures import load_mask, save_png, sha256_of
 from agir_cvtoolkit.records import FieldValue, ManifestEntry
@@ -156,6 +156,13 @@ def test_columns_that_are_named_stay_together() -> None:
     assert set(sides.values()) == {"train", "val", "test"}
 
 
+def test_a_column_that_is_not_there_is_said() -> None:
+    run = make_run("a", range(4), columns=lambda n: {"plant_id": n})
+    with pytest.raises(ConfigError, match=r"split\.together: no record has a column 'plantid'") as caught:
+        made(run, split={"together": ["plantid"]})
+    assert "Did you mean 'plant_id'?" in caught.value.next_step
+
+
 def test_sessions_stay_together_by_themselves() -> None:
     run = make_run("a", range(40), columns=lambda n: {"batch_id": f"NC_{n // 2}"})
     sides = made(run)
@@ -233,8 +240,11 @@ def test_versions_know_what_they_follow_and_what_differs() -> None:
     assert shown.lineage == (first.fingerprint,)
     assert sum(shown.records.values()) == 10
     assert sum(shown.shares.values()) == pytest.approx(1.0)
-    assert shown.there
-    assert not dataset_show(first.fingerprint[:8], call()).there
+    assert shown.place == run.path("dataset").resolve()
+    earlier = run.path("history", "preprocess", "1", "dataset").resolve()
+    assert dataset_show(first.fingerprint[:8], call()).place == earlier
+    (earlier / "stats.json").unlink()
+    assert dataset_show(first.fingerprint[:8], call()).place is None
     diff = dataset_diff(None, None, call())
     assert (diff.before, diff.after) == (first.fingerprint, second.fingerprint)
     assert diff.added == ("r8", "r9")

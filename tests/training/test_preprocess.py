@@ -397,3 +397,13 @@ def test_a_bug_is_not_taken_for_bad_data(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(cutting, "write_bytes", broken)
     with pytest.raises(ZeroDivisionError):
         prepare([make_pair(tmp_path, "r")], tmp_path / "dataset", SETTINGS)
+
+
+def test_a_class_that_no_training_picture_shows_is_said(tmp_path: Path) -> None:
+    classes = (DatasetClass(0, "background"), DatasetClass(7, "maize"), DatasetClass(9, "barley"))
+    pairs = [make_pair(tmp_path, f"r{i}") for i in range(4)]
+    pairs.append(make_pair(tmp_path, "rare", value=9))
+    listed = {"rare": "test"}
+    made = prepare(pairs, tmp_path / "dataset", SETTINGS, classes=classes, listed=listed)
+    assert made.dataset.warning == "no training picture shows barley"
+    assert prepare(pairs[:4], tmp_path / "dataset", SETTINGS, classes=classes).dataset.warning == ""

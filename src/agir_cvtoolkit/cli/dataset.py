@@ -87,8 +87,7 @@ def _show_list(result: DatasetsListed) -> None:
 
 def _show_one(result: DatasetShown) -> None:
     version = result.version
-    gone = "" if result.there else "  (no longer there)"
-    click.echo(f"{version.version}  {version.path}{gone}")
+    click.echo(f"{version.version}  {result.place or 'its files are there no more'}")
     click.echo(f"  made {version.created[:16].replace('T', ' ')} by run {version.run_id}")
     click.echo(f"  follows {' <- '.join(result.lineage) or 'nothing'}")
     sides = ", ".join(f"{count} {side}" for side, count in result.records.items())

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agir_cvtoolkit.config import Settings
-from agir_cvtoolkit.errors import ConfigError, NoRunError
+from agir_cvtoolkit.errors import ConfigError, NoRunError, did_you_mean
 from agir_cvtoolkit.pictures import sha256_of
 from agir_cvtoolkit.records import Item, ManifestEntry
 from agir_cvtoolkit.runs import Run, open_run
@@ -48,10 +48,12 @@ def find_pairs(run: Run, settings: Settings) -> FoundPairs:
 
     Raises:
         NoRunError: nothing was downloaded, or a run of ``preprocess.source.runs`` does not exist.
-        ConfigError: ``preprocess.classes=labels`` in a run without a table of labels.
+        ConfigError: ``preprocess.classes=labels`` in a run without a table of labels, or a column of
+            ``preprocess.split.together`` that no record has.
     """
     source = settings.preprocess.source
     if source.type == "custom":
+        _check_columns((), settings)
         images, masks = Path(source.custom_images_dir or ""), Path(source.custom_masks_dir or "")
         in_folders, unpaired = pairs_from_folders(images, masks)
         return FoundPairs(tuple(in_folders), tuple(unpaired), classes=_classes([run], settings)[0])
@@ -74,8 +76,27 @@ def find_pairs(run: Run, settings: Settings) -> FoundPairs:
             record_id = f"{one.run_id}/{pair.record_id}" if another else pair.record_id
             pairs[record_id] = replace(pair, record_id=record_id, values=translated)
         items |= {item.record_id: item for item in left}
+    _check_columns(runs, settings)
     left_out = tuple(item for record_id, item in items.items() if record_id not in pairs)
     return FoundPairs(tuple(pairs.values()), left_out, tasks, classes)
+
+
+def _check_columns(runs: Sequence[Run], settings: Settings) -> None:
+    """Refuse a column that no record has: pictures that it should keep together would be divided."""
+    wanted = settings.preprocess.split.together
+    if not wanted:
+        return
+    known: set[str] = set()
+    for run in runs:
+        with suppress(NoRunError):
+            known = known.union(*(entry.label_values for entry in run.read_manifest()))
+    for name in wanted:
+        if name not in known:
+            listed = f"Columns: {', '.join(sorted(known)) or 'none'}"
+            raise ConfigError(
+                f"preprocess.split.together: no record has a column '{name}'",
+                f"{did_you_mean(name, known)} {listed}".strip(),
+            )
 
 
 def _pulled_pairs(run: Run, settings: Settings) -> tuple[list[Pair], list[Item], tuple[PulledTask, ...]]:

@@ -29,14 +29,14 @@ class DatasetShown:
         lineage: the versions that it follows, its parent first.
         records: how many, by side.
         shares: of the training pixels, by class.
-        there: whether its folder still holds it.
+        place: where it lies now; None where it is there no more.
     """
 
     version: DatasetVersion
     lineage: tuple[str, ...]
     records: Mapping[str, int] = field(hash=False)
     shares: Mapping[str, float] = field(hash=False)
-    there: bool
+    place: Path | None
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def dataset_show(version: str | None = None, call: Call | None = None) -> Datase
         lineage=lineage(known, shown),
         records=dict(sorted(Counter(member.side for member in members).items())),
         shares={name: count / pixels if pixels else 0.0 for name, count in shares},
-        there=_is_there(shown),
+        place=_place(shown),
     )
 
 
@@ -187,11 +187,16 @@ def lineage(known: Sequence[DatasetVersion], version: DatasetVersion) -> tuple[s
     return tuple(found)
 
 
-def _is_there(version: DatasetVersion) -> bool:
+def _place(version: DatasetVersion) -> Path | None:
+    """Return the folder that holds a version: where it was made, or the history of that run."""
     from agir_cvtoolkit.runs import read_json_object
     from agir_cvtoolkit.training.dataset import STATS
 
-    return read_json_object(Path(version.path) / STATS).get("fingerprint") == version.version
+    made = Path(version.path)
+    for folder in (made, *made.parent.glob(f"history/*/*/{made.name}")):
+        if read_json_object(folder / STATS).get("fingerprint") == version.version:
+            return folder
+    return None
 
 
 def _by_record(members: Sequence[DatasetMember]) -> dict[str, DatasetMember]:

@@ -229,6 +229,21 @@ def _members(used: Sequence[Pair], done: Mapping[str, CutRecord], splits: Splits
     )
 
 
+def _unlearned(splits: Splits, done: Mapping[str, CutRecord], classes: Sequence[DatasetClass]) -> str:
+    """Say which classes occur, but in no training picture."""
+    held = {
+        side: total(done[r].counts for r in records).classes
+        for side in NAMES
+        if (records := splits.records(side))
+    }
+    lost = [
+        found.name
+        for n, found in enumerate(classes)
+        if not held["train"][n] and any(counts[n] for counts in held.values())
+    ]
+    return f"no training picture shows {', '.join(lost)}" if lost else ""
+
+
 def _describe(
     root: Path,
     used: Sequence[Pair],
@@ -245,7 +260,7 @@ def _describe(
         **sides,
         "groups": {side: sorted({picture_of_record[r] for r in splits.records(side)}) for side in NAMES},
         "apart": list(splits.apart),
-        "warning": splits.warning,
+        "warning": "; ".join(filter(None, (splits.warning, _unlearned(splits, done, classes)))),
     }
     listed = [{"id": c.id, "name": c.name} for c in classes]
     used_records = sorted(picture_of_record)
