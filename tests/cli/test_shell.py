@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from agir_cvtoolkit import errors
 from agir_cvtoolkit.cli import _lazy, _main
 from agir_cvtoolkit.cli._main import COMMANDS, main
-from agir_cvtoolkit.cli._shell import Shell, echo_items, with_options
+from agir_cvtoolkit.cli._shell import Shell, echo_items, harmless, with_options
 from agir_cvtoolkit.errors import AgirError
 from agir_cvtoolkit.records import Item
 
@@ -192,6 +192,18 @@ def test_a_full_disk_or_a_forbidden_folder_is_no_bug() -> None:
     assert "No space left on device" in full.stderr
     assert "free space" in full.stderr
     assert "bug" not in full.stderr
+
+
+def test_what_a_terminal_would_obey_is_written_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """A device's joint or a label may be called anything."""
+    assert harmless("Größe 5 µm\n\tok") == "Größe 5 µm\n\tok"
+    evil = "\x1b]0;title\x07\x1b[2J\u202egpj\x9b31m\ud800"
+    assert harmless(evil).encode("utf-8").isascii()
+    echo_items((Item(evil, "noted", evil),))
+    assert not set(capsys.readouterr().err) & set(evil[:1] + "\x07\u202e\x9b\ud800")
+    result = run(errors.DataError(f"joint {evil} is not known"))
+    assert "\x1b" not in result.stderr
+    assert "\\x1b]0;title" in result.stderr
 
 
 def test_ctrl_c_ends_with_130_and_says_how_to_go_on() -> None:

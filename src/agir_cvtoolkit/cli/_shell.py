@@ -103,7 +103,7 @@ class Shell:
         text = str(AgirError(problem, next_step))
         if text.split(" ", 1)[0].isalpha():  # a key or a path keeps its spelling
             text = f"{text[:1].upper()}{text[1:]}"
-        click.echo(redacted(f"Error: {text}"), err=True)
+        click.echo(harmless(redacted(f"Error: {text}")), err=True)
         sys.exit(code)
 
 
@@ -131,7 +131,7 @@ class _Redacting(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         from agir_cvtoolkit.config import redacted
 
-        return redacted(super().format(record))
+        return harmless(redacted(super().format(record)))
 
 
 def with_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -164,9 +164,16 @@ def with_options(function: Callable[..., None]) -> Callable[..., None]:
 def echo_items(items: tuple[Any, ...], limit: int = 20, rest: str = "all are in metrics.json") -> None:
     """Print the records that were skipped or failed, with the reason, on stderr."""
     for item in items[:limit]:
-        click.echo(f"  {item.outcome}: {item.record_id}: {item.reason}", err=True)
+        click.echo(harmless(f"  {item.outcome}: {item.record_id}: {item.reason}"), err=True)
     if len(items) > limit:
         click.echo(f"  ... and {len(items) - limit} more; {rest}", err=True)
+
+
+def harmless(text: str) -> str:
+    """Return a text with what a terminal would obey written out: devices and annotators choose some of the words."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
 
 
 def plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ._counted import counted
-from ._shell import Shell, echo_items, with_options
+from ._shell import Shell, echo_items, harmless, with_options
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.stages import Call
@@ -53,7 +53,7 @@ def _show(result: RequeueResult) -> None:
     )
     click.echo(f"{counted(len(result.captures), 'capture')} {verb} in {result.place}")
     for capture_id in result.captures[:_SHOWN]:
-        click.echo(f"  {capture_id}: {result.reasons[capture_id] or 'was transferred'}")
+        click.echo(harmless(f"  {capture_id}: {result.reasons[capture_id] or 'was transferred'}"))
     if len(result.captures) > _SHOWN:
         click.echo(f"  ... and {len(result.captures) - _SHOWN} more; --json names them all")
     echo_items(result.items, rest="--json names them all")

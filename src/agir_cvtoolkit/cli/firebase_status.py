@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ._counted import counted
-from ._shell import Shell, with_options
+from ._shell import Shell, harmless, with_options
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.captures import Trigger
@@ -65,7 +65,7 @@ def _watched(look: Callable[[], FirebaseStatus], every: float) -> FirebaseStatus
     def step() -> bool:
         last[:] = [look()]
         # Together, and the screen emptied last: a terminal that is emptied first flickers.
-        text = "\n".join([*_lines(last[0]), f"Every {every:g} s; Ctrl-C ends."])
+        text = harmless("\n".join([*_lines(last[0]), f"Every {every:g} s; Ctrl-C ends."]))
         click.clear()
         click.echo(text)
         return False
@@ -76,7 +76,7 @@ def _watched(look: Callable[[], FirebaseStatus], every: float) -> FirebaseStatus
 
 
 def _show(result: FirebaseStatus) -> None:
-    click.echo("\n".join(_lines(result)))
+    click.echo(harmless("\n".join(_lines(result))))
 
 
 def _lines(result: FirebaseStatus) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ._counted import counted
-from ._shell import Shell, echo_items, with_options
+from ._shell import Shell, echo_items, harmless, with_options
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.stages import Call
@@ -112,7 +112,7 @@ def _show(result: TransferResult) -> None:
     echo_items(result.items)
     if result.dry_run:
         for capture_id in result.captures[:20]:
-            click.echo(f"  {capture_id}")
+            click.echo(harmless(f"  {capture_id}"))
     if not result.transferred:
         return
     click.echo(f"Pictures: {result.output_dir}")

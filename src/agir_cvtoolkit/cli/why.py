@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._shell import Shell, with_options
+from ._shell import Shell, harmless, with_options
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.stages import Call
@@ -32,9 +32,8 @@ def command(shell: Shell, *, record: str) -> None:
 
 
 def _show(result: Life) -> None:
-    click.echo(result.record_id)
+    click.echo(harmless(result.record_id))
     for event in result.events:
         detail = ", ".join(f"{key} {value}" for key, value in event.detail.items() if value is not None)
-        click.echo(
-            f"  {event.at}  {event.kind:10} {detail}" + (f"  (run {event.run_id})" if event.run_id else "")
-        )
+        run = f"  (run {event.run_id})" if event.run_id else ""
+        click.echo(harmless(f"  {event.at}  {event.kind:10} {detail}{run}"))
