@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from agir_cvtoolkit.errors import ConfigError, DataError, NoRunError, UsageError
+from agir_cvtoolkit.errors import ConfigError, DataError, NoRunError, QueryError, UsageError
 from agir_cvtoolkit.ledger import Ledger, Pull
 from agir_cvtoolkit.stages import Call
 from agir_cvtoolkit.stages.query import query
@@ -167,3 +167,8 @@ def test_a_specification_of_an_earlier_version_is_made_again(call: Call, bare: C
     path.write_text(json.dumps(content))
     again = query_reproduce("a", _like(bare, dry_run=True))
     assert (again.same, again.count, again.exit_code) == (None, 3, 0)
+
+
+def test_an_unknown_reason_to_leave_out(call: Call) -> None:
+    with pytest.raises(QueryError, match=r"Did you mean 'labelled'\? Known: labelled, pushed"):
+        query(exclude=["labeled"], call=call)

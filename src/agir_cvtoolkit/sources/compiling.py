@@ -28,6 +28,7 @@ from .dialects import BelowText, Like, Ordered, TextNumber, listed
 from .table import Source
 
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
+_NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 _TRUTH = {"true": 1, "false": 0}
 _INT64 = 2**63
 _MANY = 400
@@ -257,4 +258,10 @@ def _text(value: Value) -> str:
     content = value.content
     if isinstance(content, bool):
         return "true" if content else "false"
-    return str(content)
+    text = str(content)
+    if _NO_TEXT.search(text):
+        raise QueryError(
+            f"the value {text[:40]!a} is no text that a database can hold",
+            "Write it in UTF-8, without NUL.",
+        )
+    return text
