@@ -21,9 +21,10 @@ from agir_cvtoolkit.errors import CheckpointError, DataError, NoRunError, UsageE
 from agir_cvtoolkit.firebase import EmbeddedStore
 from agir_cvtoolkit.poses import Keypoint, Pose
 from agir_cvtoolkit.sandbox.oracle import OracleReport
-from agir_cvtoolkit.stages import Call
+from agir_cvtoolkit.stages import Call, _retrain_publish
 from agir_cvtoolkit.stages.firebase_status import firebase_status
 from agir_cvtoolkit.training.pose_scores import PoseScores
+from tests.stages.retraining import with_small_encoder
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -39,10 +40,15 @@ def _seen(pose: Pose, away: float, confidence: float) -> Pose:
 
 
 @pytest.mark.integration
-def test_the_device_loop_closes_and_leaves_a_workspace(tmp_path: Path) -> None:
+def test_the_device_loop_closes_and_leaves_a_workspace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("lightning")
+    # What is learned in two steps is worth nothing; that it goes round is what is tested.
+    with_small_encoder(monkeypatch.setattr)
+    monkeypatch.setattr(_retrain_publish, "_onnx", lambda checkpoint, target: target.write_bytes(b"onnx"))
     lines: list[str] = []
-    result = demo_pose(tmp_path / "out", count=16, rounds=1, steps=2, tell=lines.append)
+    result = demo_pose(tmp_path / "out", count=16, steps=2, tell=lines.append)
 
     assert (result.animals, result.held_out) == (16, 4)
     assert [point.round for point in result.points] == [0, 1]
@@ -58,6 +64,7 @@ def test_the_device_loop_closes_and_leaves_a_workspace(tmp_path: Path) -> None:
     assert status.corrections_since_training == 0
     assert status.model is not None
     assert status.last_trigger is not None
+    assert set(status.model.files) >= {"pth", "card", "onnx"}
     assert any("trigger" in line for line in lines)
 
 

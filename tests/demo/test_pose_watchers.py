@@ -9,7 +9,7 @@ import pytest
 
 from agir_cvtoolkit.demo import pose_watchers
 from agir_cvtoolkit.demo.pose_watchers import Watchers
-from agir_cvtoolkit.errors import ConfigError, DeadlineError
+from agir_cvtoolkit.errors import ConfigError, DeadlineError, ServerUnreachableError
 from agir_cvtoolkit.stages import Call
 
 Say = Callable[[str, str], None]
@@ -57,3 +57,15 @@ def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     with Watchers(Call(), 0.01, lambda line: None) as watchers:
         with pytest.raises(DeadlineError, match=r"in 0\.1 s"):
             watchers.wait(lambda: False, "the return", patience_s=0.1)
+
+
+def test_nobody_waits_for_what_fails_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def step(say: Say) -> bool:
+        raise ServerUnreachableError("the store does not answer", "Wait.")
+
+    _with_steps(monkeypatch, step)
+    with Watchers(Call(), 0.001, lambda line: None) as watchers:
+        with pytest.raises(
+            DeadlineError, match=r"the return did not happen.*transfer failed: the store does not answer"
+        ):
+            watchers.wait(lambda: False, "the return", patience_s=20)

@@ -124,7 +124,7 @@ def test_each_step_says_what_it_did_and_that_nothing_waits_only_once(stages: Wor
             "5 corrections new, 1 changed, 5 captures completed, retraining triggered by 12, 1 not taken",
         ),
         ("return", "no finished job waits"),
-        ("retrain", "model abc in service: there is no champion to compare with"),
+        ("retrain", "model abc in service now: there is no champion to compare with"),
         ("retrain", "another process retrains"),
         ("retrain", "no trigger waits"),
     ]
@@ -232,7 +232,7 @@ def test_the_process_works_and_ends_cleanly_on_sigterm(
     # Without credentials for CVAT nothing can return; the two others worked nevertheless.
     assert process.returncode == 1, (out, err)
     assert "return: ended: no" in err
-    assert "transfer: 1 captures transferred" in err
+    assert "transfer: 1 capture transferred" in err
     assert Path("annotations/waiting.jpg").is_file()
     assert "Traceback" not in err
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,19 +33,25 @@ class _Plan:
 @click.option(
     "--out", default="demo_pose_output", show_default=True, type=click.Path(path_type=Path, file_okay=False)
 )
-@click.option("--count", default=160, show_default=True, type=click.IntRange(min=16), help="Animals to draw.")
+@click.option("--count", default=200, show_default=True, type=click.IntRange(min=16), help="Animals to draw.")
 @click.option(
     "--rounds",
-    default=3,
-    show_default=True,
+    default=None,
     type=click.IntRange(min=1, max=20),
-    help="How often the loop turns.",
+    help="How often the loop turns.  [default: 3, fewer with few animals]",
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
 @click.option("--steps", default=None, type=click.IntRange(min=1), help="Of each training.")
 @with_options
 def command(
-    shell: Shell, *, data: Path | None, out: Path, count: int, rounds: int, seed: int, steps: int | None
+    shell: Shell,
+    *,
+    data: Path | None,
+    out: Path,
+    count: int,
+    rounds: int | None,
+    seed: int,
+    steps: int | None,
 ) -> None:
     """Run the device loop on this machine: devices, store, sandbox, simulated annotator, retraining.
 
@@ -94,4 +101,16 @@ def _show(result: PoseDemoResult | _Plan) -> None:
     )
     click.echo(f"Curve: {result.curve}")
     click.echo(f"Contact sheet: {result.sheet}")
+    if not any(point.promoted for point in result.points[1:]):
+        click.echo(
+            "No new model took over: a fifth of the corrected animals is tested on, and a difference must be more than"
+            " chance there. More animals tell more."
+        )
     click.echo(f"Workspace: {result.folder} ({result.seconds:.0f} s)")
+    click.echo(f"Look around in it: agir-cvtoolkit firebase status --config {_shown(result.folder)}/conf")
+
+
+def _shown(folder: Path) -> str:
+    """Return a folder as a shell takes it, from here where it lies below."""
+    here = Path.cwd()
+    return shlex.quote(str(folder.relative_to(here) if folder.is_relative_to(here) else folder))

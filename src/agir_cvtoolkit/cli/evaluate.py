@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from agir_cvtoolkit.stages.evaluate import EvaluateResult
 
 
+_PARTS = {"pose": "test_pck_05 by joint:", "segmentation": "test_iou by class:"}
+
+
 @click.command("evaluate")
 @click.argument("checkpoint", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
@@ -61,13 +64,16 @@ def show_table(result: EvaluateResult) -> None:
     rows = [
         (name, value, theirs.metrics.get(name) if theirs else None) for name, value in mine.metrics.items()
     ]
-    rows += [(name, value, theirs.parts.get(name) if theirs else None) for name, value in mine.parts.items()]
-    width = max([10, *(len(name) for name, _, _ in rows)])
+    parts = [(name, value, theirs.parts.get(name) if theirs else None) for name, value in mine.parts.items()]
+    width = max([10, *(len(name) for name, _, _ in (*rows, *parts))])
     heads = f"  {'':{width}}  {mine.version[:12]:>12}"
     click.echo(heads + (f"  {theirs.version[:12]:>12}  champion" if theirs else ""))
-    for name, value, other in rows:
-        line = f"  {name:{width}}  {_number(value):>12}"
-        click.echo(line + (f"  {_number(other):>12}" if theirs else ""))
+    for heading, lines in (("", rows), (_PARTS.get(result.kind, ""), parts)):
+        if heading and lines:
+            click.echo(f"  {heading}")
+        for name, value, other in lines:
+            line = f"  {name:{width}}  {_number(value):>12}"
+            click.echo(line + (f"  {_number(other):>12}" if theirs else ""))
     for name, verdict in result.by_class.items():
         click.echo(f"IoU of {name}: {verdict.words}")
     click.echo(f"Verdict: {result.verdict.words}")

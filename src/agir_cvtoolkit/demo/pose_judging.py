@@ -17,8 +17,7 @@ from .pose_pictures import AnimalPicture, AnimalPictures
 
 FRACTION = 0.05
 WIDE = 0.1
-_COLUMNS = ("First model", "Person (below: truth)", "Model in service")
-_CORRECTED, _HELD_OUT = 3, 5
+_CORRECTED, _HELD_OUT = 3, 4
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,8 @@ def draw_poses(
     after: Mapping[str, Pose],
     path: Path,
     footer: str,
+    *,
+    last_column: str = "Model in service",
 ) -> Path:
     """Draw the contact sheet: animals that were corrected, then some that were held out.
 
@@ -80,9 +81,10 @@ def draw_poses(
         animals: with the truth.
         before: poses of the first model, by picture.
         corrected: what people made of them; of others the truth is shown.
-        after: poses of the model in service.
+        after: poses of the model of the last column.
         path: of the PNG.
         footer: last line of the sheet.
+        last_column: its name.
     """
     pool = [one for one in animals.pool if one.picture_id in corrected and one.picture_id in before]
     rows = [_row(one, "corrected", (before, corrected, after), animals) for one in pool[:_CORRECTED]]
@@ -91,7 +93,13 @@ def draw_poses(
         _row(one, "held out", (before, truth, after), animals) for one in _spread(animals.held_out, _HELD_OUT)
     ]
     return pose_sheet(
-        rows, _COLUMNS, animals.schema, path, title="Poses before and after the device loop", footer=footer
+        rows,
+        ("First model", "Person; of held-out animals the truth", last_column),
+        animals.schema,
+        path,
+        title="Poses before and after the device loop",
+        footer=footer,
+        wrong=f"farther than {FRACTION:.0%} of the animal's size from where it should be",
     )
 
 

@@ -35,6 +35,7 @@ from .pose_workspace import ACCOUNT, clear, configure
 _DEVICES = ("phone-1", "phone-2", "phone-3")
 _SENT = 0.75
 """Share of what they see that devices send: the poses of which they are least sure."""
+_ROUNDS = 3
 _FEWEST = 15
 """Fewer corrections leave a test set that is too small to tell one model from another."""
 _POLL_S = 0.5
@@ -72,8 +73,8 @@ def demo_pose(
     folder: Path = Path("demo_pose_output"),
     data: Path | None = None,
     *,
-    count: int = 160,
-    rounds: int = 3,
+    count: int = 200,
+    rounds: int | None = None,
     seed: int = 0,
     steps: int | None = None,
     progress: Progress | None = None,
@@ -90,7 +91,7 @@ def demo_pose(
         folder: where everything goes; that of an earlier demonstration is replaced.
         data: pictures in a layout of `agir_cvtoolkit.demo.pose_pictures.real_animals`; None draws animals.
         count: how many animals are drawn.
-        rounds: how often the loop turns.
+        rounds: how often the loop turns; None is three times, or fewer where a round would have few animals.
         seed: of the animals, the annotator's hand and the training. Which captures share a task depends on the
             moment as well, so that figures of two calls may differ a little.
         steps: of each training; None is what is configured.
@@ -116,7 +117,7 @@ def demo_pose(
         with closing(loop.store):
             loop.first_model()
             with Watchers(loop.call(), _POLL_S, tell) as watchers:
-                for number in range(1, rounds + 1):
+                for number in range(1, len(loop.shown) + 1):
                     loop.round(number, watchers)
             return loop.result(time.monotonic() - started)
 
@@ -129,7 +130,7 @@ class _Loop:
         folder: Path,
         url: str,
         animals: AnimalPictures,
-        rounds: int,
+        rounds: int | None,
         seed: int,
         steps: int | None,
         progress: Progress,
@@ -140,6 +141,7 @@ class _Loop:
         pool = animals.pool
         first = max(4, min(8, len(pool) // 6))
         self.labelled, rest = pool[:first], pool[first:]
+        rounds = rounds or max(1, min(_ROUNDS, len(rest) // _FEWEST))
         each = len(rest) // rounds
         if each < 2:
             raise DataError(
@@ -154,6 +156,7 @@ class _Loop:
         self.points: list[Point] = []
         self.before: dict[str, Pose] = {}
         self.found: dict[str, Pose] = {}
+        self.refused: tuple[PosePredictor, dict[str, Pose]] | None = None
 
     def call(self, *overrides: str) -> Call:
         """Return a call of a stage in the demonstration's workspace."""
@@ -188,6 +191,7 @@ class _Loop:
         watchers.wait(lambda: self._are(sent, _moved), "the transfer")
         self._correct(number)
         watchers.wait(lambda: self._are(sent, _finished), "the return")
+        self.tell("  retrain: at work (a minute or two on idle cores)")
         watchers.wait(self._is_quiet, "the retraining")
         self.corrected |= {pose.capture_id: Pose(dict(pose.keypoints)) for pose in self.store.all_labeled()}
         model = self._fetched()
@@ -200,9 +204,13 @@ class _Loop:
             f"{len(self.animals.held_out)} held-out animals: PCK@5% {first.pck[FRACTION]:.3f} before, "
             f"{last.pck[FRACTION]:.3f} after; PCK@10% {first.pck[WIDE]:.3f} before, {last.pck[WIDE]:.3f} after"
         )
-        predictor = self._fetched().predictor
+        predictor, found = self._fetched().predictor, self.found
+        name = "Model in service"
+        if self.refused is not None and not any(point.promoted for point in self.points[1:]):
+            # The first model would stand there twice.
+            (predictor, found), name = self.refused, "New model (not in service)"
         shown = [one for one in self.animals.pool if one.picture_id in self.corrected]
-        after = self.found | look(predictor, shown[:24])
+        after = found | look(predictor, shown[:24])
         return PoseDemoResult(
             folder=self.folder,
             animals=len(self.animals.pool) + len(self.animals.held_out),
@@ -213,7 +221,13 @@ class _Loop:
             corrections=len(self.corrected),
             curve=draw_curve(self.points, self.folder / "pck_curve.png", len(self.animals.held_out)),
             sheet=draw_poses(
-                self.animals, self.before, self.corrected, after, self.folder / "contact_sheet.png", footer
+                self.animals,
+                self.before,
+                self.corrected,
+                after,
+                self.folder / "contact_sheet.png",
+                footer,
+                last_column=name,
             ),
             seconds=seconds,
         )
@@ -263,7 +277,8 @@ class _Loop:
                 **{name: value + getattr(report, name) for name, value in vars(self.oracle).items()}
             )
             self.tell(
-                f"  annotator: {report.frames} animals; {report.edited} joints moved, {report.added} added, "
+                f"  annotator: {report.frames} animal{'' if report.frames == 1 else 's'}; "
+                f"{report.edited} joints moved, {report.added} added, "
                 f"{report.deleted} removed, {report.accepted} left as they were"
             )
 
@@ -287,8 +302,9 @@ class _Loop:
             newest = next((row for row in ledger.models() if row.kind == "pose"), None)
         if newest is None or newest.version == in_service or not Path(newest.path).is_file():
             return None
-        found = look(PosePredictor.load(Path(newest.path), "cpu"), self.animals.held_out)
-        return judged(found, self.animals)
+        predictor = PosePredictor.load(Path(newest.path), "cpu")
+        self.refused = predictor, look(predictor, self.animals.held_out)
+        return judged(self.refused[1], self.animals)
 
 
 def _moved(capture: Capture) -> bool:

@@ -16,6 +16,8 @@ from agir_cvtoolkit.stages.firebase_run import loop_steps
 
 _LOOK_S = 0.3
 _PATIENCE_S = 3600.0
+_TRIES = 5
+"""On one machine nothing comes and goes: what fails so often in a row will go on failing."""
 
 
 class Watchers:
@@ -32,6 +34,8 @@ class Watchers:
         self._call = replace(call, progress=StoppableProgress(self._stop))
         self._poll_s, self._tell = poll_s, tell
         self._ended: WatchedTogether | None = None
+        self._failures: dict[str, int] = {}
+        self._given_up = ""
         self._thread = threading.Thread(target=self._watch, name="firebase-run", daemon=True)
 
     def __enter__(self) -> Watchers:
@@ -58,13 +62,15 @@ class Watchers:
             patience_s: longest time to wait in seconds.
 
         Raises:
-            DeadlineError: it has not in time, or nobody is left who would do it.
+            DeadlineError: it has not in time, one of the three fails again and again, or nobody is left who would do it.
         """
         until = time.monotonic() + patience_s
         while not done():
             if not self._thread.is_alive():
                 ended = ", ".join(f"{name}: {why}" for name, why in self._reasons().items())
                 raise DeadlineError(f"{what} did not happen: firebase run ended", ended or "See its log.")
+            if self._given_up:
+                raise DeadlineError(f"{what} did not happen", self._given_up)
             if time.monotonic() > until:
                 raise DeadlineError(f"{what} did not happen in {patience_s:g} s", "See what was said above.")
             time.sleep(_LOOK_S)
@@ -74,6 +80,9 @@ class Watchers:
         self._ended = watch_together(steps, self._poll_s, self._stop, self._say)
 
     def _say(self, name: str, words: str) -> None:
+        self._failures[name] = self._failures.get(name, 0) + 1 if words.startswith("failed") else 0
+        if self._failures[name] >= _TRIES:
+            self._given_up = f"{name} {words.rpartition(';')[0] or words}"
         if not words.startswith("no ") and words != "stopped":
             self._tell(f"  {name}: {words}")
 

@@ -26,12 +26,6 @@ _WORSE: Colour = (190, 40, 30)
 _BLANK: Colour = (234, 232, 226)
 _GAP = 14
 _CAPTION = 26
-_LEGEND = (
-    (LEFT, "left"),
-    (RIGHT, "right"),
-    (MIDDLE, "middle"),
-    (OFF, "too far from where it should be"),
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +62,7 @@ def pose_sheet(
     *,
     title: str = "",
     footer: str = "",
+    wrong: str = "too far from where it should be",
     cell_width: int = 400,
 ) -> Path:
     """Draw records below each other, each as one picture with a pose for each column, and write a PNG.
@@ -79,6 +74,7 @@ def pose_sheet(
         path: where to.
         title: first line of the sheet.
         footer: a line below, such as mean figures.
+        wrong: what the legend says of joints beyond the tolerance.
         cell_width: of one picture, in pixels.
 
     Returns:
@@ -103,7 +99,7 @@ def pose_sheet(
             raise ValueError(f"{row.record_id} has {len(row.poses)} poses for {len(columns)} columns")
         _row(sheet, pen, row, schema, (top, cell_width, cell_height), fonts)
         top += cell_height + _CAPTION + _GAP
-    _legend(pen, top, fonts)
+    _legend(pen, top, rows, schema, wrong, fonts)
     if footer:
         pen.text((_GAP, top + 30), footer, _INK, fonts.head)
     with atomic_path(path) as temporary:
@@ -160,14 +156,25 @@ def _row(
             pen.text((after, y), f"{share - first:+.0%}", _BETTER if share > first else _WORSE, fonts.text)
 
 
-def _legend(pen: ImageDraw.ImageDraw, top: int, fonts: _Fonts) -> None:
+def _legend(
+    pen: ImageDraw.ImageDraw,
+    top: int,
+    rows: Sequence[PoseRow],
+    schema: JointSchema,
+    wrong: str,
+    fonts: _Fonts,
+) -> None:
+    """Explain what there is: a schema without pairs has no sides, and there may be nothing hidden."""
+    sides = ((LEFT, "left"), (RIGHT, "right"), (MIDDLE, "middle")) if schema.pairs else ((MIDDLE, "joint"),)
     left = float(_GAP)
-    for colour, text in _LEGEND:
+    for colour, text in (*sides, (OFF, wrong)):
         pen.ellipse((left, top + 3, left + 14, top + 17), colour, _INK)
         pen.text((left + 21, top), text, _INK, fonts.text)
         left += 21 + pen.textlength(text, fonts.text) + 24
-    pen.ellipse((left, top + 3, left + 14, top + 17), None, _INK, 2)
-    pen.text((left + 21, top), "behind something", _INK, fonts.text)
+    poses = [pose for row in rows for pose in row.poses if pose is not None]
+    if any(point.visibility == "occluded" for pose in poses for point in pose.there.values()):
+        pen.ellipse((left, top + 3, left + 14, top + 17), None, _INK, 2)
+        pen.text((left + 21, top), "behind something", _INK, fonts.text)
 
 
 def _left(column: int, width: int) -> int:

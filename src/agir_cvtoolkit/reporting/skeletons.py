@@ -47,7 +47,7 @@ def skeleton(
     for joint, point in pose.there.items():
         right = None if truth is None else truth.at(joint)
         if right is not None and right.is_there and _distance(point, right) > tolerance:
-            _line(painted, point, right, OFF, max(1, thick // 2))
+            _line(painted, point, right, OFF, thick)
             _disc(painted, right, thick + 1, OFF, -1)
     for joint, point in pose.there.items():
         _disc(painted, point, thick * 2 + 1, _SHADE, -1)

@@ -58,7 +58,9 @@ class Verdict:
             return "it is the champion"
         pictures = f"{self.pictures} picture{'' if self.pictures == 1 else 's'}"
         if self.outcome == "few":
-            return f"{pictures} are too few to tell a difference from chance"
+            return (
+                f"{pictures} {'is' if self.pictures == 1 else 'are'} too few to tell a difference from chance"
+            )
         told = {
             "better": "better than the champion beyond chance",
             "worse": "worse than the champion beyond chance",

@@ -92,7 +92,9 @@ class _Transfer(_Step):
             output_dir=self._output_dir,
             gpusrv_host=self._gpusrv_host,
         )
-        words = f"{result.transferred} captures transferred, {result.failed} failed"
+        words = f"{result.transferred} capture{'' if result.transferred == 1 else 's'} transferred"
+        if result.failed:
+            words += f", {result.failed} failed"
         worked = self._tell(words if result.worked else "no capture waits", worked=result.worked)
         result.hopeful()
         return worked
@@ -138,5 +140,5 @@ class _Retrain(_Step):
             return self._tell("no trigger waits", worked=False)
         if result.state != "trained" or result.verdict is None:
             return self._tell(f"trigger {result.trigger_id} was done already", worked=True)
-        place = "in service" if result.promoted else "not put in service"
+        place = "in service now" if result.promoted else "not put in service"
         return self._tell(f"model {result.version} {place}: {result.verdict.words}", worked=True)
