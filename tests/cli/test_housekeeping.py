@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from agir_cvtoolkit.cli import main
 from agir_cvtoolkit.ledger import Ledger
+from agir_cvtoolkit.ledger._migrations import MIGRATIONS
 from agir_cvtoolkit.runs import start_run
 
 
@@ -54,6 +55,23 @@ def test_prune_lists_and_removes_only_when_told(out_root: Path) -> None:
     assert not (out_root / "barley" / "spring" / "cutouts").exists()
     assert run("runs", "prune").stdout == "Nothing to remove\n"
     assert run("runs", "prune", "--older-than", "soon").exit_code == 2
+
+
+def test_the_ledger_moves(out_root: Path, new_schema: Callable[[], str]) -> None:
+    start = new_schema()
+    planned = run("ledger", "copy", start, "--dry-run")
+    assert planned.stdout.startswith("Would copy the ledger to PostgreSQL ")
+    done = run("ledger", "copy", start)
+    assert done.stdout.startswith(f"Copied {len(MIGRATIONS)} rows to PostgreSQL ")
+    assert "name it in io.ledger_url now" in done.stdout
+    assert run("ledger", "check", "-o", f"io.ledger_url='{start}'").exit_code == 0
+    told = run("doctor", "-o", f"io.ledger_url='{start}'").stdout
+    (line,) = (line for line in told.splitlines() if "/postgres: " in line)
+    assert "PostgreSQL " in line
+    assert "0 pushes, 0 models" in line
+    refused = run("ledger", "copy", "postgresql://me:hunter2@127.0.0.1:1/d")
+    assert refused.exit_code == 4
+    assert "hunter2" not in refused.output
 
 
 def test_the_ledger_is_copied_and_checked(out_root: Path) -> None:
