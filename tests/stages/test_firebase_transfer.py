@@ -30,6 +30,7 @@ from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.pictures import load_rgb
 from agir_cvtoolkit.poses import read_poses
 from agir_cvtoolkit.runs import list_runs, open_run
+from agir_cvtoolkit.stages import _transfer_claims
 from agir_cvtoolkit.stages.firebase_transfer import firebase_transfer
 from tests.stages.capture_queue import OWNER, Queue, capture, jpeg
 
@@ -493,3 +494,22 @@ def test_what_cannot_be_told_to_the_folder_is_free_for_others(
     result = firebase_transfer(queue.call())
     assert (result.transferred, result.resumed) == (3, 3)
     assert len(ids(queue)) == 3
+
+
+def test_stopped_while_it_ends_an_interrupted_run_it_gives_all_back_too(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue.fill(6)
+    killed = replace(queue.call("firebase.parallel_requests=1"), progress=StopAfter(2))
+    with monkeypatch.context() as patched:
+        patched.setattr(_transfer_claims.Claims, "release_all", lambda self: None)
+        with pytest.raises(InterruptedByUser):
+            firebase_transfer(killed)
+    assert queue.statuses() == {"in_progress": 6}
+    for picture in queue.folder.iterdir():
+        picture.unlink()  # so that they are brought again
+    stopped = replace(queue.call("firebase.parallel_requests=1"), progress=StopAfter(1))
+    with pytest.raises(InterruptedByUser):
+        firebase_transfer(stopped)
+    assert queue.statuses() == {"pending": 6}
+    assert firebase_transfer(queue.call()).transferred == 6

@@ -132,7 +132,8 @@ class Transfer:
         made_folder(journal.options.output_dir)
         work = self._fetching(journal)
         settled = any(s.step in {"finishing", "finished"} for s in journal.steps.values())
-        self._take_up(work)
+        with self._held(work):
+            self._take_up(work)
         self._do(work, self.options.limit if _same_aim(journal.options, self.options) and not settled else 0)
 
     def _take_up(self, work: Fetching) -> None:
