@@ -76,3 +76,16 @@ def test_a_ledger_of_before_gets_what_it_lacks(url: str, out_root: Path) -> None
         opened.record_hashes([PictureHash("a" * 64, 8, 6, 3)])
         assert opened.perceptual_hashes(["a" * 64]) == {"a" * 64: 3}
         assert opened.record_dataset(FIRST, MEMBERS)
+
+
+def test_a_record_that_is_forgotten_is_in_no_data_set_any_more(ledger: Ledger) -> None:
+    shared = replace(MEMBERS[1], record_id="r3", sha256=MEMBERS[0].sha256)
+    ledger.record_dataset(FIRST, [*MEMBERS, shared])
+    ledger.record_hashes(PictureHash(m.sha256, 8, 6, 3) for m in MEMBERS)
+    ledger.grow_split("segmentation", lambda _: {m.sha256: "test" for m in MEMBERS})
+    ledger.forget_record("r1", "forgotten-1")
+    assert [m.record_id for m in ledger.dataset_members("v1")] == ["r2", "r3"]
+    assert ledger.perceptual_hashes([m.sha256 for m in MEMBERS]) == {"a" * 64: 3, "c" * 64: None}
+    assert set(ledger.split_members("segmentation")) == {"a" * 64}
+    ledger.forget_record("r2", "forgotten-2")
+    assert set(ledger.split_members("segmentation")) == {"a" * 64}, "r3 is the same picture"

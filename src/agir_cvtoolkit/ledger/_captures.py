@@ -98,7 +98,7 @@ class Captures(LedgerPart):
         """Remove what the ledger knows of a record, and return how many rows that were.
 
         Frames of tasks keep their place under a stand-in, since the numbers of the other frames hang on it; shapes,
-        corrections, predictions and the whole history go.
+        corrections, predictions, its place in data sets and the whole history go.
 
         Args:
             record_id: of the record.
@@ -111,6 +111,9 @@ class Captures(LedgerPart):
                     select(t.predictions.c.image_sha256).where(t.predictions.c.record_id == record_id)
                 ).scalars()
             )
+            learned = t.dataset_members
+            of_record = select(learned.c.sha256).where(learned.c.record_id == record_id)
+            hashes |= set(connection.execute(of_record).scalars())
             for frame in list(self._frames_of(connection, record_id)):
                 for table in (t.push_shapes, t.replacement_shapes, t.push_replacements):
                     gone += connection.execute(delete(table).where(_same_frame(table, frame))).rowcount
@@ -119,16 +122,19 @@ class Captures(LedgerPart):
                     update(t.push_frames).where(_same_frame(t.push_frames, frame)).values(**changed)
                 )
                 gone += 1
-            for table in (t.predictions, t.corrections, t.events, t.push_aliases):
+            for table in (t.predictions, t.corrections, t.events, t.push_aliases, learned):
                 gone += connection.execute(delete(table).where(table.c.record_id == record_id)).rowcount
             for digest in hashes:
                 used = or_(
                     select(t.predictions.c.id).where(t.predictions.c.image_sha256 == digest).exists(),
                     select(t.push_frames.c.frame).where(t.push_frames.c.sha256 == digest).exists(),
+                    select(learned.c.version).where(learned.c.sha256 == digest).exists(),
                 )
-                gone += connection.execute(
-                    delete(t.images).where(and_(t.images.c.sha256 == digest, ~used))
-                ).rowcount
+                for table, column in (
+                    (t.images, t.images.c.sha256),
+                    (t.test_members, t.test_members.c.member),
+                ):
+                    gone += connection.execute(delete(table).where(and_(column == digest, ~used))).rowcount
             if gone:
                 add_event(connection, "forgotten", None, None, {"rows": gone, "as": stand_in})
         return gone
