@@ -63,7 +63,7 @@ def measure(options: argparse.Namespace) -> list[Row]:
         export_onnx(checkpoint, Path(folder) / "best.onnx")
         onnx, onnx_mask = _timed(OnnxPredictor.open(Path(folder) / "best.onnx"), rgb, settings)
     here, there = _iou(mask, truth), _iou(naive_mask, truth)
-    name = f"{rgb.shape[0] * rgb.shape[1] / 1e6:.0f} MP"
+    name = f"{rgb.shape[0] * rgb.shape[1] / 1e6:.3g} MP"
     return [
         Row(
             f"{name}: all of it against the bare forward passes",

@@ -73,3 +73,15 @@ def test_options_of_our_own_checkpoints_are_a_contradiction(tmp_path: Path) -> N
     )
     with pytest.raises(ConfigError, match="options are for predictors of your own and smp: checkpoints"):
         open_predictor(settings)
+
+
+def test_device_and_precision_reach_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "best.pth"
+    path.write_bytes(b"x")
+    asked: list[tuple[object, ...]] = []
+    monkeypatch.setattr(
+        "agir_cvtoolkit.inference.torch_predictor.open_torch", lambda *given: asked.append(given)
+    )
+    wanted = {"model": {"ckpt_path": str(path)}, "device": "cuda:1", "precision": "bf16"}
+    open_predictor(SegInference.model_validate(wanted))
+    assert asked == [(path, "cuda:1", "bf16")]

@@ -140,6 +140,12 @@ def test_a_lost_mask_is_made_again(run: Run, records: list[Record]) -> None:
     assert run.path("masks", "a.png").is_file()
 
 
+def test_other_options_of_a_predictor_are_a_new_pass(run: Run, records: list[Record]) -> None:
+    predict_records(run, records, Bright(), SegInference())
+    other = SegInference.model_validate({"model": {"options": {"level": 2}}})
+    assert not predict_records(run, records, Bright(), other).already_done
+
+
 def test_another_predictor_is_a_new_pass(run: Run, records: list[Record]) -> None:
     predict_records(run, records, Bright(), SegInference())
     result = predict_records(run, records[:2], Bright(name="brighter"), SegInference())
@@ -405,13 +411,17 @@ def test_threads_change_nothing(workers: dict[str, int], tmp_path: Path, records
 
 
 @pytest.mark.integration
-def test_processes_change_nothing(tmp_path: Path, records: list[Record]) -> None:
+def test_processes_change_nothing(
+    tmp_path: Path, records: list[Record], caplog: pytest.LogCaptureFixture
+) -> None:
     here, there = (start_run(tmp_path / name, "r") for name in ("here", "there"))
     lost = Record("lost", tmp_path / "nowhere.png")
-    wanted = [*records[:1], lost, *records[1:]]
+    wanted = [*records[:1], lost, *records[1:], replace(records[0], record_id="unusual", class_id=300)]
     predict_records(here, wanted, Bright(), SegInference())
+    caplog.clear()
     result = predict_records(there, wanted, Bright(), SegInference(), engine=Processes(2), opened=opened)
-    assert (result.predicted, result.skipped) == (4, 1)
+    assert (result.predicted, result.skipped) == (5, 1)
+    assert "Class id 300 of record unusual" in caplog.text
     assert content(here) == content(there)
 
 
@@ -518,3 +528,39 @@ def test_bombs_and_what_vanished_are_named_and_the_rest_goes_on(
     assert "40000x40000" in result.items[0].reason
     assert "does not exist" in result.items[1].reason
     assert result.predicted == 4
+
+
+@pytest.mark.parametrize(
+    ("instances", "count"),
+    [
+        ({"method": "components"}, 1),
+        ({"method": "watershed", "distance": 8}, 2),
+        ({"method": "watershed"}, 1),
+    ],
+)
+def test_the_configuration_says_what_one_plant_is(
+    instances: dict[str, object], count: int, run: Run, tmp_path: Path
+) -> None:
+    y, x = np.mgrid[:48, :64]
+    two = ((x - 20) ** 2 + (y - 24) ** 2 < 130) | ((x - 40) ** 2 + (y - 24) ** 2 < 130)
+    Image.fromarray(np.where(two[..., None], 220, 40).astype(np.uint8).repeat(3, 2)).save(
+        tmp_path / "two.png"
+    )
+    settings = SegInference.model_validate({"instances": instances, "output": {"save_instances": True}})
+    predict_records(run, [Record("two", tmp_path / "two.png")], Bright(), settings)
+    assert run.read_manifest()[0].instances == count
+
+
+def test_top_k_is_a_share_of_the_picture(run: Run, records: list[Record]) -> None:
+    class Corner(Bright):
+        def predict_bands(self, rgb: RGB) -> Iterator[Band]:
+            plant = np.zeros(rgb.shape[:2], dtype=np.float32)
+            plant[:24, :32] = 0.5  # a quarter of the picture
+            yield Band(0, np.stack([1 - plant, plant]))
+
+    scores = []
+    for share in (0.25, 0.5):
+        settings = SegInference.model_validate({"uncertainty": {"score": "top_k", "top_k": share}})
+        predict_records(run, records[:1], Corner(), settings)
+        scores.append(run.read_manifest()[0].uncertainty)
+    assert scores == [pytest.approx(1.0, abs=1e-4), pytest.approx(0.5, abs=1e-4)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -15,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from agir_cvtoolkit.errors import AgirError, DataError
 
-from ._line import Line, Slot
+from ._line import Line
 from ._portable import portable
 from ._steps import Bounds, Outcome, Work
 
@@ -24,6 +25,7 @@ _Made = TypeVar("_Made")
 
 _ATTEMPTS = 2
 _PATIENCE = 10.0
+_LOGGED = -1
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,9 @@ class _Crew(Generic[_Item, _Made]):
                 continue
             if number is None:
                 raise outcome
+            if isinstance(outcome, logging.LogRecord):
+                logging.getLogger(outcome.name).handle(outcome)
+                continue
             worker.inside.remove(number)
             self._found[number] = outcome
 
@@ -138,27 +143,42 @@ class _Crew(Generic[_Item, _Made]):
         self._workers[self._workers.index(worker)] = self._started(worker.number, 1)
 
 
+class _Voice(logging.Handler):
+    """Says through a connection what a worker made and what it logs; may be used by several threads."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__()
+        self._connection = connection
+        self._speaking = Lock()
+
+    def say(self, number: int | None, outcome: Any) -> None:
+        with self._speaking:
+            self._connection.send((number, outcome))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        plain = logging.makeLogRecord(record.__dict__ | {"msg": record.getMessage(), "args": None})
+        if record.exc_info:
+            plain.exc_text, plain.exc_info = logging.Formatter().formatException(record.exc_info), None
+        self.say(_LOGGED, plain)
+
+
 def _work_on(connection: Connection, work: Work[Any, Any], number: int, bounds: Bounds) -> None:
     """Run in a process of its own until the other end is closed."""
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches all processes; the first one ends the others
+    voice = _Voice(connection)
+    logging.getLogger().addHandler(voice)
     try:
         line: Line[Any, Any] = Line(work.open(number), bounds)
     except BaseException as error:  # noqa: BLE001 - raised again where the work was given
-        connection.send((None, portable(error)))
+        voice.say(None, portable(error))
         return
-    speaking = Lock()
-
-    def tell(item: int, slot: Slot[Any, Any]) -> None:
-        with speaking:
-            connection.send((item, portable(slot.outcome())))
-
     try:
         while True:
             index, item = connection.recv()
             slot = line.slot(item)
-            slot.made.add_done_callback(lambda _, i=index, s=slot: tell(i, s))  # type: ignore[misc]
+            slot.made.add_done_callback(lambda _, i=index, s=slot: voice.say(i, portable(s.outcome())))  # type: ignore[misc]
             line.take(slot)
     except (EOFError, OSError):
         # Nobody waits for anything any more, be the other side done or dead: what is half done is not finished.

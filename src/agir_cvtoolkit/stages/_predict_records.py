@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agir_cvtoolkit.progress import Progress
 from agir_cvtoolkit.records import Item, ManifestEntry, Record
@@ -28,7 +28,9 @@ OUTPUTS = (
 )  # fmt: skip
 """What the stage owns in a run; it moves to ``history/`` when a pass with other inputs begins."""
 
-_NO_RESULT = {"batch_size", "device", "model", "workers"}
+_NO_RESULT: dict[str, Any] = {
+    "batch_size": True, "device": True, "workers": True, "model": {"predictor": True, "ckpt_path": True},
+}  # fmt: skip
 """Settings that change no result: the predictor's name stands for the model."""
 
 _log = logging.getLogger(__name__)
