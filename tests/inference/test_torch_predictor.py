@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+from torch import Tensor, nn  # noqa: E402
 
 from agir_cvtoolkit.errors import CheckpointError, ConfigError, MissingExtraError  # noqa: E402
 from agir_cvtoolkit.inference.torch_predictor import TorchPredictor, open_torch  # noqa: E402
@@ -112,3 +113,55 @@ def test_without_torch_the_extra_is_named(checkpoint: Path, monkeypatch: pytest.
 def test_importing_the_room_imports_no_torch() -> None:
     code = "import sys, agir_cvtoolkit.inference.torch_predictor; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+class Greedy(nn.Module):
+    """A network on a device with room for so many tiles; it remembers how many it was given."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room = room
+        self.seen: list[int] = []
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        self.seen.append(len(pixels))
+        if len(pixels) > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return pixels
+
+
+def greedy(room: int) -> tuple[TorchPredictor, Greedy]:
+    network = Greedy(room)
+    card = ModelCard("greedy", "1", ArchSpec(classes=3), ("background", "crop", "weed"), (0, 1, 2))
+    predictor = TorchPredictor(network, card, torch.device("cpu"))
+    predictor._most_pixels = 8 * 32 * 32  # as on a GPU
+    return predictor, network
+
+
+def test_groups_that_do_not_fit_are_halved_and_stay_so() -> None:
+    predictor, network = greedy(3)
+    expected = greedy(8)[0].predict_tiles(tiles(5, 32, 32))
+    assert np.array_equal(predictor.predict_tiles(tiles(5, 32, 32)), expected)
+    assert network.seen == [8, 4, 2, 2, 2]
+    predictor.predict_tiles(tiles(2, 32, 32))
+    assert network.seen[5:] == [2]
+
+
+def test_a_tile_that_does_not_fit_is_a_lack_of_memory() -> None:
+    with pytest.raises(MemoryError, match="a tile of 32x32 does not fit"):
+        greedy(0)[0].predict_tiles(tiles(3, 32, 32))
+
+
+def test_bfloat16_changes_little(checkpoint: Path) -> None:
+    whole, half = (open_torch(checkpoint, "cpu", precision) for precision in ("32", "bf16"))
+    expected, found = whole.predict_tiles(tiles(1)), half.predict_tiles(tiles(1))
+    assert found.dtype == np.float32
+    assert 0 < np.abs(found - expected).max() < 0.05
+    assert found.sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_network_with_other_outputs_than_its_card_is_refused() -> None:
+    card = ModelCard("greedy", "1", ArchSpec(classes=2))
+    predictor = TorchPredictor(Greedy(1), card, torch.device("cpu"))
+    with pytest.raises(CheckpointError, match=r"gives \(3, 32, 32\) where \(2, 32, 32\) is right"):
+        predictor.predict_tiles(tiles(1, 32, 32))

@@ -45,12 +45,11 @@ def backbone_folder(root: Path, kind: str = "convnext") -> Path:
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-@pytest.mark.parametrize("classes", [2, 4])
-def test_logits_have_the_size_of_the_picture(name: str, classes: int) -> None:
-    network = build(ArchSpec(name, classes=classes, encoder_weights=None)).eval()
+def test_logits_have_the_size_of_the_picture(name: str) -> None:
+    network = build(ArchSpec(name, classes=4, encoder_weights=None)).eval()
     with torch.inference_mode():
-        for height, width in ((64, 64), (1, 1), (33, 70)):
-            assert network(torch.zeros(2, 3, height, width)).shape == (2, classes, height, width)
+        for height, width in ((1, 1), (33, 70)):
+            assert network(torch.zeros(2, 3, height, width)).shape == (2, 4, height, width)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -69,8 +68,16 @@ def test_the_last_stage_of_deeplab_keeps_stride_16() -> None:
     assert [tuple(m.shape[2:]) for m in maps[-3:]] == [(8, 12), (4, 6), (4, 6)]
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
-@pytest.mark.parametrize("kind", ["dinov2", "resnet", "swin", "segformer"])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("unet", "dinov2"),
+        ("unet", "convnext"),
+        ("fpn", "resnet"),
+        ("deeplabv3plus", "swin"),
+        ("segformer", "segformer"),
+    ],
+)
 def test_a_backbone_from_a_folder_travels_inside_the_checkpoint(tmp_path: Path, name: str, kind: str) -> None:
     folder = backbone_folder(tmp_path, kind)
     spec = ArchSpec(name, f"hf:{folder}", classes=3)
