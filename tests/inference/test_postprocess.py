@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from agir_cvtoolkit.inference.colour_predictor import ColourPredictor
 from agir_cvtoolkit.inference.postprocess import (
     classify,
     edge_occupancy,
@@ -81,6 +82,15 @@ def test_mask_values() -> None:
     assert to_mask(index, (0, 255, 9)).tolist() == [[0, 255, 9]]
 
 
+@dataclass
+class Named:
+    """Says what it knows."""
+
+    classes: tuple[str, ...]
+    class_ids: tuple[int, ...]
+    name: str = "named"
+
+
 @pytest.mark.parametrize(
     ("classes", "class_ids", "values"),
     [
@@ -94,7 +104,7 @@ def test_mask_values() -> None:
 def test_only_plant_or_not_takes_the_class_of_the_record(
     classes: tuple[str, ...], class_ids: tuple[int, ...], values: tuple[int, ...]
 ) -> None:
-    predictor = ColourPredictor(classes=classes, class_ids=class_ids)
+    predictor = Named(classes, class_ids)
     assert mask_values(predictor, 27) == values
     assert is_plant_or_not(predictor) == (values == (0, 27))
 
