@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from agir_cvtoolkit.config import Settings
@@ -29,11 +29,17 @@ OUTPUTS = tuple(f"{DATASET}/{name}" for name in ("splits.json", "stats.json", *_
 def begin_pass(
     run: Run, stage: str, found: FoundPairs, listed: Mapping[str, str], settings: Settings
 ) -> StagePass:
-    """Begin or continue a pass; with other pairs, classes or settings the earlier data set moves to the history."""
+    """Begin or continue a pass; with other pairs, classes or settings the earlier data set moves to the history.
+
+    Args:
+        run: whose data set it is.
+        stage: the command's name.
+        found: what it is made of, `hashed`.
+        listed: sides that are laid down.
+        settings: that it is made with.
+    """
     configured = settings.preprocess.model_dump(mode="json", exclude={"source", "workers"})
-    rows = sorted(
-        (asdict(p) | {"mask": _hash(p.mask_path)} for p in found.pairs), key=lambda r: r["record_id"]
-    )
+    rows = sorted((asdict(pair) for pair in found.pairs), key=lambda row: str(row["record_id"]))
     for row in rows:
         del row["image_path"], row["mask_path"]  # the same pictures may lie elsewhere
     table = [asdict(c) for c in found.classes] if found.classes is not None else None
@@ -44,8 +50,13 @@ def begin_pass(
     return stage_pass
 
 
-def _hash(path: Path) -> str:
-    return sha256_of(path) if path.is_file() else ""
+def hashed(found: FoundPairs) -> FoundPairs:
+    """Add the hash of every mask that is there."""
+    pairs = (
+        replace(pair, mask_sha256=sha256_of(pair.mask_path)) if pair.mask_path.is_file() else pair
+        for pair in found.pairs
+    )
+    return replace(found, pairs=tuple(pairs))
 
 
 def _share(earlier: Path, root: Path) -> None:

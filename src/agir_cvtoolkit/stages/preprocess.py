@@ -15,7 +15,7 @@ from agir_cvtoolkit.training.preprocess import Prepared, prepare
 from ._call import Call
 from ._classes import BACKGROUND
 from ._dataset_pairs import FoundPairs, find_pairs
-from ._dataset_pass import DATASET, begin_pass
+from ._dataset_pass import DATASET, begin_pass, hashed
 from ._dataset_record import record_version
 from ._split_memory import SplitMemory, listed_sides
 from ._unfinished import unfinished_pictures
@@ -83,6 +83,7 @@ def preprocess(call: Call | None = None) -> PreprocessResult:
     with call.work(run, STAGE), run.lock(DATA_SET):
         call.record_config(run, STAGE, settings, settings.dump("preprocess", "io"))
         parent = run.read_metrics(STAGE).get("fingerprint")
+        found = hashed(found)
         stage_pass = begin_pass(run, STAGE, found, listed, settings)
         with Ledger.open(settings.io.ledger_url, settings.io.out_root) as ledger:
             prepared = prepare(

@@ -89,7 +89,7 @@ class Cutting:
         if not pair.mask_path.is_file():
             raise MaskError(f"mask {pair.mask_path.name} is missing")
         sha256 = pair.sha256 or sha256_of(pair.image_path)
-        mask_sha256 = sha256_of(pair.mask_path)
+        mask_sha256 = pair.mask_sha256 or sha256_of(pair.mask_path)
         key = fingerprint(
             _REVISION,
             sha256,

@@ -23,6 +23,7 @@ class Pair:
         group: id of the picture; tiles and cutouts of one picture stay in one split.
         common_name: species, used to spread it over the splits, or None.
         sha256: of the picture file, in hex; empty where it is not known.
+        mask_sha256: of the mask file, likewise.
         together: texts that pairs on one side of the split have in common, such as ``plant_id=17``.
         session: in which the picture was taken; empty where that is not known.
         values: mask values of this pair's run that mean another id in the data set, as (there, here).
@@ -34,6 +35,7 @@ class Pair:
     group: str
     common_name: str | None
     sha256: str
+    mask_sha256: str = ""
     together: tuple[str, ...] = ()
     session: str = ""
     values: tuple[tuple[int, int], ...] = ()
