@@ -49,9 +49,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
     return open_dataset(root / "dataset")
 
 
-def seen(
-    dataset: PreparedDataset, *, side: str = "train", **settings: Any
-) -> list[tuple[Any, Any, Any, Any]]:
+def seen(dataset: PreparedDataset, *, side: str = "train", **settings: Any) -> list[tuple[Any, ...]]:
     """Return picture and labels as they lie on the disk and as they come, over some epochs."""
     given = Train(**{"augmentation": OFF, **settings})
     training = side == "train"
@@ -66,8 +64,11 @@ def seen(
 
 
 def test_without_variations_pixels_are_those_of_the_disk(dataset: PreparedDataset) -> None:
-    every = {"augmentation": {**OFF, "flips": True, "scale": 0.5, "brightness": 0.5, "shadow": 1.0}}
-    for settings in ({}, {**every, "use_data_augmentation": False}):
+    every: dict[str, Any] = {
+        "augmentation": {**OFF, "flips": True, "scale": 0.5, "brightness": 0.5, "shadow": 1.0}
+    }
+    off: dict[str, Any] = {}
+    for settings in (off, {**every, "use_data_augmentation": False}):
         for before, before_labels, image, labels in seen(dataset, **settings):
             assert (image == before).all()
             assert (labels == before_labels).all()
@@ -144,10 +145,8 @@ class Ranked:
     """Stands for the process group of one of several processes."""
 
     def __init__(self, patch: pytest.MonkeyPatch, rank: int) -> None:
-        from agir_cvtoolkit.training import batches
-
-        patch.setattr(batches.distributed, "is_initialized", lambda: True)
-        patch.setattr(batches.distributed, "get_rank", lambda: rank)
+        patch.setattr(torch.distributed, "is_initialized", lambda: True)
+        patch.setattr(torch.distributed, "get_rank", lambda: rank)
 
 
 @given(st.integers(1, 40), st.integers(1, 4), st.integers(1, 4), st.integers(0, 3))

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import csv
+import os
+import socket
+import subprocess
+import sys
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,8 +18,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
 from agir_cvtoolkit.config._training import Train  # noqa: E402
-from agir_cvtoolkit.errors import ConfigError, MissingExtraError  # noqa: E402
-from agir_cvtoolkit.training.segmentation import fit  # noqa: E402
+from agir_cvtoolkit.errors import ConfigError, DataError, MissingExtraError, UsageError  # noqa: E402
+from agir_cvtoolkit.training.segmentation import fit, follow  # noqa: E402
 
 from .test_segmentation import make_dataset  # noqa: E402
 
@@ -130,17 +134,16 @@ def test_remembered_features_change_nothing(dataset: Path, tmp_path: Path) -> No
 
 
 def test_half_precision_reaches_the_network(dataset: Path, tmp_path: Path) -> None:
-    from agir_cvtoolkit.training import learner
+    from agir_cvtoolkit.training.losses import segmentation_loss as whole
 
     kinds = set()
-    whole = learner.segmentation_loss
 
     def seen(logits: Any, *rest: Any) -> Any:
         kinds.add(logits.dtype)
         return whole(logits, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(learner, "segmentation_loss", seen)
+        patch.setattr("agir_cvtoolkit.training.learner.segmentation_loss", seen)
         fit(dataset, tmp_path / "half", with_flag("precision", "bf16-mixed"))
         assert kinds == {torch.bfloat16}
         kinds.clear()
@@ -186,3 +189,62 @@ def test_two_processes_train_as_one(dataset: Path, tmp_path: Path) -> None:
     assert second.train_loss == pytest.approx(first.train_loss, rel=1e-4)
     assert second.val_iou == pytest.approx(first.val_iou, abs=2e-3)
     assert two.card.metrics["test_iou"] == pytest.approx(one.card.metrics["test_iou"], abs=2e-3)
+
+
+NODE = """
+import sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from agir_cvtoolkit.config._training import Train
+from agir_cvtoolkit.training.nodes import rank
+from agir_cvtoolkit.training.segmentation import fit, follow
+dataset, out, settings = Path(sys.argv[1]), Path(sys.argv[2]), Train.model_validate_json(sys.argv[3])
+follow(dataset, out, settings) if rank() else print(fit(dataset, out, settings).history[0].train_loss)
+"""
+
+
+def test_nodes_wait_for_each_other(dataset: Path, tmp_path: Path) -> None:
+    settings = Train(**SMALL | {"max_epochs": 1, "batch_size": 2, "nodes": 2})
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = []
+    for number in (1, 0):
+        launched: dict[str, object] = {"RANK": number, "GROUP_RANK": number, "LOCAL_RANK": 0, "WORLD_SIZE": 2}
+        launched |= {"LOCAL_WORLD_SIZE": 1, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-c", NODE, dataset, tmp_path, settings.model_dump_json()],
+                env={**os.environ, "TORCHELASTIC_RUN_ID": "a", **{k: str(v) for k, v in launched.items()}},
+                stdout=subprocess.PIPE,
+            )
+        )
+    said = [process.communicate(timeout=120)[0] for process in started]
+    assert [process.returncode for process in started] == [0, 0]
+    alone = fit(dataset, tmp_path / "alone", settings.model_copy(update={"nodes": 1}))
+    # The head drops maps by chance, in each process others.
+    assert float(said[1]) == pytest.approx(alone.history[0].train_loss, rel=0.1)
+    assert not (tmp_path / "nodes.json").exists()
+
+
+def test_nodes_need_somebody_who_starts_them(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from agir_cvtoolkit.training import nodes
+
+    for name in ("RANK", "SLURM_PROCID"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UsageError, match="srun"):
+        nodes.rank()
+    monkeypatch.setenv("SLURM_PROCID", "3")
+    assert nodes.rank() == 3
+    monkeypatch.setattr(nodes, "_LONGEST_S", 0.3)
+    monkeypatch.setenv("SLURM_JOB_ID", "other")
+    nodes.call_the_others(tmp_path, "key", continued=False)
+    monkeypatch.setenv("SLURM_JOB_ID", "mine")
+    with pytest.raises(DataError, match="says nothing"):
+        nodes.wait_for_the_first(tmp_path)
+    nodes.call_the_others(tmp_path, "key", continued=True)
+    with pytest.raises(DataError, match="other settings than the first one"):
+        follow(dataset, tmp_path, with_flag())

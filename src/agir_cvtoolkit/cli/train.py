@@ -35,6 +35,9 @@ def _show(result: TrainStageResult) -> None:
     if result.dry_run:
         click.echo(f"Would train {result.model} -> {result.best_checkpoint}")
         return
+    if result.state == "followed":
+        click.echo(f"Computed along; the first process of the job says how {result.model} does")
+        return
     click.echo(
         f"{result.model} {result.state}: {result.epochs_completed} epochs on {result.train_samples} tiles;"
         f" best epoch {result.best_epoch}: IoU {result.best_val_iou:.3f}, Dice {result.best_val_dice:.3f}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from agir_cvtoolkit.config import Settings
@@ -12,7 +12,8 @@ from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.records import Item
 from agir_cvtoolkit.runs import DATA_SET, Run
 from agir_cvtoolkit.training.dataset import STATS, open_dataset
-from agir_cvtoolkit.training.segmentation import TrainResult, fit, training_key
+from agir_cvtoolkit.training.nodes import rank
+from agir_cvtoolkit.training.segmentation import TrainResult, fit, follow, training_key
 
 from ._call import Call
 from ._models import record_retired, record_trained
@@ -33,7 +34,7 @@ class TrainStageResult:
     Attributes:
         best_checkpoint: epoch with the best IoU on the validation split, as ``model/best.pth``.
         best_val_iou, best_val_dice: means over the foreground classes.
-        state: ``trained``, ``continued`` after a kill, or ``unchanged``.
+        state: ``trained``, ``continued`` after a kill, or ``unchanged``; ``followed`` where another machine led it.
         items: records that did not reach the data set.
         figures: on the validation split, such as ``val_boundary_f1.crop`` and ``val_ece``.
     """
@@ -76,6 +77,9 @@ def train(call: Call | None = None) -> TrainStageResult:
     run = call.open_run(settings)
     if call.dry_run:
         return _planned(run, settings, _preprocessed(run, settings, call))
+    if settings.train.nodes > 1 and rank() > 0:
+        follow(run.path("dataset"), run.path("model"), settings.train)
+        return replace(_planned(run, settings, ()), state="followed", dry_run=False)
     with call.work(run, STAGE), run.lock(DATA_SET):
         items = _preprocessed(run, settings, call)
         dataset = open_dataset(run.path("dataset"))

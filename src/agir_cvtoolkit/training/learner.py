@@ -123,16 +123,18 @@ class SegmentationLearner(LightningModule):
     # --- epochs ------------------------------------------------------------------------------
 
     def on_train_epoch_start(self) -> None:
-        """Freeze what is to be frozen in this epoch, throw new dice and begin to count."""
+        """Freeze what is to be frozen in this epoch and begin to count."""
         self._started = time.perf_counter()
-        # What is dropped follows from seed and epoch, so that a training that was killed drops the same.
-        dice = np.random.SeedSequence([self.settings.seed, self.current_epoch, self.global_rank])
-        torch.manual_seed(int(dice.generate_state(1)[0]))
         self._train_counts = _Counts(self._classes)
         model = self.settings.model
         frozen = model.encoder_freeze or self.current_epoch < model.encoder_freeze_epochs
         self._encoder.requires_grad_(not frozen)
         self._hold_norms()
+
+    def on_train_batch_start(self, _batch: Batch, _index: int) -> None:
+        """Throw new dice: what is dropped follows from seed and step, after a kill too."""
+        dice = np.random.SeedSequence([self.settings.seed, self.global_step, self.global_rank])
+        torch.manual_seed(int(dice.generate_state(1)[0]))
 
     def on_validation_epoch_start(self) -> None:
         """Begin to count."""

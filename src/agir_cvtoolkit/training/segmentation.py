@@ -16,6 +16,7 @@ from agir_cvtoolkit.runs import discard, fingerprint, read_json_object, write_js
 
 from .dataset import open_dataset
 from .history import Epoch
+from .nodes import wait_for_the_first
 
 if TYPE_CHECKING:
     from .dataset import PreparedDataset
@@ -92,6 +93,25 @@ def fit(dataset_dir: Path, out_dir: Path, settings: Train, progress: Progress | 
     discard(out_dir / LAST)
     state = "continued" if outcome.continued else "trained"
     return _result(out_dir, outcome.card, content, state, dataset.warning)
+
+
+def follow(dataset_dir: Path, out_dir: Path, settings: Train) -> None:
+    """Compute in a training on several machines that the first process leads; returns when it has ended.
+
+    Raises:
+        DataError: this machine has another configuration than the first one.
+    """
+    require_lightning("Training")
+    from .trainer import compute_along
+
+    start = wait_for_the_first(out_dir)
+    dataset = open_dataset(dataset_dir)
+    if training_key(dataset.fingerprint, settings) != start.key:
+        raise DataError(
+            "this process trains with another data set or other settings than the first one",
+            "Start the same command on every machine, on the same files.",
+        )
+    compute_along(dataset, out_dir, settings, start.key, continued=start.continued)
 
 
 def training_key(dataset: str, settings: Train) -> str:

@@ -12,7 +12,7 @@ def summed(values: Tensor) -> Tensor:
     """Return the sum of a tensor over all processes of a training, through which slopes go back; alone: itself."""
     if not _several():
         return values
-    found: Tensor = _Sum.apply(values)
+    found: Tensor = _Sum.apply(values)  # type: ignore[no-untyped-call]
     return found
 
 
@@ -28,7 +28,7 @@ class _Sum(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(_context: Any, *slopes: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(_context: Any, *slopes: Tensor) -> Tensor:
         total = slopes[0].clone()
         distributed.all_reduce(total)
         return total

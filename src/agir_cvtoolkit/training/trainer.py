@@ -19,6 +19,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
+from torch import distributed
 from torch.multiprocessing.spawn import ProcessRaisedException
 from torch.utils.data import DataLoader, Dataset
 
@@ -30,7 +31,7 @@ from agir_cvtoolkit.models.checkpoint import load_checkpoint, save_checkpoint
 from agir_cvtoolkit.models.encoders import pixel_norm
 from agir_cvtoolkit.models.plain import load_plain
 from agir_cvtoolkit.models.registry import build
-from agir_cvtoolkit.progress import Bar, Progress
+from agir_cvtoolkit.progress import Bar, Progress, Silent
 from agir_cvtoolkit.runs import atomic_path, discard, git_commit
 
 from .batches import Batch, Tiles, in_order, loader, tiles_of
@@ -38,6 +39,7 @@ from .dataset import PreparedDataset
 from .history import Epoch, write_history
 from .learner import SegmentationLearner, state_in
 from .losses import loss_weights
+from .nodes import call_the_others, dismiss
 from .remembered import FOLDER, batches_to_remember, remember
 from .scores import Scores
 from .segmentation import BEST, HISTORY, LAST, architecture
@@ -81,22 +83,54 @@ def run_training(
             discard(out_dir / name)
     with _seeded(settings.seed), _quiet(), _disk_errors():
         card = _card(dataset, settings)
-        sides = {side: _tiles(dataset, side, settings) for side in ("train", "val")}
-        steps = -(-len(sides["train"]) // settings.batch_size) * settings.max_epochs
-        learner = _learner(dataset, settings, steps, key)
-        loaders = _loaders(learner.to(device), sides, settings, out_dir, key, progress)
-        keeper = _Keeper(out_dir, card)
-        batches = settings.max_epochs * sum(len(batches) for batches in loaders.values())
-        alone = settings.processes * settings.nodes == 1
-        with progress.bar("train", batches) as bar:
-            callbacks: list[Callback] = [keeper, _Ticker(bar)] if alone else [keeper]
-            trainer = _trainer(device, settings, callbacks, trackers(settings, out_dir, card.name))
-            _fitted(trainer, learner, loaders, last if continued else None)
+        if settings.nodes > 1:
+            call_the_others(out_dir, key, continued=continued)
+        _trained(dataset, out_dir, settings, key, progress, card, device, continued=continued)
+        dismiss(out_dir)
         discard(out_dir / FOLDER)
         card = _with_test_scores(dataset, out_dir, settings, device, key)
     state = state_of(last)
     history = tuple(Epoch(**values) for values in state["history"])
     return Outcome(card, history, int(state["best_epoch"]), len(history) < settings.max_epochs, continued)
+
+
+def compute_along(
+    dataset: PreparedDataset, out_dir: Path, settings: Train, key: str, *, continued: bool
+) -> None:
+    """Take part in a training that another process leads; nothing is written."""
+    device = chosen_device(settings.device, settings.processes)
+    with _seeded(settings.seed), _quiet():
+        card = _card(dataset, settings)
+        _trained(dataset, out_dir, settings, key, Silent(), card, device, continued=continued, leads=False)
+
+
+def _trained(
+    dataset: PreparedDataset,
+    out_dir: Path,
+    settings: Train,
+    key: str,
+    progress: Progress,
+    card: ModelCard,
+    device: torch.device,
+    *,
+    continued: bool,
+    leads: bool = True,
+) -> None:
+    sides = {side: _tiles(dataset, side, settings) for side in ("train", "val")}
+    steps = -(-len(sides["train"]) // settings.batch_size) * settings.max_epochs
+    learner = _learner(dataset, settings, steps, key)
+    loaders = _loaders(learner.to(device), sides, settings, out_dir, key, progress)
+    batches = settings.max_epochs * sum(len(batches) for batches in loaders.values())
+    alone = settings.processes * settings.nodes == 1
+    with progress.bar("train", batches) as bar:
+        callbacks: list[Callback] = [_Keeper(out_dir, card), *([_Ticker(bar)] if alone else [])]
+        loggers = trackers(settings, out_dir, card.name) if leads else []
+        trainer = _trainer(device, settings, callbacks, loggers)
+        try:
+            _fitted(trainer, learner, loaders, out_dir / LAST if continued else None)
+        finally:
+            if distributed.is_available() and distributed.is_initialized():
+                distributed.destroy_process_group()
 
 
 def _tiles(dataset: PreparedDataset, side: str, settings: Train) -> Tiles:

@@ -1,0 +1,61 @@
+"""A disk that fills up in mid-training."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning")
+
+from lightning.pytorch import Trainer  # noqa: E402
+
+from agir_cvtoolkit.errors import DataError  # noqa: E402
+from agir_cvtoolkit.training import trainer  # noqa: E402
+from agir_cvtoolkit.training.segmentation import fit  # noqa: E402
+
+from .test_flags import with_flag  # noqa: E402
+from .test_segmentation import make_dataset  # noqa: E402
+
+WRITERS: dict[str, tuple[Any, str]] = {
+    "best.pth": (trainer, "save_checkpoint"),
+    "last.ckpt": (Trainer, "save_checkpoint"),
+    "history.csv": (trainer, "write_history"),
+}
+
+
+@pytest.mark.parametrize("file", WRITERS)
+def test_it_is_said_in_words_and_the_training_goes_on_when_there_is_room(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = make_dataset(tmp_path, 1)
+    settings = with_flag("max_epochs", 2)
+    whole = fit(dataset, tmp_path / "whole", settings)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    write, name = WRITERS[file]
+    real: Any = getattr(write, name)
+    calls: list[int] = []
+
+    def cramped(*given: Any, **named: Any) -> Any:
+        """From the second epoch on no file can grow beyond a few bytes, as if the disk were full."""
+        calls.append(1)
+        if len(calls) < 2:
+            return real(*given, **named)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16, limits[1]))
+        try:
+            return real(*given, **named)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(write, name, cramped)
+        with pytest.raises(DataError, match=r"disk is full .* in mid-training.*Make room") as told:
+            fit(dataset, tmp_path / "full", settings)
+    assert "continues after the last whole epoch" in str(told.value)
+    again = fit(dataset, tmp_path / "full", settings)
+    assert again.state == "continued"
+    assert again.card.version == whole.card.version
+    assert not list((tmp_path / "full").rglob("*.tmp"))
