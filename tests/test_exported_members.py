@@ -13,6 +13,7 @@ from agir_cvtoolkit.cli._main import COMMANDS
 
 FUNCTIONS = {
     "config": ("show_config", "init_config"),
+    "query": ("query", "query_show", "query_reproduce", "query_compare"),
     "runs": ("runs_list", "runs_show", "runs_prune"),
     "ledger": ("ledger_backup", "ledger_check", "ledger_copy"),
     "firebase": (

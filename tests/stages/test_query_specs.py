@@ -172,3 +172,11 @@ def test_a_specification_of_an_earlier_version_is_made_again(call: Call, bare: C
 def test_an_unknown_reason_to_leave_out(call: Call) -> None:
     with pytest.raises(QueryError, match=r"Did you mean 'labelled'\? Known: labelled, pushed"):
         query(exclude=["labeled"], call=call)
+
+
+def test_where_nothing_matches_the_filters_are_counted_alone(call: Call) -> None:
+    with pytest.raises(
+        QueryError, match=r"no record matches \(state=NC alone: 20; area>99 alone: 0\); no run was started"
+    ):
+        query(filters=["state=NC", "area>99"], call=call)
+    assert not Path("outputs").exists()

@@ -87,6 +87,15 @@ class Plan:
         left = max(0, found - (self.request.offset or 0))
         return left if self.request.limit is None else min(left, self.request.limit)
 
+    def matches_alone(self, database: Database) -> dict[str, int]:
+        """Return how many rows each filter lets pass by itself."""
+        found = {}
+        for text in self.request.filters:
+            found[text] = replace(
+                self, condition=parse_filters([text]), sample=None, exclusion=None
+            )._matches(database)
+        return found
+
     def rows(self, database: Database, at_most: int | None = None) -> Iterator[Row]:
         """Read the result, some hundred rows at a time.
 
