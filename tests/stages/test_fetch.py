@@ -14,6 +14,7 @@ import pytest
 from agir_cvtoolkit.errors import UsageError
 from agir_cvtoolkit.pictures import png_bytes
 from agir_cvtoolkit.runs import read_json_object
+from agir_cvtoolkit.sources.remote import Remote
 from agir_cvtoolkit.stages import Call
 from agir_cvtoolkit.stages.fetch import fetch
 from agir_cvtoolkit.stages.infer_seg import infer_seg
@@ -60,6 +61,9 @@ def test_pictures_of_a_storage_are_fetched_once_and_predicted(
     assert (planned.total, planned.fetched, planned.cache.exists()) == (3, 3, False)
     missing = infer_seg(call(dry_run=True))
     assert (missing.predicted, len(missing.items)) == (0, 3)
+    assert missing.items[0].reason.endswith(
+        "memory://grow/2022/a.png is not fetched yet. Run: agir-cvtoolkit fetch"
+    )
     assert (
         "3 pictures are not fetched yet, such as memory://grow/2022/a.png; run: agir-cvtoolkit fetch"
         in caplog.text
@@ -84,6 +88,24 @@ def test_what_cannot_be_fetched_is_listed_and_the_rest_is_there(work: Path, memo
     assert (item.record_id, item.outcome) == ("b", "failed")
     assert "memory://grow/2022/b.png does not exist" in item.reason
     assert infer_seg(call()).predicted == 2
+
+
+@pytest.mark.usefixtures("work", "memory")
+def test_a_storage_that_fails_is_asked_as_often_as_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def failing(self: Remote, address: str, start: int) -> Iterator[bytes]:
+        asked.append(address)
+        raise TimeoutError("no\nanswer")
+
+    monkeypatch.setattr(Remote, "read", failing)
+    monkeypatch.setattr("agir_cvtoolkit.sources.fetching._FIRST_PAUSE_S", 0.0)
+    query(call=call())
+    done = fetch(call("fetch.attempts=3"))
+    assert (done.fetched, done.failed, len(asked)) == (0, 3, 9)
+    assert {item.reason.partition(" cannot be ")[2] for item in done.items} == {
+        "fetched: no answer. Run fetch again."
+    }
 
 
 def test_what_changed_or_was_damaged_is_fetched_anew(work: Path, memory: Any) -> None:

@@ -34,6 +34,9 @@ def command(shell: Shell, *, verify: bool) -> None:
 
 
 def _show(result: FetchResult) -> None:
+    if not result.total:
+        click.echo("No picture of the run lies in a storage (io.roots); there is nothing to fetch")
+        return
     verb = "would be fetched" if result.dry_run else "fetched"
     click.echo(
         f"{result.fetched} of {counted(result.total, 'picture')} {verb} ({result.bytes_fetched / 1e6:.1f} MB),"

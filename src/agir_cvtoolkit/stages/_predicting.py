@@ -193,6 +193,8 @@ def _failure(record: Record, error: BaseException) -> Item:
 
 
 def _unloadable(record: Record, error: PictureError) -> Item:
+    if record.address is not None and record.image_path is not None and not record.image_path.exists():
+        error = PictureError(f"{record.address} is not fetched yet", "Run: agir-cvtoolkit fetch")
     _log.warning("Could not load image for record %s: %s", record.record_id, error)
     return Item(record.record_id, "skipped", f"Could not load image for record {record.record_id}: {error}")
 
