@@ -91,6 +91,7 @@ def test_random_draws_anew_and_can_be_repeated(many: Database) -> None:
     assert ids(many, sample=f"seeded:n=30,seed={plan.sample.seed}") == drawn
     assert len(ids(many, sample="random", limit=7)) == 7
     assert len(ids(many, sample="random")) == 100
+    assert plan_for(many, sample="random", limit=0).count(many, whole=True) == 100
 
 
 def test_stratified(many: Database, shuffled: Database) -> None:

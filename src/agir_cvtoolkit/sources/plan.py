@@ -167,7 +167,7 @@ def plan_query(request: Request, source: Source, exclusion: Exclusion | None = N
     condition = parse_filters(request.filters)
     if condition is not None:
         compile_condition(condition, source)
-    sample = parse_sample(request.sample, request.limit)
+    sample = parse_sample(request.sample, request.limit or None)
     if sample is not None:
         by = tuple(source.resolve(name, "--sample by") for name in sample.by)
         sample = replace(sample, by=by)
