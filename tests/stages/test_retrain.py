@@ -27,6 +27,7 @@ from agir_cvtoolkit.poses import Keypoint
 from agir_cvtoolkit.runs import try_lock
 from agir_cvtoolkit.serving.stopping import StoppableProgress
 from agir_cvtoolkit.stages import _pose_evaluation as evaluation
+from agir_cvtoolkit.stages import _retrain_publish as publishing
 from agir_cvtoolkit.stages._evaluation import Judged
 from agir_cvtoolkit.stages._retrain_lease import owner_of
 from agir_cvtoolkit.stages._retrain_pictures import picture_folder
@@ -108,18 +109,22 @@ def test_without_a_trigger_nothing_happens() -> None:
     assert not ROOT.exists()
 
 
-def test_the_first_model_is_trained_published_and_in_service(trainings: Trainings) -> None:
+def test_the_first_model_is_trained_published_and_in_service(
+    trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "_onnx", lambda checkpoint, target: target.write_bytes(b"onnx"))
     store = world.store()
     world.correct(store, range(12))
     trigger = world.trigger(store)
-    result = retrain(world.call())
+    result = retrain(world.call("retrain.onnx=auto"))
     assert (result.state, result.promoted, result.corrections, result.items) == ("trained", True, 12, ())
     assert (result.trained, result.tested) == (8, 4)
     assert result.run_id == f"retrain/{trigger}"
     model = store.current_model()
     assert model is not None
     assert (model.version, model.trigger_id, model.schema) == (result.version, trigger, "worm")
-    assert {"pth", "card"} <= set(model.files)
+    assert set(model.files) == {"pth", "card", "onnx"}
+    assert dict(result.files) == model.files
     card = json.loads(store.file(model.files["card"]).read_text())
     assert {"test_pck_05", "test.nose"} <= set(card["metrics"])
     assert champion() == result.version

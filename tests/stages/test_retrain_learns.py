@@ -11,6 +11,7 @@ pytest.importorskip("torch")
 
 from agir_cvtoolkit.errors import DataError
 from agir_cvtoolkit.ledger import Ledger
+from agir_cvtoolkit.stages import _retrain_publish as publishing
 from agir_cvtoolkit.stages.evaluate import evaluate
 from agir_cvtoolkit.stages.promote import promote
 from agir_cvtoolkit.stages.retrain import retrain
@@ -36,7 +37,7 @@ def test_two_rounds_evaluate_and_promote(tmp_path: Path, monkeypatch: pytest.Mon
     store = world.store()
     world.correct(store, range(25))
     world.trigger(store)
-    first = retrain(world.call(*SEEING, "pose_train.steps=6", "retrain.onnx=auto"))
+    first = retrain(world.call(*SEEING, "pose_train.steps=6"))
     assert first.evaluation is not None
     world.correct(store, range(25, 32))
     world.trigger(store)
@@ -72,8 +73,12 @@ def test_two_rounds_evaluate_and_promote(tmp_path: Path, monkeypatch: pytest.Mon
         champion = ledger.champion("pose")
     assert champion is not None
     assert champion.version == second.version
-    back = promote(earlier, world.call(run=run), force=True, publish=True)
-    assert (back.kind, back.earlier) == ("pose", second.version)
+    # What lies beside the file may be of other weights; what is published is made of these.
+    earlier.with_name("best.onnx").write_bytes(b"of other weights")
+    monkeypatch.setattr(publishing, "_onnx", lambda checkpoint, target: target.write_bytes(b"of these"))
+    back = promote(earlier, world.call("retrain.onnx=always", run=run), force=True, publish=True)
+    assert (back.kind, back.earlier, back.warning) == ("pose", second.version, "")
+    assert store.file(dict(back.published)["onnx"]).read_bytes() == b"of these"
     model = store.current_model()
     assert model is not None
     assert model.version == first.version

@@ -190,7 +190,7 @@ class _Loop:
         sent = self._submit(number, before)
         watchers.wait(lambda: self._are(sent, _moved), "the transfer")
         self._correct(number)
-        watchers.wait(lambda: self._are(sent, _finished), "the return")
+        watchers.wait(lambda: self._are(sent, _finished) and not self._is_due(), "the return")
         self.tell("  retrain: at work (a minute or two on idle cores)")
         watchers.wait(self._is_quiet, "the retraining")
         self.corrected |= {pose.capture_id: Pose(dict(pose.keypoints)) for pose in self.store.all_labeled()}
@@ -254,9 +254,12 @@ class _Loop:
     def _are(self, capture_ids: tuple[str, ...], wanted: Callable[[Capture], bool]) -> bool:
         return all(wanted(capture) for capture in self.store.get(capture_ids).values())
 
+    def _is_due(self) -> bool:
+        return self.store.unreserved() >= self.limit
+
     def _is_quiet(self) -> bool:
         """Whether nothing more comes of what was returned: no trigger is open, and none is due."""
-        if self.store.unreserved() >= self.limit:
+        if self._is_due():
             return False
         return all(trigger.status == "completed" for trigger in self.store.triggers())
 

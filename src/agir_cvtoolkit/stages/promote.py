@@ -33,7 +33,7 @@ class PromoteResult:
         earlier: version of the champion of this kind before.
         kind: ``segmentation`` or ``pose``; each has a champion of its own.
         evaluation: against the one before; None where they were not compared.
-        warning: why they were not compared, or empty.
+        warning: why they were not compared, and which forms of the model could not be written; or empty.
         published: keys of the files that devices can fetch, by kind; empty without ``--publish``.
     """
 
@@ -106,7 +106,8 @@ def promote(
                 # What was checked is what is written: the source may change at any moment.
                 save_checkpoint(path, network, _scored(card, evaluation))
                 if publish:
-                    published = _published(source, path, settings, service_account)
+                    published, lacking = _published(path, settings, service_account)
+                    warning = ". ".join(text for text in (warning, lacking) if text)
                 run_id = run.run_id if run else None
                 ledger.record_model(card.version, str(path), card.name, run_id, card.to_json_object())
                 if evaluation is not None:
@@ -160,16 +161,18 @@ def _scored(card: ModelCard, evaluation: EvaluateResult | None) -> ModelCard:
 
 
 def _published(
-    source: Path, path: Path, settings: Settings, service_account: Path | None
-) -> tuple[tuple[str, str], ...]:
+    path: Path, settings: Settings, service_account: Path | None
+) -> tuple[tuple[tuple[str, str], ...], str]:
+    """Publish the copy, whose other forms are made of it: beside the source there may be those of other weights."""
     from agir_cvtoolkit.firebase import open_store
     from agir_cvtoolkit.models.card import read_card
 
-    from ._retrain_publish import export_model, publish_model, put_in_place
+    from ._retrain_publish import export_model, publish_model
 
     card = read_card(path.with_name("card.json"))
-    export_model(source, settings)
-    put_in_place(source, card, settings.io.out_root)
+    lacking = "; ".join(
+        f"{item.record_id} was not written: {item.reason}" for item in export_model(path, settings)
+    )
     key = None if service_account is None else service_account.expanduser()
     with closing(open_store(settings.firebase, service_account=key)) as store:
-        return tuple(sorted(publish_model(store, path, card, "").files.items()))
+        return tuple(sorted(publish_model(store, path, card, "").files.items())), lacking
