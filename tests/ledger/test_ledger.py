@@ -9,6 +9,7 @@ import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, delete, inspect, select
@@ -529,7 +530,7 @@ def test_who_only_reads_does_not_wait_for_who_writes(url: str, out_root: Path) -
 
 
 def test_ctrl_c_within_a_statement_keeps_nobody_from_writing(tmp_path: Path) -> None:
-    pending: list[sqlite3.Cursor] = []
+    pending: list[Any] = []
 
     def interrupted(ledger: Ledger) -> None:
         with ledger._begin() as connection:

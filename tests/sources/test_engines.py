@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ ROWS: list[tuple[object, ...]] = [
     ("z_0", "z", "TX", "a_b", 250.25, 2, 1, "2024:02:29 12:00:00", "m/z.png", "1e2", 6),
 ]
 
-QUERIES: list[dict[str, object]] = [
+QUERIES: list[dict[str, Any]] = [
     {},
     {"filters": ["state=NC"]},
     {"filters": ["state=NC,species=barley"]},

@@ -40,7 +40,9 @@ def engine_of(url: URL, *, to_read: bool) -> Engine:
     """
     if "+" not in url.drivername:
         url = url.set(drivername=_DRIVER)
-    given: dict[str, str | int] = {name: value for name, value in _CONNECTING.items() if name not in url.query}
+    given: dict[str, str | int] = {
+        name: value for name, value in _CONNECTING.items() if name not in url.query
+    }
     if "application_name" not in url.query:
         given["application_name"] = who_am_i()
     level = {"isolation_level": "REPEATABLE READ"} if to_read else {}
