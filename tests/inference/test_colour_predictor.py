@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from agir_cvtoolkit.agreement import iou
 from agir_cvtoolkit.config import SegInference
-from agir_cvtoolkit.config._inference import COLOUR_INDICES
+from agir_cvtoolkit.config._inference import COLOUR_INDICES, THRESHOLD_METHODS
 from agir_cvtoolkit.errors import ConfigError
 from agir_cvtoolkit.inference import colour_predictor as room
 from agir_cvtoolkit.inference.colour_indices import INDICES
@@ -179,6 +179,6 @@ def test_unknown_names_suggest_the_near_one() -> None:
 
 def test_the_configuration_knows_every_index_and_method() -> None:
     assert tuple(INDICES) == COLOUR_INDICES
-    for method in METHODS:
-        found = SegInference.model_validate({"model": {"index_threshold": method}})
-        assert found.model.index_threshold == method
+    assert tuple(METHODS) == THRESHOLD_METHODS
+    with pytest.raises(ValueError, match="threshold 'otzu' is neither a number nor one of otsu, "):
+        SegInference.model_validate({"model": {"index_threshold": "otzu"}})

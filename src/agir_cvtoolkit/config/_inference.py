@@ -12,7 +12,7 @@ from agir_cvtoolkit.errors import did_you_mean
 from ._base import Group
 
 _Channel = Annotated[int, Field(ge=0, le=255)]
-_FROM_CARD = "it is read from the checkpoint; remove it"
+_FROM_CARD = "it is read from the checkpoint; of an smp: checkpoint use seg_inference.model.options ({})"
 
 COLOUR_INDICES = (
     "excess_green",
@@ -27,6 +27,8 @@ COLOUR_INDICES = (
     "rgbvi",
 )
 """Predictors that need no weights."""
+THRESHOLD_METHODS = ("otsu", "triangle", "entropy", "cross_entropy")
+"""How the threshold of a colour index can be found."""
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 TILE_MULTIPLE = 32
@@ -45,8 +47,17 @@ class InferenceModel(Group):
 
     predictor: str | None = None
     ckpt_path: str | None = None
-    index_threshold: Literal["otsu", "triangle", "entropy", "cross_entropy"] | float = "otsu"
+    index_threshold: float | str = "otsu"
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("index_threshold")
+    @classmethod
+    def _is_a_method(cls, value: float | str) -> float | str:
+        if isinstance(value, str) and value not in THRESHOLD_METHODS:
+            raise ValueError(
+                f"threshold '{value}' is neither a number nor one of {', '.join(THRESHOLD_METHODS)}"
+            )
+        return value
 
     @field_validator("predictor")
     @classmethod
@@ -158,16 +169,16 @@ RETIRED: dict[str, str] = {
     "seg_inference.gpu": "use seg_inference.device (auto, cpu, cuda:1) and seg_inference.workers.gpus",
     "seg_inference.gpu.max_gpus": "name the GPUs to use: seg_inference.workers.gpus=[0,1]",
     "seg_inference.gpu.exclude_ids": "name the GPUs to use: seg_inference.workers.gpus=[0,1]",
-    "seg_inference.model.arch": _FROM_CARD,
-    "seg_inference.model.encoder_name": _FROM_CARD,
-    "seg_inference.model.in_channels": _FROM_CARD,
-    "seg_inference.model.num_classes": _FROM_CARD,
-    "seg_inference.model.encoder_weights": _FROM_CARD,
+    "seg_inference.model.arch": _FROM_CARD.format("arch"),
+    "seg_inference.model.encoder_name": _FROM_CARD.format("encoder_name"),
+    "seg_inference.model.in_channels": "pictures are RGB; remove it",
+    "seg_inference.model.num_classes": _FROM_CARD.format("classes"),
+    "seg_inference.model.encoder_weights": "all weights are in the checkpoint; remove it",
     "seg_inference.model.pad_divisor": "tiles are multiples of 32; remove it",
     "seg_inference.model.strict_load": "a checkpoint always has to fit; remove it",
-    "seg_inference.model.normalization": _FROM_CARD,
-    "seg_inference.model.normalization.mean": _FROM_CARD,
-    "seg_inference.model.normalization.std": _FROM_CARD,
+    "seg_inference.model.normalization": _FROM_CARD.format("mean and std"),
+    "seg_inference.model.normalization.mean": _FROM_CARD.format("mean"),
+    "seg_inference.model.normalization.std": _FROM_CARD.format("std"),
     "seg_inference.output.save_visualizations": "use seg_inference.output.save_viz",
     "seg_inference.output.cutout_rgba_transparent": "use seg_inference.output.cutout_use_rgba",
     "seg_inference.visualization.enabled": "use seg_inference.output.save_viz",

@@ -10,10 +10,6 @@ from pathlib import Path
 _PICKLE_BYTES = 16 * 1024 * 1024
 
 _OURS = "Train one with: agir-cvtoolkit train, and give its model/best.pth"
-_SMP = (
-    "Predict with it by -o seg_inference.model.ckpt_path=smp:<path>, or pull the corrections and train one with:"
-    " agir-cvtoolkit train"
-)
 
 
 def describe_foreign(path: Path, content: object = None) -> tuple[str, str]:
@@ -26,6 +22,10 @@ def describe_foreign(path: Path, content: object = None) -> tuple[str, str]:
     Returns:
         The end of a sentence that begins with the file's name, and the next step.
     """
+    smp = (
+        f"Predict with it by -o seg_inference.model.ckpt_path=smp:{path}, or pull the corrections and train one with:"
+        " agir-cvtoolkit train"
+    )
     words = _words_of(content) if content is not None else _words_in_pickle(path)
     if words is None:
         return (
@@ -35,10 +35,10 @@ def describe_foreign(path: Path, content: object = None) -> tuple[str, str]:
     if "pytorch-lightning_version" in words:
         inner = " around a model of segmentation-models-pytorch" if _looks_like_smp(words) else ""
         return f"is a training checkpoint of Lightning{inner}, not a model of this package", (
-            _SMP if inner else "Give the model/best.pth that this package's train wrote."
+            smp if inner else "Give the model/best.pth that this package's train wrote."
         )
     if _looks_like_smp(words):
-        return "is a plain state dict of segmentation-models-pytorch (encoder.*, decoder.blocks.*)", _SMP
+        return "is a plain state dict of segmentation-models-pytorch (encoder.*, decoder.*)", smp
     if content is None:
         return (
             "is a pickle that would have to run code to be read; nothing of it was executed",
