@@ -3,14 +3,16 @@ from __future__ import annotations
 import json
 import unicodedata
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from agir_cvtoolkit.errors import QueryError
 from agir_cvtoolkit.sources.database import Database
 from agir_cvtoolkit.sources.filters import parse_filter, parse_filters
+from agir_cvtoolkit.sources.sqlite import SqliteDatabase
 
-from .tables import ids, plan_for
+from .tables import ids, make_database, plan_for
 
 ALL = ["a_0", "a_1", "b_0", "c_0", "d_0"]
 
@@ -230,6 +232,23 @@ def test_long_lists_and_long_chains(database: Database) -> None:
     assert ids(database, json.dumps({"area": {"in": [*numbers, 10]}})) == ["a_0"]
     with pytest.raises(QueryError, match="too complex"):
         ids(database, " or ".join(f"area>{number}" for number in range(5000)))
+
+
+@pytest.mark.parametrize(
+    ("columns", "values"),
+    [
+        ("cutout_id TEXT, mask_path TEXT", ["m.png", None, "", "None", "nan", "NULL"]),
+        ("cutout_id TEXT, mask_path FLOAT", ["m.png", None, "", "nan", "none", "N/A"]),
+        ("cutout_id TEXT, has_masks INTEGER", [1, None, 0, 0.0, "0", "false"]),
+        ("cutout_id TEXT, has_masks TEXT", ["1", None, "0", "False", "0.0", ""]),
+    ],
+)
+def test_a_mask_is_there_where_the_row_names_one(tmp_path: Path, columns: str, values: list[object]) -> None:
+    rows = [(f"r{number}", value) for number, value in enumerate(values)]
+    with SqliteDatabase(make_database(tmp_path / "x.db", columns=columns, rows=rows)) as database:
+        assert ids(database, "has_mask") == ["r0"]
+        assert ids(database, "has_mask=false") == ["r1", "r2", "r3", "r4", "r5"]
+        assert ids(database, "not has_mask") == ids(database, "has_masks!=true")
 
 
 def test_flags_of_one_key_merge_and_others_do_not() -> None:

@@ -26,6 +26,7 @@ from .conditions import (
 from .dates import Span, looks_like_date, span
 from .dialects import BelowText, Like, Ordered, TextNumber, listed
 from .table import Source
+from .values import MISSING
 
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
 _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
@@ -35,7 +36,7 @@ _MANY = 400
 """Longer lists are bound as one array, for databases bound the number of parameters."""
 
 _MASK_COLUMNS = ("mask_path", "final_mask_path")
-_NO_MASK = ("", "0", "0.0", "false", "False")
+_NO_MASK = (*sorted(MISSING), "0", "0.0", "false")
 
 Expression = sa.ColumnElement[bool]
 Scalar = str | int | float
@@ -94,7 +95,7 @@ def _mask(present: bool, source: Source) -> Expression:
             f"Columns: {', '.join(source.kinds)}.",
         )
     column = source.column(name)
-    there = sa.and_(column.is_not(None), sa.cast(column, sa.Text).not_in(_NO_MASK))
+    there = sa.and_(column.is_not(None), sa.func.lower(sa.cast(column, sa.Text)).not_in(_NO_MASK))
     return there if present else sa.not_(there.self_group())
 
 

@@ -13,7 +13,8 @@ NO_CLASS = 255
 LARGEST_SIDE = 1_000_000
 """No picture has a longer side, in pixels; a box beyond it is a mistake."""
 
-_MISSING = frozenset({"", "none", "null", "nan", "na", "n/a", "<na>"})
+MISSING = frozenset({"", "none", "null", "nan", "na", "n/a", "<na>"})
+"""Texts, in lower case, that say that there is no value."""
 
 
 def text_of(value: FieldValue) -> str | None:
@@ -23,7 +24,7 @@ def text_of(value: FieldValue) -> str | None:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     text = str(value).strip()
-    return None if text.lower() in _MISSING else text
+    return None if text.lower() in MISSING else text
 
 
 def id_of(value: FieldValue) -> str | None:
