@@ -101,6 +101,16 @@ def test_where_most_look_alike_each_stands_for_itself_and_it_is_said() -> None:
     assert "device" not in warning
 
 
+def test_cameras_that_stand_still_leave_a_test_set() -> None:
+    looks = [camera * 0x9E3779B97F4A7C15 % 2**64 for camera in (1, 2, 3)]
+    members = [
+        Member(f"c{look}{i}", f"{look}-{i}", phash=look ^ (1 << i)) for look in looks for i in range(10)
+    ]
+    sides, warning = draw_sides(members, {}, SETTINGS)
+    assert len(in_test(sides)) == 6
+    assert "look much like another" in warning
+
+
 def test_where_everything_is_one_scene_each_stands_for_itself_and_it_is_said() -> None:
     members = [Member(f"c{i:02d}", f"{i}", "phone", START + timedelta(seconds=i)) for i in range(20)]
     sides, warning = draw_sides(members, {}, SETTINGS)

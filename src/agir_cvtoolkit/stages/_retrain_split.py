@@ -90,12 +90,18 @@ def _rank(group: tuple[str, ...]) -> str:
 
 
 def _balanced(members: Sequence[Member], settings: TestSet) -> tuple[list[tuple[str, ...]], str]:
-    """Return the groups; where one of them would be most of all members, what makes it so does not count, and why."""
+    """Return the groups, and what the reader of a score must know.
+
+    Where one of them is most of all members, or those that are small enough make no test set (every camera that stands
+    still sees one picture for ever), what makes them so large does not count.
+    """
+    wanted = _wanted(len(members), settings)
     scene, near = settings.same_scene_s, settings.near_duplicates
     groups: list[tuple[str, ...]] = []
     for same_scene_s, radius in ((scene, near), (scene, None), (0.0, near), (0.0, None)):
         groups = _groups(members, same_scene_s, radius)
-        if max(map(len, groups)) <= max(2, len(members) // 2):
+        sizes = [len(group) for group in groups]
+        if max(sizes) <= max(2, len(members) // 2) and sum(n for n in sizes if n <= wanted) >= wanted:
             break
     reasons = []
     if same_scene_s != scene:
