@@ -121,6 +121,7 @@ def test_it_may_share_a_database_with_others(schema: str, out_root: Path) -> Non
 def test_it_is_described(schema: str, out_root: Path) -> None:
     assert describe_database(schema, out_root).startswith("PostgreSQL ")
     assert describe_database(schema, out_root).endswith("/postgres")
+    assert describe_database(schema.replace("postgresql://", "postgres://"), out_root).endswith("/postgres")
     assert describe_database("sqlite:///there.db", out_root).endswith("there.db")
     assert not Path("there.db").exists()
 

@@ -53,7 +53,7 @@ class Place:
             backend = parsed.get_backend_name()
             if backend == "sqlite":
                 return cls._in_sqlite(parsed, usual, to_read=to_read)
-            if backend != "postgresql":
+            if backend not in {"postgresql", "postgres"}:
                 raise ConfigError(
                     f"io.ledger_url names a database of the kind {backend}, which holds no ledgers", _EXAMPLES
                 )

@@ -13,7 +13,6 @@ from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
-from agir_cvtoolkit.pictures import sha256_of
 from agir_cvtoolkit.runs import write_json
 
 _NOTE = ".json"
@@ -61,7 +60,8 @@ class Cache:
 
     def is_intact(self, staged: Staged) -> bool:
         """Whether the file still has the content that was fetched; reads all of it."""
-        return sha256_of(self.path_of(staged.address)) == staged.sha256
+        with self.path_of(staged.address).open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest() == staged.sha256
 
     def keep(self, staged: Staged, part: Path) -> None:
         """Put a whole file in its place."""
