@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .stages import Call
     from .stages.build_db import build_db
     from .stages.config import init_config, show_config
-    from .stages.datasets import dataset_diff, dataset_show, datasets_list
+    from .stages.datasets import dataset_diff, dataset_list, dataset_show
     from .stages.doctor import doctor
     from .stages.download_cvat import download_cvat
     from .stages.evaluate import evaluate
@@ -61,8 +61,8 @@ _WHERE = {
     "SandboxOptions": ".sandbox",
     "build_db": ".stages.build_db",
     "dataset_diff": ".stages.datasets",
+    "dataset_list": ".stages.datasets",
     "dataset_show": ".stages.datasets",
-    "datasets_list": ".stages.datasets",
     "doctor": ".stages.doctor",
     "download_cvat": ".stages.download_cvat",
     "evaluate": ".stages.evaluate",
@@ -110,8 +110,8 @@ __all__ = [
     "__version__",
     "build_db",
     "dataset_diff",
+    "dataset_list",
     "dataset_show",
-    "datasets_list",
     "doctor",
     "download_cvat",
     "evaluate",

@@ -20,7 +20,7 @@ from agir_cvtoolkit.records import FieldValue, ManifestEntry
 from agir_cvtoolkit.runs import Run, start_run, write_json
 from agir_cvtoolkit.stages import Call
 from agir_cvtoolkit.stages._pulled import PulledFrame, PulledTask, new_folder, write_frame_map
-from agir_cvtoolkit.stages.datasets import dataset_diff, dataset_show, datasets_list
+from agir_cvtoolkit.stages.datasets import dataset_diff, dataset_list, dataset_show
 from agir_cvtoolkit.stages.preprocess import preprocess
 from agir_cvtoolkit.training.dataset import SPLITS, open_dataset
 
@@ -214,7 +214,7 @@ def test_one_name_for_two_pictures_of_two_runs_keeps_both() -> None:
         path.rename(path.with_name("r0.png"))
     result = preprocess(call("new", source={"runs": ["old"]}))
     assert (result.pairs, result.exit_code) == (6, 0)
-    (version,) = datasets_list(call()).versions
+    (version,) = dataset_list(call()).versions
     with Ledger.open(None, run.root.parent) as ledger:
         assert {"r0", "new/r0"} <= {member.record_id for member in ledger.dataset_members(version.version)}
 
@@ -234,7 +234,7 @@ def test_versions_know_what_they_follow_and_what_differs() -> None:
     run = make_run("a", range(1, 10), task_id=6, value=0)
     second = preprocess(call("a", pad={"fill": 3}))
     preprocess(call("a", pad={"fill": 3}))
-    assert [v.version for v in datasets_list(call()).versions] == [second.fingerprint, first.fingerprint]
+    assert [v.version for v in dataset_list(call()).versions] == [second.fingerprint, first.fingerprint]
     shown = dataset_show(None, call())
     assert shown.version.version == second.fingerprint
     assert shown.lineage == (first.fingerprint,)

@@ -31,9 +31,9 @@ def list_all(shell: Shell) -> None:
     """
 
     def stage(call: Call) -> DatasetsListed:
-        from agir_cvtoolkit.stages.datasets import datasets_list
+        from agir_cvtoolkit.stages.datasets import dataset_list
 
-        return datasets_list(call)
+        return dataset_list(call)
 
     shell.run(stage, _show_list)
 

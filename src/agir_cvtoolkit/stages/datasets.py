@@ -64,7 +64,7 @@ class DatasetDiff:
     settings: Mapping[str, tuple[object, object]] = field(hash=False)
 
 
-def datasets_list(call: Call | None = None) -> DatasetsListed:
+def dataset_list(call: Call | None = None) -> DatasetsListed:
     """List the versions of data sets."""
     settings = (call or Call()).settings()
     with _ledger(settings) as ledger:
