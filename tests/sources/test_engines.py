@@ -100,6 +100,21 @@ def test_the_same_queries_have_the_same_answers(database: Database, expected: li
         assert plan_for(database, **query).count(database) == len(wanted), query
 
 
+def test_a_server_sends_rows_as_they_are_read(new_schema: Callable[[], str], tmp_path: Path) -> None:
+    """Otherwise the driver holds the whole result."""
+    rows = [(f"{n}", n) for n in range(3000)]
+    with open_database(
+        make_table("postgresql", tmp_path, new_schema, "cutout_id TEXT, n INTEGER", rows)
+    ) as asked:
+        reading = plan_for(asked).rows(asked)
+        next(reading)
+        open_cursors = asked.connection.exec_driver_sql(
+            "SELECT count(*) FROM pg_cursors WHERE name <> ''"
+        ).scalar()
+        assert open_cursors
+        assert sum(1 for _ in reading) == 2999
+
+
 def test_what_cannot_be_asked_is_said_of_every_engine(database: Database) -> None:
     for filters, said in (
         (["stat=NC"], "Did you mean 'state'"),

@@ -104,8 +104,15 @@ class DuckDatabase(TypedDatabase):
 
         super().__init__(engine_of(self._raw), files.name, setting)
         if files.form == "duckdb":
+            self._attach(files.paths[0])
+
+    def _attach(self, path: Path) -> None:
+        try:
             with self.reading():
-                self._raw.execute(f"ATTACH {_quoted(str(files.paths[0].resolve()))} AS {_FILE} (READ_ONLY)")
+                self._raw.execute(f"ATTACH {_quoted(str(path.resolve()))} AS {_FILE} (READ_ONLY)")
+        except DatabaseError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the files."""
