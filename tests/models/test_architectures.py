@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import pickle
 import sys
@@ -142,6 +143,19 @@ def test_folders_that_hold_no_backbone(tmp_path: Path, content: str | None, word
         (tmp_path / "config.json").write_text(content)
     with pytest.raises((CheckpointError, ConfigError, MissingExtraError), match=words):
         build(ArchSpec(encoder=f"hf:{tmp_path}", encoder_weights=None))
+
+
+def test_backbones_of_one_size_are_refused(tmp_path: Path) -> None:
+    hiera = {"model_type": "hiera", "embed_dim": 16, "depths": [1] * 4, "num_heads": [1, 1, 2, 2]}
+    (tmp_path / "config.json").write_text(json.dumps(hiera | {"image_size": [64, 64]}))
+    with pytest.raises(CheckpointError, match="makes no backbone: The size of tensor"):
+        build(ArchSpec(encoder=f"hf:{tmp_path}", encoder_weights=None))
+
+
+def test_the_u_net_is_that_of_older_checkpoints() -> None:
+    state = build(ArchSpec(encoder_weights=None)).state_dict()
+    named = "\n".join(f"{name} {tuple(tensor.shape)}" for name, tensor in sorted(state.items()))
+    assert hashlib.sha256(named.encode()).hexdigest()[:16] == "ce420ebc40ce6f29"
 
 
 def test_code_in_a_folder_is_not_run(tmp_path: Path) -> None:

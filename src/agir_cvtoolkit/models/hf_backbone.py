@@ -101,7 +101,7 @@ def read_backbone(folder: Path, *, pretrained: bool) -> BackboneEncoder:
     """
     description = _described(folder)
     if not pretrained:
-        return BackboneEncoder(description)
+        return _tried(BackboneEncoder(description), folder)
     if not any(folder.glob("*.safetensors")):
         raise CheckpointError(
             f"folder {folder} holds no weights as safetensors",
@@ -125,7 +125,17 @@ def read_backbone(folder: Path, *, pretrained: bool) -> BackboneEncoder:
             f"folder {folder} holds {whole - missing} of the {whole} tensors of its backbone",
             "Give the folder of the model that its config.json describes.",
         )
-    return BackboneEncoder(description, backbone.train())
+    return _tried(BackboneEncoder(description, backbone), folder)
+
+
+def _tried(encoder: BackboneEncoder, folder: Path) -> BackboneEncoder:
+    """Let it see a picture: some backbones take one size only, or say other widths than they give."""
+    with _as_checkpoint_error(str(folder)), torch.inference_mode():
+        maps = encoder.eval()(torch.zeros(1, 3, 4 * encoder.divisor, 6 * encoder.divisor))
+        widths = tuple(one.shape[1] for one in maps)
+        if widths != encoder.channels or not all(one.ndim == 4 for one in maps):
+            raise ValueError(f"it gives maps of {widths} channels, not {encoder.channels}")
+    return encoder.train()
 
 
 def read_norm(folder: Path) -> PixelNorm | None:
