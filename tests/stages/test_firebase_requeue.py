@@ -82,7 +82,7 @@ def test_what_lies_in_a_task_that_is_gone_waits_again_when_that_is_said(queue: Q
 def test_captures_or_failed_one_of_them(queue: Queue) -> None:
     for options in ({}, {"captures": ["a"], "failed": True}, {"failed": True, "again": True}):
         with pytest.raises(UsageError):
-            firebase_requeue(queue.call(), **options)  # type: ignore[arg-type]
+            firebase_requeue(queue.call(), **options)
 
 
 def test_what_no_queue_would_offer_can_be_put_into_it(queue: Queue) -> None:

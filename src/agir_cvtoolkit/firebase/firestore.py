@@ -36,6 +36,9 @@ class FirestoreStore(PartedStore):
         patience_s: how long a call that fails for a while is tried again.
     """
 
+    _captures: CaptureCollection
+    _corrections: CorrectionCollection
+
     def __init__(self, connection: Connection, settings: Firebase, patience_s: float = PATIENCE_S) -> None:
         self._connection = connection
         self._settings = settings
