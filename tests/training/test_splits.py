@@ -154,6 +154,14 @@ def test_a_single_picture_is_both_and_says_so() -> None:
     assert "same pictures" in splits.warning
 
 
+@pytest.mark.parametrize(("count", "test", "said"), [(2, 0.2, True), (3, 0.2, False), (2, 0.0, False)])
+def test_too_few_pictures_for_a_test_set_are_said(count: int, test: float, said: bool) -> None:
+    settings = _settings((0.8 - test, 0.2, test))
+    splits = split([_sample(n) for n in range(count)], settings, 0)
+    assert ("too few different pictures for a test set" in splits.warning) == said
+    assert bool(splits.records("test")) == (count == 3)
+
+
 @pytest.mark.parametrize("settings", [_settings(enabled=False), _settings((1.0, 0.0, 0.0))])
 def test_without_a_split_all_is_training_and_validation(settings: Split) -> None:
     splits = split([_sample(n) for n in range(9)], settings, 0)

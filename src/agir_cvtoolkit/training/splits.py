@@ -67,6 +67,7 @@ APART = (
     "belongs together with pictures of the frozen test set, but was learned from or is listed otherwise: it is on"
     " neither side"
 )
+_UNTESTED = "there are too few different pictures for a test set (three groups at least)"
 _SAME = "train and val are the same pictures, so the score on val says nothing about new ones"
 
 
@@ -128,7 +129,8 @@ def split(
     for (group, _), side in zip(open_groups, dealt, strict=True):
         sides |= dict.fromkeys((s.record_id for s in group.samples), side)
     same = VAL not in dealt or TRAIN not in dealt
-    said = [text for text in (_SAME if same else "", warning) if text]
+    untested = settings.enabled and settings.test > 0 and TEST not in sides.values()
+    said = [text for text in (_SAME if same else "", _UNTESTED if untested else "", warning) if text]
     return Splits(sides, tuple(sorted(apart)), same, "; ".join(said))
 
 
