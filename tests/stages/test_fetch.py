@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ def picture(n: int) -> bytes:
     return png_bytes(np.random.default_rng(n).integers(0, 255, (40, 60, 3), np.uint8))
 
 
+@cache  # to compose the settings takes longer than to fetch
 def call(*overrides: str, root: str = "memory://grow", dry_run: bool = False) -> Call:
     return Call(
         overrides=("db.semif.db_path=semif.csv", f"io.roots={{GROW: '{root}'}}", *overrides), dry_run=dry_run
