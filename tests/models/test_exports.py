@@ -31,6 +31,12 @@ from .test_pose_card import _SPEC, CARD
 _PICTURES: NDArray[np.uint8] = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
 
 
+def small(name: str) -> ArchSpec:
+    """An architecture over an encoder that is quick to export; the pose model has the large one."""
+    config = {"model_type": "resnet", "embedding_size": 8, "hidden_sizes": [8, 16, 24, 32], "depths": [1] * 4}
+    return ArchSpec(name, "hf:resnet", 3, encoder_weights=None, encoder_config=config)
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model of each kind as checkpoint and as ONNX."""
@@ -41,10 +47,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.nn.init.normal_(pose.get_parameter("head.out.weight"), std=1500.0)
     torch.nn.init.zeros_(pose.get_parameter("head.out.bias"))
     save_checkpoint(root / "pose" / "best.pth", pose, CARD)
-    spec = ArchSpec(classes=3, encoder_weights=None)
-    card = ModelCard(
-        "unet-efficientnet_lite0", "", spec, ("background", "crop", "weed"), (0, 1, 2), tile_size=(64, 64)
-    )
+    spec = small("unet")
+    card = ModelCard(spec.title, "", spec, ("background", "crop", "weed"), (0, 1, 2), tile_size=(64, 64))
     save_checkpoint(root / "seg" / "best.pth", build(spec), card)
     for kind in ("pose", "seg"):
         written = export_onnx(root / kind / "best.pth", root / kind / "best.onnx")
@@ -186,9 +190,7 @@ def test_core_ml_models_say_what_they_take_and_give(exported: Path, tmp_path: Pa
 
 @pytest.mark.parametrize("name", ["deeplabv3plus", "segformer"])
 def test_the_other_architectures_agree_in_every_size(tmp_path: Path, name: str) -> None:
-    pytest.importorskip("transformers")
-    small = {"model_type": "resnet", "embedding_size": 8, "hidden_sizes": [8, 16, 24, 32], "depths": [1] * 4}
-    spec = ArchSpec(name, "hf:resnet", 3, encoder_weights=None, encoder_config=small)
+    spec = small(name)
     torch.manual_seed(1)
     network = build(spec)
     # Sure of something, or all probabilities would be alike.
