@@ -1,4 +1,4 @@
 """Network architectures and their checkpoints; no training, no other files.
 
-`card` needs nothing but the standard library; `registry`, `unet`, `encoders` and `checkpoint` import torch.
+`card` needs nothing but the standard library; nearly all other modules import torch.
 """
