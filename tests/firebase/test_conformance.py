@@ -147,8 +147,11 @@ def test_many_are_claimed_renewed_and_transferred_at_a_time_but_those_of_others(
     assert [found[item.capture_id].version for item in longer] == [item.version for item in longer]
     you = taken["c03"]
     assert you is not None
-    lost = store.release(longer[0])
-    assert lost is not None
+    back = store.release_all(longer[:1])
+    assert [(item.capture_id, item.status, item.claimed_by) for item in back] == [
+        (longer[0].capture_id, "pending", None)
+    ]
+    assert store.release_all(longer[:1]) == []
     done = store.transferred_all([*longer, you], NOW)
     assert [item.capture_id for item in done] == [*(item.capture_id for item in longer[1:]), "c03"]
     found = store.get([item.capture_id for item in done])

@@ -169,6 +169,10 @@ class CaptureTable:
         """Say that claimed captures are where people correct them."""
         return self.change_all((capture, transferred(when, capture.claimed_by)) for capture in captures)
 
+    def release_all(self, captures: Sequence[Capture]) -> list[Capture]:
+        """Give claimed captures back to the queue."""
+        return self.change_all((capture, given_back()) for capture in captures)
+
     def failed(self) -> Iterator[Capture]:
         """Yield failed captures by name of the document."""
         last = ""

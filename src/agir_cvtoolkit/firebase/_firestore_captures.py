@@ -142,6 +142,10 @@ class CaptureCollection:
         """Say that claimed captures are where people correct them."""
         return self._changes.write((capture, transferred(when, capture.claimed_by)) for capture in captures)
 
+    def release_all(self, captures: Sequence[Capture]) -> list[Capture]:
+        """Give claimed captures back to the queue."""
+        return self._changes.write((capture, given_back()) for capture in captures)
+
     def change(self, capture: Capture, change: Change) -> Capture | None:
         """Change a capture unless its document has changed since it was read."""
         if not capture.version:

@@ -101,6 +101,10 @@ class PartedStore(ABC):
         """Give a claimed capture back to the queue."""
         return self._captures.change(capture, given_back())
 
+    def release_all(self, captures: Sequence[Capture]) -> list[Capture]:
+        """Give captures back, many at a time; return those that were still one's own."""
+        return self._captures.release_all(captures)
+
     def fail(self, capture: Capture, reason: str) -> Capture | None:
         """Say that a claimed capture cannot be used."""
         return self._captures.change(capture, failed(reason))

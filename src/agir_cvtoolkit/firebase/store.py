@@ -134,6 +134,10 @@ class CaptureStore(Protocol):
         """Give a claimed capture back to the queue."""
         ...
 
+    def release_all(self, captures: Sequence[Capture]) -> list[Capture]:
+        """Give many captures back with one request; return those that were still one's own."""
+        ...
+
     def fail(self, capture: Capture, reason: str) -> Capture | None:
         """Say that a claimed capture cannot be used."""
         ...

@@ -93,12 +93,10 @@ class Claims:
 
     def release_all(self) -> None:
         """Give everything back, as far as the store can be reached; a lease ends by itself."""
-        for capture_id in self.held():
-            try:
-                self.release(capture_id)
-            except RemoteError as error:
-                _log.warning("capture %s stays claimed until its lease ends: %s", capture_id, error)
-                return
+        try:
+            self._change(self.held(), self._store.release_all)
+        except RemoteError as error:
+            _log.warning("%d captures stay claimed until their lease ends: %s", len(self.held()), error)
 
     def renew_due(self) -> None:
         """Renew the leases of which less than half is left; those that were lost are no longer held."""

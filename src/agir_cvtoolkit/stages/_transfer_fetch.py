@@ -81,7 +81,7 @@ class Fetching:
                 self.journal.run.run_id,
                 "stopped",
                 f"{self.missing} pictures are missing and none was found: is firebase.image_path right?"
-                " Captures that failed by mistake are offered again when their status is set to pending.",
+                " Captures that failed by mistake wait again with: agir-cvtoolkit firebase requeue --failed",
             )
 
     def _fill(self, wanted: int) -> None:
