@@ -211,6 +211,18 @@ def test_sessions_stay_together_while_none_is_large() -> None:
     assert split(one, _settings(), 0).warning == ""
 
 
+def test_sessions_that_were_divided_before_they_were_small_stay_so() -> None:
+    few = [_sample(n, session=f"s{n // 5}") for n in range(10)]
+    first = split(few, _settings(), 0)
+    assert len(set(first.sides.values())) == 3
+    many = [_sample(n, session=f"s{n // 5}") for n in range(100)]
+    later = split(many, _settings(), 0, _remembered(few, first))
+    assert later.apart == ()
+    assert {record: later.sides[record] for record in first.sides} == dict(first.sides)
+    assert all(len({later.sides[f"r{n}"] for n in range(m, m + 5)}) == 1 for m in range(10, 100, 5))
+    assert "an earlier split has divided 2" in later.warning
+
+
 def test_named_columns_stay_together_however_large() -> None:
     samples = [_sample(n, together=(f"plant={n // 10}",)) for n in range(40)]
     splits = split(samples, _settings(), 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agir_cvtoolkit.config._training import Split
 from agir_cvtoolkit.errors import DataError
@@ -97,14 +97,14 @@ def split(
     Raises:
         DataError: nothing is left to train on.
     """
-    memory = memory or Memory()
-    groups, warning = _groups(samples, settings, memory)
+    memory, listed = memory or Memory(), listed or {}
+    groups, warning = _groups(samples, settings, memory, listed)
     sides: dict[str, str] = {}
     apart: list[str] = []
     tested = 0
     open_groups: list[tuple[SampleGroup, str]] = []
     for group in groups:
-        known = {s.record_id: _known(s, memory, listed or {}) for s in group.samples}
+        known = {s.record_id: _known(s, memory, listed) for s in group.samples}
         if group.frozen or TEST in known.values():
             tested += group.pictures
             learned = bool({TRAIN, VAL} & set(known.values()))
@@ -123,7 +123,7 @@ def split(
             "Bring other pictures, or begin another test set: preprocess.split.test_set=NAME",
         )
     if settings.enabled and settings.train < 1:
-        dealt = _dealt(open_groups, tested, settings, seed, frozenset(listed or ()))
+        dealt = _dealt(open_groups, tested, settings, seed, frozenset(listed))
     else:
         dealt = [TRAIN] * len(open_groups)
     for (group, _), side in zip(open_groups, dealt, strict=True):
@@ -134,21 +134,31 @@ def split(
     return Splits(sides, tuple(sorted(apart)), same, "; ".join(said))
 
 
-def _groups(samples: Sequence[Sample], settings: Split, memory: Memory) -> tuple[list[SampleGroup], str]:
-    sessions: dict[str, set[str]] = defaultdict(set)
+def _groups(
+    samples: Sequence[Sample], settings: Split, memory: Memory, listed: Mapping[str, str]
+) -> tuple[list[SampleGroup], str]:
+    held: dict[str, set[str]] = defaultdict(set)
+    sides: dict[str, set[str]] = defaultdict(set)
     for sample in samples:
-        sessions[sample.session].add(sample.picture)
-    unknown = sessions.pop("", set())
+        held[sample.session].add(sample.picture)
+        sides[sample.session].add(_known(sample, memory, listed))
+    several = len(held) > 1
+    held.pop("", None)
     pictures = len({sample.picture for sample in samples})
-    largest = max(map(len, sessions.values()), default=0)
+    largest = max(map(len, held.values()), default=0)
     by_session = largest <= _SESSION_SHARE * pictures
+    # What an earlier split has divided stays divided: nobody changes sides.
+    divided = {session for session in held if len(sides[session] - {_FREE}) > 1}
     warning = ""
-    if not by_session and len(sessions) + bool(unknown) > 1:
+    if not by_session and several:
         warning = (
-            f"pictures of one session are on several sides: one of {len(sessions)} sessions holds {largest} of"
+            f"pictures of one session are on several sides: one of {len(held)} sessions holds {largest} of"
             f" {pictures} pictures (preprocess.split.together keeps sessions together whatever their size)"
         )
-    found = groups_of(samples, memory.tested, settings.near_duplicates, by_session=by_session)
+    elif by_session and divided:
+        warning = f"pictures of one session are on several sides: an earlier split has divided {len(divided)}"
+    whole = [replace(s, session="") if s.session in divided else s for s in samples]
+    found = groups_of(whole, memory.tested, settings.near_duplicates, by_session=by_session)
     return found, warning
 
 
