@@ -54,7 +54,7 @@ def test_unknown_names_suggest_the_near_one() -> None:
     with pytest.raises(ConfigError, match="Did you mean 'efficientnet_lite0'"):
         build(ArchSpec(encoder="efficientnet_lite1"))
     with pytest.raises(
-        ConfigError, match=r"Set train\.model\.arch_name to one of: unet, deeplabv3plus, segformer$"
+        ConfigError, match=r"Set train\.model\.arch_name to one of: unet, fpn, deeplabv3plus, segformer$"
     ):
         build(ArchSpec(name="hrnet"))
     with pytest.raises(
