@@ -17,15 +17,15 @@ import yaml
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
-from agir_cvtoolkit.config._training import Train  # noqa: E402
+from agir_cvtoolkit.config._training import Augmentation, Train  # noqa: E402
 from agir_cvtoolkit.errors import ConfigError, DataError, MissingExtraError, UsageError  # noqa: E402
 from agir_cvtoolkit.training.segmentation import fit, follow  # noqa: E402
 
 from .test_segmentation import make_dataset  # noqa: E402
 
 SMALL: dict[str, Any] = {
-    "max_epochs": 2,
-    "batch_size": 3,
+    "max_epochs": 1,
+    "batch_size": 2,
     "device": "cpu",
     "model": {"arch_name": "fpn"},
     "tracking": {"tensorboard": False},
@@ -33,32 +33,17 @@ SMALL: dict[str, Any] = {
 
 CHANGED: dict[str, Any] = {
     "seed": 7,
-    "max_epochs": 1,
+    "max_epochs": 2,
     "batch_size": 6,
-    "precision": "bf16-mixed",
-    "use_data_augmentation": False,
     "model.arch_name": "deeplabv3plus",
     "model.encoder_weights": None,
-    "model.encoder_freeze": True,
-    "model.encoder_freeze_epochs": 1,
     "optimizer.lr": 0.001,
     "optimizer.weight_decay": 0.9,
     "optimizer.encoder_lr_factor": 1.0,
     "optimizer.schedule": "poly",
-    "optimizer.warmup": 0.6,
+    "optimizer.warmup": 0.9,
     "optimizer.clip_norm": 0.01,
-    "loss.cross_entropy": 3.0,
-    "loss.dice": 3.0,
-    "loss.focal": 3.0,
-    "loss.lovasz": 3.0,
     "loss.class_weights": [1, 5, 9],
-    "augmentation.flips": False,
-    "augmentation.turns": False,
-    "augmentation.scale": 0.0,
-    "augmentation.brightness": 0.0,
-    "augmentation.contrast": 0.0,
-    "augmentation.colour": 0.0,
-    "augmentation.shadow": 0.0,
 }
 """Values that make another model."""
 ELSEWHERE = {
@@ -69,7 +54,17 @@ ELSEWHERE = {
     "auto_preprocess": "tests/stages/test_train.py",
     "model.encoder_name": "tests/models/test_architectures.py",
     "model.remembered_variations": "test_remembered_features_change_nothing",
-    "loss.focal_gamma": "tests/training/test_losses.py",
+    "precision": "test_half_precision_reaches_the_network",
+    "use_data_augmentation": "tests/training/test_batches.py",
+    "model.encoder_freeze": "test_a_frozen_encoder_keeps_its_weights",
+    "model.encoder_freeze_epochs": "test_a_frozen_encoder_keeps_its_weights",
+    **dict.fromkeys(
+        (f"loss.{part}" for part in ("cross_entropy", "dice", "focal", "focal_gamma", "lovasz")),
+        "tests/training/test_losses.py",
+    ),
+    **dict.fromkeys(
+        (f"augmentation.{name}" for name in Augmentation.model_fields), "tests/training/test_batches.py"
+    ),
     "early_stop.patience": "test_training_stops_when_nothing_improves",
     "early_stop.min_delta": "test_training_stops_when_nothing_improves",
     "tracking.tensorboard": "test_tensorboard_gets_each_epoch",
@@ -122,7 +117,8 @@ def test_the_same_flags_make_the_same_model(plain: str, dataset: Path, tmp_path:
 def test_remembered_features_change_nothing(dataset: Path, tmp_path: Path) -> None:
     def losses(variations: int) -> list[float]:
         model = {"arch_name": "fpn", "encoder_freeze": True, "remembered_variations": variations}
-        result = fit(dataset, tmp_path / str(variations), Train(**SMALL | {"model": model}))
+        settings = Train(**SMALL | {"model": model, "max_epochs": 2})
+        result = fit(dataset, tmp_path / str(variations), settings)
         assert not (tmp_path / str(variations) / "remembered").exists()
         return [epoch.train_loss for epoch in result.history]
 
@@ -147,7 +143,7 @@ def test_half_precision_reaches_the_network(dataset: Path, tmp_path: Path) -> No
         fit(dataset, tmp_path / "half", with_flag("precision", "bf16-mixed"))
         assert kinds == {torch.bfloat16}
         kinds.clear()
-        fit(dataset, tmp_path / "whole", with_flag("max_epochs", 1))
+        fit(dataset, tmp_path / "whole", with_flag())
         assert kinds == {torch.float32}
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError, match=r"train\.precision=bf16-mixed"):
@@ -156,7 +152,8 @@ def test_half_precision_reaches_the_network(dataset: Path, tmp_path: Path) -> No
 
 def test_tensorboard_gets_each_epoch(dataset: Path, tmp_path: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    result = fit(dataset, tmp_path, with_flag("tracking.tensorboard", True))
+    settings = Train(**SMALL | {"max_epochs": 2, "tracking": {"tensorboard": True}})
+    result = fit(dataset, tmp_path, settings)
     events = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     assert [e.step for e in events.Scalars("val_iou.crop")] == [1, 2]
@@ -181,7 +178,7 @@ def test_a_tracker_that_is_not_installed_names_its_extra(name: str, dataset: Pat
 
 def test_two_processes_train_as_one(dataset: Path, tmp_path: Path) -> None:
     def trained(processes: int) -> Any:
-        settings = {"max_epochs": 1, "batch_size": 2, "processes": processes, "model": {"arch_name": "unet"}}
+        settings = {"processes": processes, "model": {"arch_name": "unet"}}
         return fit(dataset, tmp_path / str(processes), Train(**SMALL | settings))
 
     one, two = trained(1), trained(2)
@@ -204,8 +201,12 @@ follow(dataset, out, settings) if rank() else print(fit(dataset, out, settings).
 """
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(
+    "AGIR_CV_SLOW_TESTS" not in os.environ, reason="two more processes with torch: set AGIR_CV_SLOW_TESTS=1"
+)
 def test_nodes_wait_for_each_other(dataset: Path, tmp_path: Path) -> None:
-    settings = Train(**SMALL | {"max_epochs": 1, "batch_size": 2, "nodes": 2})
+    settings = Train(**SMALL | {"nodes": 2})
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -11,8 +11,6 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
-from lightning.pytorch import Trainer  # noqa: E402
-
 from agir_cvtoolkit.errors import DataError  # noqa: E402
 from agir_cvtoolkit.training import trainer  # noqa: E402
 from agir_cvtoolkit.training.segmentation import fit  # noqa: E402
@@ -22,18 +20,25 @@ from .test_segmentation import make_dataset  # noqa: E402
 
 WRITERS: dict[str, tuple[Any, str]] = {
     "best.pth": (trainer, "save_checkpoint"),
-    "last.ckpt": (Trainer, "save_checkpoint"),
     "history.csv": (trainer, "write_history"),
 }
 
 
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_dataset(tmp_path_factory.mktemp("disk"), 1)
+
+
+@pytest.fixture(scope="module")
+def whole(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return fit(dataset, tmp_path_factory.mktemp("whole"), with_flag("max_epochs", 2)).card.version
+
+
 @pytest.mark.parametrize("file", WRITERS)
 def test_it_is_said_in_words_and_the_training_goes_on_when_there_is_room(
-    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    file: str, whole: str, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dataset = make_dataset(tmp_path, 1)
     settings = with_flag("max_epochs", 2)
-    whole = fit(dataset, tmp_path / "whole", settings)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     write, name = WRITERS[file]
     real: Any = getattr(write, name)
@@ -57,5 +62,5 @@ def test_it_is_said_in_words_and_the_training_goes_on_when_there_is_room(
     assert "continues after the last whole epoch" in str(told.value)
     again = fit(dataset, tmp_path / "full", settings)
     assert again.state == "continued"
-    assert again.card.version == whole.card.version
+    assert again.card.version == whole
     assert not list((tmp_path / "full").rglob("*.tmp"))
