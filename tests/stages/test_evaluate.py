@@ -100,6 +100,10 @@ def test_figures_of_both_models_stand_beside_each_other(run: Run) -> None:
     assert result.challenger.metrics["test_dice.plant"] == pytest.approx(2 / 3, abs=0.02)
     assert 0 < result.challenger.metrics["test_boundary_f1.plant"] <= 1
     assert result.champion.metrics["test_boundary_f1"] == 0.0
+    shares = [share for _, share in result.challenger.worst]
+    assert len(shares) == 8
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] == pytest.approx(0.5, abs=0.06)
     for name in ("reliability.png", "worst.png"):
         assert Image.open(run.path("evaluation", name)).width > 300
     written = read_json_object(run.path("evaluation", "evaluation.json"))

@@ -39,7 +39,7 @@ class ClassRow:
         name: shown below it, with the figure.
         picture: uint8 RGB of shape (height, width, 3).
         truth, said: class indices, uint8 of the picture's shape, 0 the background.
-        figure: such as its mean IoU.
+        figure: such as the share of its pixels that are wrong.
     """
 
     name: str

@@ -28,7 +28,7 @@ class Judged:
         parts: the main figure by class or joint.
         counts: float64 of shape (pictures, counts), for `compare`.
         reliability: of a segmentation model.
-        worst: names of the tiles that it does worst on, with their mean IoU.
+        worst: names of the tiles that it does worst on, with the share of their pixels that are wrong.
     """
 
     metrics: Mapping[str, float]
@@ -46,7 +46,7 @@ class ModelScores:
         metrics: by name, in [0, 1]; larger is better, of ``ece`` smaller.
         parts: the main figure by class or joint.
         reliability: of a segmentation model.
-        worst: names of the tiles that it does worst on, with their mean IoU.
+        worst: names of the tiles that it does worst on, with the share of their pixels that are wrong.
     """
 
     version: str

@@ -112,7 +112,7 @@ def judge_segmentation(
                 for name, said, truth in zip(group, probabilities.argmax(axis=1), labels, strict=True):
                     joined = (truth.astype(np.int64) * classes + said).reshape(-1)
                     counted = np.bincount(joined, minlength=classes**2).reshape(classes, classes)
-                    each[name] = scores_of(counted).iou
+                    each[name] = 1 - float(np.trace(counted) / counted.sum())
                     confusion += counted
                     for number in range(1, classes):
                         if counted[number].any() or counted[:, number].any():
@@ -142,7 +142,7 @@ def judge_segmentation(
         parts,
         counts.astype(np.float64),
         reliability,
-        tuple(sorted(each.items(), key=lambda pair: (pair[1], pair[0]))[:_WORST]),
+        tuple(sorted(each.items(), key=lambda pair: (-pair[1], pair[0]))[:_WORST]),
     )
 
 

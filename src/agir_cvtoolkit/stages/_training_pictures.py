@@ -58,7 +58,12 @@ def draw_scores(folder: Path, scores: ModelScores, dataset: PreparedDataset, dev
         said = predictor.predict_tiles(images)[0].argmax(axis=0).astype(labels.dtype)
         rows.append(ClassRow(name, images[0], labels[0], said, figure))
     names = [c.name for c in dataset.classes]
-    class_sheet(rows, names, folder / WORST, title=f"{scores.name}: the worst tiles, with their mean IoU")
+    class_sheet(
+        rows,
+        names,
+        folder / WORST,
+        title=f"{scores.name}: the worst tiles, with the share of pixels that are wrong",
+    )
 
 
 def _of(values: Sequence[float | None], number: int) -> float:
