@@ -15,6 +15,7 @@ FUNCTIONS = {
     "config": ("show_config", "init_config"),
     "query": ("query", "query_show", "query_reproduce", "query_compare"),
     "dataset": ("dataset_list", "dataset_show", "dataset_diff"),
+    "models": ("models_list", "models_show"),
     "runs": ("runs_list", "runs_show", "runs_prune"),
     "ledger": ("ledger_backup", "ledger_check", "ledger_copy"),
     "firebase": (

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from .stages.infer_pose import infer_pose
     from .stages.infer_seg import infer_seg
     from .stages.ledger_care import ledger_backup, ledger_check, ledger_copy
-    from .stages.models_list import model_show, models_list
+    from .stages.models_list import models_list, models_show
     from .stages.preprocess import preprocess
     from .stages.promote import promote
     from .stages.query import query
@@ -80,7 +80,7 @@ _WHERE = {
     "ledger_check": ".stages.ledger_care",
     "ledger_copy": ".stages.ledger_care",
     "load_settings": ".config",
-    "model_show": ".stages.models_list",
+    "models_show": ".stages.models_list",
     "models_list": ".stages.models_list",
     "preprocess": ".stages.preprocess",
     "promote": ".stages.promote",
@@ -129,8 +129,8 @@ __all__ = [
     "ledger_check",
     "ledger_copy",
     "load_settings",
-    "model_show",
     "models_list",
+    "models_show",
     "preprocess",
     "promote",
     "query",

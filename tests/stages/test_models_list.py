@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from agir_cvtoolkit import Call, model_show, models_list
+from agir_cvtoolkit import Call, models_list, models_show
 from agir_cvtoolkit.cli import main
 from agir_cvtoolkit.errors import UsageError
 from agir_cvtoolkit.ledger import DatasetVersion, Ledger
@@ -40,22 +40,22 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_model_is_shown_with_its_whole_origin() -> None:
-    shown = model_show("abc")
+    shown = models_show("abc")
     assert (shown.commit, shown.dataset, shown.lineage) == ("c0ffee", "feed02", ("feed01",))
     assert shown.dataset_version is not None
     assert shown.dataset_version.pictures == 7
     assert shown.model.metrics == {"test_iou": 0.75}
     assert shown.there
-    assert shown == model_show()
-    other = model_show("abd222")
+    assert shown == models_show()
+    other = models_show("abd222")
     assert (other.there, other.dataset_version, other.lineage, other.commit) == (False, None, (), "")
 
 
 def test_what_is_not_one_model_is_refused() -> None:
     with pytest.raises(UsageError, match="several models begin with ab"):
-        model_show("ab")
+        models_show("ab")
     with pytest.raises(UsageError, match="knows no model zzz"):
-        model_show("zzz")
+        models_show("zzz")
 
 
 def test_the_commands_print_it() -> None:
@@ -75,4 +75,4 @@ def test_an_empty_registry_says_what_comes_first(tmp_path: Path) -> None:
     empty = Call(overrides=(f"io.out_root={tmp_path / 'other' / 'runs'}",))
     assert models_list(empty).models == ()
     with pytest.raises(UsageError, match="no model is in service"):
-        model_show(call=empty)
+        models_show(call=empty)

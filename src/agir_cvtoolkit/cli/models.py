@@ -48,9 +48,9 @@ def show(shell: Shell, *, version: str | None) -> None:
     """
 
     def stage(call: Call) -> ModelShown:
-        from agir_cvtoolkit.stages.models_list import model_show
+        from agir_cvtoolkit.stages.models_list import models_show
 
-        return model_show(version, call)
+        return models_show(version, call)
 
     shell.run(stage, _show_one)
 

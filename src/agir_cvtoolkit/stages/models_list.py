@@ -50,7 +50,7 @@ def models_list(call: Call | None = None) -> ModelsListed:
         return ModelsListed(tuple(ledger.models()))
 
 
-def model_show(version: str | None = None, call: Call | None = None) -> ModelShown:
+def models_show(version: str | None = None, call: Call | None = None) -> ModelShown:
     """Show a model and its lineage.
 
     Args:
