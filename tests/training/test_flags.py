@@ -202,9 +202,6 @@ follow(dataset, out, settings) if rank() else print(fit(dataset, out, settings).
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    "AGIR_CV_SLOW_TESTS" not in os.environ, reason="two more processes with torch: set AGIR_CV_SLOW_TESTS=1"
-)
 def test_nodes_wait_for_each_other(dataset: Path, tmp_path: Path) -> None:
     settings = Train(**SMALL | {"nodes": 2})
     with socket.socket() as free:
