@@ -23,9 +23,11 @@ demo: $(VENV)/.user
 demo-pose: $(VENV)/.user
 	$(BIN)/agir-cvtoolkit demo-pose --seed $(or $(SEED),0) $(if $(DATA),--data "$(DATA)")
 
-# One thread each: the workers of the test run already use every core.
+# One thread each: the workers of the test run already use every core. One worker more than there are cores: many
+# tests wait for other processes.
 test: $(VENV)/.developer
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n auto --dist worksteal
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest --dist worksteal \
+		-n $$($(BIN)/python -c 'import os; print((os.cpu_count() or 1) + 1)')
 
 # Each version of the official clients in an environment of its own: they bind what they are installed with.
 COMPAT := 2.42 2.80

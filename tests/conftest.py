@@ -6,6 +6,7 @@ With AGIR_FORBID_SKIPS, as in CI, no test may skip but for want of AGIR_SHARED_D
 from __future__ import annotations
 
 import os
+import signal
 from typing import Any
 
 import pytest
@@ -14,6 +15,10 @@ from hypothesis import settings
 from .postgres import new_schema, postgres
 
 __all__ = ["new_schema", "postgres"]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As a shell leaves it for what runs in its background; processes that the tests start would not hear Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Times on a busy machine say nothing of an example; in CI every run tries the same ones.
 settings.register_profile("agir", deadline=None, derandomize=bool(os.environ.get("CI")))

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, Table, create_engine, delete, func, insert, inspect, select
 
+from agir_cvtoolkit.runs import atomic_path
+
 from . import _tables as t
 from ._opening import Place
 
@@ -27,18 +29,18 @@ def copy_to_file(place: Place, target: Path) -> None:
         place: of the ledger, found to be read.
         target: of the file; what is there is overwritten.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)
-    if place.file is not None:
-        backup(place.file, target)
-        return
-    engine = create_engine(f"sqlite:///{target}")
-    try:
-        t.metadata.create_all(engine)
-        with place.engine.begin() as source, engine.begin() as destination:
-            copy_rows(source, destination)
-    finally:
-        engine.dispose()
+    # Several processes may migrate at once, and copy before.
+    with atomic_path(target) as temporary:
+        if place.file is not None:
+            backup(place.file, temporary)
+            return
+        engine = create_engine(f"sqlite:///{temporary}")
+        try:
+            t.metadata.create_all(engine)
+            with place.engine.begin() as source, engine.begin() as destination:
+                copy_rows(source, destination)
+        finally:
+            engine.dispose()
 
 
 def keep_copy(url: str | None, out_root: Path, migration: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from agir_cvtoolkit.errors import ConfigError, LedgerError, MissingExtraError
 from . import _postgres
 from ._failures import failed
 
+_PATIENCE_S = 30
 _EXAMPLES = "For example: sqlite:///outputs/ledger.db or postgresql://user@host/database"
 
 
@@ -109,11 +112,24 @@ def _named(url: URL) -> str:
 def _sqlite_pragmas(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # transactions are begun below, schema changes among them
     cursor = connection.cursor()
-    cursor.execute("PRAGMA busy_timeout=30000")
-    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute(f"PRAGMA busy_timeout={_PATIENCE_S * 1000}")
+    _write_ahead(cursor)
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
+
+
+def _write_ahead(cursor: sqlite3.Cursor) -> None:
+    # Of several processes that open a new file at once, one changes its mode; SQLite lets none of the others wait.
+    end = time.monotonic() + _PATIENCE_S
+    while cursor.execute("PRAGMA journal_mode").fetchone()[0] not in {"wal", "memory"}:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+        time.sleep(0.01)
 
 
 def _end_before_closing(connection: Any, _record: object) -> None:

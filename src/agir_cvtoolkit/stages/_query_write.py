@@ -56,7 +56,10 @@ def write_query(plan: Plan, database: Database, db: str, out: str, settings: Set
     rows = plan.rows(database)
     first = next(rows, None)
     if first is None:
-        alone = "; ".join(f"{text} alone: {count}" for text, count in plan.matches_alone(database).items())
+        counts = plan.matches_alone(database)
+        alone = (
+            "; ".join(f"{text} alone: {count}" for text, count in counts.items()) if len(counts) > 1 else ""
+        )
         raise QueryError(
             f"no record matches{f' ({alone})' if alone else ''}; no run was started",
             "Widen the query; --limit 0 counts what matches.",
