@@ -23,6 +23,7 @@ class AttributeSpec:
     Attributes:
         input_type: ``text``, ``number``, ``select``, ``radio`` or ``checkbox``.
         values: the choices; of a number minimum, maximum and step.
+        mutable: it may change from frame to frame of a track.
     """
 
     id: int
@@ -30,6 +31,7 @@ class AttributeSpec:
     input_type: str = "text"
     values: tuple[str, ...] = ()
     default: str = ""
+    mutable: bool = True
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class LabelSpec:
     Attributes:
         type: of the shapes that it takes; ``any`` for all but skeletons.
         sublabels: of a skeleton its points, in the label's order.
+        svg: the drawing of a skeleton.
     """
 
     id: int
@@ -47,6 +50,7 @@ class LabelSpec:
     color: str = ""
     attributes: tuple[AttributeSpec, ...] = ()
     sublabels: tuple[LabelSpec, ...] = ()
+    svg: str = ""
 
     def takes(self, kind: str) -> bool:
         """Tell whether shapes of `kind` may have this label; kinds of newer servers are let through."""
@@ -189,6 +193,7 @@ def _label(item: Mapping[str, Any]) -> LabelSpec | None:
         color=str(item.get("color") or ""),
         attributes=tuple(spec for spec in attributes if spec is not None),
         sublabels=tuple(sub for sub in sublabels if sub is not None),
+        svg=str(item.get("svg") or ""),
     )
 
 
@@ -201,6 +206,7 @@ def _attribute(item: Mapping[str, Any]) -> AttributeSpec | None:
         input_type=str(item.get("input_type") or "text"),
         values=tuple(str(value) for value in _list(item.get("values"))),
         default=str(item.get("default_value") or ""),
+        mutable=bool(item.get("mutable", True)),
     )
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from agir_cvtoolkit.errors import NotFoundError, RemoteError, ServerFaultError
 
 from .failures import UNCERTAIN
-from .labels import NewLabel
 from .session import UNSET, CvatSession
 
 
@@ -24,6 +23,15 @@ class ProjectInfo:
     id: int
     name: str
     organization: str | None
+    bug_tracker: str = ""
+
+
+class LabelToCreate(Protocol):
+    """A label that does not exist yet."""
+
+    def as_request(self) -> Mapping[str, object]:
+        """Return the label as the server wants to read it."""
+        ...
 
 
 def find_project(session: CvatSession, project_id: int) -> ProjectInfo:
@@ -67,15 +75,25 @@ def find_projects(session: CvatSession, *, name: str) -> tuple[ProjectInfo, ...]
     return tuple(sorted(found, key=lambda project: project.id))
 
 
-def create_project(session: CvatSession, name: str, labels: Sequence[NewLabel]) -> ProjectInfo:
+def create_project(
+    session: CvatSession, name: str, labels: Sequence[LabelToCreate], *, bug_tracker: str = ""
+) -> ProjectInfo:
     """Create a project; where the answer is lost, a project of that name that came into being is taken.
+
+    Args:
+        session: where, and in which organization.
+        name: of the project; the server allows twins.
+        labels: all of them.
+        bug_tracker: an address that its pages link to.
 
     Raises:
         RefusedError: the server does not like the name or a label.
     """
     subject = f"create project '{name}'"
     before = {_id(item) for item in session.pages("/api/projects", subject, {"name": name})}
-    content = {"name": name, "labels": [label.as_request() for label in labels]}
+    content: dict[str, object] = {"name": name, "labels": [label.as_request() for label in labels]}
+    if bug_tracker:
+        content["bug_tracker"] = bug_tracker
     attempt = 0
     while True:
         attempt += 1
@@ -124,7 +142,10 @@ def _project(session: CvatSession, item: Mapping[str, Any]) -> ProjectInfo:
     if isinstance(organization, int):
         organization = organization_slug(session, organization)
     return ProjectInfo(
-        _id(item), str(item.get("name", "")), organization if isinstance(organization, str) else None
+        _id(item),
+        str(item.get("name", "")),
+        organization if isinstance(organization, str) else None,
+        str(item.get("bug_tracker") or ""),
     )
 
 

@@ -56,24 +56,22 @@ def add_labels(store: Store, owner: str, specs: list[Json]) -> None:
     Raises:
         Refusal: 400, a name is taken or missing.
     """
-    taken = {label["name"] for label in store.all("label", parent=owner) if label["parent_id"] is None}
     for spec in specs:
         if not spec.get("name"):
             raise Refusal(400, {"labels": [{"name": ["This field is required."]}]})
-        if spec["name"] in taken:
-            raise Refusal(400, [f"Label '{spec['name']}' already exists"])
+        _check_free(store, owner, spec["name"])
         _add(store, owner, spec, None)
 
 
 def patch_labels(store: Store, owner: str, specs: list[Json]) -> None:
-    """Add labels without an id, change or delete those with one.
+    """Add labels without an id, change or delete those with one, one after the other in the order given.
 
     Raises:
-        Refusal: 400 for a wrong label, 404 for an unknown id.
+        Refusal: 400 for a wrong label or a name that is taken, 404 for an unknown id.
     """
-    add_labels(store, owner, [spec for spec in specs if spec.get("id") is None])
     for spec in specs:
         if spec.get("id") is None:
+            add_labels(store, owner, [spec])
             continue
         label = store.get("label", int(spec["id"]))
         if label is None or label["owner"] != owner:
@@ -84,6 +82,15 @@ def patch_labels(store: Store, owner: str, specs: list[Json]) -> None:
             _change(store, label, spec)
     if specs:
         touch_owner(store, owner)
+
+
+def _check_free(store: Store, owner: str, name: str, label: Json | None = None) -> None:
+    parent, own = (None, None) if label is None else (label["parent_id"], label["id"])
+    if any(
+        other["name"] == name and other["parent_id"] == parent and other["id"] != own
+        for other in store.all("label", parent=owner)
+    ):
+        raise Refusal(400, ["All label names must be unique"])
 
 
 def touch_owner(store: Store, owner: str) -> None:
@@ -221,13 +228,21 @@ def _add(store: Store, owner: str, spec: Json, parent: Json | None) -> int:
 
 
 def _change(store: Store, label: Json, spec: Json) -> None:
-    for key in ("name", "color", "type"):
-        if spec.get(key):
-            label[key] = spec[key]
+    """Change a label as the real server does: sublabels and drawing stay, and so does what is a skeleton or is none."""
+    if spec.get("name"):
+        _check_free(store, str(label["owner"]), spec["name"], label)
+        label["name"] = spec["name"]
+    if spec.get("type") and "skeleton" not in (label["type"], spec["type"]):
+        label["type"] = spec["type"]
+    label["color"] = spec.get("color") or _color(label["name"])
     known = {attribute["id"]: attribute for attribute in label["attributes"]}
+    named = {attribute["name"]: attribute for attribute in label["attributes"]}
     for attribute in spec.get("attributes") or []:
-        if attribute.get("id") in known:
-            known[attribute["id"]].update({k: v for k, v in attribute.items() if k != "id"})
+        if attribute.get("id") is not None and attribute["id"] not in known:
+            raise Refusal(404, {"detail": f"Attribute with id #{attribute['id']} does not exist"})
+        there = known.get(attribute.get("id")) or named.get(attribute["name"])
+        if there is not None:
+            there.update({k: v for k, v in attribute.items() if k != "id"})
         else:
             label["attributes"].append(_attribute(store, attribute))
     store.put("label", label["id"], label)
