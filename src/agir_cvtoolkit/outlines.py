@@ -16,8 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import MaskError
 from .masks import Bitmap, bounding_box
-from .shapes import Point
+from .shapes import Ellipse, Point
 
 Ring = NDArray[np.float64]
 
@@ -101,6 +102,37 @@ def rasterize(rings: list[Ring], size: tuple[int, int]) -> NDArray[np.bool_]:
         columns = np.clip(np.ceil(crossing - 0.5), 0, width).astype(np.int64)
         np.bitwise_xor.at(toggles, (rows, columns), np.uint8(1))
     return np.bitwise_xor.accumulate(toggles, axis=1)[:, :width].astype(np.bool_)
+
+
+def ellipse_pixels(shape: Ellipse, size: tuple[int, int]) -> tuple[tuple[int, int], NDArray[np.bool_]]:
+    """Tell which pixels belong to an ellipse: those whose centre lies in it or on its edge.
+
+    Args:
+        shape: with its rotation, clockwise in degrees.
+        size: width and height of the picture; what lies outside is cut off.
+
+    Returns:
+        Left and top of a part of the picture, and the pixels of that part, bool (height, width).
+
+    Raises:
+        MaskError: a coordinate is no number.
+    """
+    (cx, cy), (rx, ry) = shape.points[0], (abs(radius) for radius in shape.radii)
+    if not all(map(math.isfinite, (cx, cy, rx, ry, shape.rotation))):
+        raise MaskError(f"an ellipse of label '{shape.label}' has no place", "Draw it anew in CVAT.")
+    turn = math.radians(shape.rotation)
+    cos, sin = math.cos(turn), math.sin(turn)
+    half = math.hypot(rx * cos, ry * sin), math.hypot(rx * sin, ry * cos)
+    left, top = (max(0, math.floor(min(c - h, 2**30))) for c, h in zip((cx, cy), half, strict=True))
+    right, bottom = (
+        min(limit, math.ceil(max(c + h, -1.0)) + 1) for c, h, limit in zip((cx, cy), half, size, strict=True)
+    )
+    x = np.arange(left, max(left, right)) + 0.5 - cx
+    y = np.arange(top, max(top, bottom))[:, None] + 0.5 - cy
+    # Multiplied out, so that a radius of nothing divides nothing.
+    along, across = (x * cos + y * sin) * ry, (y * cos - x * sin) * rx
+    inside: NDArray[np.bool_] = along**2 + across**2 <= (rx * ry) ** 2
+    return (left, top), inside & (rx > 0) & (ry > 0)
 
 
 def turned(points: Sequence[Point], centre: Point, rotation: float) -> tuple[Point, ...]:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from agir_cvtoolkit.cvat import LabelSet, shape_from_json, shape_to_json
 from agir_cvtoolkit.cvat.capabilities import capabilities_of
 from agir_cvtoolkit.cvat.json_numbers import item_from
-from agir_cvtoolkit.cvat.json_stream import texts_of
 from agir_cvtoolkit.cvat.labels import LabelSpec
+from agir_cvtoolkit.json_stream import texts_of
 from agir_cvtoolkit.masks import Runs, decode, encode
 from agir_cvtoolkit.shapes import Mask
 

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from agir_cvtoolkit.cvat import JobAnnotations
 from agir_cvtoolkit.errors import DataError, MaskError
 from agir_cvtoolkit.masks import encode
+from agir_cvtoolkit.outlines import ellipse_pixels
 from agir_cvtoolkit.pictures import load_mask, save_png, sha256_of
 from agir_cvtoolkit.plain_shapes import tag_from_plain, track_from_plain
 from agir_cvtoolkit.runs import Run
 from agir_cvtoolkit.shapes import Ellipse, Keyframe, Mask, Polygon, Rectangle, Tag, Track
 from agir_cvtoolkit.stages._classes import class_table, extend_classes, ids_by_label, read_classes
 from agir_cvtoolkit.stages._originals import Originals
-from agir_cvtoolkit.stages._pull_files import ellipse_pixels, shapes_on, write_annotations, write_mask
+from agir_cvtoolkit.stages._pull_files import shapes_on, write_annotations, write_mask
 from agir_cvtoolkit.stages._pulled import (
     PulledFrame,
     PulledTask,

@@ -7,9 +7,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from agir_cvtoolkit.json_stream import texts_of
+
 from .failures import is_page
 from .json_numbers import item_from
-from .json_stream import texts_of
 from .session import CvatSession, parsed
 from .transport import PIECE_BYTES
 

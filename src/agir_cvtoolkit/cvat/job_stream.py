@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from agir_cvtoolkit.errors import ServerFaultError
+from agir_cvtoolkit.json_stream import texts_of
 
 from .failures import is_page
 from .json_numbers import item_from
-from .json_stream import texts_of
 from .session import CvatSession, parsed
 from .transport import PIECE_BYTES, Response
 

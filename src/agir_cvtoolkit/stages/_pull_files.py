@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -98,44 +97,13 @@ def write_mask(
     return relative
 
 
-def ellipse_pixels(shape: Ellipse, size: tuple[int, int]) -> tuple[tuple[int, int], NDArray[np.bool_]]:
-    """Tell which pixels belong to an ellipse: those whose centre lies in it or on its edge.
-
-    Args:
-        shape: with its rotation, clockwise in degrees.
-        size: width and height of the picture; what lies outside is cut off.
-
-    Returns:
-        Left and top of a part of the picture, and the pixels of that part, bool (height, width).
-
-    Raises:
-        MaskError: a coordinate is no number.
-    """
-    (cx, cy), (rx, ry) = shape.points[0], (abs(radius) for radius in shape.radii)
-    if not all(map(math.isfinite, (cx, cy, rx, ry, shape.rotation))):
-        raise MaskError(f"an ellipse of label '{shape.label}' has no place", "Draw it anew in CVAT.")
-    turn = math.radians(shape.rotation)
-    cos, sin = math.cos(turn), math.sin(turn)
-    half = math.hypot(rx * cos, ry * sin), math.hypot(rx * sin, ry * cos)
-    left, top = (max(0, math.floor(min(c - h, 2**30))) for c, h in zip((cx, cy), half, strict=True))
-    right, bottom = (
-        min(limit, math.ceil(max(c + h, -1.0)) + 1) for c, h, limit in zip((cx, cy), half, size, strict=True)
-    )
-    x = np.arange(left, max(left, right)) + 0.5 - cx
-    y = np.arange(top, max(top, bottom))[:, None] + 0.5 - cy
-    # Multiplied out, so that a radius of nothing divides nothing.
-    along, across = (x * cos + y * sin) * ry, (y * cos - x * sin) * rx
-    inside: NDArray[np.bool_] = along**2 + across**2 <= (rx * ry) ** 2
-    return (left, top), inside & (rx > 0) & (ry > 0)
-
-
 def _draw(canvas: NDArray[np.uint8], shape: Area, size: tuple[int, int], value: int) -> None:
     if isinstance(shape, Polygon):
         ring = np.asarray(shape.points, dtype=np.float64)
         canvas[outlines.rasterize([ring], size)] = value
         return
     if isinstance(shape, Ellipse):
-        (left, top), part = ellipse_pixels(shape, size)
+        (left, top), part = outlines.ellipse_pixels(shape, size)
         canvas[top : top + part.shape[0], left : left + part.shape[1]][part] = value
         return
     left, top, right, bottom = shape.box

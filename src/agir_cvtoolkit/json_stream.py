@@ -1,4 +1,4 @@
-"""Long JSON answers read item by item, so that memory is that of one item, however many there are."""
+"""Long JSON read item by item, so that memory is that of one item, however many there are."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agir_cvtoolkit.cvat.json_stream import texts_of
+from agir_cvtoolkit.json_stream import texts_of
 
 
 def items_of(pieces: Iterable[bytes]) -> Iterator[tuple[str, object]]:
