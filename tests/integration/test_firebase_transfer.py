@@ -225,6 +225,45 @@ def test_a_schema_of_the_user_goes_with_the_run_to_cvat_and_home(empty: Workspac
     assert {read_poses(path)[0] for path in found} == {"mouse"}
 
 
+@pytest.mark.parametrize("begun_with", ["packaged", "own"])
+def test_an_interrupted_run_goes_on_as_it_was_begun_whatever_is_configured_since(
+    empty: Workspace, queue: Queue, begun_with: str
+) -> None:
+    """Joints, style, least confidence and project: half of the run may be in CVAT already."""
+    schema = empty.root / "mouse.yaml"
+    schema.write_text("label: mouse\njoints: [nose, tail_base]\naliases: {tailBase: tail_base}\n", "utf-8")
+    joints = str(schema) if begun_with == "own" else "dog24"
+    begun = (f"firebase.pose.joints={joints}", "firebase.pose.style=points", "firebase.cvat_project=First")
+
+    def work() -> None:
+        _transfer_publish._pushed = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
+        firebase_transfer(Call(overrides=(*call(queue).overrides, *begun)))
+
+    assert in_child(work) == signal.SIGKILL
+    schema.write_text("label: bee\njoints: [wing, sting]\n", "utf-8")
+    for pose in queue.folder.iterdir():
+        pose.unlink()  # so that poses are written anew
+    today = ("firebase.pose.joints=vision25", "firebase.pose.style=skeleton", "firebase.cvat_project=Second")
+    queue.store.create(capture(9, 9), jpeg(9, (160, 120)))
+    result = firebase_transfer(
+        Call(overrides=(*call(queue).overrides, *today, "firebase.min_confidence=0.1")), limit=4
+    )
+    assert (result.transferred, result.resumed, result.exit_code) == (4, 4, 0)
+    (task,) = tasks(empty)
+    assert empty.plain("GET", f"/api/projects/{task['project_id']}").json["name"] == "First"
+    found = empty.plain("GET", f"/api/labels?task_id={task['id']}&page_size=100").json["results"]
+    assert {label["type"] for label in found} == {"points"}
+    known = load_schema("dog24").joints if begun_with == "packaged" else ("nose", "tail_base")
+    assert [label["name"] for label in found] == list(known)
+    shapes = empty.plain("GET", f"/api/tasks/{task['id']}/annotations").json["shapes"]
+    tail = next(label["id"] for label in found if label["name"] == "tail_base")
+    visible = {v["value"] for s in shapes if s["label_id"] == tail for v in s["attributes"]}
+    assert "visible" not in visible
+    # What comes after it is today's.
+    assert firebase_transfer(Call(overrides=(*call(queue).overrides, *today))).transferred == 1
+    assert len(tasks(empty)) == 2
+
+
 def test_labels_that_do_not_take_the_poses_hold_up_nobody(empty: Workspace, queue: Queue) -> None:
     """They are told before any capture is taken; in the middle of it everything goes back."""
     assert firebase_transfer(call(queue), limit=1).transferred == 1

@@ -27,6 +27,12 @@ def kept_schema(run: Run) -> JointSchema | None:
     return load_schema(str(path)) if path.is_file() else None
 
 
+def kept_joints(run: Run, named: str) -> str:
+    """Return by what `load_schema` finds the schema of a run's poses: the one that was kept, else `named`."""
+    path = run.path(*_FILE)
+    return str(path) if path.is_file() else named
+
+
 def schema_of_poses(run: Run) -> JointSchema:
     """Return the schema that a run's first poses name.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,9 @@ class TransferOptions:
         output_dir: absolute.
         dataset_name: name of the CVAT task.
         create_task: whether there is one.
+        cvat_project: name of the project that it belongs to.
+        joints: the pose schema, as the configuration names it.
+        style, box_label, min_confidence: how the poses are proposed.
     """
 
     limit: int
@@ -36,6 +39,11 @@ class TransferOptions:
     create_task: bool
     deliver: str
     strip_metadata: bool
+    cvat_project: str
+    joints: str
+    style: str
+    box_label: str | None
+    min_confidence: float
 
     def plain(self) -> dict[str, Any]:
         """Return the options as values that JSON can hold."""
@@ -50,6 +58,24 @@ class TransferOptions:
         """
         values = {name: content[name] for name in cls.__dataclass_fields__}
         return cls(**(values | {"output_dir": Path(values["output_dir"])}))
+
+    def has_aim_of(self, other: TransferOptions) -> bool:
+        """Whether two calls want the same, so that the second may go on filling the first one's run."""
+        return replace(self, limit=other.limit, dataset_name=other.dataset_name) == other
+
+    def within(self, settings: Settings, joints: str) -> Settings:
+        """Return settings with which poses go where these options say, and as they say.
+
+        Args:
+            settings: of the call.
+            joints: by what the pose schema is found now.
+        """
+        group = settings.firebase
+        pose = group.pose.model_copy(
+            update={"joints": joints, "style": self.style, "box_label": self.box_label}
+        )
+        changed = {"pose": pose, "min_confidence": self.min_confidence, "cvat_project": self.cvat_project}
+        return settings.model_copy(update={"firebase": group.model_copy(update=changed)})
 
 
 def with_given(group: Firebase, **given: object) -> Firebase:
@@ -115,6 +141,11 @@ def transfer_options(
         create_task=_wants_task(settings) if create_task is None else create_task,
         deliver=group.deliver,
         strip_metadata=group.strip_metadata,
+        cvat_project=group.cvat_project,
+        joints=group.pose.joints,
+        style=group.pose.style,
+        box_label=group.pose.box_label,
+        min_confidence=group.min_confidence,
     )
 
 

@@ -15,7 +15,7 @@ from agir_cvtoolkit.errors import AgirError, DataError, RemoteError, UsageError
 from agir_cvtoolkit.runs import CURRENT, Run, current_run_id, discard, list_runs, make_current, start_run
 
 from ._call import Call
-from ._run_joints import keep_schema
+from ._run_joints import keep_schema, kept_joints
 from ._transfer_claims import Claims
 from ._transfer_fetch import Fetching
 from ._transfer_journal import PLAN, STAGE, Journal, Progressed
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from agir_cvtoolkit.captures import Capture
     from agir_cvtoolkit.config import Settings
     from agir_cvtoolkit.firebase import CaptureStore
+    from agir_cvtoolkit.joints import JointSchema
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class Transfer:
 
         self.call, self.settings, self.store, self.options = call, settings, store, options
         self.group = settings.firebase
-        self.schema = load_schema(self.group.pose.joints)
+        self.schema = load_schema(options.joints)
         self.tally = Tally()
         self.newest: Run | None = None
         self.out_root = Path(settings.io.out_root)
@@ -90,8 +91,8 @@ class Transfer:
             journal = Journal.begin(run, owner, self.store.place, self.options)
             self.call.record_config(run, STAGE, self.settings, self.settings.dump("firebase", "io"))
             keep_schema(run, self.schema)
-            work = self._fetching(journal)
-            self._do(work, wanted)
+            work = self._fetching(journal, self.schema)
+            self._do(work, self.settings, wanted)
             nothing = all(step.step == "taking" for step in journal.steps.values())
         if nothing:
             # Others were quicker: a run without anything would only be in the way.
@@ -129,12 +130,18 @@ class Transfer:
         self.tally.resumed += len(self.tally.transferred) - before
 
     def _end(self, journal: Journal) -> None:
-        made_folder(journal.options.output_dir)
-        work = self._fetching(journal)
+        from agir_cvtoolkit.joints import load_schema
+
+        options = journal.options
+        made_folder(options.output_dir)
+        # As it was begun, whatever is configured today: half of it may be in CVAT.
+        joints = kept_joints(journal.run, options.joints)
+        work = self._fetching(journal, load_schema(joints))
         settled = any(s.step in {"finishing", "finished"} for s in journal.steps.values())
         with self._held(work):
             self._take_up(work)
-        self._do(work, self.options.limit if _same_aim(journal.options, self.options) and not settled else 0)
+        more = options.has_aim_of(self.options) and not settled
+        self._do(work, options.within(self.settings, joints), self.options.limit if more else 0)
 
     def _take_up(self, work: Fetching) -> None:
         """Find out what became of the captures of a run that was interrupted, and hold those that are ours."""
@@ -174,14 +181,14 @@ class Transfer:
         paths = [journal.run.inside(entry.image_path), journal.run.inside(entry.pose_path)]
         return all(path.is_file() for path in [*paths, journal.options.output_dir / step.picture])
 
-    def _do(self, work: Fetching, wanted: int) -> None:
+    def _do(self, work: Fetching, settings: Settings, wanted: int) -> None:
         with self._held(work):
             work.fill(wanted)
         if work.ready:
             with work.claims.renewing():
-                publish(work, self.call, self.settings, self.group.cvat_project)
+                publish(work, self.call, settings, work.journal.options.cvat_project)
         elif work.journal.steps:
-            record(work, self.settings)
+            record(work, settings)
 
     @contextmanager
     def _held(self, work: Fetching) -> Iterator[None]:
@@ -195,13 +202,13 @@ class Transfer:
             work.claims.release_all()
             raise
 
-    def _fetching(self, journal: Journal) -> Fetching:
+    def _fetching(self, journal: Journal, schema: JointSchema) -> Fetching:
         options = journal.options
         fetcher = Fetcher(
             store=self.store,
             run=journal.run,
             folder=options.output_dir,
-            schema=self.schema,
+            schema=schema,
             max_pixels=self.group.max_megapixels * 1e6,
             strip=options.strip_metadata,
         )
@@ -228,9 +235,3 @@ def _entered(held: ExitStack, call: Call, run: Run) -> bool:
     except UsageError:
         return False
     return True
-
-
-def _same_aim(one: TransferOptions, other: TransferOptions) -> bool:
-    """Whether two calls want the same, so that the second may go on filling the first one's run."""
-    names = ("priority", "output_dir", "create_task", "deliver", "gpusrv_host", "strip_metadata")
-    return all(getattr(one, name) == getattr(other, name) for name in names)
