@@ -37,6 +37,7 @@ CHANGED: dict[str, Any] = {
     "batch_size": 6,
     "model.arch_name": "deeplabv3plus",
     "model.encoder_weights": None,
+    "normalization": "dataset",
     "optimizer.lr": 0.001,
     "optimizer.weight_decay": 0.9,
     "optimizer.encoder_lr_factor": 1.0,

@@ -205,6 +205,7 @@ class Train(Group):
     precision: Literal["auto", "32", "16-mixed", "bf16-mixed"] = "auto"
     auto_preprocess: bool = True
     use_data_augmentation: bool = True
+    normalization: Literal["auto", "encoder", "dataset"] = "auto"
     model: TrainModel = TrainModel()
     optimizer: Optimizer = Optimizer()
     loss: Loss = Loss()
@@ -246,7 +247,7 @@ RETIRED: dict[str, str] = {
     "preprocess.compute_data_stats": "dataset/stats.json is always written; remove it",
     "preprocess.resize.interpolation.mask": "masks always take the nearest pixel; remove it",
     "train.pin_memory": "it is set with the device; remove it",
-    "train.use_data_normalization": "pixels are always normalised as the encoder expects them; remove it",
+    "train.use_data_normalization": "use train.normalization (auto, encoder, dataset)",
     "train.use_multi_gpu": _DEVICE,
     "train.gpu": _DEVICE,
     "train.trainer": "use train.device, train.max_epochs and train.seed",

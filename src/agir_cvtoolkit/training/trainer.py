@@ -28,7 +28,6 @@ from agir_cvtoolkit.config._training import Train
 from agir_cvtoolkit.errors import ConfigError, DataError, InterruptedByUser, UsageError
 from agir_cvtoolkit.models.card import CARD_NAME, ModelCard, TrainedOn
 from agir_cvtoolkit.models.checkpoint import load_checkpoint, save_checkpoint
-from agir_cvtoolkit.models.encoders import pixel_norm
 from agir_cvtoolkit.models.plain import load_plain
 from agir_cvtoolkit.models.registry import build
 from agir_cvtoolkit.progress import Bar, Progress, Silent
@@ -40,6 +39,7 @@ from .history import Epoch, write_history
 from .learner import SegmentationLearner, state_in
 from .losses import loss_weights
 from .nodes import call_the_others, dismiss
+from .normalization import norm_of
 from .remembered import FOLDER, batches_to_remember, remember
 from .scores import Scores
 from .segmentation import BEST, HISTORY, LAST, architecture
@@ -199,7 +199,9 @@ def _learner(dataset: PreparedDataset, settings: Train, steps: int, key: str) ->
     if settings.processes * settings.nodes > 1:
         share_norms(network)
     weights = loss_weights(settings.loss, dataset.class_weights)
-    return SegmentationLearner(network, spec.classes, pixel_norm(spec), settings, steps, key, weights)
+    return SegmentationLearner(
+        network, spec.classes, norm_of(dataset, settings, spec), settings, steps, key, weights
+    )
 
 
 def _card(dataset: PreparedDataset, settings: Train) -> ModelCard:
@@ -211,7 +213,7 @@ def _card(dataset: PreparedDataset, settings: Train) -> ModelCard:
         classes=tuple(c.name for c in dataset.classes),
         class_ids=dataset.class_ids,
         tile_size=dataset.tile_size,
-        normalization=pixel_norm(spec),
+        normalization=norm_of(dataset, settings, spec),
         trained_on=TrainedOn(
             dataset=dataset.fingerprint,
             pictures=dataset.pictures,
