@@ -162,6 +162,8 @@ def test_a_label_map_is_replaced_whole() -> None:
     assert load_settings().cvat_upload.label_map == {"_default": "weed"}
     write("conf/cvat_upload/default.yaml", 'label_map:\n  category_common_name: "{value}"\n')
     assert load_settings().cvat_upload.label_map == {"category_common_name": "{value}"}
+    write("conf/config.yaml", "cvat_upload:\n  label_map:\n    state: weed\n")
+    assert load_settings().cvat_upload.label_map == {"state": "weed"}
     override = 'cvat_upload.label_map={state: "{value}", _default: crop}'
     assert load_settings([override]).cvat_upload.label_map == {"state": "{value}", "_default": "crop"}
 

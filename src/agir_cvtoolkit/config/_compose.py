@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin
@@ -42,8 +43,7 @@ Tree = dict[str, Any]
 
 @dataclass(frozen=True)
 class _Layers:
-    primary: Tree
-    options: Mapping[tuple[str, str], Tree]
+    tree: Tree  # each group's file, with the primary file on top
     user_files: Mapping[str, tuple[Path, Tree]]  # by group, "" for the primary file
 
 
@@ -64,7 +64,7 @@ def load_settings(overrides: Sequence[str] = (), config: str | None = None) -> S
     chosen = {o.key_or_group: str(o.value()) for o in parsed if _is_group_choice(o)}
     _check_folders(directory)
     layers = _layers(directory, primary_name, chosen)
-    tree = _composed(layers, parsed, chosen)
+    tree = _composed(layers.tree, parsed)
     origins = _origins(tree, layers.user_files, parsed)
     try:
         return Settings.model_validate(tree | {"origins": origins})
@@ -123,7 +123,7 @@ def _layers(directory: Path | None, primary_name: str, chosen: Mapping[str, str]
         content.pop("hydra", None)
         user_files[""] = (path, content)
         primary = _merged(primary, content)
-    options: dict[tuple[str, str], Tree] = {}
+    tree: Tree = {}
     for group in _GROUPS:
         name = chosen.get(group, "default")
         packaged = _packaged_tree(group, name) or _packaged_tree(group, "default")
@@ -136,11 +136,13 @@ def _layers(directory: Path | None, primary_name: str, chosen: Mapping[str, str]
         elif name != "default" and not _packaged_tree(group, name):
             where = f"{directory or USER_DIR}/{group}/{name}.yaml"
             raise ConfigError(f"configuration {group}={name} does not exist", f"Write {where}.")
-        options[group, name] = _merged(packaged, content, prefix=group)
-    return _Layers(primary, options, user_files)
+        tree[group] = _merged(packaged, content, prefix=group)
+    return _Layers(_merged(tree, primary), user_files)
 
 
+@cache
 def _packaged_tree(group: str, name: str | None = None) -> Tree:
+    """Read a packaged file once; nobody changes what is returned."""
     resource = files("agir_cvtoolkit").joinpath(
         "conf", *([group, f"{name}.yaml"] if name else [f"{group}.yaml"])
     )
@@ -252,21 +254,15 @@ def _unknown(dotted: str, part: str, fields: Mapping[str, object], where: str = 
     return ConfigError(f"unknown setting '{dotted}'{where}", f"{near} {listing}".strip())
 
 
-def _composed(layers: _Layers, parsed: Sequence[Override], chosen: Mapping[str, str]) -> Tree:
-    groups = [{group: name} for group, name in layers.options]
+def _composed(tree: Tree, parsed: Sequence[Override]) -> Tree:
     texts = [_forced(o) for o in parsed if not _is_group_choice(o)]
     with _HYDRA_IS_GLOBAL:
         store = ConfigStore.instance()
         kept = store.repo
         store.repo = dict(kept)
         try:
-            for (group, name), tree in layers.options.items():
-                store.store(name=name, node=tree, group=group, provider="agir-cvtoolkit")
-            store.store(
-                name=_PRIMARY,
-                node={"defaults": [*groups, "_self_"], **layers.primary},
-                provider="agir-cvtoolkit",
-            )
+            # One file, since the groups are chosen above: Hydra takes twice as long to put them together.
+            store.store(name=_PRIMARY, node=tree, provider="agir-cvtoolkit")
             GlobalHydra.instance().clear()
             with initialize(version_base="1.3", config_path=None):
                 composed = compose(config_name=_PRIMARY, overrides=texts)

@@ -85,7 +85,7 @@ def class_sheet(
         pen.text((left + 21, top), name, _INK, text)
         left += 21 + pen.textlength(name, text) + 24
     with atomic_path(path) as temporary:
-        sheet.save(temporary, format="PNG", optimize=True)
+        sheet.save(temporary, format="PNG", compress_level=3)
     return path
 
 

@@ -103,7 +103,7 @@ def pose_sheet(
     if footer:
         pen.text((_GAP, top + 30), footer, _INK, fonts.head)
     with atomic_path(path) as temporary:
-        sheet.save(temporary, format="PNG", optimize=True)
+        sheet.save(temporary, format="PNG", compress_level=3)
     return path
 
 
