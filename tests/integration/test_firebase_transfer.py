@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from agir_cvtoolkit.cvat.pose_labels import pose_labels
-from agir_cvtoolkit.errors import LabelError
+from agir_cvtoolkit.errors import LabelError, UsageError
 from agir_cvtoolkit.joints import load_schema
 from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.poses import Keypoint, Pose, read_poses
@@ -19,6 +20,7 @@ from agir_cvtoolkit.stages import Call, _transfer_publish, _transferring
 from agir_cvtoolkit.stages.download_cvat import download_cvat
 from agir_cvtoolkit.stages.firebase_transfer import firebase_transfer
 from agir_cvtoolkit.stages.forget import forget
+from agir_cvtoolkit.stages.undo import undo
 from agir_cvtoolkit.stages.upload_cvat import upload_cvat
 from tests.stages.capture_queue import Queue, capture, jpeg
 from tests.stages.test_firebase_transfer_faults import in_child
@@ -181,6 +183,80 @@ def test_a_forgotten_capture_is_out_of_its_task(empty: Workspace, queue: Queue) 
     last = forget("pose-0003", call(queue))
     assert tasks(empty) == []
     assert last.left == ()
+
+
+def the_push(workspace: Workspace) -> str:
+    with Ledger.open(None, OUT_ROOT) as ledger:
+        ((push_id, _, _),) = ledger.pushes()
+    return push_id
+
+
+def test_captures_of_an_undone_push_wait_again_and_go_into_the_next_task(
+    empty: Workspace, queue: Queue
+) -> None:
+    assert firebase_transfer(call(queue), dataset_name="Batch1").transferred == 4
+    first, store, now = open_run(OUT_ROOT), queue.store, datetime.now(UTC)
+    push = the_push(empty)
+    store.complete(["pose-0003"], now)
+    planned = undo(push, replace(call(queue), dry_run=True))
+    assert sorted(planned.captures) == ["pose-0000", "pose-0001", "pose-0002"]
+    assert queue.statuses() == {"completed": 1, "in_progress": 3}
+
+    def work() -> None:
+        Ledger.undo_task = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
+        undo(push, call(queue))
+
+    assert in_child(work) == signal.SIGKILL
+    assert tasks(empty) == []
+    theirs = store.claim(store.get(["pose-0000"])["pose-0000"], "another machine", now)
+    assert theirs is not None
+    assert store.transferred(theirs, now) is not None
+    again = undo(push, call(queue))
+    assert [task.outcome for task in again.tasks] == ["gone"]
+    assert (again.exit_code, again.captures) == (0, ())
+    assert undo(push, call(queue)).tasks == ()
+    assert queue.statuses() == {"completed": 1, "in_progress": 1, "pending": 2}
+    waiting = store.get(["pose-0001", "pose-0002"]).values()
+    assert {(c.claimed_by, c.claimed_until, c.transferred_by) for c in waiting} == {(None, None, None)}
+    assert [path.name for path in queue.folder.glob("*.jpg")] == ["pose-0003.jpg"]
+    assert [entry.record_id for entry in first.read_manifest()] == ["pose-0003"]
+    assert not list(first.path("images").glob("pose-000[012]*"))
+    second = firebase_transfer(call(queue), dataset_name="Batch2")
+    assert (second.transferred, second.resumed) == (2, 0)
+    (task,) = tasks(empty)
+    assert names(empty, task["id"]) == ["pose-0002.jpg", "pose-0001.jpg"]
+
+
+def test_captures_of_a_task_in_work_stay_and_so_they_do_where_that_is_wanted(
+    empty: Workspace, queue: Queue
+) -> None:
+    for number in (1, 2):
+        firebase_transfer(call(queue), dataset_name="Batch", limit=2, priority=number)
+    touched = tasks(empty)[0]
+    (job,) = empty.plain("GET", f"/api/jobs?task_id={touched['id']}").json["results"]
+    assert empty.plain("PATCH", f"/api/jobs/{job['id']}", {"state": "in progress"}).status == 200
+    kept = undo("Batch", call(queue), keep_captures=True)
+    assert sorted(task.outcome for task in kept.tasks) == ["deleted", "left"]
+    assert (kept.captures, kept.place) == ((), None)
+    assert queue.statuses() == {"in_progress": 4}
+
+
+def test_what_was_pushed_by_hand_can_be_pushed_by_hand_again(empty: Workspace, queue: Queue) -> None:
+    assert firebase_transfer(call(queue), create_task=False).transferred == 4
+    for _ in range(2):
+        pushed = upload_cvat(call(queue))
+        assert pushed.added == 4
+        result = undo(the_push(empty), call(queue))
+        assert (result.captures, queue.statuses()) == ((), {"in_progress": 4})
+
+
+def test_captures_of_another_store_are_told_before_a_task_is_deleted(empty: Workspace, queue: Queue) -> None:
+    firebase_transfer(call(queue))
+    other = Call(overrides=(*call(queue).overrides, f"firebase.embedded_dir={empty.root / 'other'}"))
+    with pytest.raises(UsageError, match="the configured store is") as failure:
+        undo(the_push(empty), other)
+    assert "--keep-captures" in failure.value.next_step
+    assert len(tasks(empty)) == 1
 
 
 def test_while_cvat_is_away_its_frame_is_not_forgotten(empty: Workspace, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip # noqa: E501

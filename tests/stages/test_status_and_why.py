@@ -196,6 +196,8 @@ def test_a_run_of_a_transfer_goes_to_cvat_and_comes_back_by_the_return() -> None
     assert done.next_step == "agir-cvtoolkit upload-cvat"
     run.mark_done("upload-cvat", "push")
     assert status().next_step.endswith("agir-cvtoolkit firebase return --trigger-retraining")
+    run.manifest_path.write_text("")  # undone: its captures wait again
+    assert status().next_step == "agir-cvtoolkit firebase transfer"
 
 
 def test_why_takes_the_id_of_a_capture() -> None:

@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 @click.command("undo")
 @click.argument("push")
 @click.option("--yes", is_flag=True, help="Delete without asking.")
+@click.option("--keep-captures", is_flag=True, help="Leave captures of devices in progress.")
+@click.option(
+    "--service-account", metavar="FILE", help="Key of Google Cloud; else GOOGLE_APPLICATION_CREDENTIALS."
+)
 @with_options
-def command(shell: Shell, *, push: str, yes: bool) -> None:
+def command(shell: Shell, *, push: str, yes: bool, keep_captures: bool, service_account: str | None) -> None:
     """Delete the tasks of PUSH (its id, or its name) that nobody has touched; list the others.
 
-    The same push can then be made again.
+    The same push can then be made again. Captures that firebase transfer brought there wait in the queue again.
 
     \b
     agir-cvtoolkit undo 8ab74797 --dry-run
@@ -34,17 +38,20 @@ def command(shell: Shell, *, push: str, yes: bool) -> None:
         from agir_cvtoolkit.errors import UsageError
         from agir_cvtoolkit.stages.undo import check_push, undo
 
+        def act(how: Call) -> UndoResult:
+            return undo(push, how, keep_captures=keep_captures, service_account=service_account)
+
         if not yes and not call.dry_run:
             if shell.as_json or not _on_terminal():
                 check_push(push, call)  # a wrong name is said before --yes is asked for
                 raise UsageError("undo deletes tasks", "Add --yes; look first with --dry-run.")
-            planned = undo(push, replace(call, dry_run=True))
+            planned = act(replace(call, dry_run=True))
             if all(task.outcome == "left" for task in planned.tasks):
                 return planned
             _show(planned)
             if not click.confirm("Delete them?", err=True):
-                return replace(planned, tasks=())
-        return undo(push, call)
+                return replace(planned, tasks=(), captures=())
+        return act(call)
 
     shell.run(stage, _show)
 
@@ -70,3 +77,6 @@ def _show(result: UndoResult) -> None:
         f" {deleted} of {counted(len(result.tasks), 'task')} {would}undone"
         + (f", {len(result.left)} left alone" if result.left else "")
     )
+    if result.place is not None:
+        verb = "would wait" if result.dry_run else "waits" if len(result.captures) == 1 else "wait"
+        click.echo(f"{counted(len(result.captures), 'capture')} {verb} in the queue of {result.place} again")

@@ -22,9 +22,9 @@ from agir_cvtoolkit.progress import Progress
 
 from ._transfer_claims import Claims
 from ._transfer_journal import Journal, Progressed
-from ._transfer_manifest import take_out
-from ._transfer_picture import Fetched, Fetcher, remove_files
+from ._transfer_picture import Fetched, Fetcher
 from ._transfer_tally import Tally
+from ._transfer_withdrawal import withdraw
 
 _log = logging.getLogger(__name__)
 _PAGE = 200
@@ -219,13 +219,7 @@ class Fetching:
     def withdraw(self, capture_id: str) -> None:
         """Remove what lies here of a capture that another has taken, and its entry in the folder's manifest."""
         self.ready.pop(capture_id, None)
-        known = self.journal.steps.get(capture_id)
-        folder = self.journal.options.output_dir
-        if known is not None and known.entry is not None:
-            remove_files(self.journal.run, folder, known)
-            if not (folder / known.picture).exists():
-                take_out(folder, [known.picture])
-        self.journal.advance([capture_id], "dropped")
+        withdraw(self.journal, [capture_id])
 
 
 def _outcomes(

@@ -70,14 +70,14 @@ class Journal:
         return journal
 
     @classmethod
-    def read(cls, run: Run) -> Journal | None:
-        """Read the journal of a run that was not finished; None for any other run.
+    def read(cls, run: Run, *, finished: bool = False) -> Journal | None:
+        """Read the journal of a run that was not finished, or of one that was; None for any other run.
 
         Raises:
             DataError: it is damaged.
         """
         plan = read_json_object(run.path(*PLAN))
-        if not plan or plan.get("done"):
+        if not plan or bool(plan.get("done")) is not finished:
             return None
         try:
             options = TransferOptions.from_plain(plan["options"])

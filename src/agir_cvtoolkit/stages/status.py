@@ -142,7 +142,9 @@ def _next_step(run: Run, out_root: Path) -> str:
 
 
 def _next_of_a_transfer(run: Run) -> str:
-    if run.finished_at(TRANSFER) is None:
+    manifest = run.manifest_path
+    given_back = manifest.is_file() and not manifest.stat().st_size  # all of it, by undo
+    if run.finished_at(TRANSFER) is None or given_back:
         return "agir-cvtoolkit firebase transfer"
     if run.finished_at("upload-cvat") is None:
         return _COMMANDS["upload-cvat"]

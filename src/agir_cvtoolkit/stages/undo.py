@@ -17,6 +17,7 @@ from ._call import Call
 from ._connect import connect
 from ._push_alone import hold_push
 from ._tidy_runs import tidy_runs
+from ._undo_captures import BroughtCaptures
 from ._untouched import why_left
 
 _log = logging.getLogger(__name__)
@@ -43,12 +44,19 @@ class UndoneTask:
 
 @dataclass(frozen=True)
 class UndoResult:
-    """What ``undo`` did, or in a dry run would do."""
+    """What ``undo`` did, or in a dry run would do.
+
+    Attributes:
+        captures: ids of devices' captures that wait in the queue again.
+        place: of the store that they are in; None where no transfer made the push.
+    """
 
     push_id: str
     name: str
     server: str
     tasks: tuple[UndoneTask, ...]
+    captures: tuple[str, ...] = ()
+    place: str | None = None
     dry_run: bool = False
 
     @property
@@ -62,20 +70,32 @@ class UndoResult:
         return 1 if self.left else 0
 
 
-def undo(push: str, call: Call | None = None) -> UndoResult:
+def undo(
+    push: str,
+    call: Call | None = None,
+    *,
+    keep_captures: bool = False,
+    service_account: Path | str | None = None,
+) -> UndoResult:
     """Delete the tasks of a push that nobody has touched, and forget them.
 
     Each task is read again just before it is deleted; one in which anybody has worked is left and listed. The
     pushed records are then new to ``upload-cvat``. What was predicted and pulled stays. A person who opens a
     task and saves between the last look and the deletion, which is one request long, loses that work.
 
+    Captures that ``firebase transfer`` brought into deleted tasks wait in the queue again, and leave their run and
+    folder; those that are corrected, or another's by now, stay. Called again it ends what a call that broke off began.
+
     Args:
         push: id of a push, or its name where only one has it.
         call: with ``dry_run`` nothing is deleted.
+        keep_captures: leave captures as they are, and their store alone.
+        service_account: as for `firebase_transfer`.
 
     Raises:
-        UsageError: there is no such push, it lies on another server, or an upload is under way.
-        RemoteError: the server fails; what was deleted until then is forgotten.
+        UsageError: there is no such push, it lies on another server, its captures in another store, or an upload is
+            under way.
+        RemoteError: the server or the store fails; what was deleted until then is forgotten.
     """
     call = call or Call()
     settings = call.settings()
@@ -93,15 +113,26 @@ def undo(push: str, call: Call | None = None) -> UndoResult:
             target = connect(settings, "cvat_upload", None, writes=writes)
             session = target.session.in_organization(key.organization)
             runs = ledger.runs_of_push(push_id)
+            key_file = None if service_account is None else Path(service_account).expanduser()
+            brought = BroughtCaptures.of_runs(settings, () if keep_captures else runs, key_file)
             done: list[UndoneTask] = []
             try:
                 for task in ledger.tasks_of_push(push_id):
-                    done.append(_undo_task(session, ledger, task, dry_run=call.dry_run))
+                    done.append(_undo_task(session, ledger, task, brought, dry_run=call.dry_run))
             finally:
+                brought.close()
                 # Also of a call that breaks off: the next one no longer knows what this one has forgotten.
                 if not call.dry_run:
                     tidy_runs(settings.io.out_root, ledger, key, runs)
-    return UndoResult(push_id, key.name, key.server, tuple(done), call.dry_run)
+    return UndoResult(
+        push_id,
+        key.name,
+        key.server,
+        tuple(done),
+        captures=tuple(brought.given_back),
+        place=brought.store.place if brought.store is not None else None,
+        dry_run=call.dry_run,
+    )
 
 
 def check_push(push: str, call: Call | None = None) -> None:
@@ -138,14 +169,16 @@ def _alone(call: Call, settings: Settings, key: PushKey, ledger: Ledger) -> Abst
     return hold_push(ledger, Path(settings.io.out_root), key, refusal)
 
 
-def _undo_task(session: CvatSession, ledger: Ledger, pushed: PushedTask, *, dry_run: bool) -> UndoneTask:
-    records = len(ledger.frames_of_task(pushed))
+def _undo_task(
+    session: CvatSession, ledger: Ledger, pushed: PushedTask, brought: BroughtCaptures, *, dry_run: bool
+) -> UndoneTask:
+    record_ids = [frame.record_id for frame in ledger.frames_of_task(pushed)]
 
     def told(
         outcome: Literal["deleted", "gone", "left"], task_id: int | None, reason: str = ""
     ) -> UndoneTask:
         url = session.task_url(task_id) if task_id is not None else None
-        return UndoneTask(task_id, pushed.name, url, records, outcome, reason)
+        return UndoneTask(task_id, pushed.name, url, len(record_ids), outcome, reason)
 
     tasks = _on_server(session, pushed)
     for task in tasks:
@@ -158,6 +191,8 @@ def _undo_task(session: CvatSession, ledger: Ledger, pushed: PushedTask, *, dry_
         if not dry_run:
             delete_task(session, task.id)
             _log.info("deleted task %d '%s'", task.id, task.name)
+    # Before the ledger forgets the task: a call that breaks off here leaves the next one something to end.
+    brought.give_back(record_ids, dry_run=dry_run)
     if not dry_run:
         ledger.undo_task(pushed)
     return told("deleted" if tasks else "gone", tasks[0].id if tasks else pushed.task_id)
