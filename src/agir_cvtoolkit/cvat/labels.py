@@ -192,7 +192,8 @@ def _label(item: Mapping[str, Any]) -> LabelSpec | None:
         type=str(item.get("type") or "any"),
         color=str(item.get("color") or ""),
         attributes=tuple(spec for spec in attributes if spec is not None),
-        sublabels=tuple(sub for sub in sublabels if sub is not None),
+        # The server lists those that were changed last; ids ascend in the order in which they were made.
+        sublabels=tuple(sorted((sub for sub in sublabels if sub is not None), key=lambda sub: sub.id)),
         svg=str(item.get("svg") or ""),
     )
 

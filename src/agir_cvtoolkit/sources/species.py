@@ -37,12 +37,17 @@ class Species:
 
 
 class SpeciesTable:
-    """Species by class id, and by any of their names."""
+    """Species by class id, and by any of their names.
+
+    Attributes:
+        species: all of them, in the order of the table.
+    """
 
     def __init__(self, species: Iterable[Species]) -> None:
         self._by_class: dict[int, Species] = {}
         self._by_name: dict[str, Species] = {}
-        for one in species:
+        self.species = tuple(species)
+        for one in self.species:
             if one.class_id != NO_CLASS:
                 self._by_class.setdefault(one.class_id, one)
             for name in (one.common_name, one.symbol):
