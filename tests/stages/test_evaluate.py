@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from PIL import Image  # noqa: E402
 from agir_cvtoolkit import Call, promote  # noqa: E402
 from agir_cvtoolkit.cli import main  # noqa: E402
 from agir_cvtoolkit.errors import CheckpointError, DataError, NoRunError  # noqa: E402
-from agir_cvtoolkit.ledger import Ledger  # noqa: E402
+from agir_cvtoolkit.ledger import DatasetMember, Ledger  # noqa: E402
 from agir_cvtoolkit.models.card import ArchSpec, ModelCard, TrainedOn  # noqa: E402
 from agir_cvtoolkit.models.checkpoint import save_checkpoint  # noqa: E402
 from agir_cvtoolkit.models.registry import build  # noqa: E402
@@ -156,25 +157,50 @@ def test_a_dry_run_compares_and_changes_nothing(run: Run) -> None:
         assert [row.version for row in ledger.models()] == [good]
 
 
-def test_pictures_that_the_champion_was_trained_on_are_left_out(run: Run) -> None:
-    dataset = open_dataset(run.path("dataset"))
-    before = dataset.fingerprint
+def test_pictures_that_a_model_learned_from_are_left_out_whatever_they_are_called(run: Run) -> None:
+    before = open_dataset(run.path("dataset")).fingerprint
+    old = set(tiles_by_picture(open_dataset(run.path("dataset"))))
     model(run.path("model", "best.pth"), 5.0, before)
     promote(call=CALL)
-    kept = run.path("history", "preprocess", "1", "dataset")
-    kept.parent.mkdir(parents=True)
-    run.path("dataset").rename(kept)
-    preprocess(Call(overrides=(*SETTINGS, "preprocess.split.seed=9")))
-    now = set(tiles_by_picture(open_dataset(run.path("dataset"))))
-    assert open_dataset(run.path("dataset")).fingerprint != before
-    card = ModelCard("unet", "", SPEC, trained_on=TrainedOn(dataset=before))
-    learned = learned_pictures(run, card)
-    assert learned
-    model(Path("new.pth"), -5.0)
+    for folder in ("images", "masks"):
+        for path in Path(folder).iterdir():
+            path.rename(path.with_name(f"new-{path.name}"))
+    preprocess(Call(overrides=(*SETTINGS, "preprocess.split.seed=9", "preprocess.split.test_set=other")))
+    dataset = open_dataset(run.path("dataset"))
+    now = {name.removeprefix("new-") for name in tiles_by_picture(dataset)}
+    assert now - old
+    assert now & old
+    with Ledger.open(None, ROOT) as ledger:
+        assert learned_pictures(ledger, "of another machine", dataset.fingerprint) is None
+        assert now - old <= {n[4:] for n in learned_pictures(ledger, before, dataset.fingerprint) or ()}
+    model(Path("new.pth"), -5.0, dataset.fingerprint)
     result = evaluate(Path("new.pth"), call=CALL)
-    assert {item.record_id for item in result.items} == now & learned
-    assert result.pictures == len(now - learned)
+    assert {item.record_id.removeprefix("new-") for item in result.items} == now - old
+    assert {item.reason for item in result.items} == {"the champion learned from it"}
+    assert result.pictures == len(now & old)
     assert result.warning == ""
+    model(Path("leaky.pth"), 4.0, before)
+    leaky = evaluate(Path("leaky.pth"), Path("new.pth"), CALL)
+    assert {item.reason for item in leaky.items} == {"the challenger learned from it"}
+    assert leaky.pictures == len(now & old)
+
+
+def test_cutouts_of_a_picture_that_was_learned_from_count_as_learned() -> None:
+    known = {
+        "then": [
+            DatasetMember("p1_c1", "a", "m", "p1", "train"),
+            DatasetMember("p2_c1", "b", "m", "p2", "test"),
+            DatasetMember("same-name", "c", "m", "same-name", "val"),
+        ],
+        "now": [
+            DatasetMember("p1_c2", "d", "m", "p1", "test"),
+            DatasetMember("p2_c2", "e", "m", "p2", "test"),
+            DatasetMember("same-name", "f", "m", "same-name", "test"),
+            DatasetMember("renamed", "c", "m", "renamed", "test"),
+        ],
+    }
+    ledger = SimpleNamespace(dataset_members=lambda version: known[version])
+    assert learned_pictures(ledger, "then", "now") == {"p1", "renamed"}  # type: ignore[arg-type]
 
 
 def test_a_champion_of_an_unknown_data_set_may_be_too_good_and_it_is_said(run: Run) -> None:

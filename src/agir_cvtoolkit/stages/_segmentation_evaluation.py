@@ -11,22 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agir_cvtoolkit.errors import DataError
-from agir_cvtoolkit.runs import Run, read_json_object
+from agir_cvtoolkit.runs import read_json_object
 
 from ._evaluation import Judged
 
 if TYPE_CHECKING:
-    from agir_cvtoolkit.models.card import ModelCard
+    from agir_cvtoolkit.ledger import Ledger
     from agir_cvtoolkit.progress import Progress
     from agir_cvtoolkit.training.dataset import PreparedDataset
 
 FIGURE = "IoU"
+TEST = "test"
 _PLACE = re.compile(r"_x\d+_y\d+$")
 _GROUP = 8
 _WORST = 8
 
 
-def tiles_by_picture(dataset: PreparedDataset, side: str = "test") -> dict[str, tuple[str, ...]]:
+def tiles_by_picture(dataset: PreparedDataset, side: str = TEST) -> dict[str, tuple[str, ...]]:
     """Return the tiles of a split by picture.
 
     Raises:
@@ -47,18 +48,31 @@ def tiles_by_picture(dataset: PreparedDataset, side: str = "test") -> dict[str, 
     return {picture: tuple(names) for picture, names in sorted(tiles.items())}
 
 
-def learned_pictures(run: Run | None, card: ModelCard) -> frozenset[str] | None:
-    """Return the pictures that a model was trained on or chosen by, None where that is not known any more."""
-    from agir_cvtoolkit.training.dataset import SPLITS, STATS
+def learned_pictures(ledger: Ledger, trained_on: str, tested_on: str) -> frozenset[str] | None:
+    """Return the pictures of one data set that a model was trained on or chosen by when it learned from another.
 
-    if run is None:
+    Files are known by their content, whatever they are called; cutouts, of which each has its own content, by the
+    picture that they were cut from.
+
+    Args:
+        ledger: that knows the records of both.
+        trained_on: version of the data set that the model learned from.
+        tested_on: version of the data set whose pictures are wanted.
+
+    Returns:
+        None where the ledger does not know one of them.
+    """
+    learned = [member for member in ledger.dataset_members(trained_on) if member.side != TEST]
+    here = ledger.dataset_members(tested_on)
+    if not learned or not here:
         return None
-    for folder in [run.path("dataset"), *sorted(run.path("history").glob("*/*/dataset"))]:
-        stats = read_json_object(folder / STATS)
-        if stats.get("fingerprint") == card.trained_on.dataset:
-            groups = read_json_object(folder / SPLITS).get("groups", {})
-            return frozenset(str(name) for side in ("train", "val") for name in groups.get(side, ()))
-    return None
+    contents = {member.sha256 for member in learned}
+    cut = {member.picture for member in learned if member.record_id != member.picture}
+    return frozenset(
+        member.picture
+        for member in here
+        if member.sha256 in contents or (member.record_id != member.picture and member.picture in cut)
+    )
 
 
 def judge_segmentation(
@@ -67,7 +81,7 @@ def judge_segmentation(
     tiles: Mapping[str, Sequence[str]],
     device: str,
     progress: Progress,
-    side: str = "test",
+    side: str = TEST,
 ) -> Judged:
     """Predict the tiles of a split and score them.
 

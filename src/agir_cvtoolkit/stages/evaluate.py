@@ -249,20 +249,26 @@ def _segmentation(
 
     dataset = open_dataset(run.path("dataset"))
     tiles = tiles_by_picture(dataset)
-    items: tuple[Item, ...] = ()
-    warning = ""
-    if opponent is not None:
-        trained_in = _run_of(settings, row) if row and row.version == opponent.card.version else None
-        learned = learned_pictures(trained_in, opponent.card)
-        if learned is None:
-            warning = "it is not known which pictures the champion was trained on; its score may be too good"
-        else:
-            known = sorted(learned & set(tiles))
-            items = tuple(Item(name, "skipped", "the champion was trained on it") for name in known)
-            tiles = {name: found for name, found in tiles.items() if name not in learned}
+    seen: dict[str, str] = {}
+    unknown: list[str] = []
+    with Ledger.open_to_read(settings.io.ledger_url, settings.io.out_root) as ledger:
+        for role, model in (("challenger", challenger), ("champion", opponent)):
+            if model is None:
+                continue
+            learned = learned_pictures(ledger, model.card.trained_on.dataset, dataset.fingerprint)
+            if learned is None:
+                unknown.append(role)
+            seen |= dict.fromkeys(sorted((learned or frozenset()) & set(tiles)), role)
+    items = tuple(Item(name, "skipped", f"the {role} learned from it") for name, role in sorted(seen.items()))
+    tiles = {name: found for name, found in tiles.items() if name not in seen}
+    who = " and the ".join(unknown)
+    warning = (
+        f"it is not known which pictures the {who} learned from; the score may be too good" if who else ""
+    )
     if not tiles:
         raise DataError(
-            f"the champion was trained on every picture of the test set of run {run.run_id}",
+            f"the {' and the '.join(sorted({*seen.values()}))} learned from every picture of the test set of run"
+            f" {run.run_id}",
             "Compare them on a run with new pictures.",
         )
     device = settings.seg_inference.device
@@ -290,17 +296,6 @@ def _segmentation(
         items=items,
         dry_run=call.dry_run,
     )
-
-
-def _run_of(settings: Settings, row: ModelRow) -> Run | None:
-    from agir_cvtoolkit.runs import open_run
-
-    if row.run_id is None:
-        return None
-    try:
-        return open_run(settings.io.out_root, row.run_id)
-    except NoRunError:
-        return None
 
 
 def _joints(card: ModelCard) -> tuple[str, ...]:
