@@ -10,20 +10,15 @@ EXIF 2.3 section 4.5 (APP1), W3C PNG specification, third edition, section 5.
 
 from __future__ import annotations
 
-import re
 import struct
 import zlib
 from collections.abc import Iterator
 
+from . import jpeg
 from .errors import PictureError
 
-_JPEG = b"\xff\xd8"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _APP0, _APP1, _APP2, _APP14, _APP15, _COM = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF, 0xFE
-_SOS, _EOI = 0xDA, 0xD9
-_ALONE = {0x01, *range(0xD0, 0xD9)}
-"""Markers without a length: TEM, RST0 to RST7, SOI."""
-_BEHIND_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _ICC = b"ICC_PROFILE\x00"
 _KEPT_CHUNKS = frozenset(
     b"IHDR PLTE IDAT IEND tRNS cHRM gAMA iCCP sBIT sRGB cICP mDCV cLLI bKGD hIST pHYs sPLT acTL fcTL fdAT".split()
@@ -32,7 +27,7 @@ _KEPT_CHUNKS = frozenset(
 
 def can_lose_metadata(content: bytes) -> bool:
     """Whether `without_metadata` knows this kind of file: JPEG and PNG."""
-    return content.startswith((_JPEG, _PNG))
+    return content.startswith((jpeg.START, _PNG))
 
 
 def without_metadata(content: bytes, orientation: int = 1) -> bytes:
@@ -47,7 +42,7 @@ def without_metadata(content: bytes, orientation: int = 1) -> bytes:
         PictureError: neither JPEG nor PNG, or its parts cannot be told from each other.
     """
     exif = _orientation_block(orientation) if orientation != 1 else b""
-    if content.startswith(_JPEG):
+    if content.startswith(jpeg.START):
         return b"".join(_jpeg_parts(content, exif))
     if content.startswith(_PNG):
         return b"".join(_png_parts(content, exif))
@@ -61,42 +56,23 @@ def _orientation_block(orientation: int) -> bytes:
 
 def _jpeg_parts(content: bytes, exif: bytes) -> Iterator[memoryview | bytes]:
     view = memoryview(content)
-    yield _JPEG
+    yield jpeg.START
     said = not exif
-    at = len(_JPEG)
-    while True:
-        start = at
-        while content[at : at + 1] == b"\xff" and content[at + 1 : at + 2] == b"\xff":
-            at += 1  # fill bytes
-        if content[at : at + 1] != b"\xff" or at + 2 > len(content):
-            raise PictureError(f"the JPEG file is damaged at byte {start}", "Send it again.")
-        marker = content[at + 1]
-        if marker == _EOI:
-            yield b"\xff\xd9"
-            return
-        if marker in _ALONE:
-            yield view[at : at + 2]
-            at += 2
-            continue
-        end = at + 2 + _length(content, at + 2)
-        body = content[at + 4 : min(end, at + 4 + 16)]
-        if not said and marker != _APP0:
+    for part in jpeg.parts(content):
+        body = content[part.start + 4 : min(part.head, part.start + 4 + 16)]
+        if not said and part.head > part.start + 2 and part.marker != _APP0:
             said = True
             block = b"Exif\x00\x00" + exif
             yield b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block
-        if marker == _APP0 and body.startswith(b"JFIF\x00"):
+        if part.marker == _APP0 and body.startswith(b"JFIF\x00"):
             # The header without the thumbnail that it may carry.
-            yield b"\xff\xe0\x00\x10" + content[at + 4 : at + 16].ljust(12, b"\x00") + b"\x00\x00"
-        elif _stays(marker, body):
-            yield view[at:end]
-        at = end
-        if marker == _SOS:
-            found = _BEHIND_SCAN.search(content, at)
-            stop = found.start() if found else len(content)
-            yield view[at:stop]
-            if found is None:
-                return  # a file that was cut off: whoever decodes it will say so
-            at = stop
+            yield (
+                b"\xff\xe0\x00\x10"
+                + content[part.start + 4 : part.start + 16].ljust(12, b"\x00")
+                + b"\x00\x00"
+            )
+        elif _stays(part.marker, body):
+            yield view[part.start : part.end]
 
 
 def _stays(marker: int, body: bytes) -> bool:
@@ -105,15 +81,6 @@ def _stays(marker: int, body: bytes) -> bool:
     if marker == _APP14:
         return body.startswith(b"Adobe")
     return not (_APP0 <= marker <= _APP15 or marker == _COM)
-
-
-def _length(content: bytes, at: int) -> int:
-    if at + 2 > len(content):
-        raise PictureError("the JPEG file ends early", "Send it again.")
-    length: int = struct.unpack_from(">H", content, at)[0]
-    if length < 2 or at + length > len(content):
-        raise PictureError(f"the JPEG file is damaged at byte {at}", "Send it again.")
-    return length
 
 
 def _png_parts(content: bytes, exif: bytes) -> Iterator[memoryview | bytes]:

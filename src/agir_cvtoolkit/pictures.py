@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from . import jpeg
 from .errors import DataError, MaskError, PictureError
 
 MAX_PIXELS = 1_000_000_000
@@ -101,20 +102,23 @@ def load_rgb(picture: Path | bytes, scratch: Path | None = None) -> RGB:
         return _pixels(_upright_rgb(image), scratch)
 
 
-def check(picture: Path | bytes, *, small: bool = False) -> PictureInfo:
+def check(picture: Path | bytes, *, quick: bool = False) -> PictureInfo:
     """Decode a whole picture to be sure that a server can, and return what it is.
 
     Args:
         picture: the file, or its content.
-        small: decode a JPEG at an eighth of its size, in half the time: all that is coded is read all the same.
+        quick: of a JPEG's content decode only as much as can fail, where that is known: a tenth of the time.
 
     Raises:
         PictureError: no such file, not a picture, truncated, or larger than `MAX_PIXELS`.
     """
+    if quick and isinstance(picture, bytes) and picture.startswith(jpeg.START):
+        picture = jpeg.beginning(picture) or picture
     with _opened(picture) as image:
         info = _info(image)
         with _refusing(picture):
-            if small and image.format == "JPEG":
+            if quick and image.format == "JPEG":
+                # At an eighth of its size: all that is coded is read all the same.
                 image.draft(None, (image.width // 8, image.height // 8))
             image.load()
         return info

@@ -108,7 +108,7 @@ class Fetcher:
         if self.strip and can_lose_metadata(content):
             content = without_metadata(content, info.orientation)
         with _one_large if info.width * info.height > _LARGE_PIXELS else nullcontext():
-            info = check(content, small=True)
+            info = check(content, quick=True)
             rendered = None if info.copyable else png_bytes(load_rgb(content))
         if rendered is None:
             return _Picture(info.size, content, info.suffix, content, info.suffix)
