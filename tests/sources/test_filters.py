@@ -182,8 +182,47 @@ def test_an_error_points_at_the_place(text: str, place: str) -> None:
 
 
 def test_unknown_column_names_the_near_one_and_all(database: Database) -> None:
-    with pytest.raises(QueryError, match=r"'stat'.*Did you mean 'state'\?.*Columns: cutout_id, image_id"):
+    with pytest.raises(QueryError, match=r"(?s)'stat'.*Did you mean 'state'\?.*Columns: cutout_id, image_id"):
         ids(database, "stat=NC")
+
+
+@pytest.mark.parametrize(
+    ("filters", "place"),
+    [
+        (["state=NC and stat=MD"], "stat=MD"),
+        (["state=NC", "area in (1, 2) or 'nothing' is null"], "'nothing' is null"),
+        (["nothing between 1 and 2"], "nothing between 1 and 2"),
+        (["not nothing like a"], "nothing like a"),
+        (["state=NC, area>=large"], "large"),
+        (["area=10, 20, 'many'"], "'many'"),
+        (["area in (1, few)"], "few)"),
+        (["area=10", "area=many"], "many"),
+        (["area between 1 and many"], "many"),
+        (["datetime>=soon"], "soon"),
+        (["area=1", "datetime<=2022-02-30"], "2022-02-30"),
+        (["area>1e999"], "1e999"),
+        (["area like '1%'"], "'1%'"),
+        (["state=NC and has_mask=maybe"], "maybe"),
+        (['{"state": "area", "nothing": 5}'], '"nothing": 5}'),
+        (['{"state": "\\"area\\":", "area": {">=": "large"}}'], '"area": {">=": "large"}}'),
+        (['{"state": "NC", "area": {"near": 5}}'], '"area": {"near": 5}}'),
+        (['{"has_mask": "maybe"}'], '"has_mask": "maybe"}'),
+    ],
+)
+def test_what_the_table_does_not_have_is_pointed_at(
+    database: Database, filters: list[str], place: str
+) -> None:
+    with pytest.raises(QueryError) as caught:
+        ids(database, *filters)
+    _, shown, mark = caught.value.problem.splitlines()
+    assert shown[mark.index("^") :] == place
+    assert caught.value.next_step
+
+
+def test_a_mask_of_a_table_without_masks_is_pointed_at(tmp_path: Path) -> None:
+    with SqliteDatabase(make_database(tmp_path / "x.db", columns="cutout_id TEXT", rows=[])) as database:
+        with pytest.raises(QueryError, match=r"has_mask needs a column mask_path[^\n]*\n.*\n {17}\^\n"):
+            ids(database, "cutout_id=a, has_mask")
 
 
 ATTACKS = [

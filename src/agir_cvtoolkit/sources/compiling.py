@@ -25,6 +25,7 @@ from .conditions import (
 )
 from .dates import Span, looks_like_date, span
 from .dialects import BelowText, Like, Ordered, TextNumber, listed
+from .pointing import Spot, pointing
 from .table import Source
 from .values import MISSING
 
@@ -56,16 +57,17 @@ def compile_condition(condition: Condition, source: Source) -> Expression:
         case Not(inner):
             return sa.not_(compile_condition(inner, source).self_group())
         case MaskTest(present):
-            return _mask(present, source)
+            with pointing(condition.spot):
+                return _mask(present, source)
         case NullTest(column, negated):
-            return _Column(column, source).null(negated)
+            return _Column(column, source, condition.spot).null(negated)
         case Comparison(column, operator, value):
-            return _Column(column, source).compare(operator, value)
+            return _Column(column, source, condition.spot).compare(operator, value)
         case Membership(column, values, negated):
-            found = _Column(column, source).among(values)
+            found = _Column(column, source, condition.spot).among(values)
             return sa.not_(found.self_group()) if negated else found
         case Range(column, low, high, negated):
-            target = _Column(column, source)
+            target = _Column(column, source, condition.spot)
             inside = sa.and_(target.compare(">=", low), target.compare("<=", high))
             return sa.not_(inside.self_group()) if negated else inside
 
@@ -102,8 +104,9 @@ def _mask(present: bool, source: Source) -> Expression:
 class _Column:
     """One column of a condition, with the rules for its kind of values."""
 
-    def __init__(self, name: str, source: Source) -> None:
-        self.name = source.resolve(name, "a filter")
+    def __init__(self, name: str, source: Source, spot: Spot | None) -> None:
+        with pointing(spot):
+            self.name = source.resolve(name, "a filter")
         self.source = source
         self.kind = source.kinds[self.name]
         self.clause: sa.ColumnElement[Any] = source.column(self.name)
@@ -112,6 +115,10 @@ class _Column:
         return self.clause.is_not(None) if negated else self.clause.is_(None)
 
     def compare(self, operator: Operator, value: Value) -> Expression:
+        with pointing(value.spot):
+            return self.compared(operator, value)
+
+    def compared(self, operator: Operator, value: Value) -> Expression:
         if value.is_null:
             if operator not in {"==", "!="}:
                 raise QueryError(f"'{self.name}' cannot be {operator} null", f"Write {self.name} is null.")
@@ -138,11 +145,12 @@ class _Column:
             if value.is_null:
                 parts.append(self.null(False))
                 continue
-            named = self.date_span(value)
-            if named is not None:
-                parts.append(self.compare_date("==", named))
-            else:
-                scalars += self.scalars(value)
+            with pointing(value.spot):
+                named = self.date_span(value)
+                if named is not None:
+                    parts.append(self.compare_date("==", named))
+                else:
+                    scalars += self.scalars(value)
         if scalars:
             parts.append(self.equal_to_any(scalars))
         return parts[0] if len(parts) == 1 else sa.or_(*parts)

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .pointing import Spot
+
 Operator = Literal["==", "!=", ">=", "<=", ">", "<", "like"]
 
 NULL_WORDS = frozenset({"null", "NULL", "Null", "None"})
@@ -22,10 +24,12 @@ class Value:
     Attributes:
         content: text as written, or a number or truth value from JSON; None is a missing value.
         literal: it was quoted or came from JSON, so that words like ``null`` stand for themselves.
+        spot: where it is written, for messages.
     """
 
     content: str | int | float | bool | None
     literal: bool = False
+    spot: Spot | None = field(default=None, compare=False)
 
     @property
     def is_null(self) -> bool:
@@ -35,11 +39,16 @@ class Value:
 
 @dataclass(frozen=True)
 class Comparison:
-    """``column operator value``."""
+    """``column operator value``.
+
+    Attributes:
+        spot: where the column is written, for messages; so of all conditions.
+    """
 
     column: str
     operator: Operator
     value: Value
+    spot: Spot | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,7 @@ class Membership:
     values: tuple[Value, ...]
     negated: bool = False
     closed: bool = field(default=False, compare=False)
+    spot: Spot | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,7 @@ class Range:
     low: Value
     high: Value
     negated: bool = False
+    spot: Spot | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -72,6 +83,7 @@ class NullTest:
 
     column: str
     negated: bool = False
+    spot: Spot | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -79,6 +91,7 @@ class MaskTest:
     """The record has a mask (or has none)."""
 
     present: bool
+    spot: Spot | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -124,22 +137,25 @@ def alternatives_merged(conditions: Sequence[Condition]) -> list[Condition]:
         else:
             place = places[equal[0]]
             known = _equality(merged[place])
-            merged[place] = one_of(equal[0], (known[1] if known else ()) + equal[1])
+            if known is not None:
+                merged[place] = one_of(known[0], known[1] + equal[1], known[2])
     return merged
 
 
-def _equality(condition: Condition) -> tuple[str, tuple[Value, ...]] | None:
+def _equality(condition: Condition) -> tuple[str, tuple[Value, ...], Spot | None] | None:
     match condition:
         case Comparison(column, "==", value):
-            return column, (value,)
+            return column, (value,), condition.spot
         case Membership(column, values, False, False):
-            return column, values
+            return column, values, condition.spot
     return None
 
 
-def one_of(column: str, values: tuple[Value, ...]) -> Condition:
+def one_of(column: str, values: tuple[Value, ...], spot: Spot | None = None) -> Condition:
     """Return the condition that a column is one of some values."""
-    return Comparison(column, "==", values[0]) if len(values) == 1 else Membership(column, values)
+    if len(values) == 1:
+        return Comparison(column, "==", values[0], spot)
+    return Membership(column, values, spot=spot)
 
 
 def described(condition: Condition) -> dict[str, object]:

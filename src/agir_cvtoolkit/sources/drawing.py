@@ -14,12 +14,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 Group = tuple[object, ...]
 
 _LAST = 2**63
+_BYTES = 8
+
+Bounds = tuple[bytes, bytes]
+"""Of hashes: the least and the largest, as bytes."""
+
+_ALL: Bounds = (b"", b"\xff" * _BYTES)
+_NEGATIVE = b"\x80"
 
 
 def draw_key(seed: int, record_id: object) -> int:
     """Return the place of a record in the draw of a seed: 64 bits of BLAKE2b over seed and id."""
-    text = _start_of(seed) + str(record_id).encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big", signed=True)
+    hashed = _start_of(seed)
+    hashed.update(str(record_id).encode("utf-8", "surrogatepass"))
+    return int.from_bytes(hashed.digest(), "big", signed=True)
 
 
 class Draw:
@@ -33,8 +41,8 @@ class Draw:
     def __init__(self, seed: int, quota: Callable[[Group], int]) -> None:
         self._seed, self._quota = seed, quota
         self._kept: dict[Group, _Kept] = {}
-        self._last: dict[Group, int] = {}
-        self.may_come = _comparing(seed, self._last)
+        self._bounds: dict[Group, Bounds] = {}
+        self.may_come = _comparing(seed, self._bounds)
 
     may_come: Callable[..., bool]
     """Whether a member, told by its id and the values of its group, may still be among the first."""
@@ -44,7 +52,9 @@ class Draw:
         members = self._kept.get(group)
         if members is None:
             members = self._kept[group] = _Kept(self._quota(group))
-        self._last[group] = members.add((draw_key(self._seed, record_id), str(record_id), address))
+        last = members.add((draw_key(self._seed, record_id), str(record_id), address))
+        if last < 0:
+            self._bounds[group] = (_NEGATIVE, last.to_bytes(_BYTES, "big", signed=True))
 
     def drawn(self) -> list[object]:
         """Return where the drawn members are found."""
@@ -117,14 +127,19 @@ class _Kept:
             self._last = self._members[-1][0]
 
 
-def _comparing(seed: int, last: Mapping[Group, int]) -> Callable[..., bool]:
-    # A million rows pass here: names are bound, and a row that comes too late costs one look.
-    start, blake2b, number, last_of = _start_of(seed), hashlib.blake2b, int.from_bytes, last.get
+def _comparing(seed: int, bounds: Mapping[Group, Bounds]) -> Callable[..., bool]:
+    # A million rows pass here: names are bound, and hashes compare as bytes. Negative ones, which come first, are
+    # the larger half of these; where more than that half is drawn, all may come.
+    started, bounds_of = _start_of(seed).copy, bounds.get
 
     def may_come(record_id: object, *group: object) -> bool:
-        text = start + str(record_id).encode("utf-8", "surrogatepass")
-        place = number(blake2b(text, digest_size=8).digest(), "big", signed=True)
-        return place <= last_of(group, _LAST)
+        hashed = started()
+        try:
+            hashed.update(record_id.encode())  # type: ignore[attr-defined]
+        except (AttributeError, UnicodeEncodeError):
+            hashed.update(str(record_id).encode("utf-8", "surrogatepass"))
+        first, last = bounds_of(group, _ALL)
+        return first <= hashed.digest() <= last
 
     return may_come
 
@@ -133,5 +148,5 @@ def _in_order(groups: Iterable[Group], seed: int) -> Sequence[Group]:
     return sorted(groups, key=lambda group: (draw_key(seed, group), repr(group)))
 
 
-def _start_of(seed: int) -> bytes:
-    return f"{seed}\x00".encode()
+def _start_of(seed: int) -> hashlib.blake2b:
+    return hashlib.blake2b(f"{seed}\x00".encode(), digest_size=_BYTES)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from agir_cvtoolkit.errors import QueryError
 
 from .conditions import Comparison, Condition, Membership, Not, NullTest, Operator, Range, Value, all_of
-from .pointing import pointed
+from .pointing import Spot, pointed, pointing
 from .shorthand import MASK_KEYS, mask_test
 
 _NEXT = 'Write for example {"state": ["NC", "MD"], "area": {"between": [5, 90]}, "season": {">=": 2022}}.'
@@ -40,7 +41,7 @@ def parse_json(text: str) -> Condition:
         raise QueryError(f"filter '{text}' is not JSON: {error}", _NEXT) from error
     if not content:
         raise QueryError(f"filter '{text}' names no column", _NEXT)
-    return all_of([part for key, value in content.items() for part in _conditions(key, value)])
+    return all_of([part for key, value in content.items() for part in _Column(key, text).conditions(value)])
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -56,48 +57,56 @@ def _no_constant(name: str) -> object:
     raise ValueError(f"{name} is no value")
 
 
-def _conditions(column: str, content: object) -> list[Condition]:
-    if column in MASK_KEYS and not isinstance(content, dict | list):
-        return [mask_test(column, content)]
-    if isinstance(content, dict):
-        if not content:
-            raise QueryError(f"the JSON filter of '{column}' is empty", _NEXT)
-        return [_operation(column, operator, operand) for operator, operand in content.items()]
-    if isinstance(content, list):
-        return [Membership(column, _values(column, content), closed=True)]
-    return [
-        Membership(column, (_value(column, content),), closed=True)
-        if content is not None
-        else NullTest(column)
-    ]
+class _Column:
+    """One key of a filter, and where it stands."""
 
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        written = re.search(rf"(?<!\\){re.escape(json.dumps(name, ensure_ascii=False))}\s*:", text)
+        self.spot = Spot(text, written.start()) if written is not None else None
 
-def _operation(column: str, operator: str, operand: object) -> Condition:
-    name = " ".join(operator.lower().split())
-    negated = name.startswith("not ")
-    match name.removeprefix("not "):
-        case "in":
-            return Membership(column, _values(column, operand), negated, closed=True)
-        case "between":
-            values = _values(column, operand)
-            if len(values) != 2:
-                raise QueryError(f"between of '{column}' takes two values, here are {len(values)}", _NEXT)
-            return Range(column, *values, negated)
-        case "like" if negated:
-            return Not(Comparison(column, "like", _value(column, operand)))
-        case known if known in _ORDERS and not negated:
-            return Comparison(column, _ORDERS[known], _value(column, operand))
-    known_names = ", ".join(["in", "not in", "between", "not between", *_ORDERS])
-    raise QueryError(f"'{operator}' of '{column}' is no comparison", f"Known: {known_names}.")
+    def conditions(self, content: object) -> list[Condition]:
+        with pointing(self.spot):
+            return self.tests(content)
 
+    def tests(self, content: object) -> list[Condition]:
+        if self.name in MASK_KEYS and not isinstance(content, dict | list):
+            return [mask_test(self.name, content, self.spot)]
+        if isinstance(content, dict):
+            if not content:
+                raise QueryError(f"the JSON filter of '{self.name}' is empty", _NEXT)
+            return [self.operation(operator, operand) for operator, operand in content.items()]
+        if content is None:
+            return [NullTest(self.name, spot=self.spot)]
+        values = self.values(content) if isinstance(content, list) else (self.value(content),)
+        return [Membership(self.name, values, closed=True, spot=self.spot)]
 
-def _values(column: str, content: object) -> tuple[Value, ...]:
-    if not isinstance(content, list) or not content:
-        raise QueryError(f"'{column}' needs a list with at least one value", _NEXT)
-    return tuple(_value(column, item) for item in content)
+    def operation(self, operator: str, operand: object) -> Condition:
+        word = " ".join(operator.lower().split())
+        negated = word.startswith("not ")
+        match word.removeprefix("not "):
+            case "in":
+                return Membership(self.name, self.values(operand), negated, closed=True, spot=self.spot)
+            case "between":
+                values = self.values(operand)
+                if len(values) != 2:
+                    raise QueryError(
+                        f"between of '{self.name}' takes two values, here are {len(values)}", _NEXT
+                    )
+                return Range(self.name, *values, negated, self.spot)
+            case "like" if negated:
+                return Not(Comparison(self.name, "like", self.value(operand), self.spot))
+            case known if known in _ORDERS and not negated:
+                return Comparison(self.name, _ORDERS[known], self.value(operand), self.spot)
+        known_names = ", ".join(["in", "not in", "between", "not between", *_ORDERS, "not like"])
+        raise QueryError(f"'{operator}' of '{self.name}' is no comparison", f"Known: {known_names}.")
 
+    def values(self, content: object) -> tuple[Value, ...]:
+        if not isinstance(content, list) or not content:
+            raise QueryError(f"'{self.name}' needs a list with at least one value", _NEXT)
+        return tuple(self.value(item) for item in content)
 
-def _value(column: str, content: object) -> Value:
-    if content is None or isinstance(content, str | int | float):
-        return Value(content, literal=True)
-    raise QueryError(f"a value of '{column}' is neither text nor a number", _NEXT)
+    def value(self, content: object) -> Value:
+        if content is None or isinstance(content, str | int | float):
+            return Value(content, literal=True, spot=self.spot)
+        raise QueryError(f"a value of '{self.name}' is neither text nor a number", _NEXT)

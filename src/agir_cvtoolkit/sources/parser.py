@@ -36,7 +36,7 @@ from .conditions import (
     alternatives_merged,
     one_of,
 )
-from .pointing import pointed
+from .pointing import Spot, pointed, pointing
 from .shorthand import MASK_KEYS, mask_test
 from .tokens import Token, tokenize
 
@@ -120,6 +120,9 @@ class _Parser:
             f"filter cannot be understood: {problem}\n{pointed(self.text, token.start)}", SUPPORTED
         )
 
+    def spot(self, token: Token) -> Spot:
+        return Spot(self.text, token.start)
+
     def expect_end(self) -> None:
         if self.peek().kind != "end":
             raise self.fail(f"unexpected '{self.peek().text}'")
@@ -175,66 +178,68 @@ class _Parser:
         if key.is_word(*MASK_KEYS):
             return self.mask(key)
         if self.peek().kind == "operator":
-            return self.comparison(key.text)
+            return self.comparison(key)
         negated = self.peek().is_word("not")
         if negated:
             self.take()
         word = self.peek()
         if word.is_word("in"):
             self.take()
-            return self.membership(key.text, negated)
+            return Membership(key.text, self.listed(), negated, closed=True, spot=self.spot(key))
         if word.is_word("between"):
             self.take()
-            return self.between(key.text, negated)
+            return Range(key.text, *self.bounds(), negated, self.spot(key))
         if word.is_word("like"):
             self.take()
-            like = Comparison(key.text, "like", self.value())
+            like = Comparison(key.text, "like", self.value(), self.spot(key))
             return Not(like) if negated else like
         if word.is_word("is") and not negated:
-            return self.null_test(key.text)
+            return NullTest(key.text, self.not_null(), self.spot(key))
         raise self.fail(f"'{key.text}' is not followed by a comparison", word)
 
     def mask(self, key: Token) -> Condition:
         if self.peek().kind != "operator":
-            return MaskTest(True)
+            return MaskTest(True, self.spot(key))
         operator = _OPERATORS[self.take().text]
         if operator not in {"==", "!="}:
             raise self.fail(f"{key.text} is either true or false", key)
         value = self.value()
-        return mask_test(key.text, value.content, negated=operator == "!=")
+        with pointing(value.spot):
+            return mask_test(key.text, value.content, self.spot(key), negated=operator == "!=")
 
-    def comparison(self, column: str) -> Condition:
+    def comparison(self, key: Token) -> Condition:
+        column, spot = key.text, self.spot(key)
         operator = _OPERATORS[self.take().text]
         if operator in {"==", "!="}:
             values = self.values()
             if operator == "==":
-                return one_of(column, values)
-            return (
-                Comparison(column, "!=", values[0]) if len(values) == 1 else Membership(column, values, True)
-            )
+                return one_of(column, values, spot)
+            if len(values) == 1:
+                return Comparison(column, "!=", values[0], spot)
+            return Membership(column, values, True, spot=spot)
         value = self.value()
         if self.peek().kind == "comma" and not self.test_follows(1):
             raise self.fail(f"'{operator}' takes one value, only = and != take several")
-        return Comparison(column, operator, value)
+        return Comparison(column, operator, value, spot)
 
-    def membership(self, column: str, negated: bool) -> Condition:
+    def listed(self) -> tuple[Value, ...]:
         if self.peek().kind != "open":
             raise self.fail("IN takes a list such as [a, b]")
-        return Membership(column, self.bracketed(), negated, closed=True)
+        return self.bracketed()
 
-    def between(self, column: str, negated: bool) -> Condition:
+    def bounds(self) -> tuple[Value, Value]:
         if self.peek().kind == "open":
             values = self.bracketed()
             if len(values) != 2:
                 raise self.fail(f"BETWEEN takes two values, here are {len(values)}", self.peek())
-            return Range(column, *values, negated)
+            return values[0], values[1]
         low = self.value(before_and=True)
         if not self.peek().is_word("and"):
             raise self.fail("BETWEEN takes two values: between 1 and 9")
         self.take()
-        return Range(column, low, self.value(), negated)
+        return low, self.value()
 
-    def null_test(self, column: str) -> Condition:
+    def not_null(self) -> bool:
         self.take()
         negated = self.peek().is_word("not")
         if negated:
@@ -242,7 +247,7 @@ class _Parser:
         if not self.peek().is_word("null"):
             raise self.fail("IS is followed by NULL or NOT NULL")
         self.take()
-        return NullTest(column, negated)
+        return negated
 
     # --- values -----------------------------------------------------------------------------------------
 
@@ -279,7 +284,7 @@ class _Parser:
             self.take()
             if not self.ended():
                 raise self.fail(f"unexpected '{self.peek().text}' after quoted text")
-            return Value(first.text, literal=True)
+            return Value(first.text, literal=True, spot=self.spot(first))
         depth, last = 0, None
         while True:
             token = self.peek()
@@ -298,7 +303,7 @@ class _Parser:
             last = self.take()
         if last is None:
             raise self.fail('a value is missing; write "" for an empty text')
-        return Value(self.text[first.start : last.end])
+        return Value(self.text[first.start : last.end], spot=self.spot(first))
 
     def stops(self, token: Token, last: Token | None, *, in_list: bool, before_and: bool) -> bool:
         if token.kind in {"comma", "close", "end"}:

@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from agir_cvtoolkit.errors import QueryError
 
 _SHOWN = 76
 _INDENT = "    "
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A place in a text that the user wrote.
+
+    Attributes:
+        at: index of a character.
+    """
+
+    text: str
+    at: int
 
 
 def pointed(text: str, at: int) -> str:
@@ -19,3 +36,14 @@ def pointed(text: str, at: int) -> str:
     shown = "".join(char if char.isprintable() else " " for char in text[first : first + _SHOWN])
     before = sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in shown[: at - first])
     return f"{_INDENT}{shown}\n{_INDENT}{' ' * before}^"
+
+
+@contextmanager
+def pointing(spot: Spot | None) -> Iterator[None]:
+    """Let errors of the block that do not point anywhere yet point at a place; without one they pass as they are."""
+    try:
+        yield
+    except QueryError as error:
+        if spot is None or "\n" in error.problem:
+            raise
+        raise QueryError(f"{error.problem}\n{pointed(spot.text, spot.at)}", error.next_step) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from agir_cvtoolkit.errors import QueryError
 
 from .conditions import MaskTest
+from .pointing import Spot
 
 MASK_KEYS = ("has_mask", "has_masks")
 
@@ -12,7 +13,7 @@ _WITH = {"1", "true", "yes", "1.0"}
 _WITHOUT = {"0", "false", "no", "0.0"}
 
 
-def mask_test(key: str, content: object, *, negated: bool = False) -> MaskTest:
+def mask_test(key: str, content: object, spot: Spot | None = None, *, negated: bool = False) -> MaskTest:
     """Return the test for a truth value: 1, true and yes, or 0, false and no.
 
     Raises:
@@ -23,4 +24,4 @@ def mask_test(key: str, content: object, *, negated: bool = False) -> MaskTest:
         raise QueryError(
             f"{key} is true or false, not '{content}'", f"Write {key}, {key}=true or {key}=false."
         )
-    return MaskTest((word in _WITH) != negated)
+    return MaskTest((word in _WITH) != negated, spot)
