@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .pyramid import ConvNorm, Encoder, joined, padded, resized
+from .pyramid import ConvNorm, Encoder, decoder_widths, joined, padded, resized
 
 _WIDTHS = (128, 32)
 _REACHES = (6, 12, 18)
@@ -56,7 +56,7 @@ class DeepLabV3Plus(nn.Module):
             ValueError: `widths` has neither two entries nor none.
         """
         super().__init__()
-        wide, fine = _two(widths or _WIDTHS)
+        wide, fine = decoder_widths(widths, _WIDTHS)
         encoder.keep_fine()
         self.encoder = encoder
         far = encoder.coarsest_stride > _FINE_STRIDE
@@ -75,9 +75,3 @@ class DeepLabV3Plus(nn.Module):
         coarse = resized(self.pyramid(maps[-1]), fine, "bilinear")
         logits = resized(self.head(self.mix(joined([coarse, fine]))), pixels, "bilinear")
         return logits[..., :height, :width]
-
-
-def _two(widths: tuple[int, ...]) -> tuple[int, int]:
-    if len(widths) != 2:
-        raise ValueError(f"decoder_channels has {len(widths)} entries, not 2")
-    return widths[0], widths[1]

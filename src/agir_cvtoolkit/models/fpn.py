@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .pyramid import Encoder, padded, resized
+from .pyramid import Encoder, decoder_widths, padded, resized
 
 _WIDTH = 32
 _COLOUR_WIDTH = 8
@@ -43,9 +43,7 @@ class FeaturePyramid(nn.Module):
             ValueError: `widths` has more than one entry.
         """
         super().__init__()
-        if len(widths) > 1:
-            raise ValueError(f"decoder_channels has {len(widths)} entries, not 1")
-        width = widths[0] if widths else _WIDTH
+        (width,) = decoder_widths(widths, (_WIDTH,))
         self.encoder = encoder
         self.levels = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in encoder.channels)
         self.mixes = nn.ModuleList(_Mix(width) for _ in encoder.channels)

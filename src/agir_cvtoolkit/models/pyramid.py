@@ -39,6 +39,17 @@ class Encoder(nn.Module):
                 yield module
 
 
+def decoder_widths(given: tuple[int, ...], usual: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the widths of a decoder, the usual ones where none are given.
+
+    Raises:
+        ValueError: there are more or fewer than usual.
+    """
+    if given and len(given) != len(usual):
+        raise ValueError(f"decoder_channels has {len(given)} entries, not {len(usual)}")
+    return given or usual
+
+
 def padded(pixels: Tensor, divisor: int) -> Tensor:
     """Return pixels (B, C, H, W) whose height and width were filled up to multiples by repeating the edge."""
     bottom, right = -pixels.shape[-2] % divisor, -pixels.shape[-1] % divisor

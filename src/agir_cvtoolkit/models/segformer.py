@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .pyramid import ConvNorm, Encoder, joined, padded, resized
+from .pyramid import ConvNorm, Encoder, decoder_widths, joined, padded, resized
 
 _WIDTH = 128
 _DROPPED = 0.1
@@ -28,9 +28,7 @@ class SegFormer(nn.Module):
             ValueError: `widths` has more than one entry.
         """
         super().__init__()
-        if len(widths) > 1:
-            raise ValueError(f"decoder_channels has {len(widths)} entries, not 1")
-        width = widths[0] if widths else _WIDTH
+        (width,) = decoder_widths(widths, (_WIDTH,))
         self.encoder = encoder
         self.levels = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in encoder.channels[-4:])
         self.mix = ConvNorm(4 * width, width, 1)

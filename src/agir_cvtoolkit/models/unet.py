@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .pyramid import ConvNorm, Encoder, joined, padded, resized
+from .pyramid import ConvNorm, Encoder, decoder_widths, joined, padded, resized
 
 _FULL_SIZE_CHANNELS = 8
 _WIDTHS = (64, 48, 32, 24)
@@ -45,9 +45,7 @@ class UNet(nn.Module):
         """
         super().__init__()
         levels = len(encoder.channels)
-        widths = widths or (*_WIDTHS[: levels - 1], _LAST_WIDTH)
-        if len(widths) != levels:
-            raise ValueError(f"decoder_channels has {len(widths)} entries, not {levels}")
+        widths = decoder_widths(widths, (*_WIDTHS[: levels - 1], _LAST_WIDTH))
         self.encoder = encoder
         self.full_size = ConvNorm(3, _FULL_SIZE_CHANNELS)
         skips = [*reversed(encoder.channels[:-1]), _FULL_SIZE_CHANNELS]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agir_cvtoolkit.config import Settings
-from agir_cvtoolkit.ledger import DatasetMember, DatasetVersion, Ledger
+from agir_cvtoolkit.ledger import DatasetVersion, Ledger
 from agir_cvtoolkit.runs import Run
 from agir_cvtoolkit.training.preprocess import Prepared
 
@@ -41,7 +41,4 @@ def record_version(
         classes=tuple(c.name for c in dataset.classes),
         class_pixels=dataset.class_pixels,
     )
-    ledger.record_dataset(
-        version,
-        [DatasetMember(m.record_id, m.sha256, m.mask_sha256, m.picture, m.side) for m in prepared.members],
-    )
+    ledger.record_dataset(version, prepared.members)

@@ -13,6 +13,7 @@ from typing import Any
 from agir_cvtoolkit.config._training import Preprocess
 from agir_cvtoolkit.engines import Bounds, Engine, Processes, RayCluster, Threads
 from agir_cvtoolkit.errors import AgirError, DataError
+from agir_cvtoolkit.ledger import DatasetMember
 from agir_cvtoolkit.progress import Progress, Silent
 from agir_cvtoolkit.records import Item, file_stem
 from agir_cvtoolkit.runs import discard, fingerprint, read_json_object, write_json
@@ -34,23 +35,6 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 @dataclass(frozen=True)
-class Member:
-    """A record of a data set.
-
-    Attributes:
-        sha256, mask_sha256: of its two files.
-        picture: that it is, or is a cutout of.
-        side: ``train``, ``val`` or ``test``; ``train+val`` where they are the same pictures.
-    """
-
-    record_id: str
-    sha256: str
-    mask_sha256: str
-    picture: str
-    side: str
-
-
-@dataclass(frozen=True)
 class Prepared:
     """What `prepare` did.
 
@@ -61,7 +45,7 @@ class Prepared:
     """
 
     dataset: PreparedDataset
-    members: tuple[Member, ...]
+    members: tuple[DatasetMember, ...]
     items: tuple[Item, ...]
     written: int
 
@@ -217,13 +201,15 @@ def _samples(
     return samples
 
 
-def _members(used: Sequence[Pair], done: Mapping[str, CutRecord], splits: Splits) -> tuple[Member, ...]:
+def _members(
+    used: Sequence[Pair], done: Mapping[str, CutRecord], splits: Splits
+) -> tuple[DatasetMember, ...]:
     def side(record: str) -> str:
         found = splits.sides[record]
         return "train+val" if splits.same and found != "test" else found
 
     return tuple(
-        Member(r, done[r].sha256, done[r].mask_sha256, pair.group, side(r))
+        DatasetMember(r, done[r].sha256, done[r].mask_sha256, pair.group, side(r))
         for pair in used
         for r in [pair.record_id]
     )
