@@ -265,6 +265,34 @@ def test_a_secret_in_a_wrong_place_is_not_repeated() -> None:
     assert "hunter2" not in str(settings.io)
 
 
+def test_signs_of_an_override_mean_what_they_do_in_hydra() -> None:
+    key = "cvat_upload.label_map"
+    label_maps = {
+        f"+{key}.state=crop": {"_default": "weed", "state": "crop"},
+        f"++{key}._default=crop": {"_default": "crop"},
+        f"~{key}._default": {},
+        f"~{key}._default=weed": {},
+        f"~{key}": {"_default": "weed"},
+    }
+    for override, expected in label_maps.items():
+        assert load_settings([override]).cvat_upload.label_map == expected
+    assert load_settings(["train.max_epochs=4", "~train"]).train.max_epochs == 40
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("+train.max_epochs=9", "there already"),
+        ("~cvat_upload.label_map.state", "not there"),
+        ("~train.max_epochs=41", "not there"),
+        ("train.max_epochs@here=9", "package"),
+    ],
+)
+def test_an_override_whose_sign_does_not_fit_is_refused(override: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=rf"override '{re.escape(override)}'.* {reason}"):
+        load_settings([override])
+
+
 def test_composing_leaves_hydra_as_it_was() -> None:
     from hydra.core.config_store import ConfigStore
     from hydra.core.global_hydra import GlobalHydra

@@ -1,4 +1,4 @@
-"""Settings: composed by Hydra, validated into typed models, credentials kept apart."""
+"""Settings: composed with overrides in the grammar of Hydra, validated into typed models, credentials kept apart."""
 
 from ._base import Group
 from ._compose import load_settings, settings_keys
