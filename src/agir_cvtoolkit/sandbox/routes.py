@@ -14,9 +14,9 @@ from . import (
     imports,
     jobs,
     labels,
-    landing,
     media,
     organizations,
+    page_files,
     projects,
     storages,
     tasks,
@@ -75,9 +75,10 @@ def _route(
 
 
 ROUTES = (
-    _route("/?", anonymous=True, GET=landing.show_landing),
-    _route("/tasks/ID", anonymous=True, GET=landing.show_landing),
-    _route("/tasks/ID/jobs/ID", anonymous=True, GET=landing.show_landing),
+    _route("/?", anonymous=True, GET=page_files.show_page),
+    _route("/tasks/ID", anonymous=True, GET=page_files.show_page),
+    _route("/tasks/ID/jobs/ID", anonymous=True, GET=page_files.show_page),
+    _route("/page/(.+)", anonymous=True, GET=page_files.show_page_file),
     _route("/api/server/about", anonymous=True, GET=show_about),
     _route("/api/server/plugins", GET=show_plugins),
     _route("/api/server/annotation/formats", GET=export_requests.show_formats),
