@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from agir_cvtoolkit.inference.predictor import Probabilities
-from agir_cvtoolkit.inference.scaling import scaled_bands
-from agir_cvtoolkit.inference.tiling import Tiling, blended_bands, blending_window, tile_starts
+from agir_cvtoolkit.inference.scaling import scaled_bands, scaled_tiles
+from agir_cvtoolkit.inference.tiling import Tiling, blending_window, tile_starts
 
 
 class Pixelwise:
@@ -47,7 +47,8 @@ def picture(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
 
 
 def joined(predictor: Pixelwise, rgb: NDArray[np.uint8], tiling: Tiling) -> Probabilities:
-    bands = list(scaled_bands(predictor, rgb, tiling))
+    size = rgb.shape[1], rgb.shape[0]
+    bands = list(scaled_bands(predictor, scaled_tiles(predictor, rgb, tiling), size, tiling))
     tops = np.cumsum([0, *(b.probabilities.shape[1] for b in bands)])
     assert [b.top for b in bands] == tops[:-1].tolist()
     return np.concatenate([b.probabilities for b in bands], axis=1)
@@ -87,7 +88,7 @@ def test_no_seam_between_tiles_that_disagree() -> None:
 
 def test_batches_are_full_but_for_the_last() -> None:
     predictor = Pixelwise()
-    list(blended_bands(predictor, picture(150, 170), Tiling(64, 64, 0.25, "reflect", 4)))
+    list(scaled_tiles(predictor, picture(150, 170), Tiling(64, 64, 0.25, "reflect", 4)))
     assert [shape[0] for shape in predictor.batches] == [4, 4, 4]
     assert {shape[1:] for shape in predictor.batches} == {(64, 64, 3)}
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal
 
 import numpy as np
 
 from agir_cvtoolkit.errors import UsageError
 
+from .around import AroundTiles
 from .predictor import RGB, Probabilities, TilePredictor
 
 _log = logging.getLogger(__name__)
 
 
-class Halving:
+class Halving(AroundTiles):
     """A tile predictor that halves a batch for which memory is lacking, and remembers what fitted.
 
     A tile's result does not depend on its batch, so halving changes the speed and nothing else.
@@ -22,32 +22,8 @@ class Halving:
 
     def __init__(self, predictor: TilePredictor) -> None:
         """Take the predictor that may raise MemoryError."""
-        self._predictor = predictor
+        super().__init__(predictor)
         self._most: int | None = None
-
-    @property
-    def name(self) -> str:
-        """As of the predictor."""
-        return self._predictor.name
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """As of the predictor."""
-        return self._predictor.classes
-
-    @property
-    def class_ids(self) -> tuple[int, ...]:
-        """As of the predictor."""
-        return self._predictor.class_ids
-
-    @property
-    def needs_tiles(self) -> Literal[True]:
-        """True."""
-        return True
-
-    def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """As of the predictor."""
-        return self._predictor.working_size(size)
 
     def predict_tiles(self, batch: RGB) -> Probabilities:
         """Predict a batch, in parts where all of it does not fit.
@@ -63,7 +39,7 @@ class Halving:
         """
         if self._most is None or len(batch) <= self._most:
             try:
-                return self._predictor.predict_tiles(batch)
+                return self._inner.predict_tiles(batch)
             except MemoryError as error:
                 if len(batch) <= 1:
                     raise UsageError(

@@ -10,12 +10,12 @@ not depend on how doubt is measured.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .predictor import RGB, Band, PicturePredictor, Predictor, Probabilities, TilePredictor
+from .around import AroundPictures, AroundTiles
+from .predictor import RGB, Band, Predictor, Probabilities
 from .uncertainty import normalised_entropy
 
 _LIGHT = ((1.3, 1.15, 1.0), (0.75, 0.8, 0.85))
@@ -27,51 +27,15 @@ def looking_again(predictor: Predictor) -> Predictor:
     return _Tiles(predictor) if predictor.needs_tiles else _Pictures(predictor)
 
 
-class _Looks:
-    def __init__(self, predictor: Predictor) -> None:
-        self._named = predictor
-
-    @property
-    def name(self) -> str:
-        return self._named.name
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self._named.classes
-
-    @property
-    def class_ids(self) -> tuple[int, ...]:
-        return self._named.class_ids
-
-
-class _Tiles(_Looks):
-    def __init__(self, predictor: TilePredictor) -> None:
-        super().__init__(predictor)
-        self._predictor = predictor
-
-    @property
-    def needs_tiles(self) -> Literal[True]:
-        return True
-
-    def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        return self._predictor.working_size(size)
-
+class _Tiles(AroundTiles):
     def predict_tiles(self, batch: RGB) -> Probabilities:
-        looks = [back(self._predictor.predict_tiles(there(batch))) for there, back in _looks()]
+        looks = [back(self._inner.predict_tiles(there(batch))) for there, back in _looks()]
         return np.concatenate([looks[0], disagreement(looks)[:, None]], axis=1)
 
 
-class _Pictures(_Looks):
-    def __init__(self, predictor: PicturePredictor) -> None:
-        super().__init__(predictor)
-        self._predictor = predictor
-
-    @property
-    def needs_tiles(self) -> Literal[False]:
-        return False
-
+class _Pictures(AroundPictures):
     def predict_bands(self, rgb: RGB) -> Iterator[Band]:
-        streams = [(self._predictor.predict_bands(there(rgb)), back) for there, back in _looks()]
+        streams = [(self._inner.predict_bands(there(rgb)), back) for there, back in _looks()]
         for bands in zip(*(stream for stream, _ in streams), strict=True):
             looks = [back(band.probabilities) for band, (_, back) in zip(bands, streams, strict=True)]
             doubt = disagreement([look[None] for look in looks])

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from agir_cvtoolkit.errors import ConfigError, DataError, did_you_mean
 
-from .predictor import RGB, Band, PicturePredictor, Predictor, Probabilities, TilePredictor
+from .around import AroundPictures, AroundTiles
+from .predictor import RGB, Band, Predictor, Probabilities
 
 _SEE = "See docs/models.md for what a predictor has to have."
 _UNEVEN = 1e-3
@@ -96,51 +97,17 @@ def _faults(made: Any) -> Iterator[str]:
                 yield f"it has no method {method}"
 
 
-class _Checked:
-    """What a predictor of others says of itself."""
-
-    def __init__(self, inner: Predictor) -> None:
-        self.name: str = inner.name
-        self.classes: tuple[str, ...] = inner.classes
-        self.class_ids: tuple[int, ...] = inner.class_ids
-
-    def _probabilities(self, found: Any, wanted: tuple[int, ...], axis: int) -> Probabilities:
-        if not isinstance(found, np.ndarray) or found.shape != wanted or found.dtype.kind != "f":
-            got = f"{found.dtype} {found.shape}" if isinstance(found, np.ndarray) else type(found).__name__
-            raise DataError(f"predictor {self.name} gave {got}, not float32 {wanted}", _SEE)
-        values: Probabilities = found.astype(np.float32, copy=False)
-        # Comparisons that are wrong for NaN as well.
-        if not (values.size == 0 or (values.min() >= 0 and abs(values.sum(axis=axis) - 1).max() <= _UNEVEN)):
-            raise DataError(
-                f"predictor {self.name} gave probabilities that are not in [0, 1] with the sum 1 over its classes",
-                _SEE,
-            )
-        return values
-
-
-class _CheckedTiles(_Checked):
-    needs_tiles: Literal[True] = True
-
-    def __init__(self, inner: TilePredictor) -> None:
-        super().__init__(inner)
-        self._inner = inner
-
+class _CheckedTiles(AroundTiles):
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
         width, height = self._inner.working_size(size)
         return max(1, int(width)), max(1, int(height))
 
     def predict_tiles(self, batch: RGB) -> Probabilities:
         wanted = len(batch), len(self.classes), *batch.shape[1:3]
-        return self._probabilities(self._inner.predict_tiles(batch), wanted, 1)
+        return _checked(self.name, self._inner.predict_tiles(batch), wanted, 1)
 
 
-class _CheckedBands(_Checked):
-    needs_tiles: Literal[False] = False
-
-    def __init__(self, inner: PicturePredictor) -> None:
-        super().__init__(inner)
-        self._inner = inner
-
+class _CheckedBands(AroundPictures):
     def predict_bands(self, rgb: RGB) -> Iterator[Band]:
         height, width = rgb.shape[:2]
         top = 0
@@ -151,7 +118,21 @@ class _CheckedBands(_Checked):
                     f"predictor {self.name} gave a band of {rows} rows at {band.top} where row {top} of {height} is next",
                     _SEE,
                 )
-            yield Band(top, self._probabilities(band.probabilities, (len(self.classes), rows, width), 0))
+            yield Band(top, _checked(self.name, band.probabilities, (len(self.classes), rows, width), 0))
             top += rows
         if top != height:
             raise DataError(f"predictor {self.name} gave {top} rows of a picture of {height}", _SEE)
+
+
+def _checked(name: str, found: Any, wanted: tuple[int, ...], axis: int) -> Probabilities:
+    if not isinstance(found, np.ndarray) or found.shape != wanted or found.dtype.kind != "f":
+        got = f"{found.dtype} {found.shape}" if isinstance(found, np.ndarray) else type(found).__name__
+        raise DataError(f"predictor {name} gave {got}, not float32 {wanted}", _SEE)
+    values: Probabilities = found.astype(np.float32, copy=False)
+    # Comparisons that are wrong for NaN as well.
+    if not (values.size == 0 or (values.min() >= 0 and abs(values.sum(axis=axis) - 1).max() <= _UNEVEN)):
+        raise DataError(
+            f"predictor {name} gave probabilities that are not in [0, 1] with the sum 1 over its classes",
+            _SEE,
+        )
+    return values

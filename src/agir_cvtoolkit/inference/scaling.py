@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from .predictor import RGB, Band, Probabilities, TilePredictor
-from .tiling import Tiling, blended_bands
+from .tiling import Tiling, blended_bands, predicted_tiles
 
 _ROWS = 256
 _FULL = np.float32(65535)
 
 
-def scaled_bands(predictor: TilePredictor, rgb: RGB, tiling: Tiling) -> Iterator[Band]:
-    """Predict a picture at its working size and yield bands at its own size.
-
-    Pictures are reduced by averaging over areas; probabilities are enlarged linearly, pixel centre to pixel
-    centre. In between, all planes but the background's are held as 16-bit numbers at the working size.
+def scaled_tiles(predictor: TilePredictor, rgb: RGB, tiling: Tiling) -> Iterator[Probabilities]:
+    """Predict a picture at its working size and yield batches of tiles; it is reduced by averaging over areas.
 
     Args:
         predictor: names the working size.
@@ -29,18 +26,39 @@ def scaled_bands(predictor: TilePredictor, rgb: RGB, tiling: Tiling) -> Iterator
     """
     size = rgb.shape[1], rgb.shape[0]
     working = predictor.working_size(size)
+    if working != size:
+        way = cv2.INTER_AREA if working[0] < size[0] else cv2.INTER_LINEAR
+        rgb = np.asarray(cv2.resize(rgb, working, interpolation=way), dtype=np.uint8)
+    return predicted_tiles(predictor, rgb, tiling)
+
+
+def scaled_bands(
+    predictor: TilePredictor, batches: Iterable[Probabilities], size: tuple[int, int], tiling: Tiling
+) -> Iterator[Band]:
+    """Blend tiles of a picture at its working size and yield bands at its own size.
+
+    Probabilities are enlarged linearly, pixel centre to pixel centre. In between, all planes but the background's are
+    held as 16-bit numbers at the working size.
+
+    Args:
+        predictor: that the tiles are from.
+        batches: as `scaled_tiles` yields them.
+        size: width and height of the picture.
+        tiling: in pixels of the working size.
+    """
+    working = predictor.working_size(size)
+    classes = len(predictor.classes)
+    bands = blended_bands(batches, classes, working, tiling)
     if working == size:
-        yield from blended_bands(predictor, rgb, tiling)
+        yield from bands
         return
-    way = cv2.INTER_AREA if working[0] < size[0] else cv2.INTER_LINEAR
-    resized: RGB = np.asarray(cv2.resize(rgb, working, interpolation=way), dtype=np.uint8)
     planes = np.empty((0, working[1], working[0]), dtype=np.uint16)
-    for band in blended_bands(predictor, resized, tiling):
+    for band in bands:
         if not len(planes):
             planes = np.empty((len(band.probabilities) - 1, working[1], working[0]), dtype=np.uint16)
         rows = slice(band.top, band.top + band.probabilities.shape[1])
         planes[:, rows] = np.rint(np.clip(band.probabilities[1:], 0, 1) * _FULL)
-    yield from _enlarged(planes, len(predictor.classes), size)
+    yield from _enlarged(planes, classes, size)
 
 
 def _enlarged(planes: NDArray[np.uint16], classes: int, size: tuple[int, int]) -> Iterator[Band]:

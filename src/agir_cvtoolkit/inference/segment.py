@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .looks import looking_again
 from .postprocess import ClassIndex, classify, edge_occupancy, fill_holes, remove_specks
-from .predictor import RGB, Band, Predictor
-from .scaling import scaled_bands
+from .predictor import RGB, Band, Predictor, Probabilities
+from .scaling import scaled_bands, scaled_tiles
 from .tiling import Tiling
 from .uncertainty import UncertaintySum
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from agir_cvtoolkit.config import SegInference
 
 _SPECK_SHARE = 2e-5
+
+Piece = Probabilities | Band
+"""A batch of tiles, or a band, as the predictor is of the one kind or the other."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,32 +46,48 @@ class Segmented:
     doubt: NDArray[np.uint8] | None = None
 
 
-def probability_bands(predictor: Predictor, rgb: RGB, settings: SegInference) -> Iterator[Band]:
-    """Yield the probabilities of a picture in bands from top to bottom, tiled where that is needed.
+def predicted(predictor: Predictor, rgb: RGB, settings: SegInference) -> Iterator[Piece]:
+    """Predict a picture, tiled where that is needed: all that needs the predictor itself.
 
     Args:
         predictor: of either kind.
         rgb: uint8 of shape (height, width, 3).
-        settings: tiles, batches, and whether looks are compared (then each band has one more plane).
+        settings: tiles, batches, and whether looks are compared (then there is one more plane).
     """
     if settings.uncertainty.score == "disagreement":
         predictor = looking_again(predictor)
     if predictor.needs_tiles:
-        tile = settings.tile
-        tiling = Tiling(tile.height, tile.width, tile.overlap, tile.pad_mode, settings.batch_size)
-        return scaled_bands(predictor, rgb, tiling)
+        return scaled_tiles(predictor, rgb, _tiling(settings))
     return predictor.predict_bands(rgb)
 
 
+def probability_bands(
+    predictor: Predictor, pieces: Iterable[Piece], size: tuple[int, int], settings: SegInference
+) -> Iterator[Band]:
+    """Yield the probabilities of a picture in bands from top to bottom.
+
+    Args:
+        predictor: that the pieces are from.
+        pieces: as `predicted` yields them.
+        size: width and height of the picture.
+        settings: as `predicted` took them.
+    """
+    if predictor.needs_tiles:
+        return scaled_bands(predictor, cast("Iterable[Probabilities]", pieces), size, _tiling(settings))
+    return iter(cast("Iterable[Band]", pieces))
+
+
 def segment(predictor: Predictor, rgb: RGB, settings: SegInference) -> Segmented:
-    """Predict a picture, clean the result up and score it.
+    """Predict a picture, clean the result up and score it; a piece is predicted while the one before is looked at.
 
     Args:
         predictor: of either kind.
         rgb: uint8 of shape (height, width, 3).
-        settings: as `segmented` and `probability_bands` take them.
+        settings: as `segmented` and `predicted` take them.
     """
-    return segmented(predictor, rgb.shape[:2], probability_bands(predictor, rgb, settings), settings)
+    size = rgb.shape[1], rgb.shape[0]
+    pieces = _one_ahead(predicted(predictor, rgb, settings))
+    return segmented(predictor, rgb.shape[:2], probability_bands(predictor, pieces, size, settings), settings)
 
 
 def segmented(
@@ -96,3 +116,16 @@ def segmented(
     index = fill_holes(index, default if post.fill_holes is None else post.fill_holes)
     share = float(np.count_nonzero(index) / index.size) if index.size else 0.0
     return Segmented(index, score.score, edge_occupancy(index), share, doubt)
+
+
+def _tiling(settings: SegInference) -> Tiling:
+    tile = settings.tile
+    return Tiling(tile.height, tile.width, tile.overlap, tile.pad_mode, settings.batch_size)
+
+
+def _one_ahead(pieces: Iterator[Piece]) -> Iterator[Piece]:
+    with ThreadPoolExecutor(1, "agir-predict") as ahead:
+        upcoming = ahead.submit(next, pieces, None)
+        while (piece := upcoming.result()) is not None:
+            upcoming = ahead.submit(next, pieces, None)
+            yield piece

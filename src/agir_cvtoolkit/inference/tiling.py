@@ -3,14 +3,13 @@
 Tiles are spread evenly and overlap; each counts most in its middle (a squared sine, the periodic Hann
 window), so no seam shows. Rows are given out as soon as no later tile can touch them: memory is that of one
 row of tiles, whatever the height of the picture. Tiles are added in reading order, so the size of a batch
-changes nothing. While one batch is predicted, the one before is blended.
+changes nothing. Predicting and blending are apart, so that they can run in different threads.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,79 +60,112 @@ def blending_window(size: int) -> NDArray[np.float32]:
     return weights
 
 
-def blended_bands(predictor: TilePredictor, rgb: RGB, tiling: Tiling) -> Iterator[Band]:
-    """Predict a picture tile by tile and yield its rows from top to bottom.
+def predicted_tiles(predictor: TilePredictor, rgb: RGB, tiling: Tiling) -> Iterator[Probabilities]:
+    """Predict a picture tile by tile and yield the batches, in reading order.
 
     Args:
         predictor: gives float32 (n, classes, height, width) for uint8 (n, height, width, 3).
         rgb: uint8 of shape (height, width, 3).
         tiling: size, overlap and batches.
+    """
+    grid = _Grid.of((rgb.shape[1], rgb.shape[0]), tiling)
+    padded = grid.padded(rgb, tiling.pad_mode)
+    places = [(top, left) for top in grid.tops for left in grid.lefts]
+    for start in range(0, len(places), tiling.batch_size):
+        chosen = places[start : start + tiling.batch_size]
+        tiles = [padded[top : top + tiling.height, left : left + tiling.width] for top, left in chosen]
+        yield predictor.predict_tiles(np.stack(tiles))
+
+
+def blended_bands(
+    batches: Iterable[Probabilities], classes: int, size: tuple[int, int], tiling: Tiling
+) -> Iterator[Band]:
+    """Blend tiles and yield the rows of a picture from top to bottom.
+
+    Args:
+        batches: as `predicted_tiles` yields them.
+        classes: how many of the planes are classes; others (`looks`) lie behind them.
+        size: width and height of the picture.
+        tiling: size and overlap.
 
     Yields:
         Bands whose probabilities are the weighted means of the tiles that cover a pixel.
     """
-    height, width = rgb.shape[:2]
-    padded, (pad_top, pad_left) = _padded(rgb, tiling)
-    tops = tile_starts(padded.shape[0], tiling.height, tiling.overlap)
-    lefts = tile_starts(padded.shape[1], tiling.width, tiling.overlap)
+    grid = _Grid.of(size, tiling)
     window_y, window_x = blending_window(tiling.height), blending_window(tiling.width)
     weights = window_y[:, None] * window_x[None, :]
-    total_y = _summed(window_y, tops, padded.shape[0])
-    total_x = _summed(window_x, lefts, padded.shape[1])
-    classes = len(predictor.classes)
+    share_x = np.reciprocal(_summed(window_x, grid.lefts, grid.width))[
+        grid.pad_left : grid.pad_left + size[0]
+    ]
+    share_y = np.reciprocal(_summed(window_y, grid.tops, grid.height))
+    weighted = np.empty_like(weights)
     sums: Probabilities | None = None
-    for number, tile in enumerate(_predicted(predictor, padded, tops, lefts, tiling)):
-        row, column = divmod(number, len(lefts))
+    for number, tile in enumerate(tile for batch in batches for tile in batch):
+        row, column = divmod(number, len(grid.lefts))
         # What is left of 1 is background: it needs no sum of its own.
         planes = tile[1:]
         if sums is None:
-            sums = np.zeros((len(planes), tiling.height, padded.shape[1]), dtype=np.float32)
-        sums[:, :, lefts[column] : lefts[column] + tiling.width] += planes * weights
-        if column + 1 < len(lefts):
+            sums = np.zeros((len(planes), tiling.height, grid.width), dtype=np.float32)
+        left = grid.lefts[column]
+        for plane, total in zip(planes, sums[:, :, left : left + tiling.width], strict=True):
+            np.multiply(plane, weights, out=weighted)
+            np.add(total, weighted, out=total)
+        if column + 1 < len(grid.lefts):
             continue
-        top = tops[row]
-        finished = (tops[row + 1] if row + 1 < len(tops) else padded.shape[0]) - top
-        first, last = max(top, pad_top), min(top + finished, pad_top + height)
+        top = grid.tops[row]
+        finished = (grid.tops[row + 1] if row + 1 < len(grid.tops) else grid.height) - top
+        first, last = max(top, grid.pad_top), min(top + finished, grid.pad_top + size[1])
         if first < last:
-            rows = slice(first - top, last - top)
-            total = total_y[first:last, None] * total_x[None, pad_left : pad_left + width]
-            band = np.empty((len(planes) + 1, last - first, width), dtype=np.float32)
-            np.divide(sums[:, rows, pad_left : pad_left + width], total, out=band[1:])
-            np.subtract(1, band[1:classes].sum(axis=0), out=band[0])
-            yield Band(first - pad_top, band)
+            part = sums[:, first - top : last - top, grid.pad_left : grid.pad_left + size[0]]
+            yield Band(first - grid.pad_top, _whole(part, share_y[first:last], share_x, classes))
         sums[:, : tiling.height - finished] = sums[:, finished:].copy()
         sums[:, tiling.height - finished :] = 0.0
 
 
-def _predicted(
-    predictor: TilePredictor, rgb: RGB, tops: tuple[int, ...], lefts: tuple[int, ...], tiling: Tiling
-) -> Iterator[Probabilities]:
-    """Yield tiles in reading order, one batch ahead of the one who takes them."""
-    places = [(top, left) for top in tops for left in lefts]
+@dataclass(frozen=True)
+class _Grid:
+    """Where tiles lie on a picture that was padded to hold one at least."""
 
-    def predicted(start: int) -> Probabilities:
-        chosen = places[start : start + tiling.batch_size]
-        tiles = [rgb[top : top + tiling.height, left : left + tiling.width] for top, left in chosen]
-        return predictor.predict_tiles(np.stack(tiles))
+    height: int
+    width: int
+    pad_top: int
+    pad_left: int
+    tops: tuple[int, ...]
+    lefts: tuple[int, ...]
 
-    with ThreadPoolExecutor(1, "agir-tiles") as ahead:
-        upcoming = ahead.submit(predicted, 0)
-        for start in range(tiling.batch_size, len(places) + tiling.batch_size, tiling.batch_size):
-            batch = upcoming.result()
-            if start < len(places):
-                upcoming = ahead.submit(predicted, start)
-            yield from batch
+    @classmethod
+    def of(cls, size: tuple[int, int], tiling: Tiling) -> _Grid:
+        width, height = max(size[0], tiling.width), max(size[1], tiling.height)
+        return cls(
+            height,
+            width,
+            (height - size[1]) // 2,
+            (width - size[0]) // 2,
+            tile_starts(height, tiling.height, tiling.overlap),
+            tile_starts(width, tiling.width, tiling.overlap),
+        )
+
+    def padded(self, rgb: RGB, mode: str) -> RGB:
+        height, width = rgb.shape[:2]
+        if (height, width) == (self.height, self.width):
+            return rgb
+        bottom, right = self.height - height - self.pad_top, self.width - width - self.pad_left
+        pads = ((self.pad_top, bottom), (self.pad_left, right), (0, 0))
+        return np.pad(rgb, pads) if mode == "constant" else np.pad(rgb, pads, mode="reflect")
 
 
-def _padded(rgb: RGB, tiling: Tiling) -> tuple[RGB, tuple[int, int]]:
-    missing = max(0, tiling.height - rgb.shape[0]), max(0, tiling.width - rgb.shape[1])
-    if missing == (0, 0):
-        return rgb, (0, 0)
-    top, left = missing[0] // 2, missing[1] // 2
-    pads = ((top, missing[0] - top), (left, missing[1] - left), (0, 0))
-    if tiling.pad_mode == "constant":
-        return np.pad(rgb, pads), (top, left)
-    return np.pad(rgb, pads, mode="reflect"), (top, left)
+def _whole(
+    sums: Probabilities, share_y: NDArray[np.float32], share_x: NDArray[np.float32], classes: int
+) -> Probabilities:
+    """Return weighted sums divided by the weights, behind the background that is left of 1."""
+    band = np.empty((len(sums) + 1, *sums.shape[1:]), dtype=np.float32)
+    for total, plane in zip(sums, band[1:], strict=True):
+        np.multiply(total, share_x, out=plane)
+        np.multiply(plane, share_y[:, None], out=plane)
+    np.subtract(1, band[1], out=band[0])
+    for plane in band[2:classes]:
+        np.subtract(band[0], plane, out=band[0])
+    return band
 
 
 def _summed(window: NDArray[np.float32], starts: tuple[int, ...], size: int) -> NDArray[np.float32]:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from agir_cvtoolkit.config import SegInference
     from agir_cvtoolkit.engines import Engine, Pieces
     from agir_cvtoolkit.inference.originals import Original, Reading
-    from agir_cvtoolkit.inference.predictor import Band, Predictor
-    from agir_cvtoolkit.inference.segment import Segmented
+    from agir_cvtoolkit.inference.predictor import Predictor
+    from agir_cvtoolkit.inference.segment import Piece, Segmented
 
 STAGE = "infer-seg"
 OUTPUTS = (
@@ -160,16 +160,16 @@ class SegmentationSteps:
         """Decode the picture and lay its original into the run."""
         return self.reading.original(record)
 
-    def predict(self, record: Record, original: Original) -> Iterator[Band]:
-        """Yield the probabilities from top to bottom."""
-        from agir_cvtoolkit.inference.segment import probability_bands
+    def predict(self, record: Record, original: Original) -> Iterator[Piece]:
+        """Yield what the predictor says, and leave all that does not need it to `write`."""
+        from agir_cvtoolkit.inference.segment import predicted
 
-        return probability_bands(self.predictor, original.rgb, self.settings)
+        return predicted(self.predictor, original.rgb, self.settings)
 
-    def write(self, record: Record, original: Original, bands: Pieces[Band]) -> ManifestEntry | Item:
-        """Make masks of the probabilities, and write what was asked for."""
+    def write(self, record: Record, original: Original, pieces: Pieces[Piece]) -> ManifestEntry | Item:
+        """Make masks of what was predicted, and write what was asked for."""
         from agir_cvtoolkit.inference.record import mask_value, write_record
-        from agir_cvtoolkit.inference.segment import segmented
+        from agir_cvtoolkit.inference.segment import probability_bands, segmented
 
         if mask_value(record) != record.class_id:
             _log.warning(
@@ -177,9 +177,10 @@ class SegmentationSteps:
                 record.class_id,
                 record.record_id,
             )
+        bands = probability_bands(self.predictor, pieces, original.size, self.settings)
         found = segmented(self.predictor, original.rgb.shape[:2], bands, self.settings)
         entry = write_record(
-            self.run, record, original, found, bands.seconds * 1000, self.predictor, self.settings
+            self.run, record, original, found, pieces.seconds * 1000, self.predictor, self.settings
         )
         limit = self.settings.post_process.edge_occupancy_threshold
         if limit is not None and entry.edge_occupancy > limit:
