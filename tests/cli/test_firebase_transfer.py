@@ -159,10 +159,18 @@ def test_a_device_is_played_and_its_capture_forgotten(queue: Queue) -> None:
     assert typed(queue, "forget", "dog", "--yes").exit_code == 2
 
 
-def test_a_watch_with_a_wrong_template_ends_before_the_whole_queue_has_failed(queue: Queue) -> None:
+def test_a_watch_with_a_wrong_template_ends_and_nothing_has_failed(queue: Queue) -> None:
     queue.fill(50)
     done = typed(queue, "firebase", "transfer", "--watch", "--image-path", "elsewhere/{pose_id}.jpg")
     assert done.exit_code == 2
     assert "firebase.image_path" in done.stderr
-    assert "requeue --failed" in done.stderr
-    assert queue.statuses() == {"failed": 20, "pending": 30}
+    assert queue.statuses() == {"pending": 50}
+
+
+def test_a_few_missing_pictures_are_listed_with_what_may_be_wrong(queue: Queue) -> None:
+    queue.fill(2)
+    done = typed(queue, "firebase", "transfer", "--image-path", "elsewhere/{pose_id}.jpg")
+    assert done.exit_code == 1
+    assert "2 wait: is firebase.image_path right" in done.stdout
+    assert "waits: pose-0000: the picture of capture 'pose-0000' is not at" in done.stderr
+    assert queue.statuses() == {"pending": 2}

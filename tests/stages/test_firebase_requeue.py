@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agir_cvtoolkit.errors import UsageError
+from agir_cvtoolkit.firebase import picture_key
 from agir_cvtoolkit.stages.firebase_requeue import RequeueResult, firebase_requeue
 from agir_cvtoolkit.stages.firebase_transfer import firebase_transfer
 
@@ -26,19 +27,23 @@ def left(result: RequeueResult) -> dict[str, str]:
     return {item.record_id: item.reason for item in result.items}
 
 
-def test_a_wrong_template_costs_nothing(queue: Queue) -> None:
-    """What a wrong `image_path` has made of twenty captures is undone, and they are transferred."""
-    queue.fill(22)
-    wrong = firebase_transfer(queue.call("firebase.image_path='pictures/{pose_id}.png'"))
-    assert wrong.failed == 20
+def test_captures_whose_pictures_came_late_are_transferred_after_all(queue: Queue) -> None:
+    store = queue.store
+    store.create(capture(20), jpeg(20))
+    for number in range(20):
+        store.create(capture(number), None)
+    late = firebase_transfer(queue.call())
+    assert (late.transferred, late.failed) == (1, 20)
     planned = firebase_requeue(queue.call(dry_run=True), failed=True)
     assert (len(planned.captures), planned.dry_run) == (20, True)
     assert planned.reasons["pose-0000"].startswith("the picture of capture 'pose-0000' is not at")
-    assert queue.statuses() == {"failed": 20, "pending": 2}
+    assert queue.statuses() == {"failed": 20, "in_progress": 1}
     done = firebase_requeue(queue.call(), failed=True)
     assert (set(done.captures), done.exit_code) == ({f"pose-{n:04}" for n in range(20)}, 0)
-    assert queue.statuses() == {"pending": 22}
-    assert firebase_transfer(queue.call()).transferred == 22
+    assert queue.statuses() == {"pending": 20, "in_progress": 1}
+    for number in range(20):
+        store.file(picture_key("training_images/{pose_id}.jpg", f"pose-{number:04}")).write_bytes(jpeg(number))
+    assert firebase_transfer(queue.call()).transferred == 20
     again = firebase_requeue(queue.call(), failed=True)
     assert (again.captures, again.items, again.exit_code) == ((), (), 0)
 

@@ -21,7 +21,7 @@ pytest.importorskip("torch")
 from agir_cvtoolkit import Call
 from agir_cvtoolkit.captures import Capture
 from agir_cvtoolkit.cli.firebase_run import StatusLine
-from agir_cvtoolkit.errors import ServerUnreachableError, UsageError
+from agir_cvtoolkit.errors import ServerUnreachableError
 from agir_cvtoolkit.records import Item
 from agir_cvtoolkit.serving.together import watch_together
 from agir_cvtoolkit.stages import firebase_return, firebase_transfer, retrain
@@ -152,15 +152,13 @@ def test_one_that_fails_recovers_while_the_others_go_on(stages: World) -> None:
     assert ("return", "no finished job waits") in said
 
 
-def test_a_transfer_that_finds_no_picture_says_so_and_is_a_failure(stages: World) -> None:
-    """A watch that went on at once would go through the whole queue in vain."""
+def test_captures_that_wait_for_their_pictures_are_told_once(stages: World) -> None:
     said: list[tuple[str, str]] = []
-    stopped = Item("transfer-1", "stopped", "20 pictures are missing: is firebase.image_path right?")
-    stages.transfer = [Transferred(0, 20, stopped)]
+    waiting = Transferred(0, 0, Item("a", "waits", "there is no such file"))
+    stages.transfer = [waiting, waiting]
     step = loop_steps(Call(), lambda name, words: said.append((name, words)))["transfer"]
-    with pytest.raises(UsageError, match="image_path"):
-        step()
-    assert said == [("transfer", "0 captures transferred, 20 failed")]
+    assert [step(), step()] == [False, False]
+    assert said == [("transfer", "no picture of the capture that is first is there yet")]
 
 
 class Terminal(io.StringIO):

@@ -276,13 +276,65 @@ def test_a_task_needs_credentials(queue: Queue) -> None:
     assert queue.statuses() == {"pending": 1}
 
 
-def test_a_wrong_template_does_not_spoil_the_whole_queue(queue: Queue) -> None:
+def template(path: str) -> dict[str, str]:
+    return {"image_path": f"{path}/{{pose_id}}.jpg"}
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_with_a_wrong_template_no_capture_is_taken_and_none_fails(queue: Queue, dry_run: bool) -> None:
     queue.fill(100)
-    result = firebase_transfer(queue.call(), limit=100, image_path="elsewhere/{pose_id}.jpg")
-    assert (result.transferred, result.failed, result.exit_code) == (0, 20, 1)
-    assert "image_path" in result.items[-1].reason
-    assert queue.statuses() == {"failed": 20, "pending": 80}
-    assert firebase_transfer(queue.call(), limit=100).transferred == 80
+    for _ in range(2):
+        with pytest.raises(UsageError, match=r"none of \d+ pictures") as failure:
+            firebase_transfer(queue.call(dry_run=dry_run), limit=100, **template("elsewhere"))
+        assert "--image-path" in failure.value.next_step
+        assert queue.statuses() == {"pending": 100}
+    assert not (queue.root / "runs").exists() or list_runs(queue.root / "runs") == []
+    assert firebase_transfer(queue.call(), limit=100).transferred == 100
+
+
+def test_a_few_captures_without_pictures_wait_until_any_picture_was_found(queue: Queue) -> None:
+    store = queue.store
+    for number in range(3):
+        store.create(capture(number, 9), None)
+    for _ in range(2):
+        result = firebase_transfer(queue.call())
+        assert (result.transferred, result.failed, result.waiting, result.exit_code) == (0, 0, 3, 1)
+        assert "no picture at all" in result.items[0].reason
+        assert (result.worked, queue.statuses()) == (False, {"pending": 3})
+    # One of low priority, which is not wanted yet, shows that the template is right.
+    store.create(capture(7, 2), jpeg(7))
+    result = firebase_transfer(queue.call())
+    assert (result.transferred, result.failed) == (0, 3)
+    assert queue.statuses() == {"failed": 3, "pending": 1}
+
+
+def test_pictures_further_down_and_those_brought_before_tell_that_the_template_is_right(queue: Queue) -> None:
+    store = queue.store
+    for number in range(30):
+        store.create(capture(number, 9), None)
+    for number in range(30, 60):
+        store.create(capture(number, 6), jpeg(number))
+    result = firebase_transfer(queue.call(), limit=30)
+    assert (result.transferred, result.failed, result.waiting) == (30, 30, 0)
+    for number in range(60, 100):
+        store.create(capture(number, 9), None)
+    result = firebase_transfer(queue.call())
+    assert (result.transferred, result.failed) == (0, 40)
+
+
+def test_an_interrupted_run_that_finds_no_picture_any_more_gives_its_captures_back(queue: Queue) -> None:
+    queue.fill(8)
+    killed = replace(queue.call("firebase.parallel_requests=1"), progress=StopAfter(2))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(_transfer_claims.Claims, "release_all", lambda self: None)
+        with pytest.raises(InterruptedByUser):
+            firebase_transfer(killed)
+    for picture in queue.folder.iterdir():
+        picture.unlink()
+    result = firebase_transfer(queue.call(), **template("elsewhere"))
+    assert (result.transferred, result.failed, result.waiting) == (0, 0, 8)
+    assert queue.statuses() == {"pending": 8}
+    assert firebase_transfer(queue.call()).transferred == 8
 
 
 class StopAfter:

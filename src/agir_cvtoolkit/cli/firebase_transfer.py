@@ -89,7 +89,7 @@ def _watched(call: Call, options: dict[str, Any], show: Any) -> TransferResult:
             if result.worked or not last:
                 show(result)
             last[:] = [result]
-            return result.hopeful().worked
+            return result.worked
 
         def failed(error: AgirError, pause: float) -> None:
             click.echo(f"Failed, next try in {pause:g} s: {error}", err=True)
@@ -107,6 +107,8 @@ def _shown_while_watching(shell: Shell) -> Any:
 def _show(result: TransferResult) -> None:
     verb = "would be transferred" if result.dry_run else "transferred"
     rest = f", {result.failed} failed, {result.returned} back in the queue" if result.items else ""
+    if result.waiting:
+        rest += f", {result.waiting} wait: is firebase.image_path right, and were their pictures sent?"
     again = f" ({result.resumed} of an interrupted run)" if result.resumed else ""
     click.echo(f"{counted(result.transferred, 'capture')} {verb} from {result.place}{again}{rest}")
     echo_items(result.items)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -23,6 +23,7 @@ from agir_cvtoolkit.progress import Progress
 from ._transfer_claims import Claims
 from ._transfer_journal import Journal, Progressed
 from ._transfer_picture import Fetched, Fetcher
+from ._transfer_probe import LOOKED_AT, PictureProbe
 from ._transfer_tally import Tally
 from ._transfer_withdrawal import withdraw
 
@@ -30,8 +31,8 @@ _log = logging.getLogger(__name__)
 _PAGE = 200
 _MOST_REMOTE_ERRORS = 5
 _HOPELESS = (AuthenticationError, RefusedError)
-MOST_MISSING = 20
-"""When so many pictures are missing and none is there, it is the template of their names that is wrong."""
+_FIRST_PAGE = 20
+"""So few are asked for at first, so that pictures come soon."""
 
 Outcome = Fetched | Exception | None
 
@@ -54,7 +55,6 @@ class Fetching:
         avoid: captures that this call does not take again: they went back to the queue, or never could be taken.
         ready: captures whose files lie here, by id.
         written: how many are in the run's manifest.
-        missing: how many pictures were not in the storage.
     """
 
     store: CaptureStore
@@ -64,25 +64,26 @@ class Fetching:
     tally: Tally
     progress: Progress
     parallel: int
+    probe: PictureProbe
     avoid: set[str] = field(default_factory=set)
     ready: dict[str, Capture] = field(default_factory=dict)
     written: int = -1
-    missing: int = 0
 
-    def go_on(self, captures: Iterable[Capture]) -> None:
-        """Bring captures that are held already."""
-        self._all(list(captures))
+    def go_on(self, captures: Sequence[Capture]) -> None:
+        """Bring captures that are held already; they go back to the queue where no picture is found at all."""
+        ids = [capture.capture_id for capture in captures]
+        if captures and self.probe.finds_any(ids):
+            self._all(captures)
+        else:
+            self._put_back(ids)
 
     def fill(self, wanted: int) -> None:
         """Take captures from the queue until `wanted` are here, or the queue is empty."""
-        self._fill(wanted)
-        if self._finds_nothing():
-            self.tally.note(
-                self.journal.run.run_id,
-                "stopped",
-                f"{self.missing} pictures are missing and none was found: is firebase.image_path right?"
-                " Captures that failed by mistake wait again with: agir-cvtoolkit firebase requeue --failed",
-            )
+        if wanted <= len(self.ready):
+            return
+        head = self.store.pending(self.journal.options.priority, LOOKED_AT)
+        if head and self.probe.finds_any(capture.capture_id for capture in head):
+            self._fill(wanted)
 
     def _fill(self, wanted: int) -> None:
         tries: dict[tuple[str, str], int] = {}
@@ -97,8 +98,8 @@ class Fetching:
                 if page.is_last:
                     return
                 rest = wanted - len(self.ready) - len(page.taken)
-                if self.ready and page.taken and rest > 0:
-                    # The next ones are taken while these come; never before the first pictures were found.
+                if page.taken and rest > 0:
+                    # The next ones are taken while these come.
                     coming = aside.submit(self._page, rest, tries)
                 self._all(page.taken)
         if coming is not None:
@@ -106,7 +107,7 @@ class Fetching:
 
     def _page(self, wanted: int, tries: dict[tuple[str, str], int]) -> _Page:
         """Take the next captures from the queue with one request."""
-        need = min(_PAGE if self.ready else MOST_MISSING, wanted)
+        need = min(_PAGE if tries else _FIRST_PAGE, wanted)
         waiting = self.store.pending(self.journal.options.priority, need + len(self.avoid))
         lost = {capture.capture_id for capture in waiting} & (set(self.ready) - self.avoid)
         if lost:
@@ -190,7 +191,6 @@ class Fetching:
         elif isinstance(outcome, PictureError | NotFoundError):
             _log.warning("capture %s failed: %s", capture_id, outcome.problem)
             self.tally.note(capture_id, "failed", outcome.problem)
-            self.missing += isinstance(outcome, NotFoundError)
         elif isinstance(outcome, Exception):
             self.avoid.add(capture_id)
             self._give_back(capture_id, outcome)
@@ -210,11 +210,8 @@ class Fetching:
     def _hopeless(self) -> bool:
         """Whether going on would only fail again."""
         error = self.tally.error
-        many = self.tally.remote_errors >= _MOST_REMOTE_ERRORS or self._finds_nothing()
+        many = self.tally.remote_errors >= _MOST_REMOTE_ERRORS
         return many or isinstance(error, (*_HOPELESS, DataError, OSError))
-
-    def _finds_nothing(self) -> bool:
-        return self.missing >= MOST_MISSING and not self.ready
 
     def withdraw(self, capture_id: str) -> None:
         """Remove what lies here of a capture that another has taken, and its entry in the folder's manifest."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agir_cvtoolkit.errors import AgirError, RemoteError, UsageError
+from agir_cvtoolkit.errors import AgirError, RemoteError
 from agir_cvtoolkit.records import Item
 
 from ._transfer_manifest import MANIFEST
@@ -28,8 +28,8 @@ class TransferResult:
         resumed: of these, those that an earlier call, which was killed, had begun.
         failed: captures whose picture is missing or broken; `firebase_requeue` offers them again.
         returned: captures that went back to the queue, since the store or the storage failed.
-        items: one entry for each that was not transferred, and for each of which something was not understood
-            (outcome ``noted``).
+        items: one entry for each that was not transferred (outcome ``waits`` where it was not taken, since no picture
+            at all was found), and for each of which something was not understood (outcome ``noted``).
         captures: ids of the transferred ones, the worst first.
         tasks: addresses of the CVAT tasks.
         delivered_to: the host that the files were sent to; None where they stay.
@@ -58,16 +58,10 @@ class TransferResult:
         """Whether anything in the store is other than before."""
         return bool(self.transferred or self.failed)
 
-    def hopeful(self) -> TransferResult:
-        """Return this result to a watch, which would go through the whole queue in vain where no picture is found.
-
-        Raises:
-            UsageError: the transfer stopped, since none of many pictures was where they should be.
-        """
-        for item in self.items:
-            if item.outcome == "stopped":
-                raise UsageError(item.reason, "Then: agir-cvtoolkit firebase requeue --failed")
-        return self
+    @property
+    def waiting(self) -> int:
+        """How many captures were not taken, since no picture at all was found."""
+        return sum(item.outcome == "waits" for item in self.items)
 
     @property
     def exit_code(self) -> int:

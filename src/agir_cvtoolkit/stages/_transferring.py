@@ -21,6 +21,7 @@ from ._transfer_fetch import Fetching
 from ._transfer_journal import PLAN, STAGE, Journal, Progressed
 from ._transfer_options import TransferOptions, made_folder
 from ._transfer_picture import Fetcher
+from ._transfer_probe import PictureProbe
 from ._transfer_publish import publish, record, take_back
 from ._transfer_tally import Tally, TransferResult, result_of
 
@@ -52,6 +53,7 @@ class Transfer:
         self.tally = Tally()
         self.newest: Run | None = None
         self.out_root = Path(settings.io.out_root)
+        self.probe = PictureProbe(store, self.out_root)
 
     def run(self) -> TransferResult:
         """End what was begun, then bring what is still wanted."""
@@ -67,6 +69,7 @@ class Transfer:
                 # Before any capture is taken; where none waits nobody has to log in, however often a watch looks.
                 self._check_cvat()
             self._begin(wanted)
+        self.probe.tell(self.tally)
         error = self.tally.error
         if error is not None and not self.tally.transferred:
             raise error
@@ -221,6 +224,7 @@ class Transfer:
             tally=self.tally,
             progress=self.call.progress,
             parallel=self.group.parallel_requests,
+            probe=self.probe,
         )
 
 

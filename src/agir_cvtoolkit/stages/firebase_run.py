@@ -95,9 +95,14 @@ class _Transfer(_Step):
         words = f"{result.transferred} capture{'' if result.transferred == 1 else 's'} transferred"
         if result.failed:
             words += f", {result.failed} failed"
-        worked = self._tell(words if result.worked else "no capture waits", worked=result.worked)
-        result.hopeful()
-        return worked
+        if result.waiting:
+            many = (
+                f"{result.waiting} captures that are first" if result.waiting > 1 else "capture that is first"
+            )
+            words = f"no picture of the {many} is there yet"
+        elif not result.worked:
+            words = "no capture waits"
+        return self._tell(words, worked=result.worked)
 
 
 class _Return(_Step):

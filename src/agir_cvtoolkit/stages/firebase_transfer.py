@@ -13,6 +13,7 @@ from ._transfer_delivery import check_rsync
 from ._transfer_journal import STAGE
 from ._transfer_manifest import MANIFEST, read_transfer_manifest
 from ._transfer_options import LIMIT, PRIORITY, TransferOptions, made_folder, transfer_options, with_given
+from ._transfer_probe import LOOKED_AT, PictureProbe
 from ._transfer_tally import Tally, TransferResult, result_of
 from ._transferring import Transfer
 
@@ -42,8 +43,9 @@ def firebase_transfer(
 
     Captures are taken with a lease, highest priority first, oldest first at equal priority, so that of several
     transfers each brings others. A picture that is missing or broken makes its capture ``failed``, with the
-    reason, and the next one takes its place. A call that was killed is ended by the next one in this workspace:
-    its captures count for the limit; what is not ended goes back to the queue when its lease ends.
+    reason, and the next one takes its place; where no picture at all is found, nothing is taken. A call that was
+    killed is ended by the next one in this workspace: its captures count for the limit; what is not ended goes back
+    to the queue when its lease ends.
 
     Args:
         call: the common options.
@@ -61,7 +63,8 @@ def firebase_transfer(
         database: of Firestore.
 
     Raises:
-        UsageError: the folder cannot be written to, an option is out of its range, or rsync is missing.
+        UsageError: the folder cannot be written to, an option is out of its range, rsync is missing, or no picture is
+            where many are looked for.
         ConfigError: no credentials, or wrong settings.
         RemoteError: the store, the other machine or CVAT fails before anything could be brought.
         DataError: the folder's manifest is damaged.
@@ -90,7 +93,7 @@ def firebase_transfer(
     key = None if service_account is None else Path(service_account).expanduser()
     with closing(open_store(group, service_account=key)) as store:
         if call.dry_run:
-            return _planned(store, options)
+            return _planned(store, options, Path(settings.io.out_root))
         return Transfer(call, settings.model_copy(update={"firebase": group}), store, options).run()
 
 
@@ -102,10 +105,15 @@ def _check_ways(options: TransferOptions) -> None:
         check_rsync()
 
 
-def _planned(store: CaptureStore, options: TransferOptions) -> TransferResult:
+def _planned(store: CaptureStore, options: TransferOptions, out_root: Path) -> TransferResult:
     waiting = store.pending(options.priority, options.limit)
     tally = Tally()
-    tally.transferred = [capture.capture_id for capture in waiting]
+    probe = PictureProbe(store, out_root)
+    if probe.finds_any(capture.capture_id for capture in waiting[:LOOKED_AT]):
+        tally.transferred = [capture.capture_id for capture in waiting]
+    probe.tell(tally)
+    if tally.error is not None:
+        raise tally.error
     for capture in waiting:
         for problem in capture.problems:
             tally.note(capture.capture_id, "noted", problem)
