@@ -16,15 +16,16 @@ from .transport import PIECE_BYTES
 
 CREATE = "create"
 DELETE = "delete"
+UPDATE = "update"
 
 
 def patch_job(session: CvatSession, job_id: int, action: str, body: bytes, subject: str) -> None:
-    """Create or delete annotations in one request; it is not repeated by itself after a lost answer.
+    """Create, change or delete annotations in one request; it is not repeated by itself after a lost answer.
 
     Args:
         session: where the job is.
         job_id: of the job.
-        action: `CREATE` or `DELETE`.
+        action: `CREATE`, `UPDATE` or `DELETE`.
         body: the server's JSON: ``{"version":0,"tags":[...],"tracks":[...],"shapes":[...]}``.
         subject: what is done, for messages.
 

@@ -25,6 +25,8 @@ _LABEL = ("name", "type", "color", "was", "attributes", "points", "edges", "svg"
 _POINT = ("name", "color", "was", "attributes", "at")
 _SPECIES = ("table", "type", "only", "attributes")
 _COLOR = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
+_WHOLE = {"joints", "svg"}
+"""Keys that say all of a drawing."""
 _LONGEST_SVG = 200_000
 _MOST_LABELS = 5000
 
@@ -111,7 +113,7 @@ def _labels(part: Part) -> list[WantedLabel]:
         part.wrong("a label has no name", "Add name: to it.")
     name = _name(keys["name"]) if "name" in keys else (schema.label if schema else "")
     kind = keys["type"].choice(LABEL_TYPES) if "type" in keys else ("any" if schema is None else "skeleton")
-    points, drawing = _skeleton(part, keys, kind, schema)
+    points, drawing, placed = _skeleton(part, keys, kind, schema)
     return [
         WantedLabel(
             name=name,
@@ -120,7 +122,8 @@ def _labels(part: Part) -> list[WantedLabel]:
             attributes=read_attributes(keys.get("attributes")),
             points=points,
             drawing=drawing,
-            drawn=schema is not None or "edges" in keys or "svg" in keys or _any_place(keys.get("points")),
+            placed=placed,
+            joined=drawing is not None and ("edges" in keys or not keys.keys().isdisjoint(_WHOLE)),
             was=_name(keys["was"]) if "was" in keys else None,
         )
     ]
@@ -138,17 +141,18 @@ def _pose_label(label: object) -> WantedLabel:
 
 def _skeleton(
     part: Part, keys: dict[str, Part], kind: str, schema: JointSchema | None
-) -> tuple[tuple[WantedPoint, ...], Drawing | None]:
+) -> tuple[tuple[WantedPoint, ...], Drawing | None, frozenset[str]]:
     given = [key for key in ("joints", "points", "edges", "svg") if key in keys]
     if kind != "skeleton":
         if given:
             keys[given[0]].wrong(f"a label of type {kind} has no {given[0]}", "Set type: skeleton.")
-        return (), None
+        return (), None, frozenset()
     if schema is not None:
         for key in ("points", "edges", "svg"):
             if key in keys:
                 keys[key].wrong(f"'{key}' has no place beside joints", "The schema says it.")
-        return tuple(WantedPoint(joint) for joint in schema.joints), drawing_of(schema.joints, schema.links)
+        points = tuple(WantedPoint(joint) for joint in schema.joints)
+        return points, drawing_of(schema.joints, schema.links), frozenset(schema.joints)
     if "points" not in keys:
         part.wrong("a skeleton has no points", "Add points: [nose, tail], or joints: dog24.")
     points, places = _points(keys["points"])
@@ -159,12 +163,12 @@ def _skeleton(
         if places:
             keys["svg"].wrong("points have a place (at) already", "Remove svg, or at.")
         try:
-            return points, read_drawing(keys["svg"].text(_LONGEST_SVG), names)
+            return points, read_drawing(keys["svg"].text(_LONGEST_SVG), names), frozenset(names)
         except ValueError as error:
             keys["svg"].wrong(
                 f"CVAT could not draw it: {error}", "Leave svg out: points and edges are enough."
             )
-    return points, drawing_of(names, _edges(keys.get("edges"), names), places)
+    return points, drawing_of(names, _edges(keys.get("edges"), names), places), frozenset(places)
 
 
 def _points(part: Part) -> tuple[tuple[WantedPoint, ...], dict[str, Place]]:
@@ -193,12 +197,6 @@ def _points(part: Part) -> tuple[tuple[WantedPoint, ...], dict[str, Place]]:
     if not points:
         part.wrong("a skeleton has no points", "Name at least one.")
     return tuple(points), places
-
-
-def _any_place(part: Part | None) -> bool:
-    return part is not None and any(
-        not item.is_text and "at" in item.mapping(_POINT) for item in part.items()
-    )
 
 
 def _place(part: Part) -> Place:

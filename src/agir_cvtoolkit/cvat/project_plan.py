@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from agir_cvtoolkit.errors import RefusedError
@@ -121,7 +121,7 @@ class _Planner:
             use = use_of.get(there.id, LabelUse())
             if (found.rebuilds or found.redraws) and not use.count:
                 first.append(_deleted(there))
-                last.append(self._rebuilt(label, there).as_request())
+                last.append(replace(label, color=label.color or there.color or None).as_request())
             elif found.entries:
                 renames[label.name] = found.entries
             steps += self._label_steps(label, there, found, use)
@@ -173,12 +173,6 @@ class _Planner:
             detail = f"its skeleton stays drawn as it is. It has {use.told}"
             steps.append(Step("keep", what, detail, _KEPT, where))
         return steps
-
-    def _rebuilt(self, wanted: WantedLabel, there: LabelSpec) -> WantedLabel:
-        return WantedLabel(
-            wanted.name, wanted.type, wanted.color or there.color or None, wanted.attributes, wanted.points,
-            wanted.drawing, wanted.drawn,
-        )  # fmt: skip
 
     def _removal(self, label: LabelSpec, use: LabelUse) -> Step:
         what = f"label '{label.name}'"

@@ -65,7 +65,8 @@ class WantedLabel:
         color: ``#rrggbb`` in lower case; None lets the server choose, and leaves what it has chosen.
         points: of a skeleton, in its order.
         drawing: of a skeleton; None for other types.
-        drawn: the file says how it is drawn; else any drawing of its points is as good.
+        placed: points whose place in the drawing the file says; the others may lie anywhere.
+        joined: the file says the edges; else any will do.
         was: its name on the server until now.
     """
 
@@ -75,7 +76,8 @@ class WantedLabel:
     attributes: tuple[WantedAttribute, ...] = ()
     points: tuple[WantedPoint, ...] = ()
     drawing: Drawing | None = None
-    drawn: bool = False
+    placed: frozenset[str] = frozenset()
+    joined: bool = False
     was: str | None = None
 
     def as_request(self) -> dict[str, object]:

@@ -35,7 +35,7 @@ def _label(label: LabelSpec) -> dict[str, object]:
         drawing = Drawing({})
     found["points"] = [_Short(_point(sub, drawing)) for sub in label.sublabels]
     if drawing.edges:
-        found["edges"] = [_Row(edge) for edge in drawing.edges]
+        found["edges"] = _Row(_Row(edge) for edge in drawing.edges)
     return found
 
 
@@ -66,7 +66,7 @@ class _Short(dict[str, object]):
     """A mapping that is written in one line."""
 
 
-class _Row(tuple[str, ...]):
+class _Row(tuple[object, ...]):
     """A list that is written in one line."""
 
 

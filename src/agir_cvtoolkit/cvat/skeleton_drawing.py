@@ -73,7 +73,15 @@ def drawing_of(
         known = {
             p: (50 + 40 * math.cos(i * turn), 50 - 40 * math.sin(i * turn)) for i, p in enumerate(points)
         }
-    return Drawing({point: given.get(point, known[point]) for point in points}, tuple(edges))
+    places: dict[str, Place] = {}
+    taken = set(given.values())
+    for point in points:
+        place = given.get(point, known[point])
+        while point not in given and place in taken:
+            place = (place[0] + 7) % 100, (place[1] + 3) % 100
+        places[point] = place
+        taken.add(place)
+    return Drawing(places, tuple(edges))
 
 
 def draw(drawing: Drawing) -> str:

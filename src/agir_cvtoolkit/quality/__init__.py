@@ -1,0 +1,1 @@
+"""How good annotations are: what is wrong with them, and how well people agree."""
