@@ -15,14 +15,13 @@ from agir_cvtoolkit.pose_quality import (
     WEIGHTS,
     Population,
     Quality,
-    animal_area,
+    agreement,
     completeness,
     plausibility,
     population_of,
     quality_of,
 )
 from agir_cvtoolkit.poses import ABSENT, VISIBILITIES, Keypoint, Pose, Visibility
-from agir_cvtoolkit.records import Box
 
 DOG = load_schema("dog24")
 SAID = st.sampled_from(VISIBILITIES)
@@ -157,8 +156,8 @@ def test_a_dog_of_which_only_the_head_was_asked_is_complete_with_it() -> None:
     assert completeness(head, ()) == 1
 
 
-def test_the_area_is_the_boxes_else_that_around_the_joints() -> None:
-    two = {"nose": Keypoint(0, 0), "throat": Keypoint(10, 20), "center": ABSENT}
-    assert animal_area(Pose(two)) == 200
-    assert animal_area(Pose(two, Box(0, 0, 50, 50))) == 2500
-    assert animal_area(Pose({})) == 1
+def test_a_reference_without_extent_says_nothing_of_agreement() -> None:
+    """Its area would be none, or that of a single pixel, in which no other person ever agrees."""
+    pose = Pose({"nose": Keypoint(10, 10), "throat": Keypoint(30, 40)})
+    assert agreement(pose, DOG, [Pose({"nose": Keypoint(11, 10)})]) is None
+    assert agreement(pose, DOG, [pose, Pose({"nose": Keypoint(90, 90)})]) == 1

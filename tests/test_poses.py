@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agir_cvtoolkit.errors import DataError
+from agir_cvtoolkit.joints import load_schema
 from agir_cvtoolkit.poses import (
     ABSENT,
     VISIBILITIES,
     Keypoint,
     Pose,
+    animal_area,
     overall_confidence,
     pose_from_plain,
     pose_to_plain,
@@ -116,3 +119,13 @@ def test_priority_is_one_to_ten(confidence: float, priority: int) -> None:
 def test_priority_refuses_what_is_out_of_range(confidence: float, threshold: float) -> None:
     with pytest.raises(ValueError, match="not in"):
         priority_of(confidence, threshold)
+
+
+def test_the_area_is_the_boxes_else_that_around_the_joints_and_a_thin_animal_has_one() -> None:
+    two = {"nose": Keypoint(0, 0), "throat": Keypoint(10, 20), "center": ABSENT}
+    assert animal_area(Pose(two)) == 200
+    assert animal_area(Pose(two, Box(0, 0, 50, 50))) == 2500
+    assert animal_area(Pose({"nose": Keypoint(0, 0), "throat": Keypoint(100, 0)})) == 2500
+    assert math.isnan(animal_area(Pose({"nose": Keypoint(5, 5)})))
+    other = two | {"antler": Keypoint(500, 500)}
+    assert animal_area(Pose(other), load_schema("dog24")) == 200

@@ -12,7 +12,7 @@ leaves its weight to the others:
   1 / (1 + (z / 3)^4). In the same way the logarithm of the ratio of a left limb's length to the right one's, with m = 0:
   its symmetry. Plausibility is the mean of all that can be judged: limbs that at least `LEAST_ANIMALS` animals have;
 - *agreement*: the mean object keypoint similarity (see `agreement.oks`) to gold frames or other people's poses of the
-  same animal, area as in `animal_area`.
+  same animal, area as in `poses.animal_area`.
 
 No joint at all is 0.
 """
@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from .joints import JointSchema
-from .poses import Keypoint, Pose
+from .poses import Keypoint, Pose, animal_area
 
 WEIGHTS: Mapping[str, float] = {"completeness": 0.5, "plausibility": 0.3, "agreement": 0.2}
 LEAST_ANIMALS = 10
@@ -146,23 +146,11 @@ def agreement(pose: Pose, schema: JointSchema, references: Iterable[Pose]) -> fl
     own = np.array(places(pose))
     sigmas = np.array(schema.sigmas)
     found = [
-        oks(own, np.array(places(reference)), sigmas, animal_area(reference))
+        oks(own, np.array(places(reference)), sigmas, area)
         for reference in references
-        if reference.there
+        if reference.there and math.isfinite(area := animal_area(reference))
     ]
     return sum(found) / len(found) if found else None
-
-
-def animal_area(pose: Pose) -> float:
-    """Return the animal's area in square pixels: of its box, else of the box around its joints; at least 1."""
-    if pose.box is not None:
-        return max(1.0, pose.box.width * pose.box.height)
-    points = list(pose.there.values())
-    if not points:
-        return 1.0
-    width = max(p.x for p in points) - min(p.x for p in points)
-    height = max(p.y for p in points) - min(p.y for p in points)
-    return max(1.0, width * height)
 
 
 def population_of(keypoints: Iterable[Mapping[str, Keypoint]], schema: JointSchema) -> Population:

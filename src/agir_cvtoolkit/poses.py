@@ -12,10 +12,13 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import DataError
 from .records import Box
+
+if TYPE_CHECKING:
+    from .joints import JointSchema
 
 Visibility = Literal["visible", "occluded", "absent"]
 VISIBILITIES: tuple[Visibility, ...] = ("visible", "occluded", "absent")
@@ -89,6 +92,40 @@ def priority_of(confidence: float, threshold: float) -> int:
     if not (math.isfinite(confidence) and 0 <= confidence <= 1):
         raise ValueError(f"the confidence is {confidence:g}, not in [0, 1]")
     return min(10, max(1, int((threshold - confidence) / threshold * 10) + 1))
+
+
+def box_of(pose: Pose, schema: JointSchema | None = None) -> Box | None:
+    """Return the box of a pose: its own, else the tight one around its joints; None where it has no extent.
+
+    Args:
+        pose: of one animal.
+        schema: joints of others do not count.
+    """
+    if pose.box is not None and pose.box.width > 0 and pose.box.height > 0:
+        return pose.box
+    there = [p for name, p in pose.there.items() if schema is None or name in schema.joints]
+    if len(there) < 2:
+        return None
+    left, right = min(p.x for p in there), max(p.x for p in there)
+    top, bottom = min(p.y for p in there), max(p.y for p in there)
+    return Box(left, top, right - left, bottom - top) if right > left or bottom > top else None
+
+
+def animal_area(pose: Pose, schema: JointSchema | None = None) -> float:
+    """Return the area of OKS in square pixels, NaN where it has none: that of the pose's box.
+
+    COCO takes the area of the person's outline; animals have none here, so the box stands in for it. A thin
+    box (an animal seen along one line) counts as at least a quarter as wide as it is long.
+
+    Args:
+        pose: of one animal.
+        schema: joints of others do not count.
+    """
+    box = box_of(pose, schema)
+    if box is None:
+        return math.nan
+    longer, shorter = max(box.width, box.height), min(box.width, box.height)
+    return longer * max(shorter, longer / 4)
 
 
 def pose_to_plain(pose: Pose) -> dict[str, Any]:

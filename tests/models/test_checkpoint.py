@@ -14,8 +14,14 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 
 from agir_cvtoolkit.errors import CheckpointError  # noqa: E402
+from agir_cvtoolkit.models import checkpoint  # noqa: E402
 from agir_cvtoolkit.models.card import ArchSpec, ModelCard, read_card  # noqa: E402
-from agir_cvtoolkit.models.checkpoint import load_checkpoint, save_checkpoint, weights_version  # noqa: E402
+from agir_cvtoolkit.models.checkpoint import (  # noqa: E402
+    checkpoint_card,
+    load_checkpoint,
+    save_checkpoint,
+    weights_version,
+)
 from agir_cvtoolkit.models.registry import build  # noqa: E402
 
 SPEC = ArchSpec(decoder_channels=(8, 8, 8, 8, 8), encoder_weights=None)
@@ -37,6 +43,13 @@ def test_a_checkpoint_comes_back(whole: Path) -> None:
     assert not network.training
     assert read_card(whole.with_name("card.json")) == card
     assert sorted(p.name for p in whole.parent.iterdir()) == ["best.pth", "card.json"]
+
+
+def test_its_card_is_read_without_building_the_network(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "build", lambda *_: pytest.fail("it was built"))
+    assert checkpoint_card(whole) == read_card(whole.with_name("card.json"))
+    with pytest.raises(CheckpointError, match="segmentation model, not a pose model"):
+        checkpoint_card(whole, "pose")
 
 
 def test_it_holds_only_plain_values(whole: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from agir_cvtoolkit.agreement import oks
 from agir_cvtoolkit.poses import Keypoint, Pose
 from agir_cvtoolkit.records import Box
-from agir_cvtoolkit.training.pose_scores import OKS_THRESHOLDS, animal_area, average_precision, score_poses
+from agir_cvtoolkit.training.pose_scores import OKS_THRESHOLDS, average_precision, score_poses
 from tests.pose_pictures import SCHEMA
 
 _PLACES = {"head": (10.0, 10.0), "left_foot": (20.0, 90.0), "right_foot": (80.0, 90.0), "tail": (110.0, 20.0)}
@@ -65,10 +65,6 @@ def test_oks_is_that_of_agreement_with_the_area_of_the_box() -> None:
     truth = np.array(list(_PLACES.values()))
     expected = oks(truth + np.array([7.0, 0.0]), truth, np.array(SCHEMA.sigmas), 100 * 80)
     assert score_poses([_pose(7)], [_pose()], SCHEMA).oks == pytest.approx(expected)
-
-
-def test_a_thin_animal_has_an_area() -> None:
-    assert animal_area(Pose({"head": Keypoint(0, 0), "tail": Keypoint(100, 0)}), SCHEMA) == 2500.0
 
 
 def test_poses_without_joints_say_nothing() -> None:

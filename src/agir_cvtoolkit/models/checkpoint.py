@@ -77,6 +77,24 @@ def load_checkpoint(path: Path, kind: str | None = None) -> tuple[nn.Module, Mod
     Raises:
         CheckpointError: missing, damaged, of another tool, kind or architecture; the text says what to do.
     """
+    card, state = _opened(path, kind)
+    return _assembled(path, card, state), card
+
+
+def checkpoint_card(path: Path, kind: str | None = None) -> ModelCard:
+    """Return the card inside a checkpoint of this package, without building the network.
+
+    Args:
+        path: usually ``model/best.pth``.
+        kind: as for `load_checkpoint`.
+
+    Raises:
+        CheckpointError: missing, damaged, of another tool or kind, or with weights that are not the card's.
+    """
+    return _opened(path, kind)[0]
+
+
+def _opened(path: Path, kind: str | None) -> tuple[ModelCard, dict[str, Tensor]]:
     content = _read(path, kind)
     version = content.get("format_version")
     if not isinstance(version, int) or version > FORMAT_VERSION:
@@ -94,7 +112,7 @@ def load_checkpoint(path: Path, kind: str | None = None) -> tuple[nn.Module, Mod
         raise CheckpointError(f"checkpoint {path} holds no weights", _TRAIN_AGAIN)
     if weights_digest(state) != card.version:
         raise CheckpointError(f"the weights in checkpoint {path} are not those of its card", _TRAIN_AGAIN)
-    return _assembled(path, card, state), card
+    return card, state
 
 
 def _portable(spec: ArchSpec, model: nn.Module) -> ArchSpec:

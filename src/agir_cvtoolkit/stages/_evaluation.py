@@ -68,9 +68,9 @@ def card_of(path: Path) -> ModelCard:
     from agir_cvtoolkit.models.libraries import require_torch
 
     require_torch("Opening a trained model")
-    from agir_cvtoolkit.models.checkpoint import load_checkpoint
+    from agir_cvtoolkit.models.checkpoint import checkpoint_card
 
-    return load_checkpoint(path.resolve())[1]
+    return checkpoint_card(path.resolve())
 
 
 def checkpoint_of(run: Run) -> Path:

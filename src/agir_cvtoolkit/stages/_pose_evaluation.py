@@ -38,7 +38,7 @@ def judge_pose(path: Path, samples: Sequence[PoseSample], device: str, progress:
     """
     from agir_cvtoolkit.inference.pose_predictor import PosePredictor
     from agir_cvtoolkit.pictures import load_rgb
-    from agir_cvtoolkit.training.pose_samples import box_of
+    from agir_cvtoolkit.poses import box_of
     from agir_cvtoolkit.training.pose_scores import FRACTIONS, score_poses
 
     predictor = PosePredictor.load(path, device)

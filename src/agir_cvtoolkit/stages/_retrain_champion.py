@@ -42,12 +42,12 @@ def champion_of(store: CaptureStore, ledger: Ledger, out_root: Path) -> ModelRow
 
 
 def _adopt(store: CaptureStore, published: PublishedModel, ledger: Ledger, out_root: Path) -> None:
-    from agir_cvtoolkit.models.checkpoint import load_checkpoint
+    from agir_cvtoolkit.models.checkpoint import checkpoint_card
 
     with TemporaryDirectory(prefix="agir-model-") as folder:
         fetched = Path(folder, BEST)
         store.fetch_model(published, "pth", fetched)
-        _, card = load_checkpoint(fetched, POSE)
+        card = checkpoint_card(fetched, POSE)
         if card.version != published.version:
             raise DataError(f"model {published.version} holds the weights of {card.version}")
         kept = put_in_place(fetched, card, out_root)

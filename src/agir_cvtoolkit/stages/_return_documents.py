@@ -9,8 +9,8 @@ from datetime import datetime
 
 from agir_cvtoolkit.captures import Capture, LabeledPose
 from agir_cvtoolkit.joints import JointSchema
-from agir_cvtoolkit.pose_quality import Population, animal_area, quality_of
-from agir_cvtoolkit.poses import Keypoint, Pose
+from agir_cvtoolkit.pose_quality import Population, quality_of
+from agir_cvtoolkit.poses import Keypoint, Pose, animal_area
 
 from ._return_population import time_of
 

@@ -14,8 +14,7 @@ from agir_cvtoolkit.errors import DataError
 from agir_cvtoolkit.joints import JointSchema
 from agir_cvtoolkit.models.pose_crop import crop_around
 from agir_cvtoolkit.pictures import load_rgb
-from agir_cvtoolkit.poses import Pose
-from agir_cvtoolkit.records import Box
+from agir_cvtoolkit.poses import Pose, box_of
 
 RGB = NDArray[np.uint8]
 
@@ -58,23 +57,6 @@ def points_of(pose: Pose, schema: JointSchema) -> NDArray[np.float64]:
         if name in schema.joints:
             found[schema.index(name)] = point.x, point.y
     return found
-
-
-def box_of(pose: Pose, schema: JointSchema | None = None) -> Box | None:
-    """Return the box of a pose: its own, else the tight one around its joints; None where it has no extent.
-
-    Args:
-        pose: of one animal.
-        schema: joints of others do not count.
-    """
-    if pose.box is not None and pose.box.width > 0 and pose.box.height > 0:
-        return pose.box
-    there = [p for name, p in pose.there.items() if schema is None or name in schema.joints]
-    if len(there) < 2:
-        return None
-    left, right = min(p.x for p in there), max(p.x for p in there)
-    top, bottom = min(p.y for p in there), max(p.y for p in there)
-    return Box(left, top, right - left, bottom - top) if right > left or bottom > top else None
 
 
 def usable(samples: Sequence[PoseSample], schema: JointSchema) -> list[PoseSample]:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from agir_cvtoolkit.agreement import oks, pck
 from agir_cvtoolkit.joints import DEFAULT_SIGMA, JointSchema
-from agir_cvtoolkit.poses import Pose, overall_confidence
+from agir_cvtoolkit.poses import Pose, animal_area, box_of, overall_confidence
 
-from .pose_samples import box_of, points_of
+from .pose_samples import points_of
 
 FRACTIONS = (0.02, 0.05, 0.1, 0.2)
 """Shares of an animal's size at which PCK is given."""
@@ -55,19 +55,6 @@ def animal_size(pose: Pose, schema: JointSchema) -> float:
     """Return the longer side of a pose's box in pixels, NaN where it has none."""
     box = box_of(pose, schema)
     return max(box.width, box.height) if box is not None else math.nan
-
-
-def animal_area(pose: Pose, schema: JointSchema) -> float:
-    """Return the area of OKS in square pixels, NaN where it has none: that of the pose's box.
-
-    COCO takes the area of the person's outline; animals have none here, so the box stands in for it. A thin
-    box (an animal seen along one line) counts as at least a quarter as wide as it is long.
-    """
-    box = box_of(pose, schema)
-    if box is None:
-        return math.nan
-    longer, shorter = max(box.width, box.height), min(box.width, box.height)
-    return longer * max(shorter, longer / 4)
 
 
 def score_poses(

@@ -15,10 +15,11 @@ from agir_cvtoolkit.joints import JointSchema
 from agir_cvtoolkit.models.card import CARD_NAME, ModelCard, read_card
 from agir_cvtoolkit.models.libraries import require_torch
 from agir_cvtoolkit.pictures import sha256_of
+from agir_cvtoolkit.poses import box_of
 from agir_cvtoolkit.progress import Progress, Silent
 from agir_cvtoolkit.runs import discard, fingerprint, read_json_object, write_json
 
-from .pose_samples import PoseSample, box_of, points_of, usable
+from .pose_samples import PoseSample, points_of, usable
 
 BEST, LAST, HISTORY, FINISHED = "best.pth", "last.ckpt", "history.csv", "training.json"
 _REVISION = 1

@@ -9,8 +9,9 @@ from torch import nn
 
 from agir_cvtoolkit.models.card import ModelCard
 from agir_cvtoolkit.models.pose_reading import TorchHeatmaps, find_poses
+from agir_cvtoolkit.poses import box_of
 
-from .pose_samples import PoseSample, box_of, load_sample
+from .pose_samples import PoseSample, load_sample
 from .pose_scores import score_poses
 
 
