@@ -30,8 +30,7 @@ class Runs:
 
 def bounding_box(mask: Bitmap) -> tuple[int, int, int, int] | None:
     """Return left, top, right, bottom (inclusive) of the foreground, or None where there is none."""
-    binary = _as_uint8(mask)
-    x, y, width, height = cv2.boundingRect(binary)
+    x, y, width, height = cv2.boundingRect(_as_uint8(mask))
     if width == 0 or height == 0:
         return None
     return x, y, x + width - 1, y + height - 1
@@ -159,7 +158,7 @@ def values_in(mask: NDArray[np.uint8]) -> tuple[int, ...]:
 
 def _as_uint8(mask: Bitmap) -> NDArray[np.uint8]:
     _check_dimensions(mask)
-    if mask.dtype == np.bool_:
+    if mask.dtype.itemsize == 1:  # OpenCV itself asks for pixels other than 0.
         return mask.view(np.uint8)
     return np.not_equal(mask, 0).view(np.uint8)
 

@@ -1,7 +1,7 @@
 """Plants without a model: a colour index and a threshold on it.
 
-The picture is looked at twice in strips, first for the histogram, then for the probabilities, so that no float copy of
-all of it is ever held.
+The index is computed once, in strips, and kept as 16-bit levels: two bytes for each pixel, and no float copy of all of
+a picture. A threshold for all of it is found, and then every level has its probability.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -23,7 +23,10 @@ from .thresholds import METHODS, Histogram, Sides
 
 DEFAULT_INDEX, DEFAULT_THRESHOLD = "excess_green", "otsu"
 _STRIP = 256
+_ROWS = 32
+"""Looked at at once: few enough for a processor's cache."""
 _BINS = 512
+_LEVELS = 1 << 16
 _STEEPEST, _FLATTEST = 120.0, 15.0
 
 
@@ -82,11 +85,16 @@ class ColourPredictor:
         Args:
             rgb: uint8 of shape (height, width, 3).
         """
-        split = split_histogram(_histogram(rgb, self._index), self._index, self._threshold)
-        for top, index in _strips(rgb, self._index):
-            odds = np.clip((split.threshold - index) * split.slope, -30.0, 30.0)
-            plant = 1.0 / (1.0 + np.exp(odds))
-            yield Band(top, np.stack([1.0 - plant, plant]))
+        levels, histogram = _levels(rgb, self._index)
+        table = _table(split_histogram(histogram, self._index, self._threshold), self._index)
+        for top in range(0, len(levels), _STRIP):
+            part = levels[top : top + _STRIP]
+            band = np.empty((2, *part.shape), dtype=np.float32)
+            for row in range(0, len(part), _ROWS):
+                rows = slice(row, row + _ROWS)
+                np.take(table, part[rows], out=band[1, rows], mode="clip")
+            np.subtract(1, band[1], out=band[0])
+            yield Band(top, band)
 
 
 def split_histogram(
@@ -128,30 +136,45 @@ def _slope(histogram: Histogram, last: int) -> float:
     return min(max(gap / within, flattest), steepest)
 
 
-def _histogram(rgb: RGB, index: ColourIndex) -> Histogram:
+def _levels(rgb: RGB, index: ColourIndex) -> tuple[NDArray[np.uint16], Histogram]:
+    """Return the index of each pixel, `_LEVELS` levels from its low to its high end, and its histogram."""
+    levels = np.empty(rgb.shape[:2], dtype=np.uint16)
     counts = np.zeros(_BINS, dtype=np.float64)
-    almost = np.nextafter(np.float32(index.high), np.float32(index.low))
-    for _top, plane in _strips(rgb, index):
-        inside = np.clip(plane, np.float32(index.low), almost)
-        counts += cv2.calcHist([inside], [0], None, [_BINS], [index.low, index.high]).reshape(-1)
-    return Histogram(counts, index.low, index.high)
+    per_unit = np.float32((_LEVELS - 1) / (index.high - index.low))
+    for top, plane in _strips(rgb, index):
+        np.subtract(plane, np.float32(index.low), out=plane)
+        np.multiply(plane, per_unit, out=plane)
+        np.clip(plane, 0, _LEVELS - 1, out=plane)
+        rows = levels[top : top + len(plane)]
+        rows[:] = plane
+        counts += cv2.calcHist([rows], [0], None, [_BINS], [0, _LEVELS]).reshape(-1)
+    return levels, Histogram(counts, index.low, index.high)
+
+
+def _table(split: Split, index: ColourIndex) -> NDArray[np.float32]:
+    """Return the probability of a plant for each level."""
+    values = np.linspace(index.low, index.high, _LEVELS)
+    odds = np.clip((split.threshold - values) * split.slope, -30.0, 30.0)
+    plant: NDArray[np.float32] = (1.0 / (1.0 + np.exp(odds))).astype(np.float32)
+    return plant
 
 
 def _strips(rgb: RGB, index: ColourIndex) -> Iterator[tuple[int, Plane]]:
-    """Yield the index of a lightly blurred picture in strips."""
+    """Yield the index of a lightly blurred picture, few rows at a time."""
     height, width = rgb.shape[:2]
     sigma = min(max(0.8, max(height, width) / 1800), 4.0)
     halo = math.ceil(4 * sigma) + 1
+    kernel = cv2.getGaussianKernel(2 * halo - 1, sigma, cv2.CV_32F)
     for top in range(0, height, _STRIP):
         bottom = min(top + _STRIP, height)
         first, last = max(0, top - halo), min(height, bottom + halo)
         # Planes are blurred faster than interleaved channels.
         red, green, blue = (
-            _blurred(plane, sigma)[top - first : bottom - first] for plane in cv2.split(rgb[first:last])
+            np.asarray(cv2.sepFilter2D(plane, cv2.CV_32F, kernel, kernel), dtype=np.float32)[
+                top - first : bottom - first
+            ]
+            for plane in cv2.split(rgb[first:last])
         )
-        yield top, index.plane(red, green, blue)
-
-
-def _blurred(plane: NDArray[Any], sigma: float) -> Plane:
-    blurred = cv2.GaussianBlur(plane.astype(np.float32), (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
-    return np.asarray(blurred, dtype=np.float32)
+        for row in range(0, bottom - top, _ROWS):
+            rows = slice(row, row + _ROWS)
+            yield top + row, index.plane(red[rows], green[rows], blue[rows])

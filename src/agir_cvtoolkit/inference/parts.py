@@ -43,15 +43,24 @@ class Parts:
         at_border: bool, whether a part touches the border of the mask.
     """
 
-    def __init__(self, mask: NDArray[np.uint8], connectivity: int, band_pixels: int = _BAND_PIXELS) -> None:
+    def __init__(
+        self,
+        mask: NDArray[np.uint8],
+        connectivity: int,
+        band_pixels: int = _BAND_PIXELS,
+        *,
+        of_zeros: bool = False,
+    ) -> None:
         """Find the parts.
 
         Args:
             mask: uint8 of shape (height, width), parts are of pixels other than 0.
             connectivity: 4 or 8.
             band_pixels: labelled at once.
+            of_zeros: parts are of pixels that are 0.
         """
         self._mask = mask
+        self._of_zeros = of_zeros
         self._connectivity = connectivity
         height, width = mask.shape
         step = max(1, band_pixels // max(1, width))
@@ -85,9 +94,10 @@ class Parts:
     def _labelled(self, number: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         if self._known is None or self._known[0] != number:
             self._known = None  # Let go before the next is made.
-            found = cv2.connectedComponentsWithStats(
-                self._mask[self._rows[number]], connectivity=self._connectivity, ltype=cv2.CV_32S
-            )
+            band = self._mask[self._rows[number]]
+            if self._of_zeros:
+                band = np.equal(band, 0).view(np.uint8)
+            found = cv2.connectedComponentsWithStats(band, connectivity=self._connectivity, ltype=cv2.CV_32S)
             self._known = number, np.asarray(found[1], np.int32), np.asarray(found[2], np.int32)
         return self._known[1], self._known[2]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from agir_cvtoolkit.masks import bounding_box
+
 from .parts import BandOfParts, Parts
 from .predictor import Probabilities
 
@@ -31,15 +33,17 @@ def classify(probabilities: Probabilities, threshold: float) -> ClassIndex:
 
 def remove_specks(index: ClassIndex, min_area: int) -> ClassIndex:
     """Return the class indices without 8-connected foreground parts smaller than `min_area` pixels."""
-    if min_area <= 1:
+    window = _around_foreground(index)
+    if min_area <= 1 or window is None:
         return index
-    parts = Parts((index != 0).view(np.uint8), connectivity=8)
+    parts = Parts(index[window], connectivity=8)
     small = (parts.areas < min_area) & (parts.areas > 0)
     if not small.any():
         return index
     cleaned = index.copy()
+    inside = cleaned[window]
     for band in parts.bands():
-        cleaned[band.rows][small[band.part][band.labels]] = 0
+        inside[band.rows][small[band.part][band.labels]] = 0
     return cleaned
 
 
@@ -48,24 +52,32 @@ def fill_holes(index: ClassIndex, largest: int) -> ClassIndex:
 
     A hole takes the class of the pixel above its topmost one; background that touches the border is no hole.
     """
-    if largest < 1:
+    window = _around_foreground(index)
+    if largest < 1 or window is None:
         return index
-    parts = Parts((index == 0).view(np.uint8), connectivity=4)
+    # What touches the border of this window is joined with the background around it, or touches the picture's border.
+    parts = Parts(index[window], connectivity=4, of_zeros=True)
     hole = (parts.areas <= largest) & (parts.areas > 0) & ~parts.at_border
     if not hole.any():
         return index
     filled = index.copy()
+    inside = filled[window]
     classes: dict[int, int] = {}
     for band in parts.bands():
-        inside = np.flatnonzero(hole[band.part])
-        for row, column, label in sorted(_first_pixel(band, label) for label in inside.tolist()):
+        holes = np.flatnonzero(hole[band.part])
+        for row, column, label in sorted(_first_pixel(band, label) for label in holes.tolist()):
             # The highest band that a hole reaches into comes first, and in it the highest of its pixels.
-            classes.setdefault(int(band.part[label]), int(index[band.rows.start + row - 1, column]))
+            classes.setdefault(int(band.part[label]), int(index[window][band.rows.start + row - 1, column]))
         fill = np.zeros(len(band.part), dtype=np.uint8)
-        fill[inside] = [classes[int(band.part[label])] for label in inside]
+        fill[holes] = [classes[int(band.part[label])] for label in holes]
         values = fill[band.labels]
-        np.copyto(filled[band.rows], values, where=values != 0)
+        np.copyto(inside[band.rows], values, where=values != 0)
     return filled
+
+
+def _around_foreground(index: ClassIndex) -> tuple[slice, slice] | None:
+    box = bounding_box(index)
+    return None if box is None else (slice(box[1], box[3] + 1), slice(box[0], box[2] + 1))
 
 
 def _first_pixel(band: BandOfParts, label: int) -> tuple[int, int, int]:
