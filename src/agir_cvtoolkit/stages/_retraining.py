@@ -16,17 +16,9 @@ from agir_cvtoolkit.runs import Run, discard, read_json_object, start_run, write
 from ._call import Call
 from ._comparison import Verdict
 from ._evaluation import champion_path
+from ._pose_set import POSES, PoseSet, read_pose_set, records_in, samples_of, write_pose_set
 from ._retrain_champion import POSE, champion_of
-from ._retrain_data import (
-    POSES,
-    PoseSet,
-    build_pose_set,
-    fetch_again,
-    read_pose_set,
-    records_in,
-    samples_of,
-    write_pose_set,
-)
+from ._retrain_data import build_pose_set, fetch_again
 from ._retrain_lease import TriggerLease
 from ._retrain_publish import export_model, publish_model, put_in_place
 from ._retrain_result import RetrainResult

@@ -15,7 +15,7 @@ from agir_cvtoolkit.runs import Run, fingerprint, write_json
 from ._call import Call
 from ._comparison import Verdict, compare
 from ._evaluation import Judged, ModelScores, card_of, champion_path, checkpoint_of
-from ._retrain_data import TEST_PICTURES, read_pose_set, records_in, samples_of
+from ._pose_set import TEST_PICTURES, read_pose_set, records_in, samples_of
 from ._retrain_split import TEST
 
 if TYPE_CHECKING:
