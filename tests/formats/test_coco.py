@@ -20,13 +20,14 @@ from agir_cvtoolkit.formats.coco_runs import packed, patch_of_runs, runs_of, unp
 from agir_cvtoolkit.formats.coco_writer import write_coco
 from agir_cvtoolkit.formats.reading import Incoming, PictureFinder
 from agir_cvtoolkit.labelled import LabelledPicture
-from agir_cvtoolkit.shapes import Ellipse, Mask, Points, Polygon, Polyline, Rectangle, Skeleton, Tag
+from agir_cvtoolkit.shapes import Ellipse, Mask, Points, Polygon, Polyline, Rectangle, Shape, Skeleton, Tag
 
 from .sets import DOG, SIZE, bitmap_of, bitmaps, dog, mask, pictured, ring_with_hole, writing
 
 TRIANGLE = ((1.0, 1.5), (9.25, 2.0), (4.0, 10.0))
 
 
+@settings(max_examples=50, deadline=None)
 @given(bitmaps)
 def test_runs_are_those_of_the_coco_library(bitmap: NDArray[np.bool_]) -> None:
     height, width = bitmap.shape
@@ -42,6 +43,7 @@ def test_runs_are_those_of_the_coco_library(bitmap: NDArray[np.bool_]) -> None:
     assert (back.pixels == patch.pixels).all()
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(0, 2**31), min_size=1, max_size=50))
 def test_packed_runs_of_any_length_come_back(values: list[int]) -> None:
     assert unpacked(packed(np.array(values, dtype=np.int64))).tolist() == values
@@ -59,7 +61,7 @@ def test_runs_that_do_not_fit_are_refused(runs: list[Any]) -> None:
         patch_of_runs(np.asarray(runs), (4, 3))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(bitmap=bitmaps, as_rle=st.booleans())
 def test_masks_are_bit_exact_there_and_back(bitmap: NDArray[np.bool_], as_rle: bool) -> None:
     if not bitmap.any():
@@ -136,7 +138,7 @@ def test_shapes_come_back_as_they_were(tmp_path: Path) -> None:
 
 
 def test_what_coco_cannot_hold_is_counted(tmp_path: Path) -> None:
-    shapes = [
+    shapes: list[Shape] = [
         Points(label="weed", points=((1.0, 1.0),)),
         Polyline(label="weed", points=TRIANGLE),
         Ellipse(label="weed", points=((6.0, 6.0), (9.0, 4.0))),

@@ -33,13 +33,18 @@ class LabelRules:
 
     @classmethod
     def from_settings(
-        cls, label_map: Mapping[str, str | dict[int, str]], class_names: Mapping[int, str]
+        cls,
+        label_map: Mapping[str, str | dict[int, str]],
+        class_names: Mapping[int, str],
+        *,
+        by_value: bool = False,
     ) -> LabelRules:
         """Read a label map.
 
         Args:
             label_map: as configured.
             class_names: label by mask value as the model card names them, where the map has no ``_class``.
+            by_value: these names decide, and columns do not: they were imported with the masks.
 
         Raises:
             ConfigError: a value of the wrong kind.
@@ -47,7 +52,6 @@ class LabelRules:
         fields: list[tuple[str, str]] = []
         default: str | None = None
         classes: Mapping[int, str] = class_names
-        by_value = False
         for key, value in label_map.items():
             if key == _CLASSES:
                 if not isinstance(value, dict):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Lock
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,7 +39,7 @@ def segmentation_batch(run: Run, settings: Settings) -> Callable[[], Batch]:
     """
     entries = run.read_manifest()
     upload = settings.cvat_upload
-    rules = LabelRules.from_settings(upload.label_map, _class_names(run))
+    rules = mask_labels(run, settings)
 
     def collect() -> Batch:
         found = Collector()
@@ -100,19 +101,26 @@ def _segmentation(
         raise MaskError(f"mask {entry.mask_path} is missing", "Run infer-seg again.")
     size = (entry.width, entry.height)
     mask = load_mask(mask_path, size)
+    instances_path = None if entry.instances_path is None else run.inside(entry.instances_path)
     labels = rules.labels_of(masks.values_in(mask), entry.label_values, entry.conflicts)
     names = tuple(sorted(set(labels.values()))) if labels else ()
     identity = (sha256_of(mask_path), sorted(labels.items()), upload.mask_strategy, upload.per_component)
+    # Without instances the identity is what it was before there were any.
+    single = () if instances_path is None else (sha256_of(instances_path),)
     tolerance = upload.polygon_tolerance if upload.mask_strategy == "polygon" else None
 
     confidence = round(min(1.0, max(0.0, 1.0 - entry.uncertainty)), 4)
 
-    drawn = kept.draw(lambda: mask_shapes(mask, labels, str, upload, confidence))
+    def made(spelled: Callable[[str], str], mask: NDArray[np.uint8]) -> tuple[Mask | Polygon, ...]:
+        instances = None if instances_path is None else load_instances(instances_path, size)
+        return mask_shapes(mask, labels, spelled, upload, confidence, instances)
+
+    drawn = kept.draw(lambda: made(str, mask))
 
     def draw(spelled: Callable[[str], str]) -> tuple[Shape, ...]:
         if drawn is not None:
             return tuple(replace(shape, label=spelled(shape.label)) for shape in drawn)
-        return mask_shapes(load_mask(mask_path, size), labels, spelled, upload, confidence)
+        return made(spelled, load_mask(mask_path, size))
 
     return Candidate(
         record_id=entry.record_id,
@@ -123,7 +131,7 @@ def _segmentation(
         height=entry.height,
         units=1,
         labels=names,
-        prediction_hash=fingerprint("masks", identity, tolerance),
+        prediction_hash=fingerprint("masks", identity, tolerance, *single),
         draw=draw,
         source=Path(entry.source_path) if entry.source_path and entry.image_mode == "full_image" else None,
     )
@@ -135,8 +143,9 @@ def mask_shapes(
     spelled: Callable[[str], str],
     upload: CvatUpload,
     confidence: float | None = None,
+    instances: NDArray[np.uint16] | None = None,
 ) -> tuple[Mask | Polygon, ...]:
-    """Turn a mask of class ids into shapes, one per label and, if asked, per 8-connected part.
+    """Turn a mask of class ids into shapes, one per label and, if asked, per 8-connected part or instance.
 
     Args:
         mask: uint8 of shape (height, width).
@@ -144,11 +153,16 @@ def mask_shapes(
         spelled: returns a label as the server spells it.
         upload: ``mask_strategy``, ``per_component`` and ``polygon_tolerance``.
         confidence: of the whole prediction, in [0, 1].
+        instances: uint16 of the mask's shape, numbers of single objects from 1: each is a shape of its own.
     """
     shapes: list[Mask | Polygon] = []
     for name in sorted(set(labels.values())):
         values = [value for value, label in labels.items() if label == name]
         label = spelled(name)
+        if instances is not None:
+            for left, top, part in instance_parts(np.where(np.isin(mask, values), instances, 0)):
+                shapes += _shapes_of_part(label, left, top, part, upload, confidence)
+            continue
         if upload.mask_strategy == "polygon":
             for region in outlines.regions(np.isin(mask, values), upload.polygon_tolerance):
                 ring = outlines.bridged(region)
@@ -173,6 +187,56 @@ def mask_shapes(
     return tuple(shapes)
 
 
+def _shapes_of_part(
+    label: str,
+    left: int,
+    top: int,
+    part: NDArray[np.bool_],
+    upload: CvatUpload,
+    confidence: float | None,
+) -> Iterator[Mask | Polygon]:
+    """Yield one object that lies at (`left`, `top`): a mask, or a polygon for each of its parts."""
+    if upload.mask_strategy == "polygon":
+        for region in outlines.regions(part, upload.polygon_tolerance):
+            points = tuple((float(x) + left, float(y) + top) for x, y in outlines.bridged(region))
+            yield Polygon(label=label, confidence=confidence, points=points)
+        return
+    runs = masks.encode(part)
+    if runs is not None:
+        x1, y1, x2, y2 = runs.box
+        box = (x1 + left, y1 + top, x2 + left, y2 + top)
+        yield Mask(label=label, runs=runs.lengths, box=box, confidence=confidence)
+
+
+def instance_parts(instances: NDArray[np.uint16]) -> Iterator[tuple[int, int, NDArray[np.bool_]]]:
+    """Yield left, top and pixels of each numbered object, by number."""
+    places = np.flatnonzero(instances)
+    numbers = instances.reshape(-1)[places]
+    order = np.argsort(numbers, kind="stable")
+    places, numbers = places[order], numbers[order]
+    begins = np.flatnonzero(np.diff(numbers, prepend=0))
+    for own in np.split(places, begins[1:]) if len(places) else ():
+        rows, columns = np.divmod(own, instances.shape[1])
+        top, left = int(rows.min()), int(columns.min())
+        part = np.zeros((int(rows.max()) - top + 1, int(columns.max()) - left + 1), dtype=np.bool_)
+        part[rows - top, columns - left] = True
+        yield left, top, part
+
+
+def load_instances(path: Path, size: tuple[int, int]) -> NDArray[np.uint16]:
+    """Read the numbers of single objects, uint16 of shape (height, width).
+
+    Raises:
+        MaskError: the file cannot be read, or has another size than `size` (width, height).
+    """
+    array = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
+    if array is None or array.ndim != 2 or array.dtype != np.uint16 or array.shape != (size[1], size[0]):
+        raise MaskError(
+            f"{path} does not hold the instances of a picture of {size[0]}x{size[1]}", "Run infer-seg again."
+        )
+    return array.astype(np.uint16, copy=False)
+
+
 def image_of(run: Run, entry: ManifestEntry) -> Path | None:
     """Return a record's picture: as it lies in the run, else the source's own if it is the same; None for neither."""
     if entry.image_path is not None and (saved := run.inside(entry.image_path)).is_file():
@@ -187,6 +251,13 @@ def image_of(run: Run, entry: ManifestEntry) -> Path | None:
     return source if usable else None
 
 
-def _class_names(run: Run) -> dict[int, str]:
-    names = run.read_metrics("infer-seg").get("classes", {})
-    return {int(value): str(name) for value, name in names.items() if int(value) > 0}
+def mask_labels(run: Run, settings: Settings) -> LabelRules:
+    """Return which label the values of a run's masks get.
+
+    Raises:
+        ConfigError: the label map cannot be understood.
+    """
+    metrics = run.read_metrics("infer-seg")
+    names = {int(value): str(name) for value, name in metrics.get("classes", {}).items() if int(value) > 0}
+    imported = bool(metrics.get("imported"))
+    return LabelRules.from_settings(settings.cvat_upload.label_map, names, by_value=imported)

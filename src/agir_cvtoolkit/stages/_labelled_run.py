@@ -1,0 +1,318 @@
+"""What lies in a run as labelled pictures: pulled from CVAT, or predicted."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import orjson
+
+from agir_cvtoolkit.cvat.pose_shapes import shapes_of_poses
+from agir_cvtoolkit.errors import DataError, NoRunError
+from agir_cvtoolkit.interpolation import shape_on
+from agir_cvtoolkit.joints import SCHEMAS, JointSchema, load_schema
+from agir_cvtoolkit.json_stream import texts_of
+from agir_cvtoolkit.labelled import LabelEntry, LabelledPicture, LabelledSet, Provenance
+from agir_cvtoolkit.plain_shapes import from_plain, tag_from_plain, track_from_plain
+from agir_cvtoolkit.poses import read_poses
+from agir_cvtoolkit.records import Item, file_stem
+from agir_cvtoolkit.runs import Run
+from agir_cvtoolkit.shapes import Points, Rectangle, Shape, Skeleton, Tag, Track
+
+from ._classes import class_table, read_classes
+from ._originals import Originals
+from ._pulled import PulledFrame, PulledTask
+from ._run_joints import kept_schema
+
+_PIECE = 1 << 20
+_RUNS = b',"runs":['
+_TAGS = b'"tags":{'
+
+
+@dataclass
+class Selection:
+    """What is taken of a run.
+
+    Attributes:
+        tasks: as pulled.
+        left_out: ids of jobs of which nothing is taken.
+        as_drawn: keep single points and boxes as people drew them; False makes skeletons of them where the task's labels
+            are joints.
+        pictures: look for the pictures' files.
+        split_of: the side of a record.
+        items: frames whose shapes could not be read.
+    """
+
+    tasks: tuple[PulledTask, ...]
+    left_out: Collection[int] = ()
+    as_drawn: bool = False
+    pictures: bool = True
+    split_of: Callable[[str], str | None] = lambda _: None
+    items: list[Item] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One job's file, looked through once.
+
+    Attributes:
+        with_shapes: frames in the order of the file.
+    """
+
+    task: PulledTask
+    path: Path
+    frames: Mapping[int, PulledFrame]
+    with_shapes: tuple[int, ...]
+    tracks: tuple[Track, ...]
+    tags: Mapping[int, tuple[Tag, ...]]
+
+
+def pulled_set(run: Run, selection: Selection) -> LabelledSet:
+    """Return the frames of pulled tasks, each record once: of the newest task that has it.
+
+    Raises:
+        NoRunError: nothing was pulled, or nothing is left of it.
+        DataError: an annotations file is damaged.
+    """
+    owners: dict[str, tuple[int, int]] = {}
+    for task in selection.tasks:
+        for frame in task.frames:
+            if frame.job_id not in selection.left_out:
+                owners[_record_id(task, frame)] = (task.task_id, frame.frame)
+    if not owners:
+        raise NoRunError(
+            f"run {run.run_id} has no finished work from CVAT",
+            "Complete the jobs in CVAT, then: agir-cvtoolkit download-cvat",
+        )
+    labels = _Labels(run)
+    jobs = []
+    for task in selection.tasks:
+        by_job: dict[int, dict[int, PulledFrame]] = {}
+        for frame in task.frames:
+            if owners.get(_record_id(task, frame)) == (task.task_id, frame.frame):
+                by_job.setdefault(frame.job_id, {})[frame.frame] = frame
+        jobs += [_looked_through(task, job_id, by_job[job_id], labels) for job_id in sorted(by_job)]
+    schema = kept_schema(run)
+    if not selection.as_drawn:
+        labels.add_poses(jobs, schema)
+    names = _Names()
+    originals = Originals(run)
+
+    def pictures() -> Iterator[LabelledPicture]:
+        for job in jobs:
+            yield from _of_job(run, job, selection, schema, names, originals)
+
+    return LabelledSet(run.run_id, labels.entries(), len(owners), pictures)
+
+
+class _Labels:
+    """The labels of a set, those first that have a mask value."""
+
+    def __init__(self, run: Run) -> None:
+        path = class_table(run)
+        self._values = read_classes(path) if path.is_file() else {}
+        self._found: dict[str, LabelEntry] = {}
+
+    def add(self, shape: Mapping[str, Any]) -> None:
+        name = str(shape["label"])
+        known = self._found.get(name) or LabelEntry(name, value=self._values.get(name))
+        attributes = (*known.attributes, *(n for n in shape["attributes"] if n not in known.attributes))
+        joints = known.joints
+        if shape["kind"] == "skeleton":
+            joints = joints or tuple(str(e["label"]) for e in shape["elements"])
+        if shape["kind"] == "tag":
+            kind = known.kind if name in self._found else "tag"
+        else:
+            kind = "skeleton" if joints else "any"
+        self._found[name] = replace(known, kind=kind, attributes=attributes, joints=joints)
+
+    def add_poses(self, jobs: list[_Job], kept: JointSchema | None) -> None:
+        """Add the skeletons that single points become; their joints are no labels of their own then."""
+        schemas = {}
+        for job in jobs:
+            for frame in job.frames.values():
+                if frame.poses is not None:
+                    schema = _schema_of(job.task.folder / frame.poses, kept)
+                    schemas[schema.name] = schema
+        for schema in schemas.values():
+            for name in [n for n in self._found if schema.resolve(n) is not None]:
+                del self._found[name]
+            entry = LabelEntry.of_schema(schema)
+            known = self._found.get(entry.name)
+            # Of skeletons that were drawn as such the joints have the label's own order and spelling.
+            self._found[entry.name] = known if known is not None and known.joints else entry
+
+    def entries(self) -> tuple[LabelEntry, ...]:
+        return tuple(sorted(self._found.values(), key=lambda e: (e.value is None, e.value or 0, e.name)))
+
+
+class _Names:
+    """Gives pictures names that are paths below a folder and differ without their suffix."""
+
+    def __init__(self) -> None:
+        self._taken: dict[str, str] = {}
+
+    def name(self, task: PulledTask, frame: PulledFrame) -> str:
+        parts = [
+            file_stem(part) for part in PurePosixPath(frame.file_name.replace("\\", "/")).parts if part != "/"
+        ]
+        path = PurePosixPath(*parts)
+        key = str(path.with_suffix("")).casefold()
+        owner = f"{task.task_id}/{frame.frame}"
+        if self._taken.setdefault(key, owner) == owner:
+            return str(path)
+        return str(PurePosixPath(f"task_{task.task_id}", str(frame.frame), path))
+
+
+def _record_id(task: PulledTask, frame: PulledFrame) -> str:
+    # A picture of somebody else's task may share no more than its name with a record.
+    return frame.record_id if frame.sha256 is not None else f"{task.task_id}_{frame.record_id}"
+
+
+def _looked_through(
+    task: PulledTask, job_id: int, frames: Mapping[int, PulledFrame], labels: _Labels
+) -> _Job:
+    path = task.folder / "annotations" / f"job_{job_id}.json"
+    with_shapes: dict[int, None] = {}
+    tracks: list[Track] = []
+    with _readable(path):
+        for key, text in texts_of(_pieces(path)):
+            end = text.find(_RUNS)
+            head: Any = orjson.loads(text if end < 0 else text[:end] + b"}")
+            if key == "tracks":
+                track = track_from_plain(head)
+                tracks.append(track)
+                labels.add({"label": track.label, "attributes": track.attributes} | _joints_of(track))
+            elif key.isdecimal() and int(key) in frames:
+                with_shapes[int(key)] = None
+                labels.add(head)
+        tags = _tags(path)
+        for tag in (tag for found in tags.values() for tag in found):
+            labels.add({"label": tag.label, "attributes": tag.attributes, "kind": "tag"})
+    return _Job(task, path, frames, tuple(with_shapes), tuple(tracks), tags)
+
+
+def _joints_of(track: Track) -> dict[str, Any]:
+    if not track.elements:
+        return {"kind": track.keyframes[0].shape.kind if track.keyframes else "any"}
+    return {"kind": "skeleton", "elements": [{"label": element.label} for element in track.elements]}
+
+
+def _tags(path: Path) -> dict[int, tuple[Tag, ...]]:
+    """Return the tags of a job; its file is read whole only where it has any."""
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        # Within a text its quotes would have a backslash.
+        if content.find(_TAGS) < 0:
+            return {}
+        found: Any = orjson.loads(content[:])
+    return {int(frame): tuple(map(tag_from_plain, tags)) for frame, tags in found.get("tags", {}).items()}
+
+
+def _of_job(
+    run: Run,
+    job: _Job,
+    selection: Selection,
+    schema: JointSchema | None,
+    names: _Names,
+    originals: Originals,
+) -> Iterator[LabelledPicture]:
+    made = partial(_picture, run, job, selection, schema, names, originals)
+    without = [n for n in sorted(job.frames) if n not in job.with_shapes]
+    ascending = list(job.with_shapes) == sorted(job.with_shapes)
+    if job.with_shapes:
+        with _readable(job.path):
+            for key, texts in groupby(texts_of(_pieces(job.path)), key=lambda pair: pair[0]):
+                number = int(key) if key.isdecimal() else -1
+                if number not in job.frames or number not in job.with_shapes:
+                    continue
+                while ascending and without and without[0] < number:
+                    yield made(without.pop(0), ())
+                shapes = tuple(from_plain(orjson.loads(text)) for _, text in texts)
+                yield made(number, shapes)
+    for number in without:
+        yield made(number, ())
+
+
+def _picture(
+    run: Run,
+    job: _Job,
+    selection: Selection,
+    schema: JointSchema | None,
+    names: _Names,
+    originals: Originals,
+    number: int,
+    drawn: tuple[Shape, ...],
+) -> LabelledPicture:
+    task, frame = job.task, job.frames[number]
+    tracked = (shape_on(track, number, task.deleted_frames) for track in job.tracks)
+    shapes = tuple(sorted((*drawn, *(s for s in tracked if s is not None)), key=lambda shape: shape.z_order))
+    record_id = _record_id(task, frame)
+    if frame.poses is not None and not selection.as_drawn:
+        try:
+            shapes = _as_skeletons(shapes, task.folder / frame.poses, schema, (frame.width, frame.height))
+        except DataError as error:
+            selection.items.append(Item(record_id, "failed", str(error)))
+    path = None
+    if selection.pictures:
+        path = originals.find(frame.record_id, frame.sha256, task.folder)
+    return LabelledPicture(
+        record_id=record_id,
+        file_name=names.name(task, frame),
+        path=path,
+        width=frame.width,
+        height=frame.height,
+        shapes=shapes,
+        tags=job.tags.get(number, ()),
+        split=selection.split_of(record_id),
+        provenance=Provenance(
+            made_by="person",
+            run_id=run.run_id,
+            task_id=task.task_id,
+            job_id=frame.job_id,
+            frame=number,
+            url=f"{task.url}/jobs/{frame.job_id}?frame={number}",
+        ),
+    )
+
+
+def _as_skeletons(
+    shapes: tuple[Shape, ...], poses: Path, kept: JointSchema | None, size: tuple[int, int]
+) -> tuple[Shape, ...]:
+    """Make skeletons of the single points and boxes of a picture; drawn skeletons, and areas, stay as they are."""
+    if any(isinstance(shape, Skeleton) for shape in shapes):
+        return shapes
+    areas = tuple(shape for shape in shapes if not isinstance(shape, Points | Rectangle))
+    found = read_poses(poses)[1]
+    schema = _schema_of(poses, kept)
+    made = shapes_of_poses(found, schema, "skeleton", schema.label, size=size)
+    return areas + tuple(replace(shape, source="manual") for shape in made)
+
+
+def _schema_of(poses: Path, kept: JointSchema | None) -> JointSchema:
+    name = read_poses(poses)[0]
+    if kept is not None and kept.name == name:
+        return kept
+    return load_schema(name or SCHEMAS[0])
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        while piece := stream.read(_PIECE):
+            yield piece
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Say which file is damaged."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise DataError(
+            f"{path} cannot be read: {error}", "Remove its folder and run download-cvat again."
+        ) from error
