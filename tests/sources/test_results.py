@@ -103,6 +103,16 @@ def test_memory_does_not_grow_with_the_result(tmp_path: Path, out: str) -> None:
     assert peak(12_000) < 1.2 * peak(6000) + 200_000
 
 
+@pytest.mark.parametrize(("count", "letters", "groups"), [(10_000, 10, 1), (5000, 5000, 2)])
+def test_parquet_has_few_groups_of_rows_for_each_is_remembered(
+    tmp_path: Path, count: int, letters: int, groups: int
+) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    write_result(tmp_path, "parquet", {"id": "text"}, (("x" * letters,) for _ in range(count)))
+    with parquet.ParquetFile(tmp_path / "query.parquet") as written:
+        assert (written.metadata.num_rows, written.metadata.num_row_groups) == (count, groups)
+
+
 def test_formats(monkeypatch: pytest.MonkeyPatch) -> None:
     assert check_format("JSON") == "json"
     with pytest.raises(QueryError, match=r"Did you mean 'parquet'\?"):

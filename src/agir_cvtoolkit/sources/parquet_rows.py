@@ -15,6 +15,9 @@ from .table import Kind
 Type = Literal["integer", "number", "text"]
 
 _AT_ONCE = 2000
+_GROUP_BYTES = 16_000_000
+"""The end of a file tells of each group of its rows, and is held until it is written."""
+
 _WHOLE = 2**63
 _WIDTH: dict[Type, int] = {"integer": 0, "number": 1, "text": 2}
 _FIRST: dict[Kind, Type] = {"integer": "integer", "number": "integer", "any": "integer", "text": "text"}
@@ -72,6 +75,7 @@ class _File:
         made = {"integer": arrow.int64(), "number": arrow.float64(), "text": arrow.string()}
         self._schema = arrow.schema([(name, made[type_]) for name, type_ in zip(names, types, strict=True)])
         self._writer = parquet.ParquetWriter(path, self._schema)
+        self._group: list[Any] = []
 
     def append(self, columns: Sequence[Sequence[FieldValue]]) -> None:
         arrow, _ = library()
@@ -82,7 +86,16 @@ class _File:
             except (arrow.ArrowException, UnicodeEncodeError):
                 # A number among texts, a whole number that no float is, half a character.
                 arrays.append(arrow.array([_as(type_, value) for value in values], type=field.type))
-        self._writer.write_table(arrow.Table.from_arrays(arrays, schema=self._schema))
+        self._group.append(arrow.Table.from_arrays(arrays, schema=self._schema))
+        if sum(table.nbytes for table in self._group) >= _GROUP_BYTES:
+            self._write_group()
+
+    def _write_group(self) -> None:
+        arrow, _ = library()
+        if self._group:
+            table = arrow.concat_tables(self._group)
+            self._writer.write_table(table, row_group_size=len(table))
+            self._group.clear()
 
     def widened(self, types: tuple[Type, ...]) -> _File:
         self.close()
@@ -95,6 +108,7 @@ class _File:
         return wider
 
     def close(self) -> None:
+        self._write_group()
         self._writer.close()
 
 
