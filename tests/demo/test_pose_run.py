@@ -146,5 +146,5 @@ def test_a_dry_run_does_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(main, ["demo-pose", "--dry-run"])
     assert result.exit_code == 0
-    assert "drawn animals" in result.output
+    assert "drawn pictures" in result.output
     assert list(tmp_path.iterdir()) == []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from ._demo import demo_options, run_demo
 from ._shell import Shell, with_options
 
 if TYPE_CHECKING:
@@ -15,20 +16,8 @@ if TYPE_CHECKING:
     from agir_cvtoolkit.stages import Call
 
 
-@dataclass(frozen=True)
-class _Plan:
-    out: Path
-    data: Path | None
-    dry_run: bool = True
-
-
 @click.command("demo")
-@click.option("--data", default=None, type=click.Path(path_type=Path, file_okay=False), help="Real pictures.")
-@click.option(
-    "--out", default="demo_output", show_default=True, type=click.Path(path_type=Path, file_okay=False)
-)
-@click.option("--count", default=27, show_default=True, type=click.IntRange(min=6), help="Scenes to draw.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
+@demo_options("demo_output", "Real pictures.", 27, 6, "Scenes to draw.")
 @click.option("--epochs", default=None, type=click.IntRange(min=1), help="Of the training.")
 @with_options
 def command(shell: Shell, *, data: Path | None, out: Path, count: int, seed: int, epochs: int | None) -> None:
@@ -39,28 +28,15 @@ def command(shell: Shell, *, data: Path | None, out: Path, count: int, seed: int
     agir-cvtoolkit demo --data pictures/
     """
 
-    def run(call: Call) -> DemoResult | _Plan:
-        if call.dry_run:
-            return _Plan(out, data)
+    def run(call: Call, tell: Callable[[str], None]) -> DemoResult:
         from agir_cvtoolkit.demo.run import demo
 
-        return demo(
-            out,
-            data,
-            count=count,
-            seed=seed,
-            epochs=epochs,
-            progress=call.progress,
-            tell=lambda line: click.echo(line, err=True) if not shell.quiet else None,
-        )
+        return demo(out, data, count=count, seed=seed, epochs=epochs, progress=call.progress, tell=tell)
 
-    shell.run(run, _show, configured=False)
+    run_demo(shell, "the loop on {}", out, data, run, _show)
 
 
-def _show(result: DemoResult | _Plan) -> None:
-    if isinstance(result, _Plan):
-        click.echo(f"Would run the loop on {result.data or 'drawn scenes'} in {result.out}")
-        return
+def _show(result: DemoResult) -> None:
     verdict = result.judgement
     width = max(len(score.name) for score in verdict.species) + 2
     click.echo(f"\nIoU on {result.held_out} pictures that were not trained on (of {result.pictures}):")

@@ -3,44 +3,30 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from ._demo import demo_options, run_demo
 from ._shell import Shell, with_options
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.demo.pose_run import PoseDemoResult
     from agir_cvtoolkit.stages import Call
 
-
-@dataclass(frozen=True)
-class _Plan:
-    out: Path
-    data: Path | None
-    dry_run: bool = True
+_REAL = "Real pictures: DeepLabCut's or StanfordExtra's layout."
 
 
 @click.command("demo-pose")
-@click.option(
-    "--data",
-    default=None,
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Real pictures: DeepLabCut's or StanfordExtra's layout.",
-)
-@click.option(
-    "--out", default="demo_pose_output", show_default=True, type=click.Path(path_type=Path, file_okay=False)
-)
-@click.option("--count", default=200, show_default=True, type=click.IntRange(min=16), help="Animals to draw.")
+@demo_options("demo_pose_output", _REAL, 200, 16, "Animals to draw.")
 @click.option(
     "--rounds",
     default=None,
     type=click.IntRange(min=1, max=20),
     help="How often the loop turns.  [default: 3, fewer with few animals]",
 )
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
 @click.option("--steps", default=None, type=click.IntRange(min=1), help="Of each training.")
 @with_options
 def command(
@@ -60,29 +46,17 @@ def command(
     agir-cvtoolkit demo-pose --data pictures/
     """
 
-    def run(call: Call) -> PoseDemoResult | _Plan:
-        if call.dry_run:
-            return _Plan(out, data)
+    def run(call: Call, tell: Callable[[str], None]) -> PoseDemoResult:
         from agir_cvtoolkit.demo.pose_run import demo_pose
 
         return demo_pose(
-            out,
-            data,
-            count=count,
-            rounds=rounds,
-            seed=seed,
-            steps=steps,
-            progress=call.progress,
-            tell=lambda line: click.echo(line, err=True) if not shell.quiet else None,
+            out, data, count=count, rounds=rounds, seed=seed, steps=steps, progress=call.progress, tell=tell
         )
 
-    shell.run(run, _show, configured=False)
+    run_demo(shell, "the device loop on {}", out, data, run, _show)
 
 
-def _show(result: PoseDemoResult | _Plan) -> None:
-    if isinstance(result, _Plan):
-        click.echo(f"Would run the device loop on {result.data or 'drawn animals'} in {result.out}")
-        return
+def _show(result: PoseDemoResult) -> None:
     click.echo(f"\nShare of correct key points on {result.held_out} animals that nobody was shown:")
     click.echo(f"{'':14}{'corrected':>10}{'PCK@5%':>9}{'PCK@10%':>9}{'OKS-AP':>9}  model")
     for point in result.points:

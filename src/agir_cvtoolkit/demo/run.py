@@ -7,12 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from agir_cvtoolkit.cvat import Credentials, CvatSession, NewLabel, create_project
-from agir_cvtoolkit.errors import UsageError
 from agir_cvtoolkit.progress import Progress, Silent
-from agir_cvtoolkit.runs import discard, open_run, write_text
+from agir_cvtoolkit.runs import open_run
 from agir_cvtoolkit.sandbox import Sandbox, SandboxOptions
 from agir_cvtoolkit.sandbox.oracle import OracleReport, correct_task
 from agir_cvtoolkit.stages import Call
@@ -26,9 +23,7 @@ from agir_cvtoolkit.stages.upload_cvat import upload_cvat
 
 from .judging import Judgement, Masks, draw_sheet, judge, predicted_masks
 from .pictures import HELD_OUT, POOL, SEVERAL, SPLIT, DemoPictures, drawn_pictures, real_pictures
-
-_MARKER = ".agir-demo"
-_ACCOUNT = ("admin", "admin123")
+from .workspace import ACCOUNT, clear, configure
 
 
 @dataclass(frozen=True)
@@ -80,7 +75,7 @@ def demo(
         AgirError: whatever a stage raises.
     """
     started = time.monotonic()
-    _clear(folder)
+    clear(folder, "demo")
     folder = folder.resolve()
     if data is None:
         tell(f"Drawing {count} field scenes")
@@ -90,7 +85,8 @@ def demo(
     with Sandbox(SandboxOptions(root=folder / "sandbox")) as sandbox:
         tell(f"Sandbox: {sandbox.url}")
         project_id = _project(sandbox.url, pictures)
-        _configure(folder, sandbox.url, project_id, pictures, epochs, seed, real=data is not None)
+        groups = _settings(folder, project_id, pictures, epochs, seed, real=data is not None)
+        configure(folder, sandbox.url, groups)
         call = _Calls(folder, progress or Silent())
         build_db(pictures.folder, pictures.records_csv, folder / "semif.db", call=call())
         query(filters=[f"{SPLIT}={POOL}"], call=call("project.name=round1"))
@@ -159,38 +155,17 @@ class _Calls:
         )
 
 
-def _clear(folder: Path) -> None:
-    if folder.exists() and any(folder.iterdir()) and not (folder / _MARKER).is_file():
-        raise UsageError(
-            f"{folder} holds something that is no demonstration", "Give another folder with --out."
-        )
-    discard(folder)
-    write_text(folder / _MARKER, "made by: agir-cvtoolkit demo\n")
-
-
 def _project(url: str, pictures: DemoPictures) -> int:
-    session = CvatSession.open(Credentials(url, *_ACCOUNT))
+    session = CvatSession.open(Credentials(url, *ACCOUNT))
     labels = [NewLabel(name, type="mask") for name in sorted(set(pictures.species.values()))]
     return create_project(session, "Field scenes", labels).id
 
 
-def _configure(
-    folder: Path,
-    url: str,
-    project_id: int,
-    pictures: DemoPictures,
-    epochs: int | None,
-    seed: int,
-    *,
-    real: bool,
-) -> None:
-    """Write the workspace's ``conf/`` and keys, so that every command works in it afterwards."""
-    content: dict[str, dict[str, object]] = {
-        "io": {
-            "out_root": str(folder / "outputs" / "runs"),
-            "keys_file": str(folder / ".keys" / "default.yaml"),
-            "semif_storage_dir": str(pictures.folder),
-        },
+def _settings(
+    folder: Path, project_id: int, pictures: DemoPictures, epochs: int | None, seed: int, *, real: bool
+) -> dict[str, dict[str, object]]:
+    return {
+        "io": {"semif_storage_dir": str(pictures.folder)},
         "db": {"semif": {"db_path": str(folder / "semif.db")}},
         "cvat_upload": {
             "project_id": project_id,
@@ -204,19 +179,13 @@ def _configure(
         "train": {"max_epochs": epochs or (20 if real else 8), "seed": seed, "optimizer": {"lr": 0.002}},
         "seg_inference": {"tile": {"height": 512, "width": 512}},
     }
-    for group, values in content.items():
-        write_text(folder / "conf" / group / "default.yaml", yaml.safe_dump(values, sort_keys=False))
-    keys = folder / ".keys" / "default.yaml"
-    keys.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_text(keys, yaml.safe_dump({"cvat": {"url": url, "username": _ACCOUNT[0], "password": _ACCOUNT[1]}}))
-    keys.chmod(0o600)
 
 
 def _correct(url: str, task_ids: list[int], pictures: DemoPictures) -> OracleReport:
     reports = [
         correct_task(
             url,
-            _ACCOUNT,
+            ACCOUNT,
             task_id,
             lambda name: pictures.true_mask(Path(name).stem),
             lambda name: pictures.species.get(Path(name).stem),
