@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from benchmarks import capture_queue
-from tests.firebase.emulators import firestore_emulator
+from tests.firebase.emulators import firestore_emulator, running_firestore
 
 __all__ = ["firestore_emulator"]
 
@@ -17,6 +19,7 @@ def test_the_queue_is_measured_in_both_stores(
     firestore_emulator: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert firestore_emulator
+    monkeypatch.setattr(capture_queue, "running_firestore", partial(running_firestore, lasting=False))
     monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
     rows = {
         row.name.partition(",")[0]: row

@@ -110,6 +110,6 @@ def ruled_emulator(rules: Path, log: Path) -> Iterator[Ruled]:
     except LookupError as why:
         pytest.skip(str(why))
     http = urllib3.PoolManager(retries=False, timeout=10)
-    with running_firestore(log, rules) as host:
+    with running_firestore(log, rules, lasting=False) as host:
         yield Ruled(host, http)
         http.clear()
