@@ -2,7 +2,8 @@
 
 The data set is not part of this package: give its folder, with ``images/*.jpg`` and ``labels/*.png`` (0 background,
 1 crop, 2 weed). The split by picture is ``cwfid_split.json``: 29 to learn from (6 of them to choose the epoch), 10 to
-test on. Scores are counted over all pixels of the whole test pictures at their full size.
+test on. They are predicted as ``infer-seg`` does, in overlapping tiles, of the size that was trained on; scores are
+counted over all their pixels at full size.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agir_cvtoolkit import Call, train
-from agir_cvtoolkit.inference.torch_predictor import open_torch
+from agir_cvtoolkit.inference.tiling import Tiling, blended_bands, predicted_tiles
+from agir_cvtoolkit.inference.torch_predictor import TorchPredictor, open_torch
 from agir_cvtoolkit.pictures import load_mask, load_rgb, save_png
 from agir_cvtoolkit.reporting.class_sheet import painted
 from agir_cvtoolkit.runs import read_json_object, start_run, write_json
@@ -123,7 +126,7 @@ def score(data: Path, model: Path) -> Scores:
     for name in read_json_object(SPLIT)["test"]:
         rgb = load_rgb(data / "images" / f"{name}.jpg")
         labels = load_mask(data / "labels" / f"{name}.png", (rgb.shape[1], rgb.shape[0])).astype(np.int64)
-        joined = labels * len(CLASSES) + predictor.predict_tiles(rgb[None])[0].argmax(axis=0)
+        joined = labels * len(CLASSES) + _said(predictor, rgb)
         counted += np.bincount(joined.reshape(-1), minlength=counted.size).reshape(counted.shape)
     return scores_of(counted)
 
@@ -134,9 +137,17 @@ def draw(data: Path, model: Path, folder: Path) -> None:
     for name in read_json_object(SPLIT)["test"]:
         rgb = load_rgb(data / "images" / f"{name}.jpg")
         truth = load_mask(data / "labels" / f"{name}.png", (rgb.shape[1], rgb.shape[0]))
-        said = predictor.predict_tiles(rgb[None])[0].argmax(axis=0).astype(np.uint8)
+        said = _said(predictor, rgb)
         folder.mkdir(parents=True, exist_ok=True)
         save_png(np.concatenate([painted(rgb, truth), painted(rgb, said)], axis=1), folder / f"{name}.png")
+
+
+def _said(predictor: TorchPredictor, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = predictor.card.tile_size
+    tiling = Tiling(height, width)
+    batches = predicted_tiles(predictor, rgb, tiling)
+    bands = blended_bands(batches, len(CLASSES), (rgb.shape[1], rgb.shape[0]), tiling)
+    return np.concatenate([band.probabilities.argmax(axis=0).astype(np.uint8) for band in bands])
 
 
 def _by_class(scores: Scores) -> list[str]:

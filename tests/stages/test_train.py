@@ -88,6 +88,9 @@ def test_a_training_is_judged_and_drawn(run: Run) -> None:
     for name in ("reliability.png", "worst.png"):
         assert run.path("model", "pictures", name).stat().st_size > 1000
     assert once() == figures
+    told = run.read_metrics("train")
+    run.write_metrics("train", {**told, "version": "of an earlier training", "figures": {"val_ece": 9.0}})
+    assert once() == figures
 
 
 def test_a_training_that_is_killed_leaves_no_wrong_path(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

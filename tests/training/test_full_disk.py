@@ -64,3 +64,27 @@ def test_it_is_said_in_words_and_the_training_goes_on_when_there_is_room(
     assert again.state == "continued"
     assert again.card.version == whole
     assert not list((tmp_path / "full").rglob("*.tmp"))
+
+
+def test_what_a_frozen_encoder_saw_is_written_and_never_mapped(dataset: Path, tmp_path: Path) -> None:
+    """A mapped file has its full length from the start, and kills the process when the disk has no room for it."""
+    from agir_cvtoolkit.config._training import Train
+    from agir_cvtoolkit.progress import Silent
+    from agir_cvtoolkit.training.batches import tiles_of
+    from agir_cvtoolkit.training.dataset import open_dataset
+    from agir_cvtoolkit.training.remembered import remember
+
+    class Failing(torch.nn.Conv2d):
+        shown = 0
+
+        def forward(self, pixels: torch.Tensor) -> list[torch.Tensor]:  # type: ignore[override]
+            self.shown += 1
+            if self.shown == 2:
+                raise OSError(28, "No space left on device")
+            return [super().forward(pixels)]
+
+    tiles = tiles_of(open_dataset(dataset), "train", Train(), training=True)
+    with pytest.raises(OSError, match="No space"), Silent().bar("", 1) as bar:
+        remember(Failing(3, 4, 1), lambda pixels: pixels.float(), tiles, 9, tmp_path / "maps", "key", bar)
+    assert (tmp_path / "maps" / "000.npy").stat().st_size < 5 * 3 * 64 * 64
+    assert not (tmp_path / "maps" / "done.json").exists()

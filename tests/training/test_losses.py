@@ -132,3 +132,24 @@ def test_class_weights_are_none_those_of_the_data_set_or_given() -> None:
     assert loss_weights(Loss(class_weights=(1, 2, 3)), balanced) == (1, 2, 3)
     with pytest.raises(ConfigError, match="has 2 weights, the data set 3 classes"):
         loss_weights(Loss(class_weights=(1, 2)), balanced)
+
+
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])
+def test_focal_loss_has_a_slope_where_nothing_is_wrong(gamma: float) -> None:
+    logits = torch.tensor([[50.0, -50.0]]).reshape(1, 2, 1, 1).requires_grad_()
+    focal_loss(logits, torch.zeros((1, 1, 1), dtype=torch.long), gamma).backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+
+
+def test_lovasz_counts_in_integers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Running sums of floats are refused on GPUs where results must repeat, and not exact beyond 2 ** 24."""
+    real, kinds = torch.Tensor.cumsum, set()
+
+    def seen(self: torch.Tensor, *given: int) -> torch.Tensor:
+        kinds.add(self.dtype)
+        return real(self, *given)
+
+    monkeypatch.setattr(torch.Tensor, "cumsum", seen)
+    lovasz_loss(torch.zeros((1, 2, 4, 4)), torch.ones((1, 4, 4), dtype=torch.long))
+    assert kinds == {torch.int64}

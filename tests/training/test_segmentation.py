@@ -185,6 +185,28 @@ def test_training_stops_when_nothing_improves(dataset: Path, tmp_path: Path) -> 
     assert result.best_val_iou == result.history[0].val_iou
 
 
+def test_a_training_that_stopped_early_and_was_killed_before_its_end_trains_no_more(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from agir_cvtoolkit.training import trainer
+
+    settings = SETTINGS.model_copy(
+        update={"max_epochs": 9, "early_stop": EarlyStop(patience=1, min_delta=0.9), "num_workers": 0}
+    )
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "_with_test_scores", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fit(dataset, tmp_path, settings)
+    again = fit(dataset, tmp_path, settings)
+    assert (again.state, again.epochs, again.best_epoch) == ("continued", 2, 1)
+    assert again.stopped_early
+    assert "test_iou" in again.card.metrics
+
+
 def test_a_frozen_encoder_keeps_its_weights(dataset: Path, tmp_path: Path) -> None:
     from agir_cvtoolkit.models.card import ArchSpec
     from agir_cvtoolkit.models.encoders import build_encoder

@@ -100,9 +100,13 @@ def train(call: Call | None = None) -> TrainStageResult:
 def _judged(run: Run, found: TrainResult, settings: Settings, call: Call) -> Mapping[str, float]:
     """Return the figures on val that are not counted while training, and draw the pictures of the training."""
     folder = run.path("model", PICTURES)
-    if found.state == "unchanged" and (folder / WORST).is_file():
-        known = run.read_metrics(STAGE).get("figures", {})
-        return {str(name): float(value) for name, value in known.items()}
+    told = run.read_metrics(STAGE)
+    if (
+        found.state == "unchanged"
+        and (folder / WORST).is_file()
+        and told.get("version") == found.card.version
+    ):
+        return {str(name): float(value) for name, value in told["figures"].items()}
     from ._evaluation import ModelScores
     from ._segmentation_evaluation import judge_segmentation, tiles_by_picture
 

@@ -235,8 +235,9 @@ class _Counts:
     def add(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
         predicted = logits.argmax(dim=1)
         pairs = (labels.long() * self._classes + predicted).reshape(-1)
-        counted = [(pairs == cell).sum() for cell in range(self._classes**2)]
-        sums = torch.stack([*counted, loss.double() * len(labels), loss.new_tensor(len(labels))]).double()
+        counted = torch.bincount(pairs, minlength=self._classes**2).double()
+        loss_of_batch = torch.stack([loss.double() * len(labels), counted.new_tensor(len(labels))])
+        sums = torch.cat([counted, loss_of_batch])
         self._sums = sums if self._sums is None else self._sums + sums
 
     def total(self, device: torch.device) -> tuple[np.ndarray[Any, np.dtype[np.int64]], float]:

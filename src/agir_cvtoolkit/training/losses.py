@@ -54,7 +54,8 @@ def focal_loss(logits: Tensor, labels: Tensor, gamma: float, weights: Tensor | N
     right = F.log_softmax(logits, dim=1).gather(1, labels[:, None])[:, 0]
     lost = -right
     if gamma:
-        lost = lost * (1 - right.exp()) ** gamma
+        # At 0 a power below 1 has no slope.
+        lost = lost * (1 - right.exp()).clamp_min(torch.finfo(right.dtype).eps) ** gamma
     if weights is None:
         return lost.mean()
     each = weights[labels]
@@ -92,20 +93,24 @@ def lovasz_loss(logits: Tensor, labels: Tensor) -> Tensor:
     probabilities = logits.softmax(dim=1)
     found = []
     for number in range(logits.shape[1]):
-        wanted = (labels == number).reshape(-1).to(logits.dtype)
+        wanted = (labels == number).reshape(-1)
         if not wanted.any():
             continue
         errors, order = (
-            (wanted - probabilities[:, number].reshape(-1)).abs().sort(descending=True, stable=True)
+            (wanted.to(logits.dtype) - probabilities[:, number].reshape(-1))
+            .abs()
+            .sort(descending=True, stable=True)
         )
-        found.append(torch.dot(errors, _jaccard_growth(wanted[order])))
+        found.append(torch.dot(errors, _jaccard_growth(wanted[order]).to(errors.dtype)))
     return torch.stack(found).mean()
 
 
 def _jaccard_growth(wanted: Tensor) -> Tensor:
-    total = wanted.sum()
-    kept = total - wanted.cumsum(0)
-    jaccard = 1 - kept / (total + (1 - wanted).cumsum(0))
+    # Counted in integers: exact, and of floats GPUs have no running sum that comes out the same every time.
+    hits = wanted.long().cumsum(0)
+    misses = (~wanted).long().cumsum(0)
+    total = hits[-1]
+    jaccard = 1 - (total - hits) / (total + misses)
     return torch.cat([jaccard[:1], jaccard[1:] - jaccard[:-1]])
 
 

@@ -7,9 +7,9 @@ epoch then takes the next variation of each tile.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -70,31 +70,35 @@ def remember(
         pass
     discard(folder)
     folder.mkdir(parents=True)
-    arrays: list[NDArray[Any]] = []
     encoder.eval()
     device = next(encoder.parameters()).device
-    for variation in range(variations):
-        start = 0
-        for pixels, labels in _batches(tiles, variation):
-            with torch.inference_mode():
-                maps = encoder(normalise(pixels.to(device)))
-            found = [pixels, labels, *(m.clamp(-_LARGEST, _LARGEST).half().cpu() for m in maps)]
-            if not arrays:
-                arrays = [
-                    np.lib.format.open_memmap(
-                        folder / f"{number}.npy",
-                        mode="w+",
-                        dtype=part.numpy().dtype,
-                        shape=(variations, len(tiles), *part.shape[1:]),
-                    )
-                    for number, part in enumerate(found)
-                ]
-            for array, part in zip(arrays, found, strict=True):
-                array[variation, start : start + len(part)] = part.numpy()
-            start += len(pixels)
-            bar.advance()
+    with ExitStack() as files:
+        opened: list[BinaryIO] = []
+        for variation in range(variations):
+            for pixels, labels in _batches(tiles, variation):
+                with torch.inference_mode():
+                    maps = encoder(normalise(pixels.to(device)))
+                found = [pixels, labels, *(m.clamp(-_LARGEST, _LARGEST).half().cpu() for m in maps)]
+                arrays = [part.contiguous().numpy() for part in found]
+                if not opened:
+                    shape = (variations, len(tiles))
+                    opened = [
+                        files.enter_context(_begun(folder / f"{number:03d}.npy", array, shape))
+                        for number, array in enumerate(arrays)
+                    ]
+                for file, array in zip(opened, arrays, strict=True):
+                    file.write(array.data)
+                bar.advance()
     write_json(folder / _DONE, wanted)
     return RememberedTiles(folder)
+
+
+def _begun(path: Path, like: NDArray[Any], shape: tuple[int, int]) -> BinaryIO:
+    """Begin an array file; written, not mapped: a mapped one that finds no room on the disk kills the process."""
+    file = path.open("wb")
+    header = np.lib.format.header_data_from_array_1_0(like) | {"shape": (*shape, *like.shape[1:])}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file
 
 
 def batches_to_remember(tiles: Tiles, variations: int) -> int:

@@ -24,7 +24,7 @@ from torch.multiprocessing.spawn import ProcessRaisedException
 from torch.utils.data import DataLoader, Dataset
 
 from agir_cvtoolkit._version import __version__
-from agir_cvtoolkit.config._training import Train
+from agir_cvtoolkit.config._training import EarlyStop, Train
 from agir_cvtoolkit.errors import ConfigError, DataError, InterruptedByUser, UsageError
 from agir_cvtoolkit.models.card import CARD_NAME, ModelCard, TrainedOn
 from agir_cvtoolkit.models.checkpoint import load_checkpoint, save_checkpoint
@@ -116,6 +116,8 @@ def _trained(
     continued: bool,
     leads: bool = True,
 ) -> None:
+    if continued and _has_stopped(state_of(out_dir / LAST), settings):
+        return
     sides = {side: _tiles(dataset, side, settings) for side in ("train", "val")}
     steps = -(-len(sides["train"]) // settings.batch_size) * settings.max_epochs
     learner = _learner(dataset, settings, steps, key)
@@ -303,6 +305,15 @@ def state_of(last: Path) -> Mapping[str, Any]:
     return state_in(content) if isinstance(content, dict) else {}
 
 
+def _has_stopped(state: Mapping[str, Any], settings: Train) -> bool:
+    """Tell whether a training ended early and was killed before all was written down."""
+    return _patience_is_over(settings.early_stop, len(state["history"]), int(state["best_epoch"]))
+
+
+def _patience_is_over(stop: EarlyStop, epochs: int, best_epoch: int) -> bool:
+    return stop.patience is not None and epochs - best_epoch >= stop.patience
+
+
 class _Keeper(Checkpoint):
     """Keeps the best epoch and the resume file, and ends training that no longer improves."""
 
@@ -327,8 +338,7 @@ class _Keeper(Checkpoint):
             pl_module.best, pl_module.best_epoch = newest, pl_module.current_epoch + 1
         if trainer.is_global_zero:
             self._write(trainer, pl_module, newest if better else None)
-        if stop.patience is not None and len(pl_module.history) - pl_module.best_epoch >= stop.patience:
-            trainer.should_stop = True
+        trainer.should_stop = _patience_is_over(stop, len(pl_module.history), pl_module.best_epoch)
         with atomic_path(self._out_dir / LAST) if trainer.is_global_zero else nullcontext(Path()) as path:
             # All processes take part; the first one writes.
             trainer.save_checkpoint(path)
