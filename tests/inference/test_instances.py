@@ -47,6 +47,13 @@ def test_a_straight_leaf_stays_one() -> None:
     assert instances_of(index, "watershed", 200).max() == 1
 
 
+def test_holes_in_the_middle_of_a_plant_do_not_cut_it() -> None:
+    index = np.zeros((200, 200), dtype=np.uint8)
+    cv2.circle(index, (100, 100), 90, 1, -1)
+    index[50:150, 100] = 0
+    assert instances_of(index, "watershed", 96).max() == 1
+
+
 def test_classes_are_never_one_instance() -> None:
     index = discs((40, 50))
     index[:, 40:] *= 2

@@ -58,26 +58,36 @@ def _cut(
     binary: NDArray[np.uint8], labels: NDArray[np.int32], stats: NDArray[np.int32], distance: int
 ) -> tuple[int, NDArray[np.int32]]:
     """Cut parts with several middles; return the number of labels, with the background, and the labels."""
-    smooth, peaks = _middles(binary, distance)
-    _, seeds = cv2.connectedComponents(peaks, connectivity=8, ltype=cv2.CV_32S)
+    smooth, middles = _middles(binary, distance)
+    _, seeds = cv2.connectedComponents((middles > 0).view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
     total = len(stats)
     for part in range(1, len(stats)):
         left, top, width, height = (int(v) for v in stats[part, :4])
         window = np.s_[top : top + height, left : left + width]
         inside = labels[window] == part
-        names = np.unique(seeds[window][inside])
-        names = names[names > 0]
+        names = _one_of_each(middles[window][inside], seeds[window][inside])
         if len(names) < 2:
             continue
-        pieces = _flooded(smooth[window], inside, np.where(inside, seeds[window], 0), names)
+        chosen = inside & np.isin(seeds[window], names)
+        pieces = _flooded(smooth[window], inside, np.where(chosen, seeds[window], 0), names)
         # The first piece keeps the part's own number.
         labels[window][inside] = np.where(pieces[inside] == 1, part, total + pieces[inside] - 2)
         total += len(names) - 1
     return total, labels
 
 
-def _middles(binary: NDArray[np.uint8], distance: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Return how deep inside a pixel lies, and where that is most within `distance`.
+def _one_of_each(middles: NDArray[np.int32], seeds: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the largest seed of each middle, ascending: small holes make several seeds of one."""
+    pairs, counts = np.unique(np.stack([middles, seeds]), axis=1, return_counts=True)
+    largest: dict[int, tuple[int, int]] = {}
+    for middle, seed, count in zip(*pairs.tolist(), counts.tolist(), strict=True):
+        if middle > 0:
+            largest[middle] = max(largest.get(middle, (0, 0)), (count, -seed))
+    return np.array(sorted(-seed for _, seed in largest.values()), dtype=np.int32)
+
+
+def _middles(binary: NDArray[np.uint8], distance: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Return how deep inside a pixel lies, and numbers of the places where that is most within `distance`.
 
     Both are found in a smaller picture: so holes of a few pixels and ragged edges do not cut a plant into pieces.
     """
@@ -91,10 +101,12 @@ def _middles(binary: NDArray[np.uint8], distance: int) -> tuple[NDArray[np.float
     around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     # Nearly as deep is as deep: the ridge of a straight leaf is one middle and not hundreds.
     peaks = (small & (smooth >= _NEARLY * cv2.dilate(smooth, around))).view(np.uint8)
+    _, numbers = cv2.connectedComponents(peaks, connectivity=8, ltype=cv2.CV_32S)
     large = np.asarray(cv2.resize(smooth, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
-    return large, cv2.resize(peaks, (width, height), interpolation=cv2.INTER_NEAREST).astype(
-        np.uint8
-    ) & binary
+    middles = np.asarray(
+        cv2.resize(numbers, (width, height), interpolation=cv2.INTER_NEAREST), dtype=np.int32
+    )
+    return large, middles * binary
 
 
 def _flooded(
