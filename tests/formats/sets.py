@@ -63,7 +63,12 @@ def dog(*, box: bool = False, group: int = 3) -> tuple[Shape, ...]:
     return (skeleton, around) if box else (skeleton,)
 
 
-def pictured(folder: Path, *shapes_of: Sequence[Shape], size: tuple[int, int] = SIZE) -> LabelledSet:
+def pictured(
+    folder: Path,
+    *shapes_of: Sequence[Shape],
+    size: tuple[int, int] = SIZE,
+    labels: tuple[LabelEntry, ...] = LABELS,
+) -> LabelledSet:
     """Return a set with a picture for each sequence of shapes; files are `p0.png`, `p1.png`, ..."""
     pictures = []
     folder.mkdir(parents=True, exist_ok=True)
@@ -72,7 +77,7 @@ def pictured(folder: Path, *shapes_of: Sequence[Shape], size: tuple[int, int] = 
         if not path.is_file():
             save_png(np.full((size[1], size[0], 3), i, dtype=np.uint8), path)
         pictures.append(LabelledPicture(f"p{i}", path.name, path, *size, shapes=tuple(shapes)))
-    return LabelledSet("test", LABELS, len(pictures), lambda: iter(pictures))
+    return LabelledSet("test", labels, len(pictures), lambda: iter(pictures))
 
 
 def writing(folder: Path, **options: object) -> Writing:

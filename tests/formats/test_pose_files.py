@@ -41,7 +41,7 @@ def test_sleap_has_points_half_a_pixel_from_ours(tmp_path: Path) -> None:
             (1, 2),
         ]
         (video,) = (json.loads(text) for text in file["videos_json"][:])
-        assert video["filename"] == ["images/p0.png", "images/p1.png", "images/p2.png"]
+        assert video["filename"] == [str(out.folder / f"images/p{i}.png") for i in range(3)]
     assert out.losses.counts == {"boxes around skeletons": 1}
 
 
@@ -96,7 +96,7 @@ def test_datumaro_holds_every_kind_of_shape(tmp_path: Path) -> None:
         "bbox",
         "ellipse",
         "points",
-        "skeleton",
+        "points",
     ]
     drawn, polygon, box, ellipse, _, skeleton = first["annotations"]
     assert drawn["rle"]["size"] == [12, 16]
@@ -109,8 +109,11 @@ def test_datumaro_holds_every_kind_of_shape(tmp_path: Path) -> None:
         0.5,
     )
     assert ellipse["points"] == [3.0, 4.0, 9.0, 8.0]
-    assert [e["visibility"] for e in skeleton["elements"]] == [[2], [1], [0]]
+    assert skeleton["points"] == [3.5, 4.25, 6.0, 2.0, 0.0, 0.0]
+    assert skeleton["visibility"] == [2, 1, 0]
     labels = content["categories"]["label"]["labels"]
-    assert [labels[e["label_id"]]["name"] for e in skeleton["elements"]] == list(JOINTS)
+    (described,) = content["categories"]["points"]["items"]
+    assert labels[skeleton["label_id"]]["name"] == labels[described["label_id"]]["name"] == "dog"
+    assert (described["labels"], described["joints"]) == (list(JOINTS), [[1, 2], [1, 3]])
     assert second["image"] == {"path": "p1.png", "size": [12, 16]}
     assert not out.losses.counts

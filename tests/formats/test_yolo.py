@@ -50,7 +50,11 @@ def test_segments_are_written_as_the_tools_want_them(tmp_path: Path) -> None:
     assert (out.folder / "labels/train/p1.txt").read_text() == ""
     assert (out.folder / "images/train/p1.png").is_file()
     described = yaml.safe_load((out.folder / "data.yaml").read_text())
-    assert described == {"train": "images/train", "val": "images/train", "names": {0: "crop", 1: "weed"}}
+    assert described == {
+        "train": "images/train",
+        "val": "images/train",
+        "names": {0: "crop", 1: "weed", 2: "dog"},
+    }
     assert out.losses.counts == {"skeletons": 1}
 
 

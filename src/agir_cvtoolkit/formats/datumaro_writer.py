@@ -50,13 +50,14 @@ class _File:
         self._out = out
         self.stream: IO[bytes] = out.path(f"annotations/{split}.json").open("wb")
         self._count = 0
-        listed, self._numbers = _labels(labelled.labels)
+        self._numbers = {label.name: i for i, label in enumerate(labelled.labels)}
+        self._joints = {label.name: label.joints for label in labelled.labels}
         head = {
             "dm_format_version": "1.0",
             "media_type": 2,
             "infos": {},
             "categories": {
-                "label": {"labels": listed, "label_groups": [], "attributes": ["occluded"]},
+                "label": {"labels": _labels(labelled.labels), "label_groups": [], "attributes": ["occluded"]},
                 "points": {"items": _points(labelled.labels, self._numbers)},
             },
         }
@@ -66,7 +67,7 @@ class _File:
         found = [_tag(tag, self._numbers) for tag in picture.tags]
         for shape in picture.shapes:
             try:
-                content = _annotation(shape, picture.size, self._numbers, self._out)
+                content = _annotation(shape, picture.size, self._numbers, self._joints, self._out)
             except MaskError as error:
                 self._out.losses.add(f"shapes that are damaged ({error.problem})")
                 continue
@@ -84,39 +85,31 @@ class _File:
         self._count += 1
 
 
-def _labels(labels: tuple[LabelEntry, ...]) -> tuple[list[dict[str, Any]], dict[tuple[str, str], int]]:
-    """Return the labels and, after them, the joints; with the number of each by (name, label that it belongs to)."""
-    listed: list[dict[str, Any]] = []
-    numbers: dict[tuple[str, str], int] = {}
-    for label in labels:
-        numbers[label.name, ""] = len(listed)
-        listed.append({"name": label.name, "parent": "", "attributes": list(label.attributes)})
-    for label in labels:
-        for joint in label.joints:
-            numbers[joint, label.name] = len(listed)
-            listed.append({"name": joint, "parent": label.name, "attributes": []})
-    return listed, numbers
+def _labels(labels: tuple[LabelEntry, ...]) -> list[dict[str, Any]]:
+    return [{"name": label.name, "parent": "", "attributes": list(label.attributes)} for label in labels]
 
 
-def _points(labels: tuple[LabelEntry, ...], numbers: Mapping[tuple[str, str], int]) -> list[dict[str, Any]]:
+def _points(labels: tuple[LabelEntry, ...], numbers: Mapping[str, int]) -> list[dict[str, Any]]:
     found = []
     for label in labels:
         if label.joints:
             places = {joint: i for i, joint in enumerate(label.joints, start=1)}
             joints = [[places[a], places[b]] for a, b in label.links]
-            found.append(
-                {"label_id": numbers[label.name, ""], "labels": list(label.joints), "joints": joints}
-            )
+            found.append({"label_id": numbers[label.name], "labels": list(label.joints), "joints": joints})
     return found
 
 
-def _tag(tag: Tag, numbers: Mapping[tuple[str, str], int]) -> dict[str, Any]:
-    words = {"attributes": dict(tag.attributes), "group": tag.group, "label_id": numbers[tag.label, ""]}
+def _tag(tag: Tag, numbers: Mapping[str, int]) -> dict[str, Any]:
+    words = {"attributes": dict(tag.attributes), "group": tag.group, "label_id": numbers[tag.label]}
     return {"type": "label", **words}
 
 
 def _annotation(
-    shape: Shape, size: tuple[int, int], numbers: Mapping[tuple[str, str], int], out: Writing
+    shape: Shape,
+    size: tuple[int, int],
+    numbers: Mapping[str, int],
+    joints: Mapping[str, tuple[str, ...]],
+    out: Writing,
 ) -> dict[str, Any] | None:
     attributes: dict[str, Any] = dict(shape.attributes) | {"occluded": shape.occluded}
     if shape.confidence is not None:
@@ -124,7 +117,7 @@ def _annotation(
     words = {
         "attributes": attributes,
         "group": shape.group,
-        "label_id": numbers[shape.label, ""],
+        "label_id": numbers[shape.label],
         "z_order": shape.z_order,
     }
     if isinstance(shape, Mask):
@@ -135,7 +128,7 @@ def _annotation(
         rle = {"counts": packed(runs_of(patch, size)), "size": [size[1], size[0]]}
         return {"type": "mask", **words, "rle": rle}
     if isinstance(shape, Skeleton):
-        return {"type": "skeleton", **words, "elements": _elements(shape, numbers)}
+        return {"type": "points", **words, **_joints(shape, joints[shape.label], out)}
     if not areas.is_finite(shape):
         out.losses.add("shapes without a place")
         return None
@@ -161,25 +154,19 @@ def _turn(words: dict[str, Any], rotation: float) -> None:
         words["attributes"]["rotation"] = rotation
 
 
-def _elements(shape: Skeleton, numbers: Mapping[tuple[str, str], int]) -> list[dict[str, Any]]:
-    found = []
-    for i, element in enumerate(shape.elements):
-        attributes: dict[str, Any] = dict(element.attributes)
-        attributes |= {"occluded": element.occluded, "outside": element.outside}
-        if element.confidence is not None:
-            attributes["score"] = element.confidence
-        seen = HIDDEN if element.occluded else VISIBLE
-        there = not element.outside and areas.is_finite(element)
-        found.append(
-            {
-                "id": i,
-                "type": "points",
-                "attributes": attributes,
-                "group": shape.group,
-                "label_id": numbers[element.label, shape.label],
-                "z_order": shape.z_order,
-                "points": list(element.points[0]) if there else [0.0, 0.0],
-                "visibility": [seen if there else ABSENT],
-            }
-        )
-    return found
+def _joints(shape: Skeleton, joints: tuple[str, ...], out: Writing) -> dict[str, Any]:
+    """Return the points of a skeleton, in the order of its label."""
+    by_name = {element.label: element for element in shape.elements}
+    points: list[float] = []
+    visibility = []
+    for joint in joints:
+        element = by_name.get(joint)
+        if element is None or element.outside or not areas.is_finite(element):
+            points += (0.0, 0.0)
+            visibility.append(ABSENT)
+            continue
+        points += element.points[0]
+        visibility.append(HIDDEN if element.occluded else VISIBLE)
+        out.losses.add("confidences of single joints", int(element.confidence is not None))
+        out.losses.add("attributes of single joints", int(bool(element.attributes)))
+    return {"points": points, "visibility": visibility}

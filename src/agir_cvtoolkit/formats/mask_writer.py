@@ -76,7 +76,7 @@ def mask_values(labels: tuple[LabelEntry, ...]) -> dict[str, int]:
     Raises:
         DataError: there are more than 255.
     """
-    areal = [label for label in labels if label.kind not in {"skeleton", "tag", "points", "polyline"}]
+    areal = [label for label in labels if label.kind not in {"tag", "points", "polyline"}]
     found: dict[str, int] = {}
     for label in areal:
         if label.value is not None and 0 < label.value <= _MOST and label.value not in found.values():

@@ -58,8 +58,9 @@ def write_sleap(labelled: LabelledSet, out: Writing) -> None:
     for picture in labelled:
         relative = in_split("images", picture)
         out.place(picture, relative)
-        here = relative if out.pictures != "none" else str(picture.path or picture.file_name)
-        tables.add(picture, here)
+        # Names are looked up from wherever SLEAP was started, so they are absolute.
+        copied = (out.home or out.folder.absolute()) / relative
+        tables.add(picture, str(picture.path or picture.file_name) if out.pictures == "none" else str(copied))
     text = h5py.string_dtype()
     with h5py.File(out.path("labels.slp"), "w") as file:
         group = file.create_group("metadata")

@@ -41,6 +41,7 @@ class Writing:
 
     Attributes:
         folder: is there, and empty.
+        home: where the folder will lie at last, absolute; None: where it is.
         pictures: copy the pictures' files, link to them, or leave them where they are.
         masks: how COCO gets masks.
         losses: of this set.
@@ -52,6 +53,7 @@ class Writing:
     masks: MasksAs = "rle"
     losses: Losses = field(default_factory=Losses)
     items: list[Item] = field(default_factory=list)
+    home: Path | None = None
 
     def place(self, picture: LabelledPicture, relative: str) -> None:
         """Lay a picture's file at a path in the folder, as was asked for; list it where it is not at hand."""

@@ -39,9 +39,7 @@ def write_yolo(labelled: LabelledSet, out: Writing, task: Task) -> None:
     Raises:
         UsageError: a pose task whose skeletons have different numbers of joints, or that has none.
     """
-    labels = [
-        one for one in labelled.labels if (one.kind == "skeleton") == (task == "pose") and one.kind != "tag"
-    ]
+    labels = [one for one in labelled.labels if (bool(one.joints) if task == "pose" else one.kind != "tag")]
     _check(labels, task)
     numbers = {label.name: i for i, label in enumerate(labels)}
     by_name = {label.name: label for label in labels}

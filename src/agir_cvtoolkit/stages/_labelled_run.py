@@ -20,10 +20,10 @@ from agir_cvtoolkit.joints import SCHEMAS, JointSchema, load_schema
 from agir_cvtoolkit.json_stream import texts_of
 from agir_cvtoolkit.labelled import LabelEntry, LabelledPicture, LabelledSet, Provenance
 from agir_cvtoolkit.plain_shapes import from_plain, tag_from_plain, track_from_plain
-from agir_cvtoolkit.poses import read_poses
+from agir_cvtoolkit.poses import Pose, read_poses
 from agir_cvtoolkit.records import Item, file_stem
 from agir_cvtoolkit.runs import Run
-from agir_cvtoolkit.shapes import Points, Rectangle, Shape, Skeleton, Tag, Track
+from agir_cvtoolkit.shapes import Point, Points, Rectangle, Shape, Skeleton, Tag, Track
 
 from ._classes import class_table, read_classes
 from ._originals import Originals
@@ -145,11 +145,25 @@ class _Labels:
                 del self._found[name]
             entry = LabelEntry.of_schema(schema)
             known = self._found.get(entry.name)
-            # Of skeletons that were drawn as such the joints have the label's own order and spelling.
-            self._found[entry.name] = known if known is not None and known.joints else entry
+            drawn = known is not None and bool(known.joints)
+            self._found[entry.name] = _linked(known, schema) if known is not None and drawn else entry
 
     def entries(self) -> tuple[LabelEntry, ...]:
         return tuple(sorted(self._found.values(), key=lambda e: (e.value is None, e.value or 0, e.name)))
+
+
+def _linked(label: LabelEntry, schema: JointSchema) -> LabelEntry:
+    """Add what a schema knows to a label that was drawn as a skeleton, in its own order and spelling."""
+    spelled = {schema.resolve(joint): joint for joint in label.joints}
+    if not set(spelled) >= set(schema.joints):
+        return label
+    places = {joint: i for i, joint in enumerate(label.joints)}
+    other = {
+        spelled[a]: spelled[schema.joints[b]] for a, b in zip(schema.joints, schema.mirrored, strict=True)
+    }
+    mirrored = tuple(places[other.get(joint, joint)] for joint in label.joints)
+    links = tuple((spelled[a], spelled[b]) for a, b in schema.links)
+    return replace(label, links=links, mirrored=mirrored)
 
 
 class _Names:
@@ -284,14 +298,41 @@ def _picture(
 def _as_skeletons(
     shapes: tuple[Shape, ...], poses: Path, kept: JointSchema | None, size: tuple[int, int]
 ) -> tuple[Shape, ...]:
-    """Make skeletons of the single points and boxes of a picture; drawn skeletons, and areas, stay as they are."""
-    if any(isinstance(shape, Skeleton) for shape in shapes):
-        return shapes
-    areas = tuple(shape for shape in shapes if not isinstance(shape, Points | Rectangle))
+    """Make skeletons of the single points of a picture, and join the boxes to their animals by group numbers."""
     found = read_poses(poses)[1]
+    if any(isinstance(shape, Skeleton) for shape in shapes):
+        return _with_their_boxes(shapes, found)
+    areas = tuple(shape for shape in shapes if not isinstance(shape, Points | Rectangle))
     schema = _schema_of(poses, kept)
-    made = shapes_of_poses(found, schema, "skeleton", schema.label, size=size)
+    named = next((shape.label for shape in shapes if isinstance(shape, Rectangle)), schema.label)
+    made = shapes_of_poses(found, schema, "skeleton", named, size=size)
     return areas + tuple(replace(shape, source="manual") for shape in made)
+
+
+def _with_their_boxes(shapes: tuple[Shape, ...], poses: tuple[Pose, ...]) -> tuple[Shape, ...]:
+    """Give skeletons that were drawn, and the boxes that the pull found to be around them, a group of their own."""
+    listed = list(shapes)
+    group = max((shape.group for shape in shapes), default=0)
+    for pose in poses:
+        points = {(point.x, point.y) for point in pose.there.values()}
+        if pose.box is None or not points:
+            continue
+        corners = (pose.box.x, pose.box.y), (pose.box.x + pose.box.width, pose.box.y + pose.box.height)
+        box = next(
+            (i for i, s in enumerate(listed) if isinstance(s, Rectangle) and s.points == corners), None
+        )
+        drawn = (i for i, s in enumerate(listed) if isinstance(s, Skeleton) and _places(s) == points)
+        skeleton = next(drawn, None)
+        if box is None or skeleton is None or 0 != listed[box].group == listed[skeleton].group:
+            continue
+        group += 1
+        for i in (box, skeleton):
+            listed[i] = replace(listed[i], group=group)
+    return tuple(listed)
+
+
+def _places(skeleton: Skeleton) -> set[Point]:
+    return {element.points[0] for element in skeleton.elements if not element.outside}
 
 
 def _schema_of(poses: Path, kept: JointSchema | None) -> JointSchema:

@@ -143,7 +143,7 @@ def export(
         call.progress.bar(f"Writing {dataset_format}", labelled.count or 0) as bar,
         _whole(out) as folder,
     ):
-        writing = Writing(folder, options.pictures, options.masks, items=items)
+        writing = Writing(folder, options.pictures, options.masks, items=items, home=out.absolute())
         _writer(dataset_format)(_counted(labelled, counts, bar), writing)
     return _result(
         run, dataset_format, out, labelled, counts, tuple(items), writing.losses.counts, dry_run=False
