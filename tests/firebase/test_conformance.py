@@ -332,6 +332,60 @@ def test_captures_that_no_queue_offers_are_adopted(store: CaptureStore, stranger
     assert store.counts(NOW).unreadable == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "becomes"),
+    [
+        (None, "pending"),
+        (" Pending", "pending"),
+        ("COMPLETED", "completed"),
+        ("archived", "failed"),
+        (7, "failed"),
+    ],
+    ids=str,
+)
+def test_a_status_is_written_as_it_is_meant_and_a_foreign_word_stays(
+    store: CaptureStore, stranger: Stranger, status: object, becomes: str
+) -> None:
+    document = {"status": status, "priority": 5, "timestamp": "2026-01-01T00:00:00Z", "confidence": 0.5}
+    stranger.put(CAPTURES, "a", document)
+    adopted = ("a",) if becomes != "failed" else ()
+    assert [store.adopt(), store.adopt()] == [adopted, ()]
+    assert store.get(["a"])["a"].status == becomes
+    assert [found.capture_id for found in store.pending(1, 5)] == (["a"] if becomes == "pending" else [])
+    assert store.counts(NOW).unreadable == (becomes == "failed")
+    # One that comes later is not overlooked beside it.
+    stranger.put(CAPTURES, "b", {"confidence": 0.5})
+    assert store.adopt() == ("b",)
+
+
+@pytest.mark.parametrize(
+    "end",
+    ["soon", "2026-01-01T00:00:00Z", 1_700_000_000, None, True, [1], {"a": 1}, b"x", float("nan")],
+    ids=str,
+)
+def test_a_lease_whose_end_is_no_time_does_not_hold_a_capture_for_ever(
+    store: CaptureStore, stranger: Stranger, end: object
+) -> None:
+    held = {"priority": 5, "timestamp": "2026-01-01T00:00:00Z", "confidence": 0.5, "claimedBy": "x"}
+    end = str(end) if isinstance(end, bytes) and isinstance(store, EmbeddedStore) else end
+    stranger.put(CAPTURES, "held", held | {"status": "in_progress", "claimedUntil": end})
+    stranger.put(CAPTURES, "waits", held | {"status": "pending", "claimedUntil": end})
+    stranger.put(
+        CAPTURES, "brought", held | {"status": "in_progress", "gpusrv_transfer": True, "claimedUntil": end}
+    )
+    later = NOW + 24 * 365 * HOUR
+    for _ in range(2):
+        store.adopt()
+        store.release_expired(later)
+    found = store.get(["held", "waits", "brought"])
+    assert {key: item.claimed_until for key, item in found.items()} == dict.fromkeys(found)
+    assert found["held"].status == "pending"
+    assert {item.capture_id for item in store.pending(1, 5)} >= {"held", "waits"}
+    if not isinstance(end, str | int) or end is True or end == "soon":
+        assert (found["brought"].status, found["brought"].claimed_by) == ("in_progress", None)
+    assert store.adopt() == ()
+
+
 @pytest.mark.parametrize(("priority", "read"), [(11, 10), (0, 1), (-4, 1), (8.5, 8), (1e300, 10)], ids=str)
 def test_priorities_outside_of_1_to_10_are_offered(
     store: CaptureStore, stranger: Stranger, priority: float, read: int

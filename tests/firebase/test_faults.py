@@ -32,7 +32,7 @@ from agir_cvtoolkit.firebase import (
     _calls,
     _documents,
     _embedded_database,
-    _firestore_captures,
+    _firestore_strays,
     _firestore_triggers,
     _paging,
 )
@@ -482,14 +482,14 @@ def test_a_correction_that_changes_while_a_trigger_is_made_waits_for_the_next(
 def test_a_large_collection_is_not_counted_at_each_look(
     google_store: FirestoreStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_firestore_captures, "_FEW", 1)
+    monkeypatch.setattr(_firestore_strays, "_FEW", 1)
     for number in range(3):
         google_store.create(capture(f"c{number}"), None)
     assert google_store.adopt() == ()
     raw(google_store, "uncertain_poses").document("stray").set({"confidence": 0.1})
     raw(google_store, "uncertain_poses").document("text").set({"status": "pending", "priority": "8"})
     assert google_store.adopt() == ("text",)
-    monkeypatch.setattr(google_store._captures, "_count_all_from", 0.0)
+    monkeypatch.setattr(google_store._captures._strays, "_count_all_from", 0.0)
     assert google_store.adopt() == ("stray",)
 
 

@@ -21,6 +21,7 @@ from ._lease import (
     completed,
     given_back,
     lease_ended,
+    lease_mended,
     queue_floor,
     renewed,
     requeued,
@@ -35,6 +36,9 @@ _PUT = """INSERT INTO captures (id, version, document, made, status, priority, t
 VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?)"""
 _SET = """UPDATE captures SET version = version + 1, document = ?, status = ?, priority = ?, taken = ?, device = ?,
 until = ? WHERE id = ?"""
+_STRAYS = """SELECT id FROM captures WHERE status IS NULL OR status NOT IN (?, ?, ?, ?)
+OR (status = 'pending' AND (priority IS NULL OR taken IS NULL))
+OR (status IN ('pending', 'in_progress') AND until IS NULL AND instr(document, '"claimedUntil"'))"""
 _PAGE = 500
 
 
@@ -98,10 +102,7 @@ class CaptureTable:
         from .normalised import normalised
 
         with self._database.read() as connection:
-            strays = connection.execute(
-                "SELECT id FROM captures WHERE status IS NULL"
-                " OR (status = 'pending' AND (priority IS NULL OR taken IS NULL))"
-            ).fetchall()
+            strays = connection.execute(_STRAYS, CAPTURE_STATUSES).fetchall()
         adopted = []
         for (key,) in strays:
             with self._database.write() as connection:
@@ -109,11 +110,13 @@ class CaptureTable:
                     "SELECT document, made FROM captures WHERE id = ?", (key,)
                 ).fetchone()
                 document = {} if row is None else decode(row[0])
-                if row is None or not (change := normalised(key, document, self._threshold, moment(row[1]))):
+                kept = applied(document, lease_mended(document) or Change())
+                change = normalised(key, kept, self._threshold, moment(row[1]) if row else None)
+                kept = applied(kept, Change(change.fields, change.removed))
+                if row is None or kept == document:
                     continue
                 if change.picture is not None:
                     self._put_picture(key, change.picture)
-                kept = applied(document, Change(change.fields, change.removed))
                 _store(connection, key, kept)
             adopted.append(capture_from_document(key, kept, self._threshold).capture_id)
         return tuple(adopted)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -16,6 +15,7 @@ from agir_cvtoolkit.captures import CAPTURE_STATUSES, Capture, CaptureStatus
 from ._calls import TIMEOUT_S, Calls, OvertakenError, never
 from ._documents import Update, read, update_all, version_of, when_of
 from ._firestore_changes import GroupedChanges, fields_of
+from ._firestore_strays import StrayDocuments
 from ._lease import (
     Change,
     capture_after,
@@ -35,8 +35,6 @@ from .documents import capture_from_document, capture_to_document, is_offered
 from .store import AGES, CaptureCounts
 
 _LONG_PAGE = 1000
-_FEW = 10_000
-_COUNT_ALL_EVERY_S = 900.0
 
 
 class CaptureCollection:
@@ -61,8 +59,7 @@ class CaptureCollection:
         self._collection = client.collection(name)
         self._calls = calls
         self._threshold = threshold
-        self._put_picture = put_picture
-        self._count_all_from = 0.0
+        self._strays = StrayDocuments(client, name, calls, threshold, put_picture)
         self._changes = GroupedChanges(client, calls, self._reference, self._snapshots, self._capture)
 
     def create(self, capture: Capture) -> bool:
@@ -107,7 +104,7 @@ class CaptureCollection:
 
     def adopt(self) -> tuple[str, ...]:
         """Mend waiting captures that no queue would offer."""
-        return tuple(self._adopted(snapshot) for snapshot in [*self._strays()] if self._mend(snapshot))
+        return self._strays.adopt()
 
     def release_expired(self, now: datetime) -> int:
         """Make captures pending again whose lease ended."""
@@ -234,42 +231,6 @@ class CaptureCollection:
         unreadable += max(0, every - sum(statuses.values()))
         by_priority = dict(sorted(priorities.items()))
         return CaptureCounts(dict(statuses), by_priority, dict(devices), oldest, expired, unreadable, ages)
-
-    def _strays(self) -> Iterator[Any]:
-        """Yield captures that no queue offers; counting tells at little cost whether there are any."""
-        what = "look for captures that no queue offers"
-        if time.monotonic() >= self._count_all_from:
-            every = count(self._calls, what, self._collection)
-            # Counting is billed by the thousand, so a large collection is not counted at each look.
-            self._count_all_from = time.monotonic() + (_COUNT_ALL_EVERY_S if every > _FEW else 0.0)
-            if every > count(self._calls, what, self._collection.order_by("status")):
-                yield from self._missing(what, self._collection, lambda document: "status" not in document)
-        waiting = self._where(self._collection, "status", "==", "pending")
-        if count(self._calls, what, waiting) > count(self._calls, what, self._queue(queue_floor(1))):
-            yield from self._missing(what, waiting, lambda document: not is_offered(document))
-
-    def _missing(self, what: str, query: Any, is_stray: Callable[[dict[str, Any]], bool]) -> Iterator[Any]:
-        light = query.select(["status", "priority", "timestamp"]).order_by("__name__")
-        for page in pages(self._calls, what, light, size=_LONG_PAGE):
-            keys = [snapshot.id for snapshot in page if is_stray(snapshot.to_dict())]
-            yield from (snapshot for snapshot in self._snapshots(keys) if snapshot.exists)
-
-    def _mend(self, snapshot: Any) -> bool:
-        from google.cloud.firestore import DELETE_FIELD
-
-        from .normalised import normalised
-
-        made = moment(snapshot.create_time)
-        change = normalised(snapshot.id, snapshot.to_dict(), self._threshold, made)
-        if not change:
-            return False
-        if change.picture is not None:
-            self._put_picture(snapshot.id, change.picture)
-        fields = dict(change.fields) | dict.fromkeys(change.removed, DELETE_FIELD)
-        return bool(update_all(self._calls, "adopt captures", self._client, [Update(snapshot, fields)]))
-
-    def _adopted(self, snapshot: Any) -> str:
-        return capture_from_document(snapshot.id, snapshot.to_dict(), self._threshold).capture_id
 
     def _queue(self, floor: float) -> Any:
         query = self._where(self._collection, "status", "==", "pending")

@@ -9,6 +9,8 @@ from typing import Any
 
 from agir_cvtoolkit.captures import Capture
 
+from ._values import moment
+
 _LEASE = ("claimedBy", "claimedUntil", "claimToken")
 
 
@@ -56,6 +58,21 @@ def requeued() -> Change:
         {"status": "pending"},
         (*_LEASE, "reason", "transferredBy", "annotation_started", "annotation_platform", "gpusrv_transfer"),
     )
+
+
+def lease_mended(document: Mapping[str, Any]) -> Change | None:
+    """Return what becomes of a lease whose end has another type than this package writes; None where there is none.
+
+    One that can be read as a time ends then; any other has ended, or nobody could ever have the capture.
+    """
+    given = document.get("claimedUntil")
+    if "claimedUntil" not in document or isinstance(given, datetime):
+        return None
+    until = moment(given)
+    if until is not None:
+        return renewed(until)
+    is_transferred = document.get("gpusrv_transfer") is True
+    return given_back() if document.get("status") == "in_progress" and not is_transferred else lease_ended()
 
 
 def lease_ended() -> Change:

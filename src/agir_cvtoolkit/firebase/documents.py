@@ -97,6 +97,15 @@ def is_offered(document: Mapping[str, Any]) -> bool:
     )
 
 
+def written_status(document: Mapping[str, Any]) -> CaptureStatus | None:
+    """Return the status that a document means: ``pending`` where it has none, None where it is a foreign word."""
+    value = document.get("status")
+    if value is None:
+        return "pending"
+    word = value.strip().lower() if isinstance(value, str) else ""
+    return word if word in CAPTURE_STATUSES else None
+
+
 def mended(key: str, document: Mapping[str, Any], threshold: float, made: Any = None) -> dict[str, Any]:
     """Return the fields that a document needs so that a queue can offer it; none where it is not waiting or is fine.
 
@@ -174,15 +183,14 @@ def _priority(value: Any, confidence: float, threshold: float, problems: list[st
 def _status(value: Any, problems: list[str]) -> CaptureStatus:
     if value in CAPTURE_STATUSES:
         return cast("CaptureStatus", value)
+    word = written_status({"status": value})
     if value is None:
         problems.append("status is missing; pending stands for it")
-        return "pending"
-    word = value.strip().lower() if isinstance(value, str) else ""
-    if word in CAPTURE_STATUSES:
+    elif word is not None:
         problems.append(f"status {_shown(value)} is written differently; {word} stands for it")
-        return word
-    problems.append(f"status {_shown(value)} is not known; failed stands for it")
-    return "failed"
+    else:
+        problems.append(f"status {_shown(value)} is not known; failed stands for it")
+    return word or "failed"
 
 
 def _shown(value: Any) -> str:

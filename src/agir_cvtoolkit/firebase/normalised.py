@@ -15,7 +15,7 @@ from agir_cvtoolkit.pictures import glance
 from ._names import own_id
 from ._values import written_time
 from .app_uploads import PICTURE_FIELDS, from_app_upload, take_picture
-from .documents import capture_to_document, mended
+from .documents import capture_to_document, mended, written_status
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ def normalised(
 ) -> Normalised:
     """Return what makes a waiting capture of a document; nothing where it is one, or where somebody has it.
 
+    A status that is written differently (``Pending``) is written as it is meant; a foreign word stays.
+
     What the app uploads gets its key points as pixels and loses the picture within it; a picture that cannot be read
     out of it makes a capture that failed, with the reason. Other documents get the fields without which no queue
     would offer them.
@@ -50,8 +52,10 @@ def normalised(
         threshold: `upload_threshold`.
         made: when the document was made; stands for a missing time.
     """
-    if document.get("status") not in (None, "pending"):
-        return Normalised()
+    status = written_status(document)
+    if status != "pending":
+        is_spelled = status is None or document["status"] == status
+        return Normalised() if is_spelled else Normalised({"status": status})
     inside = tuple(name for name in (*PICTURE_FIELDS, "keypoints") if name in document)
     if not inside:
         return Normalised(mended(key, document, threshold, made))

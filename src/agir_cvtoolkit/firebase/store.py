@@ -90,8 +90,10 @@ class CaptureStore(Protocol):
         """Give waiting captures that no queue would offer what they lack; return their ids.
 
         Those are the ones without a status, a time, or a number for a priority, such as the app uploads today; a
-        picture within the document goes to the storage. Costs next to nothing where there is none; in a
-        Firestore of more than 10,000 captures those without a status are looked for every 15 minutes at most.
+        picture within the document goes to the storage. A status that is written differently (``Pending``) is
+        written as it is meant, while a foreign word stays; a lease whose end is no time has ended. Costs next to
+        nothing where there is none; in a Firestore of more than 10,000 captures those without a status or with
+        such a lease are looked for every 15 minutes at most.
         """
         ...
 

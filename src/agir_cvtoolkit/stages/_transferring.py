@@ -59,10 +59,10 @@ class Transfer:
         """End what was begun, then bring what is still wanted."""
         for run in self._unfinished():
             self._resume(run)
-        self.store.release_expired(datetime.now(UTC))
         adopted = self.store.adopt()
+        self.store.release_expired(datetime.now(UTC))
         if adopted:
-            _log.info("%d captures that lacked a status, priority or time are in the queue now", len(adopted))
+            _log.info("%d captures were mended: their status, priority, time or lease could not be read", len(adopted))
         wanted = self.options.limit - len(self.tally.transferred)
         if wanted > 0 and self.tally.error is None and self.store.pending(self.options.priority, 1):
             if self.options.create_task:
