@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "download-cvat": ("download_cvat", "Bring finished work back from CVAT."),
     "export": ("export", "Write what was pulled as COCO, YOLO, masks, CVAT XML, ..."),
     "import": ("import_", "Take labels or predictions of other tools as proposals."),
+    "webhook": ("webhook", "Have CVAT say when a job is completed."),
     "lint-cvat": ("lint_cvat", "Find what is wrong with annotations in CVAT; repair what is safe."),
     "undo": ("undo", "Delete what was pushed and nobody has touched."),
     "preprocess": ("preprocess", "Make the training data set from originals and corrections."),

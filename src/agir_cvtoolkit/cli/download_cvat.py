@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
+from agir_cvtoolkit.errors import UsageError
+
 from ._counted import counted
-from ._shell import Shell, echo_items, with_options
+from ._shell import Shell, echo_items, plain, with_options
+from ._watching import tell_failed
 
 if TYPE_CHECKING:
+    from agir_cvtoolkit.serving.watch import Watched
     from agir_cvtoolkit.stages import Call
     from agir_cvtoolkit.stages.download_cvat import DownloadResult
 
 
 @click.command("download-cvat")
+@click.option("--watch", is_flag=True, help="Stay, and bring each job back soon after it is completed.")
+@click.option(
+    "--listen",
+    default=None,
+    metavar="HOST:PORT",
+    help="With --watch: be woken by CVAT's webhooks, which call here.",
+)
 @with_options
-def command(shell: Shell) -> None:
+def command(shell: Shell, *, watch: bool, listen: str | None) -> None:
     """Bring finished jobs back as shapes and masks.
 
     \b
@@ -24,6 +38,9 @@ def command(shell: Shell) -> None:
     agir-cvtoolkit download-cvat -o cvat_download.project_id=12345 -o cvat_download.required_status=completed
     agir-cvtoolkit download-cvat -o cvat_download.required_stage=acceptance
     agir-cvtoolkit download-cvat -o cvat_download.job_types=[annotation,ground_truth]
+    agir-cvtoolkit download-cvat --watch --listen 0.0.0.0:8086
+
+    A watch looks every cvat_download.poll_s seconds, and at once when a webhook says so (see webhook add).
     """
 
     def stage(call: Call) -> DownloadResult:
@@ -31,7 +48,50 @@ def command(shell: Shell) -> None:
 
         return download_cvat(call)
 
-    shell.run(stage, _show)
+    def stay(call: Call) -> Watched:
+        from agir_cvtoolkit.serving.receiver import Receiver, WakingClock, listening_address
+        from agir_cvtoolkit.serving.stopping import StoppableProgress, stopping_on_signals
+        from agir_cvtoolkit.serving.watch import watch as watch_step
+        from agir_cvtoolkit.stages.download_cvat import DownloadStep
+        from agir_cvtoolkit.stages.webhooks import receiver_secret
+
+        if call.dry_run:
+            raise UsageError("--watch writes", "Leave out --dry-run.")
+        with ExitStack() as held:
+            stop = held.enter_context(stopping_on_signals())
+            clock = None
+            if listen is not None:
+                receiver = held.enter_context(Receiver(*listening_address(listen), receiver_secret(call)))
+                clock = WakingClock(receiver.woken)
+                if not shell.quiet:
+                    click.echo(f"Listening for webhooks at {receiver.url}", err=True)
+            look = DownloadStep(replace(call, progress=StoppableProgress(stop, call.progress)))
+
+            def step() -> bool:
+                result = look()
+                if result.jobs_read and not shell.quiet:
+                    _tell(result, as_json=shell.as_json)
+                return False
+
+            return watch_step(step, call.settings().cvat_download.poll_s, stop, clock, failed=tell_failed)
+
+    if listen is not None and not watch:
+        raise click.UsageError("--listen belongs to --watch")
+    if watch:
+        shell.run(stay, _show_watched)
+    else:
+        shell.run(stage, _show)
+
+
+def _tell(result: DownloadResult, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(plain(result), ensure_ascii=False))
+    else:
+        _show(result)
+
+
+def _show_watched(watched: Watched) -> None:
+    click.echo(f"Stopped after {counted(watched.steps, 'look')}, {watched.failures} failed")
 
 
 def _show(result: DownloadResult) -> None:

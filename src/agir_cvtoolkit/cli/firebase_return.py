@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agir_cvtoolkit.errors import AgirError, UsageError
+from agir_cvtoolkit.errors import UsageError
 
 from ._counted import counted
 from ._shell import Shell, echo_items, plain, with_options
+from ._watching import tell_failed
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.serving.watch import Watched
@@ -98,7 +99,7 @@ def command(
                     _tell(result, as_json=shell.as_json)
                 return result.worked
 
-            return watch_step(step, call.settings().firebase.poll_s, stop, failed=_failed)
+            return watch_step(step, call.settings().firebase.poll_s, stop, failed=tell_failed)
 
     if watch:
         shell.run(stay, _show_watched)
@@ -111,12 +112,6 @@ def _tell(result: ReturnResult, *, as_json: bool) -> None:
         click.echo(json.dumps(plain(result), ensure_ascii=False))
     else:
         _show(result)
-
-
-def _failed(error: AgirError, pause: float) -> None:
-    from agir_cvtoolkit.config import redacted
-
-    click.echo(redacted(f"Failed: {error} Again in {pause:.0f} s."), err=True)
 
 
 def _show_watched(watched: Watched) -> None:

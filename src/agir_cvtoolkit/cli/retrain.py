@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agir_cvtoolkit.errors import AgirError, UsageError
+from agir_cvtoolkit.errors import UsageError
 
 from ._counted import counted
 from ._shell import Shell, echo_items, plain, with_options
+from ._watching import tell_failed
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.serving.watch import Watched
@@ -64,18 +65,12 @@ def command(shell: Shell, *, service_account: Path | None, watch: bool) -> None:
                     _show(result)
                 return True
 
-            return watch_step(step, call.settings().firebase.poll_s, stop, failed=_failed)
+            return watch_step(step, call.settings().firebase.poll_s, stop, failed=tell_failed)
 
     if watch:
         shell.run(stay, _show_watched)
     else:
         shell.run(once, _show)
-
-
-def _failed(error: AgirError, pause: float) -> None:
-    from agir_cvtoolkit.config import redacted
-
-    click.echo(redacted(f"Failed: {error} Again in {pause:.0f} s."), err=True)
 
 
 def _show_watched(watched: Watched) -> None:

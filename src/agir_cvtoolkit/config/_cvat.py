@@ -130,6 +130,7 @@ class CvatDownload(Group):
     include_images: bool = False
     overwrite_existing: bool = False
     parallel_requests: int = Field(default=4, ge=1, le=32)
+    poll_s: float = Field(default=60.0, ge=0.1)
 
     @field_validator("job_types", mode="before")
     @classmethod

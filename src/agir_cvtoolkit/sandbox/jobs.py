@@ -13,6 +13,7 @@ from .labels import owner_of
 from .lists import list_answer
 from .store import Json, Store, now
 from .tasks import delete_job, frames_in, kind_of, storages
+from .webhooks import announce
 
 STATES = ("new", "in progress", "completed", "rejected")
 STAGES = ("annotation", "validation", "acceptance")
@@ -115,6 +116,7 @@ def patch_job(call: Call) -> Response:
     store = call.store
     with store.transaction():
         job = call.load("job")
+        old = job_view(call, job)
         if "stage" in spec and spec["stage"] != job["stage"]:
             job |= {"stage": spec["stage"], "state": "new", "assignee_id": None}
         if "state" in spec:
@@ -124,7 +126,10 @@ def patch_job(call: Call) -> Response:
             job["assignee_updated_date"] = now()
         job["updated_date"] = now()
         store.put("job", job["id"], job)
-    return reply(job_view(call, job))
+    view = job_view(call, job)
+    before = {name: old[name] for name in ("state", "stage", "assignee") if old[name] != view[name]}
+    announce(call, "job", view["project_id"], view, before)
+    return reply(view)
 
 
 def remove_job(call: Call) -> Response:

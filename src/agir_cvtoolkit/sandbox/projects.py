@@ -11,6 +11,7 @@ from .labels import add_labels, check_specs, delete_label, labels_of, patch_labe
 from .lists import list_answer
 from .store import Json, now
 from .tasks import delete_task, storages
+from .webhooks import forget_webhook
 
 _STATUSES = ("annotation", "validation", "completed")
 
@@ -97,6 +98,8 @@ def remove_project(call: Call) -> Response:
             delete_task(store, task)
         for label in labels_of(store, owner):
             delete_label(store, label)
+        for webhook in store.all("webhook", parent=owner):
+            forget_webhook(store, webhook)
         store.remove("project", project["id"])
     return Response(status_code=204)
 

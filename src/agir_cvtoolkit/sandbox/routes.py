@@ -23,6 +23,7 @@ from . import (
     tokens,
     uploads,
     validation,
+    webhooks,
     workers,
 )
 from .annotations import delete_annotations, patch_annotations, put_annotations, show_annotations
@@ -106,7 +107,15 @@ ROUTES = (
     _route("/api/invitations", GET=organizations.list_nothing),
     _route("/api/issues", GET=organizations.list_nothing),
     _route("/api/comments", GET=organizations.list_nothing),
-    _route("/api/webhooks", GET=organizations.list_nothing),
+    _route("/api/webhooks", GET=webhooks.list_webhooks, POST=webhooks.create_webhook),
+    _route(
+        "/api/webhooks/ID",
+        GET=webhooks.show_webhook,
+        PATCH=webhooks.patch_webhook,
+        DELETE=webhooks.remove_webhook,
+    ),
+    _route("/api/webhooks/ID/ping", POST=webhooks.ping),
+    _route("/api/webhooks/ID/deliveries", GET=webhooks.list_deliveries),
     _route("/api/server/share", GET=storages.show_share),
     _route("/api/cloudstorages", GET=storages.list_storages, POST=storages.create_storage),
     _route("/api/cloudstorages/ID", GET=storages.show_storage, DELETE=storages.remove_storage),

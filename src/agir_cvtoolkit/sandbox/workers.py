@@ -38,11 +38,16 @@ class Workers:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="sandbox-worker")
+        self._messengers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="sandbox-messenger")
         self._kinds: dict[str, Work] = {}
 
     def learn(self, kind: str, work: Work) -> None:
         """Say how requests of a kind are worked off."""
         self._kinds[kind] = work
+
+    def tell(self, work: Callable[[], object]) -> None:
+        """Send a message to another server in the background."""
+        self._messengers.submit(work)
 
     def resume(self) -> None:
         """Take up again what a stopped server left unfinished."""
@@ -77,6 +82,7 @@ class Workers:
 
     def stop(self) -> None:
         """Wait for the work under way; what is queued stays for the next start."""
+        self._messengers.shutdown(wait=True, cancel_futures=True)
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _run(self, rq_id: str) -> None:

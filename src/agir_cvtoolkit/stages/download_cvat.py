@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from agir_cvtoolkit.config import Settings
-from agir_cvtoolkit.cvat import JobInfo
+from agir_cvtoolkit.cvat import CvatSession, JobInfo
 from agir_cvtoolkit.errors import DataError, LedgerError
 from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.records import Item
@@ -24,7 +24,7 @@ from ._pull_plan import TaskJobs, is_wanted
 from ._pull_task import TaskDownloaded
 from ._unfinished import is_unfinished
 
-__all__ = ["STAGE", "DownloadResult", "TaskDownloaded", "download_cvat"]
+__all__ = ["STAGE", "DownloadResult", "DownloadStep", "TaskDownloaded", "download_cvat"]
 
 STAGE = "download-cvat"
 _log = logging.getLogger(__name__)
@@ -81,14 +81,49 @@ def download_cvat(call: Call | None = None) -> DownloadResult:
         NotFoundError: a project or task does not exist.
         RemoteError: the server fails; what was stored until then is kept and not read again.
     """
-    call = call or Call()
+    return _download(call or Call(), None)
+
+
+class DownloadStep:
+    """One look of a watch; logs in once for all of them.
+
+    Args:
+        call: the common options.
+    """
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._session: CvatSession | None = None
+
+    def __call__(self) -> DownloadResult:
+        """Look once.
+
+        Raises:
+            AgirError: as `download_cvat`.
+        """
+        try:
+            return _download(self._call, self._session, self._keep)
+        except BaseException:
+            # The next look asks anew who and where the server is.
+            self._session = None
+            raise
+
+    def _keep(self, session: CvatSession) -> None:
+        self._session = session
+
+
+def _download(
+    call: Call, session: CvatSession | None, keep: Callable[[CvatSession], None] | None = None
+) -> DownloadResult:
     settings = call.settings()
     run = call.open_run(settings)
     download = settings.cvat_download
     ledger_at = Ledger.open_to_read if call.dry_run else Ledger.open
     with call.work(run, STAGE):
-        target = connect(settings, "cvat_download", download.project_id)
+        target = connect(settings, "cvat_download", download.project_id, session=session)
         session = target.session
+        if keep is not None:
+            keep(session)
         with ledger_at(settings.io.ledger_url, settings.io.out_root) as ledger:
             asked = what_is_asked(run, settings, ledger, session)
             listed = list_asked(
