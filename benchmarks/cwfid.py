@@ -43,6 +43,7 @@ SETTINGS = (
     "train.model.arch_name=fpn",
     "train.model.encoder_freeze=true",
     "train.optimizer.lr=0.005",
+    "train.loss={cross_entropy: 0.5, dice: 0.0, lovasz: 0.5}",
     "train.augmentation.shadow=0.1",
     "train.early_stop.patience=null",
     "train.device=cpu",

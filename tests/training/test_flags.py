@@ -247,3 +247,16 @@ def test_nodes_need_somebody_who_starts_them(
     nodes.call_the_others(tmp_path, "key", continued=True)
     with pytest.raises(DataError, match="other settings than the first one"):
         follow(dataset, tmp_path, with_flag())
+
+
+def test_nodes_wait_for_no_training_that_was_finished_before(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from agir_cvtoolkit.training import nodes, segmentation
+
+    earlier = object()
+    monkeypatch.setattr(segmentation, "_finished", lambda *_: earlier)
+    monkeypatch.setattr(nodes, "_LONGEST_S", 0.3)
+    settings = with_flag("nodes", 2)
+    assert fit(dataset, tmp_path, settings) is earlier
+    follow(dataset, tmp_path, settings)

@@ -27,11 +27,13 @@ class Start:
         key: of data set and settings.
         continued: from the resume file.
         job: of torchrun or Slurm; what another job left behind is not listened to.
+        finished: there is nothing left to train.
     """
 
     key: str
     continued: bool
     job: str
+    finished: bool = False
 
 
 def rank() -> int:
@@ -49,9 +51,9 @@ def rank() -> int:
     )
 
 
-def call_the_others(out_dir: Path, key: str, *, continued: bool) -> None:
-    """Say that training begins."""
-    write_json(out_dir / _CALL, asdict(Start(key, continued, _job())))
+def call_the_others(out_dir: Path, key: str, *, continued: bool, finished: bool = False) -> None:
+    """Say that training begins, or that it was finished before."""
+    write_json(out_dir / _CALL, asdict(Start(key, continued, _job(), finished)))
 
 
 def dismiss(out_dir: Path) -> None:

@@ -16,7 +16,7 @@ from agir_cvtoolkit.runs import discard, fingerprint, read_json_object, write_js
 
 from .dataset import open_dataset
 from .history import Epoch
-from .nodes import wait_for_the_first
+from .nodes import call_the_others, wait_for_the_first
 
 if TYPE_CHECKING:
     from .dataset import PreparedDataset
@@ -77,6 +77,8 @@ def fit(dataset_dir: Path, out_dir: Path, settings: Train, progress: Progress | 
     key = training_key(dataset.fingerprint, settings)
     earlier = _finished(out_dir, key, dataset)
     if earlier is not None:
+        if settings.nodes > 1:
+            call_the_others(out_dir, key, continued=False, finished=True)
         return earlier
     require_lightning("Training")
     from .trainer import run_training
@@ -105,6 +107,8 @@ def follow(dataset_dir: Path, out_dir: Path, settings: Train) -> None:
     from .trainer import compute_along
 
     start = wait_for_the_first(out_dir)
+    if start.finished:
+        return
     dataset = open_dataset(dataset_dir)
     if training_key(dataset.fingerprint, settings) != start.key:
         raise DataError(
