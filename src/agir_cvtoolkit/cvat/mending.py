@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
 
-from agir_cvtoolkit.raw_shapes import Numbers
-
 from .job_patch import CREATE, DELETE, UPDATE, patch_job
 from .job_stream import items_of_file
 from .session import CvatSession
+
+if TYPE_CHECKING:
+    from agir_cvtoolkit.raw_shapes import Numbers
 
 Item = dict[str, Any]
 ItemKey = tuple[str, int]
@@ -158,4 +159,8 @@ def _digest(item: Mapping[str, Any], digest: Any) -> None:
     numbers = np.asarray([] if points is None else points, dtype=np.float64)
     digest.update((np.rint(numbers * 1000.0) + 0.0).tobytes())
     for element in sorted(item.get("elements") or (), key=lambda element: element.get("label_id") or 0):
-        _digest(element, digest)
+        if element.get("outside"):
+            # Nobody sees where it is, and the server fills in the rest.
+            digest.update(f"absent {element.get('label_id')}".encode())
+        else:
+            _digest(element, digest)

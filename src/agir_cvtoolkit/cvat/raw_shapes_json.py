@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agir_cvtoolkit.raw_shapes import Numbers, RawAttribute, RawLabel, RawShape
+from agir_cvtoolkit.raw_shapes import RawAttribute, RawLabel, RawShape
 
 from .labels import LabelSet, LabelSpec
+
+if TYPE_CHECKING:
+    from agir_cvtoolkit.raw_shapes import Numbers
 
 _MACHINE = "auto"
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from agir_cvtoolkit.raw_shapes import Numbers, RawLabel, RawShape
+from agir_cvtoolkit.raw_shapes import RawLabel, RawShape
+
+if TYPE_CHECKING:
+    from agir_cvtoolkit.raw_shapes import Numbers
 
 RULES = {
     "out_of_bounds": "a point lies outside the picture",

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agir_cvtoolkit.errors import MaskError
 from agir_cvtoolkit.masks import Runs, check_runs, decode, encode
-from agir_cvtoolkit.raw_shapes import Numbers, RawLabel, RawShape
+from agir_cvtoolkit.raw_shapes import RawLabel, RawShape
 
 from .lint_finding import Finding, Repair, found_in
+
+if TYPE_CHECKING:
+    from agir_cvtoolkit.raw_shapes import Numbers
 
 _ROUNDING = 0.01
 """Pixels: exports round to it."""

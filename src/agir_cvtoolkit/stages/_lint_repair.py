@@ -132,7 +132,11 @@ def _back_up(
     folder: Path,
 ) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    raw = folder / f"job_{job.id}.annotations.json"
+    stem, number = f"job_{job.id}", 1
+    while (folder / f"{stem}.repairs.json").exists():
+        number += 1
+        stem = f"job_{job.id}-{number}"
+    raw = folder / f"{stem}.annotations.json"
     with atomic_path(raw) as path:
         shutil.copyfile(content, path)
     body: dict[str, Any] = {
@@ -146,7 +150,7 @@ def _back_up(
             {"list": key[0], "id": key[1], "before": before[key], "after": after[key]} for key in after
         ],
     }
-    listed = folder / f"job_{job.id}.repairs.json"
+    listed = folder / f"{stem}.repairs.json"
     with atomic_path(listed) as path:
         path.write_bytes(orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_INDENT_2))
     return listed
