@@ -19,19 +19,37 @@ if TYPE_CHECKING:
 @click.command("demo")
 @demo_options("demo_output", "Real pictures.", 27, 6, "Scenes to draw.")
 @click.option("--epochs", default=None, type=click.IntRange(min=1), help="Of the training.")
+@click.option("--human", is_flag=True, help="Wait until you have corrected the proposals in a browser.")
 @with_options
-def command(shell: Shell, *, data: Path | None, out: Path, count: int, seed: int, epochs: int | None) -> None:
+def command(
+    shell: Shell, *, data: Path | None, out: Path, count: int, seed: int, epochs: int | None, human: bool
+) -> None:
     """Run the whole loop on this machine: pictures, sandbox, simulated annotator, training, judgement.
 
     \b
     agir-cvtoolkit demo
     agir-cvtoolkit demo --data pictures/
+    agir-cvtoolkit demo --human --count 9
     """
 
     def run(call: Call, tell: Callable[[str], None]) -> DemoResult:
+        from agir_cvtoolkit.demo.person import PersonLeftError
         from agir_cvtoolkit.demo.run import demo
 
-        return demo(out, data, count=count, seed=seed, epochs=epochs, progress=call.progress, tell=tell)
+        try:
+            return demo(
+                out,
+                data,
+                count=count,
+                seed=seed,
+                epochs=epochs,
+                human=human,
+                progress=call.progress,
+                tell=tell,
+            )
+        except PersonLeftError as left:
+            click.echo(f"\n{left}", err=True)
+            click.get_current_context().exit(130)
 
     run_demo(shell, "the loop on {}", out, data, run, _show)
 

@@ -106,6 +106,7 @@ def command(
             urls.append(url)
             # Under --json stdout belongs to the result, which comes at the end.
             click.echo(f"{url}  (CVAT {options.version}, user {username}; Ctrl-C stops)", err=shell.as_json)
+            click.echo("Open it in a browser to annotate.", err=True)
 
         if not call.dry_run:
             serve(options, ready)

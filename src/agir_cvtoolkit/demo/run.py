@@ -22,6 +22,7 @@ from agir_cvtoolkit.stages.train import TrainStageResult, train
 from agir_cvtoolkit.stages.upload_cvat import upload_cvat
 
 from .judging import Judgement, Masks, draw_sheet, judge, predicted_masks
+from .person import wait_for_person
 from .pictures import HELD_OUT, POOL, SEVERAL, SPLIT, DemoPictures, drawn_pictures, real_pictures
 from .workspace import ACCOUNT, clear, configure
 
@@ -33,7 +34,7 @@ class DemoResult:
     Attributes:
         folder: a workspace in which every command can be tried.
         judgement: IoU on pictures that were neither uploaded nor trained on.
-        oracle: what the simulated annotator did.
+        oracle: what the simulated annotator did; None where a person has corrected.
         sheet: picture, proposal, correction, new prediction.
         seconds: of the whole demonstration.
     """
@@ -42,7 +43,7 @@ class DemoResult:
     pictures: int
     held_out: int
     task_url: str
-    oracle: OracleReport
+    oracle: OracleReport | None
     training: TrainStageResult
     judgement: Judgement
     sheet: Path
@@ -56,10 +57,11 @@ def demo(
     count: int = 27,
     seed: int = 0,
     epochs: int | None = None,
+    human: bool = False,
     progress: Progress | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> DemoResult:
-    """Run the main job on drawn scenes or on real pictures, with a simulated annotator.
+    """Run the main job on drawn scenes or on real pictures, with a simulated annotator or a person.
 
     Args:
         folder: where everything goes; that of an earlier demonstration is replaced.
@@ -67,12 +69,14 @@ def demo(
         count: how many scenes are drawn.
         seed: of the scenes and of the training.
         epochs: of the training; None is what suits the pictures.
+        human: wait until a person has corrected the proposals on the sandbox's page.
         progress: where long work reports.
         tell: is given one line per step.
 
     Raises:
         UsageError: `folder` holds something else.
         AgirError: whatever a stage raises.
+        PersonLeftError: Ctrl-C while the person was waited for; it says how to go on.
     """
     started = time.monotonic()
     clear(folder, "demo")
@@ -94,9 +98,8 @@ def demo(
         tell(f"Predicted {predicted.predicted} pictures with {predicted.model}")
         pushed = upload_cvat(call())
         tell(f"Uploaded {pushed.uploaded_annotations} of {pushed.total_records}: {pushed.task_url}")
-        oracle = _correct(sandbox.url, [task.task_id for task in pushed.tasks], pictures)
-        tell(
-            f"Oracle: {oracle.edited} edited, {oracle.accepted} accepted, {oracle.added} added, {oracle.deleted} deleted"
+        oracle = _corrected(
+            sandbox.url, [task.task_id for task in pushed.tasks], pictures, folder, tell, human=human
         )
         pulled = download_cvat(call())
         tell(f"Downloaded {pulled.frames} corrected pictures")
@@ -179,6 +182,25 @@ def _settings(
         "train": {"max_epochs": epochs or (20 if real else 8), "seed": seed, "optimizer": {"lr": 0.002}},
         "seg_inference": {"tile": {"height": 512, "width": 512}},
     }
+
+
+def _corrected(
+    url: str,
+    task_ids: list[int],
+    pictures: DemoPictures,
+    folder: Path,
+    tell: Callable[[str], None],
+    *,
+    human: bool,
+) -> OracleReport | None:
+    if human:
+        wait_for_person(url, task_ids, folder, tell)
+        return None
+    oracle = _correct(url, task_ids, pictures)
+    tell(
+        f"Oracle: {oracle.edited} edited, {oracle.accepted} accepted, {oracle.added} added, {oracle.deleted} deleted"
+    )
+    return oracle
 
 
 def _correct(url: str, task_ids: list[int], pictures: DemoPictures) -> OracleReport:

@@ -105,19 +105,23 @@ export class Editor {
   close() {
     this.saving.stop();
     this.closeKeys();
+    this.shapeLayer.close();
+    this.layout.forget();
     window.removeEventListener("beforeunload", this.guard);
     this.view.close();
   }
 
   /** Goes back to the list, once everything is saved or the person lets go of it. */
   async goBack() {
-    if (!(await this.saving.now())) {
-      const answer = await ask("Some changes are not saved", ["If you leave now, they are lost."],
-        [{ id: "leave", text: "Leave without saving" }, { id: "stay", text: "Stay", primary: true }]);
-      if (answer === "stay") return;
-    }
-    this.close();
-    this.leave();
+    if (await this.mayLeave()) this.leave();
+  }
+
+  /** Saves what is to be saved. @returns {Promise<boolean>} whether the person may go, or wants to all the same */
+  async mayLeave() {
+    if (await this.saving.now()) return true;
+    const answer = await ask("Some changes are not saved", ["If you leave now, they are lost."],
+      [{ id: "leave", text: "Leave without saving" }, { id: "stay", text: "Stay", primary: true }]);
+    return answer === "leave";
   }
 
   // --- pictures ---------------------------------------------------------------------------------
@@ -212,7 +216,8 @@ export class Editor {
 
   /** @param {number} labelId */
   patternOf(labelId) {
-    return this.settings.patterns ? this.labels.byId.get(labelId)?.pattern ?? 0 : 0;
+    const label = this.labels.byId.get(labelId);
+    return this.settings.patterns && (label?.type === "mask" || label?.type === "any") ? label.pattern : 0;
   }
 
   changed() {
@@ -368,9 +373,11 @@ export class Editor {
     return shape?.type === "mask" ? this.maskLayer.maskOf(shape) : null;
   }
 
-  /** @param {import("./tools/tool.js").Point} point @returns {string | null} */
-  maskAt({ x, y }) {
-    return this.maskLayer.hit(x, y);
+  /** @param {import("./tools/tool.js").Point} point @param {boolean} [under] the one under the selected mask, where that is on top @returns {string | null} */
+  maskAt({ x, y }, under = false) {
+    const hits = this.maskLayer.hits(x, y);
+    const next = under ? hits.indexOf(this.selection.key ?? "") + 1 : 0;
+    return hits[next % hits.length] ?? null;
   }
 
   /** @param {import("./tools/tool.js").Point} point @param {PointerEvent} event */

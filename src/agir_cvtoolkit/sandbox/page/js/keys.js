@@ -8,7 +8,7 @@ export function keysOf(editor) {
     const target = /** @type {HTMLElement} */ (event.target);
     if (document.querySelector("dialog[open]")) return;
     const typing = target.matches("input:not([type=range]):not([type=checkbox]), textarea, select");
-    if (typing) return;
+    if (typing && !(event.ctrlKey && event.key.toLowerCase() === "s")) return;
     if (event.code === "Space" && !target.matches("button, a, summary")) {
       event.preventDefault();
       editor.layout.grab(true);

@@ -89,7 +89,6 @@ export class Layout {
       } else if (editor.view.picture && (pressed || canvas.contains(/** @type {Node} */ (event.target)))) {
         editor.tool.move(editor.view.at(event), event, pressed);
       }
-      if (!canvas.isConnected) this.forget();
     }));
     window.addEventListener("pointerup", (this.onUp = (/** @type {PointerEvent} */ event) => {
       held = null;

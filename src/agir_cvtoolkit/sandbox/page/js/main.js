@@ -47,5 +47,8 @@ async function show() {
 }
 
 applyTheme(readSettings());
-window.addEventListener("popstate", () => void show());
+window.addEventListener("popstate", async () => {
+  if (editor && !(await editor.mayLeave())) history.pushState(null, "", `/tasks/${editor.job.task_id}/jobs/${editor.job.id}`);
+  else void show();
+});
 void show();

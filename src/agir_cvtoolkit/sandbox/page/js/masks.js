@@ -45,10 +45,9 @@ export class MaskLayer {
     this.redraw();
   }
 
-  /** @param {number} x @param {number} y @returns {string | null} the topmost mask there; the selected one goes first */
-  hit(x, y) {
-    const found = this.masks.filter(({ mask }) => holds(mask, x, y)).map(({ key }) => key);
-    return found.length ? found[found.length - 1] : null;
+  /** @param {number} x @param {number} y @returns {string[]} the masks there, topmost first */
+  hits(x, y) {
+    return this.masks.filter(({ mask }) => holds(mask, x, y)).map(({ key }) => key).reverse();
   }
 
   /** Draws everything at the next frame. */

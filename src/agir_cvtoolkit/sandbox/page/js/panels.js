@@ -118,6 +118,12 @@ export class Panels {
     }));
   }
 
+  /** @param {import("./document.js").Shape} shape @returns {string} where it comes from, and its type where its class does not say it */
+  about(shape) {
+    const source = SOURCES[shape.source] ?? shape.source;
+    return this.editor.labels.byId.get(shape.label_id)?.type === shape.type ? source : `${shape.type}, ${source}`;
+  }
+
   /** @param {[string, import("./document.js").Shape][]} items */
   drawShapes(items) {
     const { editor } = this;
@@ -127,8 +133,8 @@ export class Panels {
       const broken = shape.type === "mask" && !editor.maskLayer.maskOf(shape);
       return h("li", { class: key === editor.selection.key ? "chosen" : "" },
         h("button", { class: "row", "data-key": key, "data-focus": `shape-${key}`, "aria-pressed": String(key === editor.selection.key), onclick: () => editor.select(key, null) },
-          swatch(editor.labels.color(shape.label_id), shape.type === "mask" ? editor.patternOf(shape.label_id) : 0), h("span", { class: "text" }, editor.labels.name(shape.label_id)),
-          h("small", {}, broken ? "broken mask, left as it is" : `${shape.type}, ${SOURCES[shape.source] ?? shape.source}`)),
+          swatch(editor.labels.color(shape.label_id), editor.patternOf(shape.label_id)), h("span", { class: "text" }, editor.labels.name(shape.label_id)),
+          h("small", {}, broken ? "broken mask, left as it is" : this.about(shape))),
         h("button", { class: "quiet", "data-focus": `eye-${key}`, "aria-pressed": String(!hidden), title: hidden ? "Show" : "Hide", "aria-label": `${hidden ? "Show" : "Hide"} ${editor.labels.name(shape.label_id)}`,
           onclick: () => { if (hidden) editor.hidden.delete(key); else editor.hidden.add(key); editor.draw(); } }, icon(hidden ? "hidden" : "eye")));
     }));

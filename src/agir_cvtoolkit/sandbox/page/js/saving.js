@@ -137,7 +137,6 @@ export class Saving {
     const shapes = sent.map(({ key, shape }) => this.annotations.wire(key, shape));
     if (action === "create") for (const { key, shape } of sent) this.tried.set(key, shape);
     const answer = await ask("PATCH", `${this.path}/annotations/?action=${action}`, { version: 0, tags: [], shapes, tracks: [] });
-    if (action === "create") this.tried.clear();
     sent.forEach(({ key, shape }, place) => {
       if (action === "delete") {
         this.annotations.saved.delete(key);
@@ -150,6 +149,29 @@ export class Saving {
       if (action === "create") this.annotations.ids.set(key, told.id);
       for (const element of told.elements ?? []) this.annotations.ids.set(`${key}/${element.label_id}`, element.id);
     });
+    if (action !== "create") return;
+    await this.removeTwins();
+    this.tried.clear();
+  }
+
+  /**
+   * Deletes what came to the server twice of the shapes that were just created: when a connection in use breaks, a
+   * browser sends the request again by itself, and tells nobody.
+   */
+  async removeTwins() {
+    const { annotations } = this;
+    const known = new Set(annotations.ids.values());
+    const { shapes } = await ask("GET", `${this.path}/annotations/`);
+    const twins = shapes.filter((/** @type {any} */ shape) => !known.has(shape.id) && [...this.tried.values()].some((sent) => same(sent, shape)));
+    await this.send("delete", twins.map((/** @type {any} */ twin) => this.takeTwin(twin)), (key) => annotations.saved.get(key));
+  }
+
+  /** Notes a shape that is on the server and is not wanted there. @param {any} twin @returns {string} its key */
+  takeTwin(twin) {
+    const key = this.annotations.newKey();
+    this.annotations.take(key, twin);
+    this.annotations.now.delete(key);
+    return key;
   }
 
   /** Reads the job, and what others have saved since. */
@@ -190,10 +212,14 @@ export class Saving {
         taken += 1;
       } else collisions.push({ key, theirs: their });
     }
+    const arrived = new Set();
     for (const their of theirs.values()) {
       const own = [...this.tried].find(([, sent]) => same(sent, their));
-      if (own) this.arrived(own[0], own[1], their);
-      else {
+      if (own && arrived.has(own[0])) this.takeTwin(their);
+      else if (own) {
+        arrived.add(own[0]);
+        this.arrived(own[0], own[1], their);
+      } else {
         annotations.take(annotations.newKey(), their);
         taken += 1;
       }
@@ -226,7 +252,6 @@ export class Saving {
     annotations.take(key, their);
     annotations.saved.set(key, sent);
     annotations.set(key, mine ?? null);
-    this.tried.delete(key);
   }
 
   /** @param {string} key @param {any | null} their */

@@ -21,11 +21,29 @@ export class ShapeLayer {
     /** @type {Selection} */
     this.selection = { key: null, part: null };
     this.grabbing = true;
+    /** Whether the button is down on a shape: what is held must not be replaced. */
+    this.held = false;
     this.pending = 0;
     this.frame = new Konva.Transformer({ rotateEnabled: true, flipEnabled: false, keepRatio: false, ignoreStroke: true, anchorSize: 10,
       anchorCornerRadius: 5, borderStroke: "#fff", borderStrokeWidth: 1, anchorStroke: "#1d6b4f", rotateAnchorOffset: 24 });
     view.shapeLayer.add(this.frame);
     view.listeners.push((zoomed) => (zoomed ? this.redraw() : this.frame.forceUpdate()));
+    view.stage.on("pointerdown", (/** @type {any} */ event) => {
+      this.held = event.target !== view.stage;
+    });
+    this.onUp = () => {
+      if (this.held) setTimeout(() => this.letGo());
+    };
+    window.addEventListener("pointerup", this.onUp);
+  }
+
+  close() {
+    window.removeEventListener("pointerup", this.onUp);
+  }
+
+  letGo() {
+    this.held = false;
+    this.redraw();
   }
 
   /** @param {[string, any][]} items bottom first @param {Selection} selection @param {boolean} grabbing whether shapes react to the pointer */
@@ -42,6 +60,7 @@ export class ShapeLayer {
 
   draw() {
     this.pending = 0;
+    if (this.held) return;
     const { shapes } = this.view;
     shapes.destroyChildren();
     shapes.listening(this.grabbing);

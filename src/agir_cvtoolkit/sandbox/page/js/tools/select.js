@@ -25,11 +25,9 @@ export class SelectTool extends Tool {
       editor.place(point);
       return;
     }
-    // A shape that was hit has selected itself; here is only ground.
+    // A shape that was hit has selected itself; here are only masks and ground.
     if (editor.view.stage.getIntersection(editor.screen(event))) return;
-    const key = editor.maskAt(point);
-    if (key) editor.select(key, null);
-    else this.pressed = { x: event.clientX, y: event.clientY, moved: false };
+    this.pressed = { x: event.clientX, y: event.clientY, moved: false };
   }
 
   /** @param {import("./tool.js").Point} point @param {PointerEvent} event @param {boolean} down */
@@ -46,8 +44,9 @@ export class SelectTool extends Tool {
     this.editor.view.pan(dx, dy);
   }
 
-  up() {
-    if (this.pressed && !this.pressed.moved) this.editor.select(null, null);
+  /** @param {import("./tool.js").Point} point */
+  up(point) {
+    if (this.pressed && !this.pressed.moved) this.editor.select(this.editor.maskAt(point, true), null);
     this.pressed = undefined;
   }
 
