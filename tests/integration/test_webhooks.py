@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from agir_cvtoolkit.errors import ConfigError, UsageError
+from agir_cvtoolkit.sandbox import Fault
 from agir_cvtoolkit.serving.receiver import Receiver, WakingClock
 from agir_cvtoolkit.serving.watch import watch
 from agir_cvtoolkit.stages import Call
@@ -151,3 +152,10 @@ def test_the_command_stays_and_ends_by_a_signal(proposed: Workspace) -> None:
 
 def test_listening_belongs_to_a_watch(empty: Workspace) -> None:
     assert "--watch" in empty.cli("download-cvat", "--listen", "8086", code=2).stderr
+
+
+def test_a_server_that_cannot_try_it_has_it_all_the_same(empty: Workspace, project: int) -> None:
+    empty.sandbox.add_fault(Fault(r"/ping$", method="POST", status=500, times=0))
+    added = empty.cli("webhook", "add", NOWHERE, code=1)
+    assert "could not try it" in added.stderr
+    assert len(webhook_list().webhooks) == 1

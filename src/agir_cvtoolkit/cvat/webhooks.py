@@ -97,7 +97,11 @@ def remove_webhook(session: CvatSession, webhook_id: int) -> None:
 
 
 def ping_webhook(session: CvatSession, webhook_id: int) -> int:
-    """Have the server call the address now; return the HTTP status that it got (502, 504: no answer)."""
+    """Have the server call the address now; return the HTTP status that it got (502, 504: no answer).
+
+    Raises:
+        ServerFaultError: the server fails at the call itself.
+    """
     item = session.send_json("POST", f"/api/webhooks/{webhook_id}/ping", f"try webhook {webhook_id}")
     return int(item.get("status_code") or 0) if isinstance(item, dict) else 0
 

@@ -14,7 +14,7 @@ from agir_cvtoolkit.cvat.webhooks import (
     ping_webhook,
     remove_webhook,
 )
-from agir_cvtoolkit.errors import NotFoundError, UsageError
+from agir_cvtoolkit.errors import NotFoundError, ServerFaultError, UsageError
 
 from ._call import Call
 from ._connect import Target, connect
@@ -113,7 +113,7 @@ def webhook_add(
         if known
         else create_webhook(target.session, chosen, target_url, secret, description=_DESCRIPTION)
     )
-    answered = ping_webhook(target.session, webhook.id) if ping else None
+    answered = _tried(target, webhook.id) if ping else None
     return WebhookAdded(target.session.url, chosen, target_url, webhook, bool(known), answered)
 
 
@@ -161,6 +161,14 @@ def receiver_secret(call: Call) -> str:
         ConfigError: none is known here.
     """
     return load_webhook_secret(call.settings().io.keys_file)
+
+
+def _tried(target: Target, webhook_id: int) -> int:
+    try:
+        return ping_webhook(target.session, webhook_id)
+    except ServerFaultError as error:
+        # The webhook is there all the same.
+        return error.status or 500
 
 
 def _connected(call: Call, settings: Settings, project_id: int | None) -> Target:
