@@ -107,7 +107,7 @@ def _why_not(status: int) -> str:
     if status in {401, 403}:
         return "CVAT has tried it, and who answers there has another secret: start it again with this one."
     if status >= 500:
-        return f"CVAT could not try it (HTTP {status}). The regular looks of --watch do its work where it is never called."
+        return f"CVAT could not try it (HTTP {status}). Where it never calls, the regular looks of --watch do its work."
     return f"CVAT has tried it and was answered with HTTP {status}: something else listens there."
 
 
