@@ -83,7 +83,7 @@ def test_a_training_is_judged_and_drawn(run: Run) -> None:
         return train(Call(overrides=(*SETTINGS, "train.seed=1", "preprocess.split.seed=1"))).figures
 
     figures = once()
-    assert {"val_mean_iou", "val_boundary_f1", "val_ece", "val_dice.plant"} <= set(figures)
+    assert {"val_mean_iou", "val_boundary_f1", "val_ece", "val_iou.plant", "val_dice.plant"} <= set(figures)
     assert run.read_metrics("train")["figures"] == figures
     for name in ("reliability.png", "worst.png"):
         assert run.path("model", "pictures", name).stat().st_size > 1000

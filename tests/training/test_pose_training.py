@@ -13,6 +13,7 @@ from agir_cvtoolkit.joints import JointSchema
 from agir_cvtoolkit.models.checkpoint import load_checkpoint
 from agir_cvtoolkit.pictures import load_rgb, save_png
 from agir_cvtoolkit.poses import overall_confidence
+from agir_cvtoolkit.runs import git_commit
 from agir_cvtoolkit.training import _pose_loop
 from agir_cvtoolkit.training._pose_loop import keys_of_step
 from agir_cvtoolkit.training.pose_samples import PoseSample
@@ -30,6 +31,7 @@ def test_training_leaves_a_model_with_its_card(tmp_path: Path) -> None:
     assert done.state == "trained"
     assert done.path == tmp_path / "model" / "best.pth"
     assert done.card.kind == "pose"
+    assert done.card.commit == (git_commit() or "")
     assert done.card.schema == SCHEMA
     assert done.card.tile_size == (64, 64)
     assert done.card.trained_on.pictures == 4

@@ -125,7 +125,7 @@ def _judged(run: Run, found: TrainResult, settings: Settings, call: Call) -> Map
         judged.worst,
     )
     draw_scores(folder, scores, dataset, device)
-    return judged.metrics
+    return {**judged.metrics, **{f"val_iou.{name}": iou for name, iou in judged.parts.items()}}
 
 
 def _preprocessed(run: Run, settings: Settings, call: Call) -> tuple[Item, ...]:

@@ -29,7 +29,7 @@ from agir_cvtoolkit.models.devices import device_for
 from agir_cvtoolkit.models.heatmap import HeatmapNet, build_heatmap, heatmap_loss
 from agir_cvtoolkit.models.plain import load_plain
 from agir_cvtoolkit.progress import Progress
-from agir_cvtoolkit.runs import atomic_path, discard, write_text
+from agir_cvtoolkit.runs import atomic_path, discard, git_commit, write_text
 
 from ._pose_features import Lessons
 from .pose_samples import PoseSample
@@ -235,7 +235,7 @@ def _card(
 ) -> ModelCard:
     size = settings.model.input_size
     return ModelCard(
-        name=f"{spec.name}-{spec.encoder}",
+        name=spec.title,
         version="",
         architecture=spec,
         classes=(),
@@ -249,6 +249,7 @@ def _card(
         configuration=settings.model_dump(mode="json"),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         package_version=__version__,
+        commit=git_commit() or "",
         kind="pose",
         schema=schema,
         padding=settings.model.padding,
