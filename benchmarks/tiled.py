@@ -44,13 +44,13 @@ def measure(options: argparse.Namespace) -> list[Row]:
     from agir_cvtoolkit.models.checkpoint import load_checkpoint
     from agir_cvtoolkit.models.onnx_export import export_onnx
 
-    from ._small_network import fitted_checkpoint, large_scene
+    from ._small_network import fitted_checkpoint, scene
 
     torch.set_num_threads(options.threads or torch.get_num_threads())
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "best.pth"
         fitted_checkpoint(checkpoint, options.steps)
-        rgb, truth = large_scene(options.size)
+        rgb, truth = scene(0, options.size)
         network, card = load_checkpoint(checkpoint, "segmentation")
         normal = card.normalization
         network.eval()
@@ -145,7 +145,7 @@ def _tile_by_tile(
                 plant = torch.softmax(logits, dim=1)[0, 1].numpy()
                 total[top : top + tile, left : left + tile] += plant * window
                 weights[top : top + tile, left : left + tile] += window
-    mask: NDArray[np.bool_] = total >= 0.5 * weights
+    mask: NDArray[np.bool_] = total >= np.float32(0.5) * weights
     return time.perf_counter() - started, mask
 
 

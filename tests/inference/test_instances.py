@@ -54,6 +54,17 @@ def test_holes_in_the_middle_of_a_plant_do_not_cut_it() -> None:
     assert instances_of(index, "watershed", 96).max() == 1
 
 
+def test_ragged_plants_are_cut_between_their_middles() -> None:
+    index = np.zeros((260, 400), dtype=np.uint8)
+    for centre in ((130, 130), (270, 130)):
+        cv2.circle(index, centre, 90, 1, -1)
+    index[np.random.default_rng(1).random(index.shape) < 0.2] = 0
+    found = instances_of(index, "watershed", 100)
+    sides = [np.bincount(found[:, half].reshape(-1), minlength=9)[1:] for half in (np.s_[:200], np.s_[200:])]
+    assert [int(side.argmax()) for side in sides] in ([0, 1], [1, 0])
+    assert min(side.max() / side.sum() for side in sides) > 0.95
+
+
 def test_classes_are_never_one_instance() -> None:
     index = discs((40, 50))
     index[:, 40:] *= 2
