@@ -25,6 +25,8 @@ FUNCTIONS = {
         "firebase_status",
         "firebase_requeue",
     ),
+    "cvat-project": ("cvat_project_plan", "cvat_project_apply", "cvat_project_pull", "cvat_project_list"),
+    "lint-cvat": ("lint_cvat", "lint_restore"),
     "sandbox": ("serve_sandbox",),
     "demo": ("run_demo",),
     "demo-pose": ("run_demo_pose",),

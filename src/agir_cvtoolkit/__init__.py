@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from .stages import Call
     from .stages.build_db import build_db
     from .stages.config import init_config, show_config
+    from .stages.cvat_project import (
+        cvat_project_apply,
+        cvat_project_list,
+        cvat_project_plan,
+        cvat_project_pull,
+    )
     from .stages.datasets import dataset_diff, dataset_list, dataset_show
     from .stages.doctor import doctor
     from .stages.download_cvat import download_cvat
@@ -42,6 +48,7 @@ if TYPE_CHECKING:
     from .stages.infer_pose import infer_pose
     from .stages.infer_seg import infer_seg
     from .stages.ledger_care import ledger_backup, ledger_check, ledger_copy
+    from .stages.lint_cvat import lint_cvat, lint_restore
     from .stages.models_list import models_list, models_show
     from .stages.preprocess import preprocess
     from .stages.promote import promote
@@ -60,6 +67,10 @@ _WHERE = {
     "Call": ".stages",
     "SandboxOptions": ".sandbox",
     "build_db": ".stages.build_db",
+    "cvat_project_apply": ".stages.cvat_project",
+    "cvat_project_list": ".stages.cvat_project",
+    "cvat_project_plan": ".stages.cvat_project",
+    "cvat_project_pull": ".stages.cvat_project",
     "dataset_diff": ".stages.datasets",
     "dataset_list": ".stages.datasets",
     "dataset_show": ".stages.datasets",
@@ -79,6 +90,8 @@ _WHERE = {
     "ledger_backup": ".stages.ledger_care",
     "ledger_check": ".stages.ledger_care",
     "ledger_copy": ".stages.ledger_care",
+    "lint_cvat": ".stages.lint_cvat",
+    "lint_restore": ".stages.lint_cvat",
     "load_settings": ".config",
     "models_show": ".stages.models_list",
     "models_list": ".stages.models_list",
@@ -109,6 +122,10 @@ __all__ = [
     "SandboxOptions",
     "__version__",
     "build_db",
+    "cvat_project_apply",
+    "cvat_project_list",
+    "cvat_project_plan",
+    "cvat_project_pull",
     "dataset_diff",
     "dataset_list",
     "dataset_show",
@@ -128,6 +145,8 @@ __all__ = [
     "ledger_backup",
     "ledger_check",
     "ledger_copy",
+    "lint_cvat",
+    "lint_restore",
     "load_settings",
     "models_list",
     "models_show",
