@@ -465,6 +465,18 @@ def test_failed_captures_are_listed_and_wait_again_as_if_nothing_had_been(store:
     assert claimed(store, "a", "you").claimed_by == "you"
 
 
+def test_captures_of_a_foreign_status_are_listed(store: CaptureStore, stranger: Stranger) -> None:
+    for status in ("pending", "in_progress", "completed", "failed"):
+        stranger.put(CAPTURES, status, {"status": status, "priority": 5, "timestamp": "2026-01-01T00:00:00Z"})
+    for name, status in (("word", "archived"), ("number", 7), ("list", [1])):
+        stranger.put(CAPTURES, name, {"status": status, "priority": 5, "timestamp": "2026-01-01T00:00:00Z"})
+    stranger.put(CAPTURES, "none", {"priority": 5})
+    found = list(store.foreign())
+    assert {one.capture_id for one in found} == {"word", "number", "list"}
+    assert set(store.requeue(found)) == {"word", "number", "list"}
+    assert list(store.foreign()) == []
+
+
 def test_what_has_changed_since_it_was_read_is_not_put_back(store: CaptureStore) -> None:
     for name in ("a", "b"):
         store.create(capture(name), None)

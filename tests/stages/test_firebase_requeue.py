@@ -42,10 +42,25 @@ def test_captures_whose_pictures_came_late_are_transferred_after_all(queue: Queu
     assert (set(done.captures), done.exit_code) == ({f"pose-{n:04}" for n in range(20)}, 0)
     assert queue.statuses() == {"pending": 20, "in_progress": 1}
     for number in range(20):
-        store.file(picture_key("training_images/{pose_id}.jpg", f"pose-{number:04}")).write_bytes(jpeg(number))
+        store.file(picture_key("training_images/{pose_id}.jpg", f"pose-{number:04}")).write_bytes(
+            jpeg(number)
+        )
     assert firebase_transfer(queue.call()).transferred == 20
     again = firebase_requeue(queue.call(), failed=True)
     assert (again.captures, again.items, again.exit_code) == ((), (), 0)
+
+
+def test_those_with_a_word_of_somebody_elses_wait_again_when_it_is_asked_for(queue: Queue) -> None:
+    queue.fill(1)
+    document = {"status": "archived", "priority": 9, "timestamp": "2026-01-01T00:00:00Z"}
+    queue.store.put_document("uncertain_poses", "old", document)
+    assert firebase_requeue(queue.call(), failed=True).captures == ()
+    planned = firebase_requeue(queue.call(dry_run=True), foreign=True)
+    assert planned.reasons == {"old": "status 'archived' is not known; failed stands for it"}
+    assert firebase_requeue(queue.call(), foreign=True, failed=True).captures == ("old",)
+    assert queue.statuses() == {"pending": 2}
+    with pytest.raises(UsageError, match="which captures"):
+        firebase_requeue(queue.call(), captures=["old"], foreign=True)
 
 
 def test_those_that_are_named_go_and_what_is_not_failed_stays(queue: Queue) -> None:
@@ -102,5 +117,6 @@ def test_what_no_queue_would_offer_can_be_put_into_it(queue: Queue) -> None:
     names = ["upper", "number", "foreign", "pose-0001"]
     assert firebase_transfer(queue.call("firebase.upload_threshold=0.6"), priority=10).transferred == 0
     done = firebase_requeue(queue.call(), captures=names)
-    assert sorted(done.captures) == ["foreign", "number", "upper"]  # the transfer has ended the old lease
+    # The transfer has ended the old lease, and written the misspelt word as it is meant.
+    assert sorted(done.captures) == ["foreign", "number"]
     assert {found.capture_id for found in store.pending(1, 10)} == set(names)

@@ -19,13 +19,20 @@ _SHOWN = 20
 @click.command("requeue")
 @click.argument("captures", nargs=-1, metavar="[CAPTURE]...")
 @click.option("--failed", is_flag=True, help="All captures that failed.")
+@click.option("--foreign", is_flag=True, help="All whose status is a word of somebody else's.")
 @click.option("--again", is_flag=True, help="Named ones that were transferred too: their task is gone.")
 @click.option(
     "--service-account", metavar="FILE", help="Key of Google Cloud; else GOOGLE_APPLICATION_CREDENTIALS."
 )
 @with_options
 def command(
-    shell: Shell, *, captures: tuple[str, ...], failed: bool, again: bool, service_account: str | None
+    shell: Shell,
+    *,
+    captures: tuple[str, ...],
+    failed: bool,
+    foreign: bool,
+    again: bool,
+    service_account: str | None,
 ) -> None:
     """Let CAPTURES that failed wait again, once their pictures are there.
 
@@ -41,7 +48,12 @@ def command(
         from agir_cvtoolkit.stages.firebase_requeue import firebase_requeue
 
         return firebase_requeue(
-            call, captures=captures, failed=failed, again=again, service_account=service_account
+            call,
+            captures=captures,
+            failed=failed,
+            foreign=foreign,
+            again=again,
+            service_account=service_account,
         )
 
     shell.run(stage, _show)

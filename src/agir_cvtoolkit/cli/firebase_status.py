@@ -104,7 +104,8 @@ def _store(store: StoreStatus) -> Iterator[str]:
     if captures.expired:
         yield f"  {counted(captures.expired, 'lease')} ran out; the next transfer gives the captures back to the queue"
     if captures.unreadable:
-        yield f"  {counted(captures.unreadable, 'capture')} without a status or priority that can be read"
+        yield f"  {counted(captures.unreadable, 'capture')} without a status or priority that can be read: the next"
+        yield "    transfer mends what it can; foreign words: agir-cvtoolkit firebase requeue --foreign --dry-run"
     if captures.pending_by_priority:
         ordered = sorted(captures.pending_by_priority.items(), reverse=True)
         yield "  waiting by priority"

@@ -39,6 +39,10 @@ until = ? WHERE id = ?"""
 _STRAYS = """SELECT id FROM captures WHERE status IS NULL OR status NOT IN (?, ?, ?, ?)
 OR (status = 'pending' AND (priority IS NULL OR taken IS NULL))
 OR (status IN ('pending', 'in_progress') AND until IS NULL AND instr(document, '"claimedUntil"'))"""
+_FAILED = "SELECT id, version, document FROM captures WHERE status = 'failed' AND id > ? ORDER BY id LIMIT ?"
+_FOREIGN = """SELECT id, version, document FROM captures WHERE (status NOT IN (?, ?, ?, ?) OR
+(status IS NULL AND instr(document, '"status": ') AND NOT instr(document, '"status": null'))) AND id > ?
+ORDER BY id LIMIT ?"""
 _PAGE = 500
 
 
@@ -178,14 +182,17 @@ class CaptureTable:
 
     def failed(self) -> Iterator[Capture]:
         """Yield failed captures by name of the document."""
+        return self._by_name(_FAILED, ())
+
+    def foreign(self) -> Iterator[Capture]:
+        """Yield captures whose status is a foreign word by name of the document."""
+        return self._by_name(_FOREIGN, CAPTURE_STATUSES)
+
+    def _by_name(self, query: str, values: tuple[str, ...]) -> Iterator[Capture]:
         last = ""
         while True:
             with self._database.read() as connection:
-                rows = connection.execute(
-                    "SELECT id, version, document FROM captures WHERE status = 'failed' AND id > ?"
-                    " ORDER BY id LIMIT ?",
-                    (last, _PAGE),
-                ).fetchall()
+                rows = connection.execute(query, (*values, last, _PAGE)).fetchall()
             if not rows:
                 return
             yield from (self._capture(*row) for row in rows)

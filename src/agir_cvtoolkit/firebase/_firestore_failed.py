@@ -1,11 +1,11 @@
-"""Captures in Firestore that failed, and their way back into the queue."""
+"""Captures in Firestore that failed or have a foreign status, and their way back into the queue."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from agir_cvtoolkit.captures import Capture
+from agir_cvtoolkit.captures import CAPTURE_STATUSES, Capture
 
 from ._calls import Calls
 from ._documents import Update, read, update_all, version_of
@@ -17,7 +17,7 @@ from .documents import capture_from_document
 
 
 class FailedDocuments:
-    """The documents of failed captures.
+    """The documents of captures that wait no more and are not corrected.
 
     Args:
         client: Google's.
@@ -33,10 +33,17 @@ class FailedDocuments:
 
     def failed(self) -> Iterator[Capture]:
         """Yield failed captures by name of the document."""
+        return self._captures("==", "failed", "__name__")
+
+    def foreign(self) -> Iterator[Capture]:
+        """Yield captures whose status is a foreign word, by it."""
+        return self._captures("not-in", list(CAPTURE_STATUSES), "status")
+
+    def _captures(self, operator: str, status: Any, order: str) -> Iterator[Capture]:
         from google.cloud.firestore import FieldFilter
 
-        query = self._collection.where(filter=FieldFilter("status", "==", "failed")).order_by("__name__")
-        for page in pages(self._calls, "read failed captures", query):
+        query = self._collection.where(filter=FieldFilter("status", operator, status)).order_by(order)
+        for page in pages(self._calls, f"read captures of status {operator} {status}", query):
             for snapshot in page:
                 version = version_of(snapshot.update_time)
                 yield capture_from_document(snapshot.id, snapshot.to_dict(), self._threshold, version)

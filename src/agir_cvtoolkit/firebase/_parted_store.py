@@ -113,6 +113,10 @@ class PartedStore(ABC):
         """Yield the captures that failed, by name of the document."""
         return self._failed.failed()
 
+    def foreign(self) -> Iterator[Capture]:
+        """Yield the captures whose status is a foreign word."""
+        return self._failed.foreign()
+
     def requeue(self, captures: Sequence[Capture]) -> tuple[str, ...]:
         """Make captures wait as if they had come just now; return the ids of those that did not change meanwhile."""
         return self._failed.put_back(captures)

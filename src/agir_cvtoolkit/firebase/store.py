@@ -148,6 +148,10 @@ class CaptureStore(Protocol):
         """Yield the captures that failed, by name of the document; none whose status is a foreign word."""
         ...
 
+    def foreign(self) -> Iterator[Capture]:
+        """Yield the captures whose status is a foreign word, in any order; no queue offers them, nothing mends them."""
+        ...
+
     def requeue(self, captures: Sequence[Capture]) -> tuple[str, ...]:
         """Make captures wait as if they had come just now; return the ids of those that did not change meanwhile."""
         ...

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,7 @@ def firebase_requeue(
     *,
     captures: Sequence[str] = (),
     failed: bool = False,
+    foreign: bool = False,
     again: bool = False,
     service_account: Path | str | None = None,
 ) -> RequeueResult:
@@ -65,19 +66,21 @@ def firebase_requeue(
         call: the common options.
         captures: their ids.
         failed: all that failed, in place of `captures`.
+        foreign: all whose status is a foreign word, in place of `captures`; or with `failed`.
         again: also those of `captures` that were transferred: their task is gone, and nobody will correct them.
         service_account: as for `firebase_transfer`.
 
     Raises:
-        UsageError: neither or both of `captures` and `failed`, or `again` without `captures`.
+        UsageError: captures are neither named nor described, or both, or `again` without `captures`.
         RemoteError: the store fails; what it did before that is done.
     """
     call = call or Call()
-    if bool(captures) == failed:
+    if bool(captures) == (failed or foreign):
         raise UsageError(
-            "which captures shall wait again?", "Name them, or say --failed for all that failed."
+            "which captures shall wait again?",
+            "Name them, or say --failed for all that failed, --foreign for all whose status is a foreign word.",
         )
-    if again and failed:
+    if again and not captures:
         raise UsageError("--again is about captures that are named", "Name them in place of --failed.")
     settings = call.settings()
     from agir_cvtoolkit.firebase import open_store
@@ -85,12 +88,13 @@ def firebase_requeue(
     key = None if service_account is None else Path(service_account).expanduser()
     with closing(open_store(settings.firebase, service_account=key)) as store:
         items: list[Item] = []
-        chosen = store.failed() if failed else _named(store, captures, items, again=again)
+        described = chain(store.failed() if failed else (), store.foreign() if foreign else ())
+        chosen = _named(store, captures, items, again=again) if captures else described
         done: dict[str, str] = {}
         left = iter(chosen)
         while some := list(islice(left, _AT_ONCE)):
             ids = [one.capture_id for one in some] if call.dry_run else store.requeue(some)
-            reasons = {one.capture_id: one.reason for one in some}
+            reasons = {one.capture_id: one.reason or _foreign_word(one) for one in some}
             done |= {capture_id: reasons[capture_id] for capture_id in ids}
             items += [
                 Item(one, "failed", "it changed in the same moment; try again")
@@ -98,6 +102,10 @@ def firebase_requeue(
                 if one not in done
             ]
         return RequeueResult(store.place, tuple(done), done, tuple(items), dry_run=call.dry_run)
+
+
+def _foreign_word(capture: Capture) -> str:
+    return next((said for said in capture.problems if said.startswith("status ")), "")
 
 
 def _named(
