@@ -16,6 +16,7 @@ from . import (
     learning,
     mask_encoding,
     memory,
+    page,
     pipeline,
     pose_return,
     push_pull,
@@ -45,6 +46,7 @@ QUICK = {
     "pose_return": ["--pictures", "1000"],
     "capture_queue": ["--counts", "100", "2000"],
     "transfer": ["--count", "200"],
+    "page": ["--rounds", "1"],
 }
 """Options of a short run: the same gates on less work, so noise weighs more."""
 
@@ -98,6 +100,7 @@ def _all(data: Path | None, *, quick: bool) -> list[tuple[str, str, argparse.Nam
             capture_queue.measure,
         ),
         ("transfer", transfer.TITLE, transfer.options_of(less["transfer"]), transfer.measure),
+        ("page", page.TITLE, page.options_of([*masks, *less["page"]]), page.measure),
     ]
 
 
