@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import DBAPIError
 
+from agir_cvtoolkit.sources.exclusion import Exclusion
 from agir_cvtoolkit.sources.opening import open_database
+from agir_cvtoolkit.sources.plan import Request, plan_query
 
+from .engines import make_table
 from .tables import ids, plan_for
 
 POSTGRES = """
@@ -39,11 +42,11 @@ DUCKDB = """
 
 
 @pytest.fixture(params=["postgresql", "duckdb"])
-def address(request: pytest.FixtureRequest, tmp_path: Path, new_schema: Callable[[], str]) -> str:
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgresql":
         import psycopg
 
-        url = new_schema()
+        url: str = request.getfixturevalue("new_schema")()
         with psycopg.connect(url) as connection:
             connection.execute(POSTGRES.encode())
         return url
@@ -111,3 +114,48 @@ def test_nothing_can_be_changed(address: str) -> None:
     table = "file.semif" if address.endswith(".duckdb") else "semif"
     with open_database(address) as database, pytest.raises(DBAPIError, match=r"read.only"):
         database.connection.exec_driver_sql(f"DELETE FROM {table}")
+
+
+def test_whole_numbers_are_told_from_their_neighbours(tmp_path: Path) -> None:
+    """A float knows no odd number beyond 2**53."""
+    first = 2**53
+    numbers = [(first + n,) for n in range(3)]
+    with open_database(make_table("parquet", tmp_path, str, "cutout_id INTEGER", numbers)) as database:
+        others = ", ".join(str(n) for n in range(500))
+        assert ids(database, f"cutout_id in ({first + 1}, {others})") == [first + 1]
+        assert len(ids(database, sample="seeded:n=1,seed=1")) == 1
+        exclusion = Exclusion.of(["pushed"], [str(first)], "image_id")
+        plan = plan_query(Request(), database.source("semif", ("cutout_id",)), exclusion)
+        assert [row[0] for row in plan.rows(database)] == [first + 1, first + 2]
+
+
+def test_numbers_too_large_for_any_other_engine_are_texts(tmp_path: Path) -> None:
+    columns = "cutout_id TEXT, phash UBIGINT, total HUGEINT, fits UBIGINT"
+    rows = [("a", 2**64 - 1, -(2**70), 2**63 - 1), ("b", 5, 7, None)]
+    with open_database(make_table("duckdb", tmp_path, str, columns, rows)) as database:
+        found = list(plan_for(database).rows(database))
+        assert found == [("a", str(2**64 - 1), str(-(2**70)), 2**63 - 1), ("b", "5", "7", None)]
+        assert ids(database, f"phash={2**64 - 1}") == ["a"]
+        assert ids(database, "total>0") == ["b"]
+    none: list[tuple[object, ...]] = []
+    with open_database(make_table("duckdb", _made(tmp_path / "none"), str, columns, none)) as database:
+        assert ids(database) == []
+
+
+def test_types_without_numbers_of_their_own_do_not_hide_a_table(new_schema: Callable[[], str]) -> None:
+    import psycopg
+
+    address = new_schema()
+    with psycopg.connect(address) as connection:
+        connection.execute(
+            b"CREATE TABLE semif (cutout_id text, price money, kind oid, at timestamp, day date)"
+        )
+        connection.execute(b"INSERT INTO semif VALUES ('a', '12.5', 7, 'infinity', '-infinity')")
+    with open_database(address) as database:
+        ((_, price, kind, at, day),) = plan_for(database).rows(database)
+        assert (str(price), kind, at, day) == ("$12.50", "7", None, None)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder

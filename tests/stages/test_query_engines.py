@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +40,9 @@ def call_for(address: str, pictures: Path) -> Call:
 
 @pytest.mark.parametrize("kind", ["postgresql", "duckdb", "parquet", "csv"])
 def test_a_run_begins_on_every_engine(
-    kind: str, tmp_path: Path, pictures: Path, new_schema: Callable[[], str]
+    kind: str, tmp_path: Path, pictures: Path, request: pytest.FixtureRequest
 ) -> None:
+    new_schema = request.getfixturevalue("new_schema") if kind == "postgresql" else str
     address = make_table(kind, tmp_path, new_schema, COLUMNS, ROWS).replace("//me@", "//me:hunter2@")
     call = call_for(address, pictures)
     first = query(filters=["state=NC"], call=call)

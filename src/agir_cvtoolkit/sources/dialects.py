@@ -37,7 +37,11 @@ def number_in(text: object) -> float | None:
 def listed(column: Clause, values: Sequence[str | int | float]) -> Clause:
     """Return whether a column has one of many values, all texts or all numbers, bound as one JSON array."""
     array = sa.literal(json.dumps(list(values), ensure_ascii=False))
-    return _ListedTexts(column, array) if isinstance(values[0], str) else _ListedNumbers(column, array)
+    if isinstance(values[0], str):
+        return _ListedTexts(column, array)
+    # As floats, whole numbers beyond 2**53 would be taken for their neighbours.
+    whole = all(isinstance(value, int) for value in values)
+    return (_ListedIntegers if whole else _ListedNumbers)(column, array)
 
 
 class _Expression(FunctionElement[Any]):
@@ -98,6 +102,14 @@ class _ListedNumbers(_Expression):
         "sqlite": _ListedTexts.forms["sqlite"],
         "postgresql": "({} IN (SELECT CAST(jsonb_array_elements_text(CAST({} AS jsonb)) AS numeric)))",
         "duckdb": "({} IN (SELECT unnest(CAST(CAST({} AS JSON) AS DOUBLE[]))))",
+    }
+
+
+class _ListedIntegers(_Expression):
+    inherit_cache = True
+    forms: ClassVar = {
+        **_ListedNumbers.forms,
+        "duckdb": "({} IN (SELECT unnest(CAST(CAST({} AS JSON) AS BIGINT[]))))",
     }
 
 

@@ -40,6 +40,8 @@ _STRICT = (
 """Otherwise DuckDB leaves out lines that it cannot read, and says nothing."""
 _DAMAGED = ("magic bytes", "too small", "not a valid", "corrupt", "unicode", "thrift", "expected")
 _INTEGERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"})
+_WIDER = frozenset({"HUGEINT", "UBIGINT", "UHUGEINT"})
+_DIGITS = "more digits than a number may have"
 
 
 @dataclass(frozen=True)
@@ -148,10 +150,20 @@ class DuckDatabase(TypedDatabase):
             return Table({}, sa.table(name))
         with self.reading():
             rows = self._raw.execute(f"DESCRIBE SELECT * FROM {origin}").fetchall()  # noqa: S608 - quoted
-        columns = {str(row[0]): _plain(str(row[0]), str(row[1])) for row in rows}
+        declared = {str(row[0]): str(row[1]) for row in rows}
+        declared |= {
+            n: _DIGITS for n, kind in declared.items() if kind in _WIDER and self._overflows(origin, n)
+        }
+        columns = {name: _plain(name, kind) for name, kind in declared.items()}
         relation = sa.select(*(plain.expression.label(column) for column, plain in columns.items()))
         kinds = {column: plain.kind for column, plain in columns.items()}
         return Table(kinds, relation.select_from(sa.text(origin)).subquery(name))
+
+    def _overflows(self, origin: str, column: str) -> bool:
+        name = _identifier(column)
+        query = f"SELECT max({name}) > {2**63 - 1} OR min({name}) < {-(2**63)} FROM {origin}"  # noqa: S608 - quoted
+        with self.reading():
+            return bool(self._raw.execute(query).fetchall()[0][0])
 
     def _origin(self, table: str) -> str | None:
         """Return what rows are selected from, as SQL; None where there is no such table."""
@@ -208,7 +220,7 @@ def _plain(name: str, declared: str) -> Plain:
         return Plain("text", sa.cast(sa.func.to_json(column), sa.VARCHAR))
     if base in _INTEGERS:
         return Plain("integer", column)
-    if base in {"BOOLEAN", "HUGEINT", "UBIGINT", "UHUGEINT"}:
+    if base == "BOOLEAN" or base in _WIDER:
         return Plain("integer", sa.cast(column, sa.BIGINT))
     if base in {"FLOAT", "DOUBLE"}:
         return Plain("number", sa.case((sa.func.isnan(column), sa.null()), else_=column))

@@ -128,7 +128,7 @@ def _plain(name: str, declared: str, category: str) -> Plain:
         return Plain("integer", column)
     if category == "B":
         return Plain("integer", sa.cast(column, sa.Integer))
-    if category == "N":
+    if declared in {"real", "double precision", "numeric"}:
         number = column if declared == "real" else sa.cast(column, sa.Double)
         return Plain("number", sa.func.nullif(number, sa.literal_column("'NaN'")))
     if declared == "date":
