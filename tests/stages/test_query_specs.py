@@ -149,6 +149,18 @@ def test_what_is_no_query(call: Call, bare: Call, tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{}")
     with pytest.raises(UsageError, match=r"x\.json is no specification"):
         query_show("x.json", bare)
+    for key in ("id_column", "columns"):
+        query(call=_run(call, "of-others"))
+        path = Path("outputs/runs/of-others/query/query_spec.json")
+        content = json.loads(path.read_text())
+        del content["database"][key]
+        path.write_text(json.dumps(content))
+        for asking in (
+            lambda: query_reproduce("of-others", bare),
+            lambda: query_compare("of-others", "of-others", bare),
+        ):
+            with pytest.raises(UsageError, match="is no specification"):
+                asking()
     (tmp_path / "x.json").write_text("[")
     with pytest.raises(DataError):
         query_show("x.json", bare)

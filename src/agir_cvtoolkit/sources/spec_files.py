@@ -30,6 +30,8 @@ class MadeQuery:
         db: ``semif`` or ``field``.
         address: of the database.
         table: its name.
+        id_column: the key of a row.
+        columns: of the result.
         request: the same query again; a draw has the seed that it had.
         out: format of the result.
         count: its rows; None where an older version did not tell.
@@ -41,6 +43,8 @@ class MadeQuery:
     db: str
     address: str
     table: str
+    id_column: str
+    columns: tuple[str, ...]
     request: Request
     out: str
     count: int | None
@@ -57,7 +61,7 @@ class MadeQuery:
             return None
         path = self.folder / EXCLUDED_NAME
         try:
-            names = path.read_text(encoding="utf-8").splitlines()
+            names = path.read_text(encoding="utf-8").split("\n")[:-1]
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(
                 f"{path}, the list of what was left out, cannot be read: {error}", _AGAIN
@@ -76,11 +80,6 @@ class MadeQuery:
         """
         spec = read_spec(self.folder)
         return read_rows(result_file(self.folder, spec), spec)
-
-    @property
-    def id_column(self) -> str:
-        """The key of a row."""
-        return str(self.content["database"]["id_column"])
 
 
 def find_spec(place: Path) -> Path | None:
@@ -117,6 +116,8 @@ def read_made(path: Path) -> MadeQuery:
             str(database["type"]),
             str(database["db_path"]),
             str(database["table"]),
+            str(database["id_column"]),
+            tuple(database["columns"]),
             request,
             str(execution["output_format"]),
             execution.get("count"),
