@@ -93,7 +93,7 @@ def load_rgb(picture: Path | bytes, scratch: Path | None = None) -> RGB:
     Args:
         picture: the file, or its content.
         scratch: a folder; the pixels then lie in a file there that has no name and goes with the array, and not in
-            memory, which only decoding takes (4 bytes a pixel).
+            memory, which only decoding takes (4 bytes a pixel: Pillow decodes a file whole, a TIFF too).
 
     Raises:
         PictureError: no such file, not a picture, truncated, or larger than `MAX_PIXELS`.
@@ -126,7 +126,8 @@ def check(picture: Path | bytes, *, quick: bool = False) -> PictureInfo:
 
 def save_png(array: NDArray[np.uint8] | NDArray[np.uint16], path: Path) -> None:
     """Write an array of shape (height, width) or (height, width, 3 or 4) as PNG, losslessly and quickly."""
-    path.write_bytes(png_bytes(array))
+    with path.open("wb") as stream:
+        _write_png(array, stream)
 
 
 def png_bytes(array: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
@@ -135,13 +136,18 @@ def png_bytes(array: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
     Args:
         array: uint8; of two dimensions also uint16.
     """
+    buffer = io.BytesIO()
+    _write_png(array, buffer)
+    return buffer.getvalue()
+
+
+def _write_png(array: NDArray[np.uint8] | NDArray[np.uint16], stream: IO[bytes]) -> None:
     if array.ndim == 2 and array.size:
         import cv2  # packs a mask in a third of Pillow's time, and smaller
 
-        return cv2.imencode(".png", np.ascontiguousarray(array))[1].tobytes()
-    buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, format="PNG", compress_level=3)
-    return buffer.getvalue()
+        stream.write(cv2.imencode(".png", np.ascontiguousarray(array))[1].data)
+    else:
+        Image.fromarray(array).save(stream, format="PNG", compress_level=3)
 
 
 def load_mask(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
@@ -237,13 +243,16 @@ def _opened(source: Path | bytes, kind: type[DataError] = PictureError) -> Itera
                 warnings.simplefilter("ignore")
                 image = held.enter_context(Image.open(stream, formats=_FORMATS))
         except UnidentifiedImageError as error:
-            raise kind(f"{what} is not a picture", "Replace or remove the file.") from error
+            raise kind(
+                f"{what} is not a picture that can be read",
+                "Replace or remove the file; JPEG, PNG, TIFF, WEBP, BMP, GIF, PPM, JPEG 2000 of 1 to 16 bits are read.",
+            ) from error
         except _DAMAGE as error:
             raise kind(f"{what} cannot be opened: {error}", "Replace or remove the file.") from error
         if image.width * image.height > MAX_PIXELS:
             raise kind(
                 f"{what} claims {image.width}x{image.height} pixels, more than {MAX_PIXELS:,}",
-                "It looks like a decompression bomb; remove the file.",
+                "It looks like a decompression bomb: remove the file, or cut a true picture into smaller ones.",
             )
         yield image
 

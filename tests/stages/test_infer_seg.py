@@ -17,7 +17,7 @@ from PIL import Image
 from agir_cvtoolkit.config import SegInference
 from agir_cvtoolkit.engines import Bounds, Processes, Threads
 from agir_cvtoolkit.errors import NoRunError, QueryError, UsageError
-from agir_cvtoolkit.inference.predictor import RGB, Band
+from agir_cvtoolkit.inference.predictor import RGB, Band, Probabilities
 from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.pictures import load_mask, load_rgb, sha256_of
 from agir_cvtoolkit.records import Box, Record
@@ -408,6 +408,47 @@ def test_threads_change_nothing(workers: dict[str, int], tmp_path: Path, records
         settings = SegInference.model_validate({"workers": chosen})
         predict_records(run, records, Bright(), settings)
     assert content(runs[0]) == content(runs[1])
+
+
+class TileMean:
+    """Foreground is the mean of a tile, so that its neighbours disagree."""
+
+    name = "tile-mean"
+    classes = ("background", "plant")
+    class_ids = (0, 255)
+    needs_tiles: Literal[True] = True
+
+    def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        return 3 * size[0], 3 * size[1]
+
+    def predict_tiles(self, batch: RGB) -> Probabilities:
+        red = np.broadcast_to(batch[..., :1].mean(axis=(1, 2), keepdims=True), (*batch.shape[:3], 1))
+        plant = np.moveaxis(red, 3, 1).astype(np.float32) / 255
+        return np.concatenate([1 - plant, plant], axis=1)
+
+
+def test_batches_and_readers_change_nothing(tmp_path: Path, records: list[Record]) -> None:
+    found = []
+    for number, (batch, readers) in enumerate([(1, 1), (2, 4), (100, 2)]):
+        run = start_run(tmp_path / str(number), "r")
+        settings = {
+            "batch_size": batch,
+            "workers": {"readers": readers},
+            "output": {"save_uncertainty": True},
+        }
+        tile = {"tile": {"height": 64, "width": 64}}
+        predict_records(run, records, TileMean(), SegInference.model_validate(settings | tile))
+        found.append(content(run))
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_picture_that_takes_long_is_heard_of(
+    run: Run, records: list[Record], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("agir_cvtoolkit.stages._predict_records._SILENCE", 0.0)
+    with caplog.at_level(logging.INFO):
+        predict_records(run, records[:1], Bright(), SegInference())
+    assert "Record a: 48 of 48 rows are predicted" in caplog.text
 
 
 @pytest.mark.integration

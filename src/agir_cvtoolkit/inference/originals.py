@@ -70,14 +70,14 @@ def crop_of(record: Record, size: tuple[int, int]) -> tuple[int, int, int, int]:
 
 
 def pixels_of(record: Record) -> int:
-    """Return how many pixels a record's picture holds, by its header; 0 where it cannot be read."""
+    """Return how many pixels of its picture a record holds, by the header; 0 where that cannot be read."""
     if record.image_path is None:
         return 0
     try:
-        info = glance(record.image_path)
-    except PictureError:
+        left, top, right, bottom = crop_of(record, glance(record.image_path).size)
+    except DataError:
         return 0
-    return info.width * info.height
+    return (right - left) * (bottom - top)
 
 
 class Reading:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from agir_cvtoolkit.config import SegInference
     from agir_cvtoolkit.engines import Engine, Pieces
     from agir_cvtoolkit.inference.originals import Original, Reading
-    from agir_cvtoolkit.inference.predictor import Predictor
+    from agir_cvtoolkit.inference.predictor import Band, Predictor
     from agir_cvtoolkit.inference.segment import Piece, Segmented
 
 STAGE = "infer-seg"
@@ -32,6 +33,9 @@ _NO_RESULT: dict[str, Any] = {
     "batch_size": True, "device": True, "workers": True, "model": {"predictor": True, "ckpt_path": True},
 }  # fmt: skip
 """Settings that change no result: the predictor's name stands for the model."""
+
+_SILENCE = 10.0
+"""Seconds after which a picture that is being predicted is heard of."""
 
 _log = logging.getLogger(__name__)
 
@@ -178,6 +182,7 @@ class SegmentationSteps:
                 record.record_id,
             )
         bands = probability_bands(self.predictor, pieces, original.size, self.settings)
+        bands = _told(record, bands, original.size[1])
         found = segmented(self.predictor, original.rgb.shape[:2], bands, self.settings)
         entry = write_record(
             self.run, record, original, found, pieces.seconds * 1000, self.predictor, self.settings
@@ -199,6 +204,17 @@ class SegmentationSteps:
         with atomic_path(path) as temporary:
             save_overlay(original.rgb, found.index != 0, temporary, self.settings.visualization.overlay_alpha)
         return str(path.relative_to(self.run.root))
+
+
+def _told(record: Record, bands: Iterator[Band], rows: int) -> Iterator[Band]:
+    """Log now and then how far a picture is that takes long."""
+    said = time.monotonic()
+    for band in bands:
+        yield band
+        if time.monotonic() - said >= _SILENCE:
+            said = time.monotonic()
+            done = band.top + band.probabilities.shape[1]
+            _log.info("Record %s: %d of %d rows are predicted", record.record_id, done, rows)
 
 
 def _named_values(predictor: Predictor) -> dict[str, str]:
