@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -121,6 +122,9 @@ def test_curve_and_sheet_are_drawn(tmp_path: Path, animals: AnimalPictures) -> N
     scores = [PoseScores({0.05: value, 0.1: value + 0.1}, 0.5, 0.5) for value in (0.2, 0.6)]
     points = [Point(n, n * 6, f"v{n}", one, True) for n, one in enumerate(scores)]
     assert Image.open(draw_curve(points, tmp_path / "curve.png", 2)).width == 900
+    drawn = (tmp_path / "curve.png").read_bytes()
+    refused = [points[0], replace(points[1], promoted=False, refused=scores[1])]
+    assert draw_curve(refused, tmp_path / "curve.png", 2).read_bytes() != drawn
     everything = (*animals.pool, *animals.held_out)
     before = {one.picture_id: _seen(one.truth, 30, 0.5) for one in everything}
     after = {one.picture_id: _seen(one.truth, 3, 0.5) for one in everything}

@@ -52,6 +52,16 @@ def test_nobody_waits_for_watchers_that_have_ended(monkeypatch: pytest.MonkeyPat
             watchers.wait(lambda: False, "the return", patience_s=20)
 
 
+def test_what_is_broken_is_told_to_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    def steps(*_: object, **__: object) -> None:
+        raise ImportError("no module named conf")
+
+    monkeypatch.setattr(pose_watchers, "loop_steps", steps)
+    with Watchers(Call(), 0.01, lambda line: None) as watchers:
+        with pytest.raises(ImportError, match="no module"):
+            watchers.wait(lambda: False, "the transfer", patience_s=20)
+
+
 def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     _with_steps(monkeypatch, lambda say: False)
     with Watchers(Call(), 0.01, lambda line: None) as watchers:

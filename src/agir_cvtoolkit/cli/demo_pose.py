@@ -77,8 +77,8 @@ def _show(result: PoseDemoResult) -> None:
     click.echo(f"Contact sheet: {result.sheet}")
     if not any(point.promoted for point in result.points[1:]):
         click.echo(
-            "No new model took over: a fifth of the corrected animals is tested on, and a difference must be more than"
-            " chance there. More animals tell more."
+            "No new model took over: some of the corrected animals are tested on only, and a difference must be more"
+            " than chance there. More animals tell more."
         )
     click.echo(f"Workspace: {result.folder} ({result.seconds:.0f} s)")
     click.echo(f"Look around in it: agir-cvtoolkit firebase status --config {_shown(result.folder)}/conf")

@@ -49,12 +49,15 @@ def judged(found: Mapping[str, Pose], animals: AnimalPictures) -> PoseScores:
 
 
 def draw_curve(points: Sequence[Point], path: Path, pictures: int) -> Path:
-    """Draw the share of correct key points over the rounds."""
+    """Draw the share of correct key points over the rounds: of models in service, and of those that were refused."""
     ticks = [f"{'first model' if not p.round else f'round {p.round}'}, {p.corrections}" for p in points]
     lines = {
         f"PCK@{share:.0%}": [point.scores.pck.get(share, math.nan) for point in points]
         for share in (FRACTION, WIDE)
     }
+    refused = [math.nan if p.refused is None else p.refused.pck.get(FRACTION, math.nan) for p in points]
+    if any(math.isfinite(value) for value in refused):
+        lines[f"PCK@{FRACTION:.0%}, refused"] = refused
     return curve(
         path,
         f"Correct key points on {pictures} held-out animals",

@@ -36,6 +36,7 @@ class Watchers:
         self._ended: WatchedTogether | None = None
         self._failures: dict[str, int] = {}
         self._given_up = ""
+        self._error: Exception | None = None
         self._thread = threading.Thread(target=self._watch, name="firebase-run", daemon=True)
 
     def __enter__(self) -> Watchers:
@@ -62,11 +63,14 @@ class Watchers:
             patience_s: longest time to wait in seconds.
 
         Raises:
+            Exception: what has ended the three, where that was no error of theirs.
             DeadlineError: it has not in time, one of the three fails again and again, or nobody is left who would do it.
         """
         until = time.monotonic() + patience_s
         while not done():
             if not self._thread.is_alive():
+                if self._error is not None:
+                    raise self._error
                 ended = ", ".join(f"{name}: {why}" for name, why in self._reasons().items())
                 raise DeadlineError(f"{what} did not happen: firebase run ended", ended or "See its log.")
             if self._given_up:
@@ -76,8 +80,11 @@ class Watchers:
             time.sleep(_LOOK_S)
 
     def _watch(self) -> None:
-        steps = loop_steps(self._call, self._say, priority=1)
-        self._ended = watch_together(steps, self._poll_s, self._stop, self._say)
+        try:
+            steps = loop_steps(self._call, self._say, priority=1)
+            self._ended = watch_together(steps, self._poll_s, self._stop, self._say)
+        except Exception as error:  # noqa: BLE001 - raised again to who waits
+            self._error = error
 
     def _say(self, name: str, words: str) -> None:
         self._failures[name] = self._failures.get(name, 0) + 1 if words.startswith("failed") else 0

@@ -6,7 +6,7 @@ import logging
 import socket
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,7 +62,10 @@ class Transfer:
         adopted = self.store.adopt()
         self.store.release_expired(datetime.now(UTC))
         if adopted:
-            _log.info("%d captures were mended: their status, priority, time or lease could not be read", len(adopted))
+            _log.info(
+                "%d captures were mended: their status, priority, time or lease could not be read",
+                len(adopted),
+            )
         wanted = self.options.limit - len(self.tally.transferred)
         if wanted > 0 and self.tally.error is None and self.store.pending(self.options.priority, 1):
             if self.options.create_task:
@@ -97,9 +100,14 @@ class Transfer:
             work = self._fetching(journal, self.schema)
             self._do(work, self.settings, wanted)
             nothing = all(step.step == "taking" for step in journal.steps.values())
+            if nothing:
+                journal.finish()
         if nothing:
             # Others were quicker: a run without anything would only be in the way.
-            discard(run.root)
+            with suppress(
+                OSError
+            ):  # another transfer looks into it in this moment, and finds nothing to be ended
+                discard(run.root)
             self._back_to(before)
             return
         self.newest = run
