@@ -1,10 +1,9 @@
 """What a predictor is: two small protocols and the value that both end in.
 
-A network looks at tiles and needs nothing but their pixels: `TilePredictor`. A rule such as Otsu's threshold
-needs the
+A network looks at tiles and needs nothing but their pixels: `TilePredictor`. A rule such as Otsu's threshold needs the
 whole picture before it can judge any part of it: `PicturePredictor`.
-`agir_cvtoolkit.inference.segment.probability_bands` turns either into the same stream of bands, so nobody
-after it has to ask which one it was.
+`agir_cvtoolkit.inference.segment.probability_bands` turns either into the same stream of bands, so nobody after it has
+to ask which one it was.
 """
 
 from __future__ import annotations
@@ -84,7 +83,10 @@ class TilePredictor(Named, Protocol):
         ...
 
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Return width and height at which to predict a picture of `size`; `size` itself for no scaling."""
+        """Return width and height at which to predict a picture of `size`; `size` itself for no scaling.
+
+        The same size always gives the same answer; asked for by several threads.
+        """
         ...
 
     def predict_tiles(self, batch: RGB) -> Probabilities:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -78,7 +77,7 @@ def probability_bands(
 
 
 def segment(predictor: Predictor, rgb: RGB, settings: SegInference) -> Segmented:
-    """Predict a picture, clean the result up and score it; a piece is predicted while the one before is looked at.
+    """Predict a picture, clean the result up and score it.
 
     Args:
         predictor: of either kind.
@@ -86,8 +85,9 @@ def segment(predictor: Predictor, rgb: RGB, settings: SegInference) -> Segmented
         settings: as `segmented` and `predicted` take them.
     """
     size = rgb.shape[1], rgb.shape[0]
-    pieces = _one_ahead(predicted(predictor, rgb, settings))
-    return segmented(predictor, rgb.shape[:2], probability_bands(predictor, pieces, size, settings), settings)
+    # One after the other: on a CPU, a thread beside a network that has all cores to itself only makes it wait.
+    bands = probability_bands(predictor, predicted(predictor, rgb, settings), size, settings)
+    return segmented(predictor, rgb.shape[:2], bands, settings)
 
 
 def segmented(
@@ -121,11 +121,3 @@ def segmented(
 def _tiling(settings: SegInference) -> Tiling:
     tile = settings.tile
     return Tiling(tile.height, tile.width, tile.overlap, tile.pad_mode, settings.batch_size)
-
-
-def _one_ahead(pieces: Iterator[Piece]) -> Iterator[Piece]:
-    with ThreadPoolExecutor(1, "agir-predict") as ahead:
-        upcoming = ahead.submit(next, pieces, None)
-        while (piece := upcoming.result()) is not None:
-            upcoming = ahead.submit(next, pieces, None)
-            yield piece
