@@ -5,6 +5,7 @@ With AGIR_FORBID_SKIPS, as in CI, no test may skip but for want of AGIR_SHARED_D
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from typing import Any
@@ -23,6 +24,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Times on a busy machine say nothing of an example; in CI every run tries the same ones.
 settings.register_profile("agir", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("agir")
+
+
+def pytest_collection_finish() -> None:
+    # What was imported stays; looking through all of it for garbage takes a tenth of the time of the tests.
+    gc.collect()
+    gc.freeze()
 
 
 def _forbidden(reporter: Any) -> list[Any]:
