@@ -128,4 +128,4 @@ def test_the_area_is_the_boxes_else_that_around_the_joints_and_a_thin_animal_has
     assert animal_area(Pose({"nose": Keypoint(0, 0), "throat": Keypoint(100, 0)})) == 2500
     assert math.isnan(animal_area(Pose({"nose": Keypoint(5, 5)})))
     other = two | {"antler": Keypoint(500, 500)}
-    assert animal_area(Pose(other), load_schema("dog24")) == 200
+    assert animal_area(Pose(other), load_schema("dog24").joints) == 200

@@ -9,16 +9,13 @@ from __future__ import annotations
 import json
 import math
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from .errors import DataError
 from .records import Box
-
-if TYPE_CHECKING:
-    from .joints import JointSchema
 
 Visibility = Literal["visible", "occluded", "absent"]
 VISIBILITIES: tuple[Visibility, ...] = ("visible", "occluded", "absent")
@@ -94,16 +91,16 @@ def priority_of(confidence: float, threshold: float) -> int:
     return min(10, max(1, int((threshold - confidence) / threshold * 10) + 1))
 
 
-def box_of(pose: Pose, schema: JointSchema | None = None) -> Box | None:
+def box_of(pose: Pose, joints: Collection[str] | None = None) -> Box | None:
     """Return the box of a pose: its own, else the tight one around its joints; None where it has no extent.
 
     Args:
         pose: of one animal.
-        schema: joints of others do not count.
+        joints: that count; None is all.
     """
     if pose.box is not None and pose.box.width > 0 and pose.box.height > 0:
         return pose.box
-    there = [p for name, p in pose.there.items() if schema is None or name in schema.joints]
+    there = [p for name, p in pose.there.items() if joints is None or name in joints]
     if len(there) < 2:
         return None
     left, right = min(p.x for p in there), max(p.x for p in there)
@@ -111,7 +108,7 @@ def box_of(pose: Pose, schema: JointSchema | None = None) -> Box | None:
     return Box(left, top, right - left, bottom - top) if right > left or bottom > top else None
 
 
-def animal_area(pose: Pose, schema: JointSchema | None = None) -> float:
+def animal_area(pose: Pose, joints: Collection[str] | None = None) -> float:
     """Return the area of OKS in square pixels, NaN where it has none: that of the pose's box.
 
     COCO takes the area of the person's outline; animals have none here, so the box stands in for it. A thin
@@ -119,9 +116,9 @@ def animal_area(pose: Pose, schema: JointSchema | None = None) -> float:
 
     Args:
         pose: of one animal.
-        schema: joints of others do not count.
+        joints: that count; None is all.
     """
-    box = box_of(pose, schema)
+    box = box_of(pose, joints)
     if box is None:
         return math.nan
     longer, shorter = max(box.width, box.height), min(box.width, box.height)

@@ -50,7 +50,7 @@ def judge_pose(path: Path, samples: Sequence[PoseSample], device: str, progress:
     with progress.bar("evaluate", len(samples)) as bar:
         for start in range(0, len(samples), _GROUP):
             group = samples[start : start + _GROUP]
-            boxes = [box_of(s.pose, schema) if animals[s.record_id] > 1 else None for s in group]
+            boxes = [box_of(s.pose, schema.joints) if animals[s.record_id] > 1 else None for s in group]
             found += predictor.predict([load_rgb(s.picture) for s in group], boxes)
             bar.advance(len(group))
     scores = score_poses(found, [sample.pose for sample in samples], schema)

@@ -110,7 +110,7 @@ def view_of(
         rng: decides how it is varied; None shows the animal's box as it is.
     """
     model = settings.model
-    box = box_of(sample.pose, schema)
+    box = box_of(sample.pose, schema.joints)
     points = points_of(sample.pose, schema)
     hidden = np.array(
         [sample.pose.at(name).visibility == "occluded" for name in schema.joints], dtype=np.float32

@@ -53,7 +53,7 @@ class PoseScores:
 
 def animal_size(pose: Pose, schema: JointSchema) -> float:
     """Return the longer side of a pose's box in pixels, NaN where it has none."""
-    box = box_of(pose, schema)
+    box = box_of(pose, schema.joints)
     return max(box.width, box.height) if box is not None else math.nan
 
 
@@ -88,7 +88,7 @@ def score_poses(
     sure: list[float] = []
     for number, (pose, true) in enumerate(zip(found, truth, strict=True)):
         size = animal_size(true, schema) if sizes is None else sizes[number]
-        area = animal_area(true, schema)
+        area = animal_area(true, schema.joints)
         there = points_of(true, schema)
         if not (size > 0 and area > 0 and np.isfinite(there).any()):
             continue

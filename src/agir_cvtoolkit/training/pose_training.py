@@ -154,7 +154,7 @@ def data_fingerprint(samples: Sequence[PoseSample], schema: JointSchema) -> str:
     """Return a fingerprint of samples: pictures by content, places and visibilities of joints."""
     rows = []
     for sample in samples:
-        box = box_of(sample.pose, schema)
+        box = box_of(sample.pose, schema.joints)
         rows.append(
             (
                 sample.record_id,

@@ -24,7 +24,7 @@ def held_out_scores(
     source = TorchHeatmaps(network, card, device)
     found = []
     for sample in held_out:
-        box = box_of(sample.pose, card.schema)
+        box = box_of(sample.pose, card.schema.joints)
         found += find_poses(source, card, [load_sample(sample)], [box])
     network.cpu()
     return score_poses(found, [sample.pose for sample in held_out], card.schema).metrics("val")
