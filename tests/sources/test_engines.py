@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from agir_cvtoolkit.sources.opening import open_database
 from agir_cvtoolkit.sources.plan import Row
 
 from .engines import KINDS, make_table
-from .tables import plan_for
+from .tables import ids, plan_for
 
 COLUMNS = (
     "cutout_id TEXT, image_id TEXT, state TEXT, species TEXT, area REAL, class_id INTEGER, big INTEGER,"
@@ -85,11 +86,19 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> list[list[Row]]:
 
 
 @pytest.fixture(params=KINDS)
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+def database_of(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Database]]:
+    """Makes a table and opens it."""
     # Only who asks a server needs one.
     new_schema = request.getfixturevalue("new_schema") if request.param == "postgresql" else str
-    with open_database(make_table(request.param, tmp_path, new_schema, COLUMNS, ROWS)) as opened:
-        yield opened
+    with ExitStack() as opened:
+        yield lambda *table: opened.enter_context(
+            open_database(make_table(request.param, tmp_path, new_schema, *table))
+        )
+
+
+@pytest.fixture
+def database(database_of: Callable[..., Database]) -> Database:
+    return database_of(COLUMNS, ROWS)
 
 
 def test_the_same_queries_have_the_same_answers(database: Database, expected: list[list[Row]]) -> None:
@@ -124,6 +133,21 @@ def test_what_cannot_be_asked_is_said_of_every_engine(database: Database) -> Non
         with pytest.raises(QueryError) as caught:
             plan_for(database, filters=filters)
         assert said in str(caught.value)
+
+
+def test_what_is_no_date_is_neither_earlier_nor_later(database_of: Callable[..., Database]) -> None:
+    texts = ("2022:08:26 09:15:20", "", "unknown", None, "2023:01:01 00:00:00", " ")
+    rows = [(f"r{n}", text) for n, text in enumerate(texts)]
+    asked = database_of("cutout_id TEXT, day TEXT", rows)
+    for text, found in (
+        ("day<=2022-12-31", ["r0"]),
+        ("day>2022-12-31", ["r4"]),
+        ("day between 2000 and 2100", ["r0", "r4"]),
+        ("not day<=2022-12-31", ["r4"]),
+        ("day not between 2022 and 2022", ["r4"]),
+        ("day!=2022", ["r1", "r2", "r4", "r5"]),
+    ):
+        assert ids(asked, text) == found, text
 
 
 def test_nothing_written_by_the_user_is_sql(database: Database) -> None:

@@ -167,19 +167,21 @@ class _Column:
 
     def compare_date(self, operator: Operator, named: Span) -> Expression:
         column, low, high = Ordered(self.clause), sa.literal(named.low), sa.literal(named.high)
+        if operator == "==":
+            return sa.and_(column >= low, column < high)
+        if operator == "!=":
+            return sa.or_(column < low, column >= high)
+        # What does not begin with a digit, such as an empty text, is no date, neither earlier nor later than any.
+        dated = sa.case((sa.and_(column >= sa.literal("0"), column < sa.literal(":")), column))
         match operator:
-            case "==":
-                return sa.and_(column >= low, column < high)
-            case "!=":
-                return sa.or_(column < low, column >= high)
             case ">=":
-                return column >= low
+                return dated >= low
             case "<":
-                return column < low
+                return dated < low
             case "<=":
-                return column < high
+                return dated < high
             case _:
-                return column >= high
+                return dated >= high
 
     # --- text and numbers -------------------------------------------------------------------------------
 
