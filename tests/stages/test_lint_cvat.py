@@ -25,6 +25,7 @@ from agir_cvtoolkit.cvat import (
     find_jobs,
     read_labels,
 )
+from agir_cvtoolkit.cvat.mending import update_items
 from agir_cvtoolkit.errors import UsageError
 from agir_cvtoolkit.pictures import save_png
 from agir_cvtoolkit.sandbox import Sandbox, SandboxOptions
@@ -201,7 +202,7 @@ def test_a_job_that_is_saved_meanwhile_is_left_alone(work: Work, monkeypatch: py
 
 def test_a_save_within_the_last_request_is_told_of(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     work.draw_mistakes()
-    update = repairing.update_items
+    update = update_items
 
     def saved_beside(*args: Any) -> None:
         update(*args)
