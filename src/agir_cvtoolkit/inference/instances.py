@@ -71,7 +71,8 @@ def _cut(
         if len(names) < 2:
             continue
         pieces = _in_one_piece(np.where(inside, small.basins(window, names), 0))
-        _grow(pieces, inside)
+        _grow(pieces, inside, rounds=_REACH)
+        _give_the_rest(pieces, inside)
         # The first piece keeps the part's own number.
         labels[window][inside] = np.where(pieces[inside] == 1, part, total + pieces[inside] - 2)
         total += len(names) - 1
@@ -162,13 +163,15 @@ def _boxes(pieces: NDArray[np.int32]) -> list[tuple[slice, slice]]:
     ]
 
 
-def _grow(pieces: NDArray[np.int32], inside: NDArray[np.bool_], *, larger: bool = True) -> None:
-    """Give what is free and can be reached inside to the pieces beside it.
+def _grow(
+    pieces: NDArray[np.int32], inside: NDArray[np.bool_], *, larger: bool = True, rounds: int | None = None
+) -> None:
+    """Give what is free and can be reached inside to the pieces beside it, one pixel around them in each round.
 
     Where two meet, each has it in turn, first the one with the larger number or not.
     """
     turned = int(pieces.max(initial=0)) + 1
-    while True:
+    while rounds != 0:
         ranks = pieces if larger else np.where(pieces > 0, turned - pieces, 0)
         beside = cv2.dilate(ranks.astype(np.float32), _AROUND).astype(np.int32)
         new = inside & (pieces == 0) & (beside > 0)
@@ -176,6 +179,18 @@ def _grow(pieces: NDArray[np.int32], inside: NDArray[np.bool_], *, larger: bool 
             return
         pieces[new] = beside[new] if larger else turned - beside[new]
         larger = not larger
+        rounds = None if rounds is None else rounds - 1
+
+
+def _give_the_rest(pieces: NDArray[np.int32], inside: NDArray[np.bool_]) -> None:
+    """Give each connected part of what is still free, a thin leaf or stem, whole to a piece that it touches."""
+    _, rest = cv2.connectedComponents(
+        (inside & (pieces == 0)).view(np.uint8), connectivity=8, ltype=cv2.CV_32S
+    )
+    owners = np.zeros(int(rest.max()) + 1, dtype=np.int32)
+    touched = cv2.dilate(pieces.astype(np.float32), _AROUND).astype(np.int32)
+    np.maximum.at(owners, rest[rest > 0], touched[rest > 0])
+    np.copyto(pieces, owners[rest], where=rest > 0)
 
 
 def _numbered(labels: NDArray[np.int32], count: int) -> Instances:
