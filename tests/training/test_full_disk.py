@@ -59,7 +59,7 @@ def test_it_is_said_in_words_and_the_training_goes_on_when_there_is_room(
         patch.setattr(write, name, cramped)
         with pytest.raises(DataError, match=r"disk is full .* in mid-training.*Make room") as told:
             fit(dataset, tmp_path / "full", settings)
-    assert "continues after the last whole epoch" in str(told.value)
+    assert "continues from where it last saved" in str(told.value)
     again = fit(dataset, tmp_path / "full", settings)
     assert again.state == "continued"
     assert again.card.version == whole

@@ -42,6 +42,17 @@ def test_training_leaves_a_model_with_its_card(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_full_disk_is_said_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def torn(*_: object) -> None:
+        raise RuntimeError(
+            "[enforce fail at inline_container.cc:664] PytorchStreamWriter failed writing file"
+        )
+
+    monkeypatch.setattr(torch, "save", torn)
+    with pytest.raises(DataError, match=r"disk is full .* in mid-training.*Make room"):
+        train_pose(beasts(tmp_path / "pics", 3), SCHEMA, small(), tmp_path / "model")
+
+
 def test_the_same_call_again_does_nothing_and_another_trains(tmp_path: Path) -> None:
     samples = beasts(tmp_path / "pics", 3)
     first = train_pose(samples, SCHEMA, small(), tmp_path / "model")

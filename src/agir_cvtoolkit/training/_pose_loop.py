@@ -6,8 +6,7 @@ import csv
 import io
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -35,11 +34,13 @@ from ._pose_features import Lessons
 from .pose_samples import PoseSample
 from .pose_training import BEST, HISTORY, LAST, PoseProgress, PoseTraining
 from .pose_validation import held_out_scores
+from .surroundings import disk_errors, seeded
 
 _START, _END = 0.04, 1e-3
 _LARGEST_GRADIENT = 5.0
 
 
+@disk_errors()
 def run_pose_training(
     samples: Sequence[PoseSample],
     held_out: Sequence[PoseSample],
@@ -53,7 +54,8 @@ def run_pose_training(
 ) -> PoseTraining:
     """Train and write the checkpoint; see `pose_training.train_pose`."""
     device = device_for(settings.device, "pose_train.device")
-    with _seeded(settings.seed):
+    with seeded(settings.seed):
+        torch.use_deterministic_algorithms(True, warn_only=True)
         network, spec = _network(schema, settings, initial)
         network = network.to(device)
         state = _State(network, settings)
@@ -263,16 +265,3 @@ def _write_history(path: Path, history: Sequence[PoseProgress]) -> None:
     rows: list[Mapping[str, float]] = [asdict(stretch) for stretch in history]
     writer.writerows({name: round(value, 6) for name, value in row.items()} for row in rows)
     write_text(path, text.getvalue())
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
-    exact = torch.are_deterministic_algorithms_enabled()
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        try:
-            yield
-        finally:
-            torch.use_deterministic_algorithms(exact)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
-import re
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,12 +42,10 @@ from .remembered import FOLDER, batches_to_remember, remember
 from .scores import Scores
 from .segmentation import BEST, HISTORY, LAST, architecture
 from .shared import share_norms
+from .surroundings import LOUD, disk_errors, quiet, seeded
 from .tracking import TENSORBOARD, trackers
 
-_QUIET = ("lightning", "lightning.pytorch", "lightning.fabric", "lightning_utilities", "pytorch_lightning")
 _MAX_WORKERS = 8
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_TORN_WRITE = re.compile(r"PytorchStreamWriter|inline_container|iostream error")
 
 
 @dataclass(frozen=True)
@@ -81,7 +77,7 @@ def run_training(
     if not continued:
         for name in (BEST, CARD_NAME, LAST, HISTORY, TENSORBOARD):
             discard(out_dir / name)
-    with _seeded(settings.seed), _quiet(), _disk_errors():
+    with seeded(settings.seed), quiet(), disk_errors():
         card = _card(dataset, settings)
         if settings.nodes > 1:
             call_the_others(out_dir, key, continued=continued)
@@ -99,7 +95,7 @@ def compute_along(
 ) -> None:
     """Take part in a training that another process leads; nothing is written."""
     device = chosen_device(settings.device, settings.processes)
-    with _seeded(settings.seed), _quiet():
+    with seeded(settings.seed), quiet():
         card = _card(dataset, settings)
         _trained(dataset, out_dir, settings, key, Silent(), card, device, continued=continued, leads=False)
 
@@ -324,7 +320,7 @@ class _Keeper(Checkpoint):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Arrive in another process of the training, where Lightning would speak."""
         self.__dict__.update(state)
-        for name in _QUIET:
+        for name in LOUD:
             logging.getLogger(name).setLevel(logging.ERROR)
         warnings.simplefilter("ignore")
 
@@ -398,45 +394,3 @@ def _with_test_scores(
         network,
         replace(card, metrics={**card.metrics, **_metrics("test", scores, card.classes)}),
     )
-
-
-@contextmanager
-def _disk_errors() -> Iterator[None]:
-    """Say in words that there is no room; torch does not tell the reason, so the room is looked at."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        full = isinstance(error, OSError) and error.errno in _FULL
-        if not full and not (isinstance(error, RuntimeError) and _TORN_WRITE.search(str(error))):
-            raise
-        raise DataError(
-            f"the disk is full or a file could not grow, in mid-training: {error}",
-            "Make room there, then start the same command again: it continues after the last whole epoch.",
-        ) from error
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
-    exact = torch.are_deterministic_algorithms_enabled()
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        try:
-            yield
-        finally:
-            torch.use_deterministic_algorithms(exact)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in _QUIET]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
