@@ -13,6 +13,7 @@ from pathlib import Path
 from . import (
     capture_queue,
     feed,
+    formats,
     learning,
     mask_encoding,
     memory,
@@ -46,6 +47,7 @@ QUICK = {
     "pose_return": ["--pictures", "1000"],
     "capture_queue": ["--counts", "100", "2000"],
     "transfer": ["--count", "200"],
+    "formats": ["--pictures", "300", "--formats", "coco"],
     "page": ["--rounds", "1"],
 }
 """Options of a short run: the same gates on less work, so noise weighs more."""
@@ -100,6 +102,7 @@ def _all(data: Path | None, *, quick: bool) -> list[tuple[str, str, argparse.Nam
             capture_queue.measure,
         ),
         ("transfer", transfer.TITLE, transfer.options_of(less["transfer"]), transfer.measure),
+        ("formats", formats.TITLE, formats.options_of(less["formats"]), formats.measure),
         ("page", page.TITLE, page.options_of([*masks, *less["page"]]), page.measure),
     ]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agir_cvtoolkit.cvat import archives
-from agir_cvtoolkit.cvat.archives import opened_member
+from agir_cvtoolkit.cvat.archives import opened_member, unpack
 from agir_cvtoolkit.errors import DataError
 
 
@@ -99,3 +99,44 @@ def test_a_damaged_archive_is_one_error(tmp_path: Path, damage: str) -> None:
 def test_an_archive_without_the_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"holds no a\.xml"):
         content(archive(tmp_path / "a.zip", {"b.xml": b""}))
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_whole_archive_is_unpacked_and_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
+    folder = tmp_path / "export"
+    assert unpack(archive(tmp_path / "a.zip", {"a.xml": b"1", "deep/b.png": b"2"}), folder) == 2
+    assert files_in(folder) == {"a.xml": b"1", "deep/b.png": b"2"}
+    assert unpack(archive(tmp_path / "b.zip", {"c.xml": b"3"}), folder) == 1
+    assert files_in(folder) == {"c.xml": b"3"}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.zip", "b.zip", "export"]
+
+
+@pytest.mark.parametrize(
+    "name", ["../a.png", "x/../../a.png", "/etc/passwd", "C:/a.png", "..\\a.png", "\\\\host\\a.png"]
+)
+def test_an_archive_that_escapes_is_not_unpacked(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "in" / "export"
+    with pytest.raises(DataError, match="escapes"):
+        unpack(archive(tmp_path / "evil.zip", {"a.xml": b"x", name: b"y"}), folder)
+    assert not [p for p in tmp_path.rglob("*") if p.name != "evil.zip" and p.is_file()]
+
+
+def test_links_bombs_doubles_and_damage_are_not_unpacked(tmp_path: Path) -> None:
+    folder = tmp_path / "export"
+    link = zipfile.ZipInfo("link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "link.zip", "w") as zipped:
+        zipped.writestr(link, "/etc")
+    archive(tmp_path / "bomb.zip", {"a": b"\0" * (archives.UNSUSPECTED + 1)})
+    # A file twice, by its name in the directory and in its own head alike.
+    double = archive(tmp_path / "double.zip", {"a": b"1", "b": b"2"}, packed=False)
+    double.write_bytes(double.read_bytes().replace(b"b", b"a"))
+    (tmp_path / "damaged.zip").write_bytes(b"PK\x03\x04 and no more")
+    for name in ("link", "bomb", "double", "damaged"):
+        with pytest.raises(DataError):
+            unpack(tmp_path / f"{name}.zip", folder)
+    assert not folder.exists()
+    assert len(list(tmp_path.iterdir())) == 4

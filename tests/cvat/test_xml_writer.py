@@ -53,7 +53,7 @@ def test_every_kind_of_shape_comes_back_as_it_was() -> None:
     assert (name, skipped) == ("ä & <b>.png", ())
     assert [to_plain(s) for s in back] == [to_plain(s) for s in shapes]  # type: ignore[attr-defined]
     assert found_tags == tags
-    assert found_tags[0].attributes == tags[0].attributes  # type: ignore[index]
+    assert found_tags[0].attributes == tags[0].attributes
 
 
 @settings(max_examples=40, deadline=None)
@@ -65,13 +65,13 @@ def test_any_text_and_any_coordinates_come_back(
     ((_, back, _, skipped),) = there_and_back(written(shape))
     assert not skipped
     assert back == (shape,)
-    assert back[0].attributes == shape.attributes  # type: ignore[index]
+    assert back[0].attributes == shape.attributes
 
 
 def test_what_xml_cannot_hold_is_replaced() -> None:
     shape = Polygon(label="a\x00b\ud800", points=((0.0, 0.0), (1.0, 0.0), (1.0, 1.0)), source="manual")
     ((_, back, _, _),) = there_and_back(written(shape))
-    assert back[0].label == "a\ufffdb\ufffd"  # type: ignore[index]
+    assert back[0].label == "a\ufffdb\ufffd"
 
 
 def test_joints_keep_the_order_of_their_label(tmp_path: Path) -> None:

@@ -127,6 +127,7 @@ class CvatDownload(Group):
     required_stage: RequiredStage | None = None
     job_types: tuple[JobType, ...] = Field(default=("annotation",), min_length=1)
     joints: str | None = Field(default=None, min_length=1)
+    dataset_format: str | None = Field(default=None, min_length=1, max_length=120)
     include_images: bool = False
     overwrite_existing: bool = False
     parallel_requests: int = Field(default=4, ge=1, le=32)
@@ -142,5 +143,4 @@ class CvatDownload(Group):
 
 RETIRED = {
     "cvat_download.check_image_exists": "deleted frames are always left out, and missing pictures are listed",
-    "cvat_download.dataset_format": "annotations are read exactly, as shapes and masks; remove it",
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import shutil
 import stat
 import zipfile
 import zlib
@@ -95,3 +97,49 @@ def _explodes(path: Path) -> DataError:
     return DataError(
         f"{path} explodes when it is unpacked, to more than {UNSUSPECTED:,} bytes", "Is it a ZIP bomb?"
     )
+
+
+def unpack(path: Path, folder: Path) -> int:
+    """Unpack a whole archive into a folder, which appears, or is replaced, when all is there.
+
+    Args:
+        path: of the archive.
+        folder: where its files go.
+
+    Returns:
+        The number of files.
+
+    Raises:
+        DataError: the archive is damaged, holds a link or a file twice, names a place outside of itself, or would
+            explode.
+    """
+    again = "Export it again from CVAT."
+    mark = secrets.token_hex(4)
+    part, old = (
+        folder.with_name(f".{folder.name[:80]}.{mark}.part"),
+        folder.with_name(f".{folder.name[:80]}.{mark}.old"),
+    )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+            _check_names(path, archive.infolist())
+            if sum(member.file_size for member in members) > LARGEST_UNPACKED:
+                raise _explodes(path)
+            part.mkdir(parents=True)
+            for member in members:
+                _check_size(path, member)
+                target = part.joinpath(*PurePosixPath(member.filename.replace("\\", "/")).parts)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(member) as stream, target.open("xb") as written:
+                    bounded = _Bounded(stream, path)
+                    while piece := bounded.read(1 << 20):
+                        written.write(piece)
+        if folder.exists():
+            folder.rename(old)
+        part.rename(folder)
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
+        raise DataError(f"{path} cannot be unpacked: {error}", again) from error
+    finally:
+        for left in (part, old):
+            shutil.rmtree(left, ignore_errors=True)
+    return len(members)

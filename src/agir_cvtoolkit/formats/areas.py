@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from operator import mul
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,19 +163,19 @@ def extent_of(points: Sequence[Point]) -> Extent:
     """Return the smallest upright box around points; all zeros around none."""
     if not points:
         return 0.0, 0.0, 0.0, 0.0
-    xs, ys = [point[0] for point in points], [point[1] for point in points]
+    xs, ys = zip(*points, strict=True)
     left, top = min(xs), min(ys)
     return left, top, max(xs) - left, max(ys) - top
 
 
 def ring_area(points: Sequence[Point]) -> float:
     """Return the area that a ring encloses (shoelace formula)."""
-    total = 0.0
-    x1, y1 = points[-1] if points else (0.0, 0.0)
-    for x2, y2 in points:
-        total += x1 * y2 - x2 * y1
-        x1, y1 = x2, y2
-    return abs(total) / 2
+    if not points:
+        return 0.0
+    xs, ys = zip(*points, strict=True)
+    forth = sum(map(mul, xs, ys[1:])) + xs[-1] * ys[0]
+    back = sum(map(mul, xs[1:], ys)) + xs[0] * ys[-1]
+    return float(abs(forth - back)) / 2
 
 
 def is_finite(shape: Shape) -> bool:
@@ -181,7 +183,7 @@ def is_finite(shape: Shape) -> bool:
     if isinstance(shape, Mask):
         return True
     points = points_of(shape) if isinstance(shape, Skeleton) else shape.points
-    return all(math.isfinite(x) and math.isfinite(y) for x, y in points)
+    return all(map(math.isfinite, chain.from_iterable(points)))
 
 
 def with_boxes(shapes: Iterable[Shape]) -> tuple[list[Shape], dict[int, Rectangle]]:

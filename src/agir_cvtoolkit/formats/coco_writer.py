@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import IO, Any
 
 import orjson
@@ -159,7 +160,7 @@ def _geometry(
 
 
 def _outline(points: Sequence[Point]) -> dict[str, Any]:
-    flat = [value for point in points for value in point]
+    flat = list(chain.from_iterable(points))
     return {"segmentation": [flat], "area": areas.ring_area(points), "bbox": list(areas.extent_of(points))}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from agir_cvtoolkit.config import Settings
 from agir_cvtoolkit.cvat import CvatSession, JobInfo
@@ -18,6 +18,7 @@ from ._connect import connect
 from ._correction_report import report_corrections
 from ._pull import Pulled, pull
 from ._pull_context import Labels, PullContext
+from ._pull_exports import fetch_exports
 from ._pull_identity import pull_identity
 from ._pull_listing import cursor_after, list_asked, what_is_asked
 from ._pull_plan import TaskJobs, is_wanted
@@ -142,6 +143,8 @@ def _download(
                 return _result(run, settings, tasks, wanted, None)
             call.record_config(run, STAGE, settings, settings.dump("cvat_download", "io"))
             pulled = pull(context, tasks, listed.rows, call.progress)
+            exported = fetch_exports(context, tasks, call.progress)
+            pulled = replace(pulled, items=(*pulled.items, *exported))
             cursor = cursor_after(session.url, run.run_id, asked, listed, pulled.failed)
             if cursor is not None:
                 ledger.move_cursor(cursor)
