@@ -29,7 +29,8 @@ def instances_of(index: ClassIndex, method: Method, distance: int) -> Instances:
     Args:
         index: uint8 of shape (height, width); 0 is background. Parts of different classes are never one instance.
         method: ``components``: 8-connected parts of one class; ``watershed``: these, cut between the middles of round
-            parts that hang together (Meyer 1992, "Color image segmentation").
+            parts that hang together (Vincent & Soille 1991, "Watersheds in digital spaces: an efficient algorithm based
+            on immersion simulations").
         distance: how far the middles of two instances are apart at least, in pixels; of the watershed alone.
 
     Returns:
