@@ -170,3 +170,56 @@ def test_pictures_of_a_google_bucket(work: Path, monkeypatch: pytest.MonkeyPatch
         assert (done.fetched, done.items) == (3, ())
         assert fetch(call(root=f"gs://{bucket}")).kept == 3
         assert infer_seg(call(root=f"gs://{bucket}")).predicted == 3
+
+
+@pytest.fixture
+def amazon(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    pytest.importorskip("s3fs", reason="no s3fs: pip install '.[dev]'")
+    moto = pytest.importorskip("moto.server", reason="no moto: pip install '.[dev]'")
+    server = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        options: dict[str, object] = {"key": "any", "secret": "any", "endpoint_url": f"http://{host}:{port}"}
+        options |= {"skip_instance_cache": True}
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        monkeypatch.setitem(fsspec.config.conf, "s3", options)
+        yield "s3"
+    finally:
+        server.stop()
+
+
+@pytest.mark.integration
+def test_pictures_of_an_amazon_bucket(work: Path, amazon: str) -> None:
+    bucket = f"bucket-{uuid.uuid4().hex[:8]}"
+    files = fsspec.filesystem(amazon)
+    files.mkdir(bucket)
+    for n, name in enumerate(NAMES):
+        files.pipe_file(f"{bucket}/2022/{name}.png", picture(n))
+    root = f"{amazon}://{bucket}"
+    query(call=call())
+    done = fetch(call(root=root))
+    assert (done.fetched, done.items) == (3, ())
+    files.pipe_file(f"{bucket}/2022/a.png", picture(9))
+    assert (fetch(call(root=root)).fetched, fetch(call(root=root)).kept) == (1, 3)
+    assert infer_seg(call(root=root)).predicted == 3
+
+
+@pytest.mark.usefixtures("work")
+def test_storages_without_credentials_are_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class NoCredentialsError(Exception):
+        """As the library of Amazon has one."""
+
+    asked: list[str] = []
+
+    def refused(self: Remote, address: str) -> None:
+        asked.append(address)
+        raise NoCredentialsError("Unable to locate credentials")
+
+    monkeypatch.setattr(Remote, "describe", refused)
+    query(call=call())
+    done = fetch(call())
+    assert (done.failed, len(asked)) == (3, 3)
+    assert "Unable to locate credentials" in done.items[0].reason
+    assert "Check the credentials" in done.items[0].reason

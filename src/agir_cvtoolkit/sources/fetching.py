@@ -16,9 +16,10 @@ from .staging import PART, Cache, Staged
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
+_CREDENTIALS = "Check the credentials for the storage."
 _HOPELESS: dict[type[Exception], tuple[str, str]] = {
     FileNotFoundError: ("does not exist", "Correct the path in the database, or io.roots."),
-    PermissionError: ("must not be read", "Check the credentials for the storage."),
+    PermissionError: ("must not be read", _CREDENTIALS),
 }
 _Result = TypeVar("_Result")
 
@@ -105,8 +106,10 @@ def _tried(
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 step = "Make room, or name another folder in fetch.cache_dir."
                 raise DataError(f"{address} cannot be stored: the disk is full", step) from error
+            said = " ".join(str(error).split()) or type(error).__name__
+            if "Credentials" in type(error).__name__:
+                raise PictureError(f"{address} cannot be fetched: {said}", _CREDENTIALS) from error
             if not left:
-                said = " ".join(str(error).split()) or type(error).__name__
                 raise PictureError(f"{address} cannot be fetched: {said}", "Run fetch again.") from error
             sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
