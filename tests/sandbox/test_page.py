@@ -222,8 +222,6 @@ def test_boxes_and_points_are_drawn_on_one_picture_after_the_other_and_the_job_i
     hand.page.wait_for_selector(".canvas[data-ready='1']")
     hand.keys("k")
     point = hand.click((25, 20))
-    hand.keys("v")
-    hand.click((25, 20))
     hand.keys("q")
     hand.page.get_by_role("button", name="Complete").click()
     hand.page.locator("dialog [data-answer=yes]").click()

@@ -244,13 +244,14 @@ export class Editor {
     this.select(keys[(at + step + keys.length + (at < 0 && step < 0 ? 1 : 0)) % keys.length], null);
   }
 
-  /** @param {Shape} shape */
+  /** @param {Shape} shape @returns {string} its key */
   add(shape) {
     const key = this.annotations.add({ ...shape, attributes: this.labels.defaults(shape.label_id), z_order: this.onTop });
     this.selection = { key, part: null };
     if (shape.type === "points") this.selection = { key: null, part: null };
     if (shape.type === "skeleton" || shape.type === "rectangle") this.useTool("select");
     this.draw();
+    return key;
   }
 
   get onTop() {

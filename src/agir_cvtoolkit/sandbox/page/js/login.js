@@ -27,7 +27,7 @@ function form(done) {
       }
     },
   }, h("label", { for: "username" }, "User name"), name, h("label", { for: "password" }, "Password"), password, message, button,
-  h("p", { class: "note" }, "Both stand in the terminal in which the sandbox was started; unless told otherwise they are admin and admin123."));
+  h("p", { class: "note" }, "They are those with which the sandbox was started: admin and admin123, unless told otherwise."));
 }
 
 /** @param {HTMLElement} root @returns {Promise<void>} when somebody has logged in */

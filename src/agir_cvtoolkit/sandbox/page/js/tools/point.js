@@ -7,10 +7,13 @@ export class PointTool extends Tool {
   id = "points";
   name = "Point";
   key = "K";
+  /** The point that was placed last. @type {string | null} */
+  last = null;
 
   get hint() {
     const label = this.editor.labelFor("points", false);
-    return label ? `Click where ${this.editor.labels.name(label)} is. Number keys or the list choose another class.` : "This job has no class for points.";
+    if (!label) return "This job has no class for points.";
+    return `Click where ${this.editor.labels.name(label)} is. O leaves it out, Q marks the point before as occluded; keys and list choose another class.`;
   }
 
   /** @param {import("./tool.js").Point} point */
@@ -19,7 +22,23 @@ export class PointTool extends Tool {
     const label = editor.labelFor("points");
     if (!label) return;
     const { x, y } = editor.view.inside(point);
-    editor.add(newShape("points", editor.frame, label, [x, y]));
+    this.last = editor.add(newShape("points", editor.frame, label, [x, y]));
+    this.advance(label);
+  }
+
+  /** @param {KeyboardEvent} event @returns {boolean} */
+  press(event) {
+    const { editor } = this;
+    const shape = editor.annotations.get(this.last);
+    if (event.key === "q" && this.last && shape?.frame === editor.frame) editor.annotations.change(this.last, { occluded: !shape.occluded });
+    else if (event.key === "o" && !editor.selection.key) this.advance(editor.labelFor("points"));
+    else return false;
+    return true;
+  }
+
+  /** Goes on to the next class of points that the picture lacks. @param {number} label */
+  advance(label) {
+    const { editor } = this;
     const there = new Set(editor.annotations.on(editor.frame).map(([, shape]) => shape.label_id));
     const fitting = editor.labels.fitting("points");
     const place = fitting.findIndex(({ id }) => id === label);
