@@ -4,21 +4,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: bundle demo demo-pose test test-compat lint format bench faults clean help
+.PHONY: bundle demo demo-pose test test-compat lint format docs bench faults clean help
 
 help:
-	@echo "make demo [DATA=folder] [SEED=n]  run the whole loop on embedded parts"
+	@echo "make demo [DATA=folder] [SEED=n]  run the whole loop on embedded parts; HUMAN=1: you correct, in a browser"
 	@echo "make demo-pose [DATA=folder] [SEED=n]  run the device loop on embedded parts"
 	@echo "make test                         run all tests"
 	@echo "make test-compat                  the official SDK and cvat-cli, two versions, against the sandbox"
 	@echo "make lint                         format, lint, types, import contracts"
+	@echo "make docs                         build the documentation into site/"
 	@echo "make bench [DATA=folder]          measure speed and memory against their baselines"
 	@echo "make faults [KILLS=100] [SEED=n]   break every request of push and pull in every way; compare the ends"
 	@echo "make bundle                       put the wheel into firebase_cvat_pipeline/, ready to be copied alone"
 	@echo "make clean                        remove what was built"
 
 demo: $(VENV)/.user
-	$(BIN)/agir-cvtoolkit demo --seed $(or $(SEED),0) $(if $(DATA),--data "$(DATA)")
+	$(BIN)/agir-cvtoolkit demo --seed $(or $(SEED),0) $(if $(DATA),--data "$(DATA)") $(if $(HUMAN),--human)
 
 demo-pose: $(VENV)/.user
 	$(BIN)/agir-cvtoolkit demo-pose --seed $(or $(SEED),0) $(if $(DATA),--data "$(DATA)")
@@ -51,6 +52,9 @@ format: $(VENV)/.developer
 	$(BIN)/ruff format src tests benchmarks firebase_cvat_pipeline
 	$(BIN)/ruff check --fix src tests benchmarks firebase_cvat_pipeline
 
+docs: $(VENV)/.developer
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir site
+
 bench: $(VENV)/.developer
 	$(BIN)/python -m benchmarks $(if $(DATA),--data "$(DATA)")
 
@@ -70,7 +74,7 @@ bundle: $(VENV)/.developer
 		echo "$(PIPELINE)/$$wheel"
 
 clean:
-	rm -rf $(VENV) .compat build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo_output firebase_cvat_pipeline/.venv
+	rm -rf $(VENV) .compat build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo_output demo_pose_output site firebase_cvat_pipeline/.venv
 	rm -f firebase_cvat_pipeline/agir_cvtoolkit-*.whl firebase_cvat_pipeline/functions/agir_cvtoolkit-*.whl
 
 $(BIN)/python:
