@@ -27,7 +27,9 @@ def written(*shapes: Shape, tags: tuple[Tag, ...] = (), name: str = "a.png") -> 
     return [LabelledPicture("a", name, None, 16, 12, shapes=shapes, tags=tags)]
 
 
-def there_and_back(pictures: list[LabelledPicture]) -> list[tuple[object, ...]]:
+def there_and_back(
+    pictures: list[LabelledPicture],
+) -> list[tuple[str, tuple[Shape, ...], tuple[Tag, ...], tuple[tuple[str, str], ...]]]:
     found = [s for p in pictures for s in (*p.shapes, *p.tags)]
     labelled = LabelledSet("t", labels_of_shapes(found), len(pictures), lambda: iter(pictures))
     with tempfile.TemporaryDirectory() as folder:
@@ -51,7 +53,7 @@ def test_every_kind_of_shape_comes_back_as_it_was() -> None:
     tags = (Tag(label="dry", source="manual", attributes={"why": 'a < b & "c"'}),)
     ((name, back, found_tags, skipped),) = there_and_back(written(*shapes, tags=tags, name="ä & <b>.png"))
     assert (name, skipped) == ("ä & <b>.png", ())
-    assert [to_plain(s) for s in back] == [to_plain(s) for s in shapes]  # type: ignore[attr-defined]
+    assert [to_plain(s) for s in back] == [to_plain(s) for s in shapes]
     assert found_tags == tags
     assert found_tags[0].attributes == tags[0].attributes
 

@@ -75,7 +75,7 @@ def test_values_are_kept_and_others_take_what_is_free() -> None:
         LabelEntry("a"),
         LabelEntry("b", value=1),
         LabelEntry("c", value=1),
-        LabelEntry("d", "skeleton"),
+        LabelEntry("d", "tag"),
     )
     assert mask_values(labels) == {"b": 1, "a": 2, "c": 3}
     with pytest.raises(DataError, match="more than a mask has values"):
