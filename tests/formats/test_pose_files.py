@@ -46,7 +46,7 @@ def test_sleap_has_points_half_a_pixel_from_ours(tmp_path: Path) -> None:
 
 
 def test_the_sleap_library_loads_it(tmp_path: Path) -> None:
-    sleap_io = pytest.importorskip("sleap_io", reason="pip install sleap-io to load the file as SLEAP does")
+    sleap_io = pytest.importorskip("sleap_io", reason="sleap-io is not installed")
     out = writing(tmp_path / "out")
     write_sleap(pictured(tmp_path / "pictures", dog(), [*dog(), *dog()]), out)
     labels = sleap_io.load_slp(str(out.folder / "labels.slp"))
