@@ -36,6 +36,7 @@ class Capture:
         reason: why it failed.
         claimed_by, claimed_until: the lease.
         transferred_by: who held the lease when it was transferred.
+        arrived: when its document was made, by the clock of the store; None where that is not known.
         version: of the document as it was read; a write can demand that it still is the same.
         problems: what in the document could not be understood, in words; what stands for it is said there.
     """
@@ -56,6 +57,7 @@ class Capture:
     version: str = ""
     problems: tuple[str, ...] = ()
     transferred_by: str | None = None
+    arrived: datetime | None = None
 
     @property
     def stem(self) -> str:

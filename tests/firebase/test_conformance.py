@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -31,11 +32,30 @@ def test_a_capture_comes_back_as_it_was_put_in(store: CaptureStore) -> None:
     assert store.create(sent, JPEG)
     found = store.get(["pose-1", "unknown"])
     assert list(found) == ["pose-1"]
-    same = replace(found["pose-1"], version="", detected=(), timestamp="")
+    same = replace(found["pose-1"], version="", arrived=None, detected=(), timestamp="")
     assert same == replace(sent, detected=(), timestamp="")
     assert found["pose-1"].version
     assert found["pose-1"].problems == ()
     assert store.picture("pose-1", 100) == JPEG
+
+
+def test_it_says_when_a_capture_arrived_by_its_own_clock(store: CaptureStore) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=5)
+    store.create(capture("a", 5), b"picture")
+    store.create(capture("b", 6), b"picture")
+    arrived = store.get(["a"])["a"].arrived
+    assert arrived is not None
+    assert before < arrived < datetime.now(UTC) + timedelta(seconds=5)
+    held = claimed(store, "a")
+    assert held.arrived == arrived
+    failed = store.fail(held, "broken")
+    assert failed is not None
+    assert failed.arrived == arrived
+    store.release_all([claimed(store, "b")])
+    (waits,) = store.pending(1, 5)
+    assert waits.arrived is not None
+    assert arrived <= waits.arrived < arrived + timedelta(seconds=60)
+    assert [found.arrived for found in store.failed()] == [arrived]
 
 
 def test_a_capture_is_put_in_once_and_its_picture_stays(store: CaptureStore) -> None:

@@ -35,6 +35,7 @@ def call(google: Firebase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
             f"firebase.storage_bucket={google.storage_bucket}",
             f"firebase.output_dir={tmp_path / 'out'}",
             f"io.keys_file={tmp_path / 'keys.yaml'}",
+            "firebase.picture_grace_s=0",
         )
     )
 

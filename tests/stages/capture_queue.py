@@ -69,6 +69,7 @@ class Queue:
             f"firebase.output_dir={self.folder}",
             f"io.out_root={self.root / 'runs'}",
             f"io.keys_file={self.root / 'keys.yaml'}",
+            "firebase.picture_grace_s=0",  # what is missing is missing at once
             *more,
         )
 

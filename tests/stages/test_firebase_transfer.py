@@ -25,7 +25,7 @@ from agir_cvtoolkit.errors import (
     ServerFaultError,
     UsageError,
 )
-from agir_cvtoolkit.firebase import EmbeddedStore
+from agir_cvtoolkit.firebase import EmbeddedStore, picture_key
 from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.pictures import load_rgb
 from agir_cvtoolkit.poses import read_poses
@@ -306,6 +306,38 @@ def test_a_few_captures_without_pictures_wait_until_any_picture_was_found(queue:
     result = firebase_transfer(queue.call())
     assert (result.transferred, result.failed) == (0, 3)
     assert queue.statuses() == {"failed": 3, "pending": 1}
+
+
+def test_a_picture_that_comes_after_its_document_is_waited_for(queue: Queue) -> None:
+    store = queue.store
+    queue.fill(2)
+    for number in range(2, 32):
+        # A device's clock may be years wrong, and it may have had no network: only the store's clock counts.
+        store.create(capture(number, 9), None)
+    call = queue.call("firebase.picture_grace_s=600")
+    result = firebase_transfer(call)
+    assert (result.transferred, result.failed, result.late, result.exit_code) == (2, 0, 30, 0)
+    assert "is not at" in result.items[0].reason
+    assert "it may come until 20" in result.items[0].reason
+    assert queue.statuses() == {"in_progress": 2, "pending": 30}
+    assert all(not c.claimed_by for c in store.pending(1, 50))
+    runs = list_runs(queue.root / "runs")
+    nothing = firebase_transfer(call)
+    assert (nothing.worked, nothing.late, nothing.run_id) == (False, 30, None)
+    assert list_runs(queue.root / "runs") == runs
+    store.file(picture_key("training_images/{pose_id}.jpg", "pose-0005")).write_bytes(jpeg(5))
+    assert firebase_transfer(call).captures == ("pose-0005",)
+    over = firebase_transfer(queue.call("firebase.picture_grace_s=0"))
+    assert (over.failed, over.exit_code) == (29, 1)
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_many_that_came_just_now_are_no_sign_of_a_wrong_template(queue: Queue, dry_run: bool) -> None:
+    for number in range(25):
+        queue.store.create(capture(number, 9), None)
+    result = firebase_transfer(queue.call("firebase.picture_grace_s=600", dry_run=dry_run))
+    assert (result.transferred, result.late, result.waiting, result.exit_code) == (0, 25, 0, 0)
+    assert queue.statuses() == {"pending": 25}
 
 
 def test_pictures_further_down_and_those_brought_before_tell_that_the_template_is_right(queue: Queue) -> None:

@@ -107,6 +107,8 @@ def _shown_while_watching(shell: Shell) -> Any:
 def _show(result: TransferResult) -> None:
     verb = "would be transferred" if result.dry_run else "transferred"
     rest = f", {result.failed} failed, {result.returned} back in the queue" if result.items else ""
+    if result.late:
+        rest += f", {result.late} still without a picture"
     if result.waiting:
         rest += f", {result.waiting} wait: is firebase.image_path right, and were their pictures sent?"
     again = f" ({result.resumed} of an interrupted run)" if result.resumed else ""

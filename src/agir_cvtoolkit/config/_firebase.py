@@ -42,6 +42,7 @@ class Firebase(Group):
     min_confidence: float = Field(default=0.3, ge=0.0, le=1.0)
     retraining_threshold: int = Field(default=10, ge=1)
     lease_s: float = Field(default=1800.0, ge=1.0)
+    picture_grace_s: float = Field(default=600.0, ge=0.0)
     parallel_requests: int = Field(default=16, ge=1, le=64)
     output_dir: str = Field(default="/data/cvat-annotations", min_length=1)
     gpusrv_host: str = Field(default="gpusrv.tailfdc654.ts.net", min_length=1)

@@ -39,8 +39,10 @@ until = ? WHERE id = ?"""
 _STRAYS = """SELECT id FROM captures WHERE status IS NULL OR status NOT IN (?, ?, ?, ?)
 OR (status = 'pending' AND (priority IS NULL OR taken IS NULL))
 OR (status IN ('pending', 'in_progress') AND until IS NULL AND instr(document, '"claimedUntil"'))"""
-_FAILED = "SELECT id, version, document FROM captures WHERE status = 'failed' AND id > ? ORDER BY id LIMIT ?"
-_FOREIGN = """SELECT id, version, document FROM captures WHERE (status NOT IN (?, ?, ?, ?) OR
+_FAILED = (
+    "SELECT id, version, document, made FROM captures WHERE status = 'failed' AND id > ? ORDER BY id LIMIT ?"
+)
+_FOREIGN = """SELECT id, version, document, made FROM captures WHERE (status NOT IN (?, ?, ?, ?) OR
 (status IS NULL AND instr(document, '"status": ') AND NOT instr(document, '"status": null'))) AND id > ?
 ORDER BY id LIMIT ?"""
 _PAGE = 500
@@ -95,7 +97,7 @@ class CaptureTable:
         """Return waiting captures, most urgent first."""
         with self._database.read() as connection:
             rows = connection.execute(
-                "SELECT id, version, document FROM captures WHERE status = 'pending' AND priority >= ?"
+                "SELECT id, version, document, made FROM captures WHERE status = 'pending' AND priority >= ?"
                 " AND taken IS NOT NULL ORDER BY priority DESC, taken, id LIMIT ?",
                 (queue_floor(min_priority), max(0, limit)),
             ).fetchall()
@@ -153,8 +155,11 @@ class CaptureTable:
                 if row is not None and str(row[1]) == capture.version:
                     document = applied(decode(row[2]), change)
                     _store(connection, key, document)
-                    changed.append((key, document, str(row[1] + 1)))
-        return [capture_from_document(key, document, self._threshold, at) for key, document, at in changed]
+                    changed.append((key, document, str(row[1] + 1), moment(row[3])))
+        return [
+            capture_from_document(key, document, self._threshold, version, made)
+            for key, document, version, made in changed
+        ]
 
     def claim(self, capture: Capture, owner: str, until: datetime) -> Capture | None:
         """Take a pending capture."""
@@ -266,13 +271,13 @@ class CaptureTable:
             ages,
         )
 
-    def _capture(self, key: str, version: int, content: str) -> Capture:
-        return capture_from_document(key, decode(content), self._threshold, str(version))
+    def _capture(self, key: str, version: int, content: str, made: float) -> Capture:
+        return capture_from_document(key, decode(content), self._threshold, str(version), moment(made))
 
 
-def _row(connection: sqlite3.Connection, key: str) -> tuple[str, int, str] | None:
-    found: tuple[str, int, str] | None = connection.execute(
-        "SELECT id, version, document FROM captures WHERE id = ?", (key,)
+def _row(connection: sqlite3.Connection, key: str) -> tuple[str, int, str, float] | None:
+    found: tuple[str, int, str, float] | None = connection.execute(
+        "SELECT id, version, document, made FROM captures WHERE id = ?", (key,)
     ).fetchone()
     return found
 

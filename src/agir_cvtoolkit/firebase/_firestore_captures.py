@@ -251,7 +251,8 @@ class CaptureCollection:
 
     def _capture(self, snapshot: Any) -> Capture:
         version = version_of(snapshot.update_time)
-        return capture_from_document(snapshot.id, snapshot.to_dict(), self._threshold, version)
+        made = moment(snapshot.create_time)
+        return capture_from_document(snapshot.id, snapshot.to_dict(), self._threshold, version, made)
 
 
 def _age(waited: timedelta) -> str:

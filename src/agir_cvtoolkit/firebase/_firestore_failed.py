@@ -13,6 +13,7 @@ from ._firestore_changes import fields_of
 from ._lease import requeued
 from ._names import document_key
 from ._paging import pages
+from ._values import moment
 from .documents import capture_from_document
 
 
@@ -45,8 +46,8 @@ class FailedDocuments:
         query = self._collection.where(filter=FieldFilter("status", operator, status)).order_by(order)
         for page in pages(self._calls, f"read captures of status {operator} {status}", query):
             for snapshot in page:
-                version = version_of(snapshot.update_time)
-                yield capture_from_document(snapshot.id, snapshot.to_dict(), self._threshold, version)
+                version, made = version_of(snapshot.update_time), moment(snapshot.create_time)
+                yield capture_from_document(snapshot.id, snapshot.to_dict(), self._threshold, version, made)
 
     def put_back(self, captures: Sequence[Capture]) -> tuple[str, ...]:
         """Make captures pending that have not changed since they were read; return their ids."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, cast
 
 from agir_cvtoolkit.captures import CAPTURE_STATUSES, Capture, CaptureStatus
@@ -17,7 +18,11 @@ _DETECTED_KEYS = ("detectedPoses", "detected_poses", "poses")
 
 
 def capture_from_document(
-    key: str, document: Mapping[str, Any], threshold: float, version: str = ""
+    key: str,
+    document: Mapping[str, Any],
+    threshold: float,
+    version: str = "",
+    arrived: datetime | None = None,
 ) -> Capture:
     """Return a capture from a document that a device, this package or anybody else wrote. It never fails.
 
@@ -30,6 +35,7 @@ def capture_from_document(
         key: name of the document.
         threshold: `upload_threshold`; below it a pose is uncertain.
         version: of the document.
+        arrived: when the document was made.
     """
     problems: list[str] = []
     detected = _detected(document, problems)
@@ -59,6 +65,7 @@ def capture_from_document(
         version=version,
         problems=(*problems, *unread),
         transferred_by=text(document.get("transferredBy")) or None,
+        arrived=arrived,
     )
 
 

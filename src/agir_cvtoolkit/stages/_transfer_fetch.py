@@ -23,7 +23,7 @@ from agir_cvtoolkit.progress import Progress
 from ._transfer_claims import Claims
 from ._transfer_journal import Journal, Progressed
 from ._transfer_picture import Fetched, Fetcher
-from ._transfer_probe import LOOKED_AT, PictureProbe
+from ._transfer_probe import LOOKED_AT, PictureProbe, still_to_come
 from ._transfer_tally import Tally
 from ._transfer_withdrawal import withdraw
 
@@ -34,7 +34,15 @@ _HOPELESS = (AuthenticationError, RefusedError)
 _FIRST_PAGE = 20
 """So few are asked for at first, so that pictures come soon."""
 
-Outcome = Fetched | Exception | None
+
+@dataclass(frozen=True)
+class _Late:
+    """A picture that is not there yet, of a capture that came just now."""
+
+    reason: str
+
+
+Outcome = Fetched | _Late | Exception | None
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,7 @@ class Fetching:
     Attributes:
         avoid: captures that this call does not take again: they went back to the queue, or never could be taken.
         ready: captures whose files lie here, by id.
+        late: ids of captures that wait for their pictures.
         written: how many are in the run's manifest.
     """
 
@@ -67,22 +76,22 @@ class Fetching:
     probe: PictureProbe
     avoid: set[str] = field(default_factory=set)
     ready: dict[str, Capture] = field(default_factory=dict)
+    late: set[str] = field(default_factory=set)
     written: int = -1
 
     def go_on(self, captures: Sequence[Capture]) -> None:
         """Bring captures that are held already; they go back to the queue where no picture is found at all."""
-        ids = [capture.capture_id for capture in captures]
-        if captures and self.probe.finds_any(ids):
+        if captures and self.probe.finds_any(captures):
             self._all(captures)
         else:
-            self._put_back(ids)
+            self._put_back([capture.capture_id for capture in captures])
 
     def fill(self, wanted: int) -> None:
         """Take captures from the queue until `wanted` are here, or the queue is empty."""
         if wanted <= len(self.ready):
             return
         head = self.store.pending(self.journal.options.priority, LOOKED_AT)
-        if head and self.probe.finds_any(capture.capture_id for capture in head):
+        if head and self.probe.finds_any(head):
             self._fill(wanted)
 
     def _fill(self, wanted: int) -> None:
@@ -168,7 +177,12 @@ class Fetching:
     def _fetch(self, capture: Capture) -> Outcome:
         try:
             return self.fetcher.fetch(capture)
-        except (PictureError, NotFoundError) as error:
+        except NotFoundError as error:
+            until = self.probe.late_until(capture)
+            if until is None:
+                return self._refuse(capture, error)
+            return _Late(still_to_come(error, until))
+        except PictureError as error:
             return self._refuse(capture, error)
         except (RemoteError, DataError, OSError) as error:
             return error
@@ -188,6 +202,11 @@ class Fetching:
             self.ready[capture_id] = outcome.capture
             for note in outcome.notes:
                 self.tally.note(capture_id, "noted", note)
+        elif isinstance(outcome, _Late):
+            self.avoid.add(capture_id)
+            self.late.add(capture_id)
+            self.tally.note(capture_id, "late", outcome.reason)
+            self._put_back([capture_id])
         elif isinstance(outcome, PictureError | NotFoundError):
             _log.warning("capture %s failed: %s", capture_id, outcome.problem)
             self.tally.note(capture_id, "failed", outcome.problem)

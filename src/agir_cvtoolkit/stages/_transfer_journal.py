@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -117,6 +117,18 @@ class Journal:
     def _plan(self, *, done: bool) -> None:
         plan = {"owner": self.owner, "place": self.place, "done": done, "options": self.options.plain()}
         write_json(self.run.path(*PLAN), plan)
+
+
+def finished_journals(out_root: Path, run_ids: Iterable[str]) -> Iterator[Journal]:
+    """Yield the journals of those of some runs that are transfers and were finished.
+
+    Raises:
+        DataError: one is damaged.
+    """
+    for run_id in run_ids:
+        journal = Journal.read(Run(run_id, out_root / run_id), finished=True)
+        if journal is not None:
+            yield journal
 
 
 def is_transfer(run: Run) -> bool:

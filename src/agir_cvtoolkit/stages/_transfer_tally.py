@@ -29,7 +29,8 @@ class TransferResult:
         failed: captures whose picture is missing or broken; `firebase_requeue` offers them again.
         returned: captures that went back to the queue, since the store or the storage failed.
         items: one entry for each that was not transferred (outcome ``waits`` where it was not taken, since no picture
-            at all was found), and for each of which something was not understood (outcome ``noted``).
+            at all was found, ``late`` where it came just now and its picture not yet), and for each of which something
+            was not understood (outcome ``noted``).
         captures: ids of the transferred ones, the worst first.
         tasks: addresses of the CVAT tasks.
         delivered_to: the host that the files were sent to; None where they stay.
@@ -64,9 +65,14 @@ class TransferResult:
         return sum(item.outcome == "waits" for item in self.items)
 
     @property
+    def late(self) -> int:
+        """How many captures wait in the queue for their pictures."""
+        return sum(item.outcome == "late" for item in self.items)
+
+    @property
     def exit_code(self) -> int:
-        """0, or 1 where a capture was not transferred."""
-        return 1 if any(item.outcome != "noted" for item in self.items) else 0
+        """0, or 1 where a capture was not transferred whose picture should be there."""
+        return 1 if any(item.outcome not in {"noted", "late"} for item in self.items) else 0
 
 
 @dataclass

@@ -53,7 +53,7 @@ class Transfer:
         self.tally = Tally()
         self.newest: Run | None = None
         self.out_root = Path(settings.io.out_root)
-        self.probe = PictureProbe(store, self.out_root)
+        self.probe = PictureProbe(store, self.out_root, self.group.picture_grace_s)
 
     def run(self) -> TransferResult:
         """End what was begun, then bring what is still wanted."""
@@ -99,11 +99,11 @@ class Transfer:
             keep_schema(run, self.schema)
             work = self._fetching(journal, self.schema)
             self._do(work, self.settings, wanted)
-            nothing = all(step.step == "taking" for step in journal.steps.values())
+            nothing = all(s.step == "taking" or i in work.late for i, s in journal.steps.items())
             if nothing:
                 journal.finish()
         if nothing:
-            # Others were quicker: a run without anything would only be in the way.
+            # Others were quicker, or the pictures are to come: a run without anything would only be in the way.
             with suppress(
                 OSError
             ):  # another transfer looks into it in this moment, and finds nothing to be ended

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from agir_cvtoolkit.config import Settings
 from agir_cvtoolkit.errors import UsageError
-from agir_cvtoolkit.runs import Run
 
-from ._transfer_journal import Journal
+from ._transfer_journal import Journal, finished_journals
 from ._transfer_withdrawal import take_out_of_run
 
 if TYPE_CHECKING:
@@ -103,9 +102,8 @@ class BroughtCaptures:
 
 def _finished(out_root: Path, run_ids: Iterable[str]) -> dict[str, _Brought]:
     found = {}
-    for run_id in run_ids:
-        journal = Journal.read(Run(run_id, out_root / run_id), finished=True)
-        if journal is None or not journal.options.create_task:
+    for journal in finished_journals(out_root, run_ids):
+        if not journal.options.create_task:
             continue  # who transfers into a folder alone pushes by hand, and can do so again
         for capture_id, step in journal.steps.items():
             if step.entry is not None and step.step == "finished":

@@ -100,6 +100,8 @@ class _Transfer(_Step):
                 f"{result.waiting} captures that are first" if result.waiting > 1 else "capture that is first"
             )
             words = f"no picture of the {many} is there yet"
+        elif result.late:
+            words += f", {result.late} still without a picture"
         elif not result.worked:
             words = "no capture waits"
         return self._tell(words, worked=result.worked)

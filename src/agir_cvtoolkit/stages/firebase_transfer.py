@@ -93,7 +93,7 @@ def firebase_transfer(
     key = None if service_account is None else Path(service_account).expanduser()
     with closing(open_store(group, service_account=key)) as store:
         if call.dry_run:
-            return _planned(store, options, Path(settings.io.out_root))
+            return _planned(store, options, Path(settings.io.out_root), group.picture_grace_s)
         return Transfer(call, settings.model_copy(update={"firebase": group}), store, options).run()
 
 
@@ -105,11 +105,11 @@ def _check_ways(options: TransferOptions) -> None:
         check_rsync()
 
 
-def _planned(store: CaptureStore, options: TransferOptions, out_root: Path) -> TransferResult:
+def _planned(store: CaptureStore, options: TransferOptions, out_root: Path, grace_s: float) -> TransferResult:
     waiting = store.pending(options.priority, options.limit)
     tally = Tally()
-    probe = PictureProbe(store, out_root)
-    if probe.finds_any(capture.capture_id for capture in waiting[:LOOKED_AT]):
+    probe = PictureProbe(store, out_root, grace_s)
+    if probe.finds_any(waiting[:LOOKED_AT]):
         tally.transferred = [capture.capture_id for capture in waiting]
     probe.tell(tally)
     if tally.error is not None:
