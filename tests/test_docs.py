@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 import shlex
 from pathlib import Path
@@ -19,18 +20,18 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "CHANGELOG.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 ]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.M | re.S)
 
 
+def fenced(page: Path) -> list[tuple[str, str]]:
+    """Return the blocks of a page that have a language, as language and content."""
+    return _BLOCK.findall(page.read_text(encoding="utf-8"))
+
+
 def _blocks(kind: str) -> list[tuple[str, str]]:
-    return [
-        (page.name, content)
-        for page in PAGES
-        for found, content in _BLOCK.findall(page.read_text(encoding="utf-8"))
-        if found == kind
-    ]
+    return [(page.name, content) for page in PAGES for found, content in fenced(page) if found == kind]
 
 
 def _command_lines() -> list[tuple[str, str]]:
@@ -112,3 +113,47 @@ def test_each_of_the_sixteen_rules_names_a_test() -> None:
     lines = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8").splitlines()
     rules = [int(line.split()[1]) for line in lines if re.match(r"\| \d+ .*`tests/.*::test_", line)]
     assert rules == list(range(1, 17))
+
+
+def test_every_page_is_in_the_navigation_once() -> None:
+    # Not safe_load: the settings of some themes hold Python names.
+    named = re.findall(r"^ +- .+: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.M)
+    written = [
+        page.relative_to(ROOT / "docs").as_posix() for page in PAGES if (ROOT / "docs") in page.parents
+    ]
+    assert sorted(set(written) - set(named)) == []
+    assert sorted(named) == sorted(set(named))
+
+
+def _lines_of(kind: str) -> list[str]:
+    return [line for page, block in _blocks(kind) if page == "deployment.md" for line in block.splitlines()]
+
+
+def test_the_units_of_the_deployment_are_whole() -> None:
+    units = {}
+    for page, block in _blocks("ini"):
+        assert page == "deployment.md"
+        parser = configparser.ConfigParser(strict=True, interpolation=None)
+        parser.optionxform = str  # type: ignore[assignment, method-assign]
+        parser.read_string(block)
+        units[re.match(r"# \S+/(\S+)", block)[1]] = parser  # type: ignore[index]
+    assert {name.rpartition(".")[2] for name in units} == {"service", "timer"}
+    for name, unit in units.items():
+        if name.endswith(".timer"):
+            assert unit["Timer"]["OnCalendar"]
+            assert unit["Install"]["WantedBy"] == "timers.target"
+            assert name.replace(".timer", ".service") in units
+        else:
+            words = shlex.split(unit["Service"]["ExecStart"])
+            assert words[0].endswith("/agir-cvtoolkit")
+            _parse(words[1:])
+
+
+def test_the_crontab_of_the_deployment_is_understood() -> None:
+    jobs = [line for line in _lines_of("cron") if re.match(r"[\d*]", line)]
+    assert jobs
+    for job in jobs:
+        *when, rest = job.split(None, 5)
+        assert all(re.fullmatch(r"[\d*/,-]+", field) for field in when)
+        for command in re.findall(r"agir-cvtoolkit ([^&|>]+)", rest):
+            _parse(shlex.split(command))

@@ -62,3 +62,10 @@ def test_what_cannot_be(started: list[SandboxOptions], words: list[str], text: s
     assert result.exit_code == 2
     assert text in result.stderr
     assert started == []
+
+
+def test_a_stand_in_needs_to_know_the_sandbox(started: list[SandboxOptions], tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["sandbox", "--annotate", str(tmp_path), "--port", "0"])
+    assert result.exit_code == 2
+    assert "names no sandbox" in result.stderr
+    assert started == []

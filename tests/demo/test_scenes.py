@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from agir_cvtoolkit.agreement import iou
+from agir_cvtoolkit.cli import main
 from agir_cvtoolkit.config import SegInference
 from agir_cvtoolkit.demo.scenes import FULLRES, SPECIES, Scenes, draw_scenes
 from agir_cvtoolkit.inference.colour_predictor import ColourPredictor
@@ -66,3 +68,16 @@ def test_the_same_seed_draws_the_same_scenes_however_many(scenes: Scenes, tmp_pa
     assert again.scenes[0].mask.read_bytes() == scenes.scenes[0].mask.read_bytes()
     other = draw_scenes(tmp_path / "other", 1, seed=6, size=(320, 240))
     assert other.scenes[0].image.read_bytes() != scenes.scenes[0].image.read_bytes()
+
+
+def test_the_pictures_alone(tmp_path: Path) -> None:
+    words = ["demo", "--pictures-only", "--count", "6", "--out", str(tmp_path / "drawn")]
+    planned = CliRunner().invoke(main, [*words, "--dry-run"])
+    assert planned.stdout.startswith("Would draw 6 pictures")
+    assert list(tmp_path.iterdir()) == []
+    drawn = CliRunner().invoke(main, words)
+    assert (drawn.exit_code, drawn.stdout.split()[:2]) == (0, ["Drew", "6"])
+    assert len(list((tmp_path / "drawn" / "masks").iterdir())) == 6
+    refused = CliRunner().invoke(main, [*words, "--data", str(tmp_path)])
+    assert refused.exit_code == 2
+    assert "real ones" in refused.stderr

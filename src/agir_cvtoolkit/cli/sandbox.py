@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ._counted import counted
 from ._shell import Shell, with_options
 
 if TYPE_CHECKING:
+    from agir_cvtoolkit.sandbox.stand_in import StandInReport
     from agir_cvtoolkit.stages import Call
 
 
@@ -52,6 +54,12 @@ class _Ran:
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="JSON list of rules that break chosen requests.",
 )
+@click.option(
+    "--annotate",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Start nothing: complete the open jobs of the sandbox that runs, by the true masks of FOLDER/records.csv.",
+)
 @with_options
 def command(
     shell: Shell,
@@ -65,12 +73,14 @@ def command(
     access_token: str | None,
     simulated_work: str,
     faults: Path | None,
+    annotate: Path | None,
 ) -> None:
     """Run the embedded server that answers like CVAT, on this machine only, until Ctrl-C.
 
     \b
     agir-cvtoolkit sandbox --port 8080
     agir-cvtoolkit sandbox --cvat-version 2.60 --access-token secret
+    agir-cvtoolkit sandbox --annotate pictures/
     CVAT_URL=http://127.0.0.1:8080 CVAT_USERNAME=admin CVAT_PASSWORD=admin123 agir-cvtoolkit upload-cvat
     """
 
@@ -112,4 +122,27 @@ def command(
             serve(options, ready)
         return _Ran(urls[0] if urls else None, root, username, options.version)
 
-    shell.run(run, lambda _: None, configured=False)
+    if annotate is None:
+        shell.run(run, lambda _: None, configured=False)
+    else:
+        account, url = (username, password), f"http://{host}:{port}"
+        shell.run(lambda call: _correct(call, url, account, annotate), _show, configured=False)
+
+
+def _correct(call: Call, url: str, account: tuple[str, str], folder: Path) -> StandInReport:
+    from agir_cvtoolkit.errors import UsageError
+    from agir_cvtoolkit.sandbox.stand_in import annotate
+
+    if url.endswith(":0"):
+        raise UsageError("--port 0 names no sandbox", "Give the port on which it runs.")
+    return annotate(url, account, folder, dry_run=call.dry_run)
+
+
+def _show(report: StandInReport) -> None:
+    hand, verb = report.hand, "Would complete" if report.dry_run else "Completed"
+    click.echo(f"{verb} {counted(report.tasks, 'task')} on {report.url}")
+    if not report.dry_run:
+        click.echo(
+            f"{counted(hand.frames, 'picture')}; shapes: {hand.edited} edited, {hand.accepted} accepted, "
+            f"{hand.added} added, {hand.deleted} deleted"
+        )

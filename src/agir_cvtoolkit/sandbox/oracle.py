@@ -43,6 +43,7 @@ def correct_task(
     boxes: BoxTruth | None = None,
     tolerance_px: int = 2,
     complete: bool = True,
+    only_open: bool = False,
     seed: int = 0,
 ) -> OracleReport:
     """Correct a task as a careful person would.
@@ -61,6 +62,7 @@ def correct_task(
             frame's rectangles alone.
         tolerance_px: how far an outline may be off before it is corrected.
         complete: set each job to state ``completed`` at the end.
+        only_open: leave jobs alone that are completed already.
         seed: of the hand's jitter on redrawn boxes, at most half the tolerance on each side.
 
     Returns:
@@ -78,6 +80,8 @@ def correct_task(
         hand = _Hand(labels, truth, label_of, class_labels, boxes, tolerance_px, random.Random(seed))
         jobs = sorted(browser.pages(f"/api/jobs?task_id={task_id}"), key=lambda job: int(job["id"]))
         for job in jobs:
+            if only_open and job["state"] == "completed":
+                continue
             shapes = browser.get(f"/api/jobs/{job['id']}/annotations/")["shapes"]
             changes = Changes()
             for number in range(job["start_frame"], job["stop_frame"] + 1):
