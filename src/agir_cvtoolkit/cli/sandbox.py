@@ -57,7 +57,7 @@ class _Ran:
 @click.option(
     "--annotate",
     metavar="FOLDER",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    type=click.Path(path_type=Path, file_okay=False),
     help="Start nothing: complete the open jobs of the sandbox that runs, by the true masks of FOLDER/records.csv.",
 )
 @with_options
