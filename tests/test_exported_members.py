@@ -15,7 +15,7 @@ FUNCTIONS = {
     "config": ("show_config", "init_config"),
     "query": ("query", "query_show", "query_reproduce", "query_compare"),
     "dataset": ("dataset_list", "dataset_show", "dataset_diff"),
-    "models": ("models_list", "models_show"),
+    "models": ("models_list", "models_onnx", "models_show"),
     "runs": ("runs_list", "runs_show", "runs_prune"),
     "ledger": ("ledger_backup", "ledger_check", "ledger_copy"),
     "firebase": (
@@ -26,7 +26,9 @@ FUNCTIONS = {
         "firebase_requeue",
     ),
     "cvat-project": ("cvat_project_plan", "cvat_project_apply", "cvat_project_pull", "cvat_project_list"),
+    "import": ("import_labels",),
     "lint-cvat": ("lint_cvat", "lint_restore"),
+    "webhook": ("webhook_add", "webhook_list", "webhook_remove"),
     "sandbox": ("serve_sandbox",),
     "demo": ("run_demo",),
     "demo-pose": ("run_demo_pose",),

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .stages.doctor import doctor
     from .stages.download_cvat import download_cvat
     from .stages.evaluate import evaluate
+    from .stages.export import export
     from .stages.fetch import fetch
     from .stages.firebase_requeue import firebase_requeue
     from .stages.firebase_return import firebase_return
@@ -45,11 +46,13 @@ if TYPE_CHECKING:
     from .stages.firebase_submit import firebase_submit
     from .stages.firebase_transfer import firebase_transfer
     from .stages.forget import forget
+    from .stages.import_labels import import_labels
     from .stages.infer_pose import infer_pose
     from .stages.infer_seg import infer_seg
     from .stages.ledger_care import ledger_backup, ledger_check, ledger_copy
     from .stages.lint_cvat import lint_cvat, lint_restore
     from .stages.models_list import models_list, models_show
+    from .stages.models_onnx import models_onnx
     from .stages.preprocess import preprocess
     from .stages.promote import promote
     from .stages.query import query
@@ -61,6 +64,7 @@ if TYPE_CHECKING:
     from .stages.train import train
     from .stages.undo import undo
     from .stages.upload_cvat import upload_cvat
+    from .stages.webhooks import webhook_add, webhook_list, webhook_remove
     from .stages.why import why
 
 _WHERE = {
@@ -77,12 +81,14 @@ _WHERE = {
     "doctor": ".stages.doctor",
     "download_cvat": ".stages.download_cvat",
     "evaluate": ".stages.evaluate",
+    "export": ".stages.export",
     "firebase_requeue": ".stages.firebase_requeue",
     "fetch": ".stages.fetch",
     "firebase_return": ".stages.firebase_return",
     "firebase_status": ".stages.firebase_status",
     "firebase_submit": ".stages.firebase_submit",
     "firebase_transfer": ".stages.firebase_transfer",
+    "import_labels": ".stages.import_labels",
     "infer_pose": ".stages.infer_pose",
     "forget": ".stages.forget",
     "infer_seg": ".stages.infer_seg",
@@ -95,6 +101,7 @@ _WHERE = {
     "load_settings": ".config",
     "models_show": ".stages.models_list",
     "models_list": ".stages.models_list",
+    "models_onnx": ".stages.models_onnx",
     "preprocess": ".stages.preprocess",
     "promote": ".stages.promote",
     "query": ".stages.query",
@@ -113,6 +120,9 @@ _WHERE = {
     "train": ".stages.train",
     "undo": ".stages.undo",
     "upload_cvat": ".stages.upload_cvat",
+    "webhook_add": ".stages.webhooks",
+    "webhook_list": ".stages.webhooks",
+    "webhook_remove": ".stages.webhooks",
     "why": ".stages.why",
 }
 
@@ -132,6 +142,7 @@ __all__ = [
     "doctor",
     "download_cvat",
     "evaluate",
+    "export",
     "fetch",
     "firebase_requeue",
     "firebase_return",
@@ -139,6 +150,7 @@ __all__ = [
     "firebase_submit",
     "firebase_transfer",
     "forget",
+    "import_labels",
     "infer_pose",
     "infer_seg",
     "init_config",
@@ -149,6 +161,7 @@ __all__ = [
     "lint_restore",
     "load_settings",
     "models_list",
+    "models_onnx",
     "models_show",
     "preprocess",
     "promote",
@@ -168,6 +181,9 @@ __all__ = [
     "train",
     "undo",
     "upload_cvat",
+    "webhook_add",
+    "webhook_list",
+    "webhook_remove",
     "why",
 ]
 

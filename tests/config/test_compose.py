@@ -306,7 +306,9 @@ def test_composing_leaves_hydra_as_it_was() -> None:
 # --- the packaged files ------------------------------------------------------------------------
 
 CONF = files("agir_cvtoolkit").joinpath("conf")
-GROUPS = sorted(entry.name for entry in CONF.iterdir() if entry.is_dir() and entry.name != "joints")
+DATA = {"joints", "projects", "species"}
+"""Folders of files that settings name, and that are no settings."""
+GROUPS = sorted(entry.name for entry in CONF.iterdir() if entry.is_dir() and entry.name not in DATA)
 
 
 def packaged(group: str) -> str:

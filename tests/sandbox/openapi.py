@@ -39,6 +39,7 @@ _OPTIONAL = {
         "data_original_chunk_type",
     },
     "RequestDataOperation": {"function_id"},
+    "WebhookRead": {"last_status", "last_delivery_date"},
     "TaskValidationLayoutRead": {
         "validation_frames",
         "disabled_frames",

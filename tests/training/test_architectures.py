@@ -44,7 +44,7 @@ def test_it_learns_two_classes_over_a_backbone_from_a_folder(
     )
     result = fit(dataset, tmp_path / "model", settings)
     assert result.card.name == f"{name}-resnet"
-    assert result.card.normalization == IMAGENET_NORM
+    assert result.card.normalization != IMAGENET_NORM
     folder.rename(tmp_path / "gone")
     predictor = open_torch(result.best_path, "cpu")
     assert predictor.class_ids == (0, 40, 90)

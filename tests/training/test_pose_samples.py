@@ -108,7 +108,7 @@ def test_box_is_the_poses_own_or_around_its_joints() -> None:
     assert box_of(Pose(keypoints, Box(1, 2, 3, 4))) == Box(1, 2, 3, 4)
     assert box_of(Pose(keypoints, Box(1, 2, 0, 4))) == Box(10, 20, 30, 5)
     assert box_of(Pose({"head": Keypoint(10, 20)})) is None
-    assert box_of(Pose({**keypoints, "antler": Keypoint(500, 500)}), SCHEMA) == Box(10, 20, 30, 5)
+    assert box_of(Pose({**keypoints, "antler": Keypoint(500, 500)}), SCHEMA.joints) == Box(10, 20, 30, 5)
 
 
 def test_points_are_in_the_order_of_the_schema() -> None:

@@ -149,11 +149,10 @@ def _deliver(store: Store, webhook: Json, payload: Json) -> Json:
     try:
         with urllib3.PoolManager(retries=False, timeout=_TIMEOUT_S) as http:
             answer = http.request("POST", webhook["target_url"], body=body, headers=headers)
-        status, text = answer.status, answer.data.decode("utf-8", "replace")
+        status = answer.status
     except urllib3.exceptions.HTTPError as error:
         late = isinstance(error, urllib3.exceptions.TimeoutError)
         status = 504 if late and not isinstance(error, urllib3.exceptions.NewConnectionError) else 502
-        text = ""
     at = now()
     with store.transaction():
         delivery: Json = {
@@ -166,7 +165,7 @@ def _deliver(store: Store, webhook: Json, payload: Json) -> Json:
             "updated_date": at,
             "changed_fields": ",".join(payload.get("before_update", {})),
             "request": payload,
-            "response": text,
+            "response": {},
         }
         store.put("delivery", delivery["id"], delivery, parent=f"webhook:{webhook['id']}")
     _LOG.info("webhook %d: %s answered %d", webhook["id"], payload["event"], status)
