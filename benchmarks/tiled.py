@@ -57,8 +57,12 @@ def measure(options: argparse.Namespace) -> list[Row]:
         predictor = open_torch(checkpoint, "cpu")
         settings = SegInference()
         segment(predictor, rgb[:1024, :1024], settings)
-        bare = _bare(network, rgb, settings)
-        ours, mask = _timed(predictor, rgb, settings)
+        # In turns, and the best of each: what else the machine does hits both alike.
+        bare = ours = float("inf")
+        for _ in range(options.rounds):
+            bare = min(bare, _bare(network, rgb, settings))
+            took, mask = _timed(predictor, rgb, settings)
+            ours = min(ours, took)
         naive, naive_mask = _tile_by_tile(network, rgb, settings.tile.height, (normal.mean, normal.std))
         export_onnx(checkpoint, Path(folder) / "best.onnx")
         onnx, onnx_mask = _timed(OnnxPredictor.open(Path(folder) / "best.onnx"), rgb, settings)
@@ -158,6 +162,7 @@ def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     made = parser(__doc__ or "")
     made.add_argument("--size", type=size_of, default=(6000, 4000), help="of the picture")
     made.add_argument("--steps", type=int, default=80, help="of fitting the network")
+    made.add_argument("--rounds", type=int, default=2, help="how often both are timed, in turns")
     made.add_argument("--threads", type=int, default=None, help="of torch")
     return made.parse_args(arguments)
 

@@ -32,5 +32,6 @@ class Served(nn.Module):
             float32 (N, classes, height, width), summing to 1 over the classes; of a pose model ``places`` and
             ``hidden`` of `heatmap.place_probabilities`.
         """
-        logits = self.network((pixels.float() - self.mean) / self.std).float()
+        # The quotient takes the place of the difference: one picture in memory less.
+        logits = self.network(torch.sub(pixels.float(), self.mean).div_(self.std)).float()
         return place_probabilities(logits, self.grid) if self.kind == "pose" else torch.softmax(logits, dim=1)
