@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 
 from agir_cvtoolkit.errors import UsageError
 from agir_cvtoolkit.firebase import picture_key
+from agir_cvtoolkit.runs import open_run
+from agir_cvtoolkit.stages._transfer_withdrawal import EarlierTransfers
 from agir_cvtoolkit.stages.firebase_requeue import RequeueResult, firebase_requeue
 from agir_cvtoolkit.stages.firebase_transfer import firebase_transfer
 
@@ -97,6 +100,40 @@ def test_what_lies_in_a_task_that_is_gone_waits_again_when_that_is_said(queue: Q
     assert done.captures == ("pose-0001",)
     assert queue.statuses() == {"in_progress": 1, "pending": 1}
     assert firebase_transfer(queue.call()).captures == ("pose-0001",)
+
+
+def test_what_waits_again_leaves_the_run_and_the_folder_that_it_was_brought_into(queue: Queue) -> None:
+    queue.fill(2)
+    first = firebase_transfer(queue.call())
+    assert first.run_id is not None
+    run = open_run(queue.root / "runs", first.run_id)
+
+    def here() -> tuple[list[str], list[str], list[str]]:
+        told = json.loads((queue.folder / "transfer_manifest.json").read_text())["images"]
+        return (
+            [entry.record_id for entry in run.read_manifest()],
+            sorted(path.name for path in queue.folder.glob("*.jpg")),
+            [image["firebase_id"] for image in told],
+        )
+
+    both = here()
+    firebase_requeue(queue.call(dry_run=True), captures=["pose-0001"], again=True)
+    assert here() == both
+    with pytest.MonkeyPatch.context() as patched:  # stopped when the store knew and nothing else did
+        patched.setattr(EarlierTransfers, "take_out", lambda self, ids: None)
+        firebase_requeue(queue.call(), captures=["pose-0001"], again=True)
+    assert here() == both
+    firebase_requeue(queue.call(), captures=["pose-0001"], again=True)
+    left = (["pose-0000"], ["pose-0000.jpg"], ["pose-0000"])
+    assert here() == left
+    # Nothing is taken from the run that brings it anew.
+    second = firebase_transfer(queue.call())
+    assert second.run_id is not None
+    firebase_requeue(queue.call(), captures=["pose-0001", "pose-0000"])
+    assert [e.record_id for e in open_run(queue.root / "runs", second.run_id).read_manifest()] == [
+        "pose-0001"
+    ]
+    assert here()[0] == ["pose-0000"]
 
 
 def test_captures_or_failed_one_of_them(queue: Queue) -> None:

@@ -14,6 +14,7 @@ from agir_cvtoolkit.errors import DataError, UsageError
 from agir_cvtoolkit.records import Item
 
 from ._call import Call
+from ._transfer_withdrawal import EarlierTransfers
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.captures import Capture
@@ -68,10 +69,12 @@ def firebase_requeue(
         failed: all that failed, in place of `captures`.
         foreign: all whose status is a foreign word, in place of `captures`; or with `failed`.
         again: also those of `captures` that were transferred: their task is gone, and nobody will correct them.
+            They leave the run and the folder that they were brought into, as they do with `undo`.
         service_account: as for `firebase_transfer`.
 
     Raises:
         UsageError: captures are neither named nor described, or both, or `again` without `captures`.
+        DataError: the journal of a run is damaged (with `again`).
         RemoteError: the store fails; what it did before that is done.
     """
     call = call or Call()
@@ -87,6 +90,7 @@ def firebase_requeue(
 
     key = None if service_account is None else Path(service_account).expanduser()
     with closing(open_store(settings.firebase, service_account=key)) as store:
+        earlier = EarlierTransfers(Path(settings.io.out_root), store.place) if again else None
         items: list[Item] = []
         described = chain(store.failed() if failed else (), store.foreign() if foreign else ())
         chosen = _named(store, captures, items, again=again) if captures else described
@@ -101,6 +105,10 @@ def firebase_requeue(
                 for one in reasons
                 if one not in done
             ]
+        if earlier is not None and not call.dry_run:
+            # Of those that waited already too: an earlier call may have been stopped before it came to this.
+            waiting = [i for i, found in store.get(captures).items() if found.status == "pending"]
+            earlier.take_out(waiting)
         return RequeueResult(store.place, tuple(done), done, tuple(items), dry_run=call.dry_run)
 
 
