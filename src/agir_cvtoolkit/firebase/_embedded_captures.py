@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from agir_cvtoolkit.captures import CAPTURE_STATUSES, Capture, CaptureStatus
 
-from ._embedded_database import Database, decode, encode
+from ._embedded_database import STRAY, Database, decode, encode
 from ._lease import (
     Change,
     applied,
@@ -36,9 +36,7 @@ _PUT = """INSERT INTO captures (id, version, document, made, status, priority, t
 VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?)"""
 _SET = """UPDATE captures SET version = version + 1, document = ?, status = ?, priority = ?, taken = ?, device = ?,
 until = ? WHERE id = ?"""
-_STRAYS = """SELECT id FROM captures WHERE status IS NULL OR status NOT IN (?, ?, ?, ?)
-OR (status = 'pending' AND (priority IS NULL OR taken IS NULL))
-OR (status IN ('pending', 'in_progress') AND until IS NULL AND instr(document, '"claimedUntil"'))"""
+_STRAYS = f"SELECT id FROM captures WHERE {STRAY}"
 _FAILED = (
     "SELECT id, version, document, made FROM captures WHERE status = 'failed' AND id > ? ORDER BY id LIMIT ?"
 )
@@ -108,7 +106,7 @@ class CaptureTable:
         from .normalised import normalised
 
         with self._database.read() as connection:
-            strays = connection.execute(_STRAYS, CAPTURE_STATUSES).fetchall()
+            strays = connection.execute(_STRAYS).fetchall()
         adopted = []
         for (key,) in strays:
             with self._database.write() as connection:
