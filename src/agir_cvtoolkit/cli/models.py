@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,11 +13,12 @@ from ._shell import Shell, with_options
 if TYPE_CHECKING:
     from agir_cvtoolkit.stages import Call
     from agir_cvtoolkit.stages.models_list import ModelShown, ModelsListed
+    from agir_cvtoolkit.stages.models_onnx import ModelExported
 
 
 @click.group("models")
 def command() -> None:
-    """List the models, and show what one was made of."""
+    """List and show models; write one as ONNX."""
 
 
 @command.command("list")
@@ -53,6 +55,33 @@ def show(shell: Shell, *, version: str | None) -> None:
         return models_show(version, call)
 
     shell.run(stage, _show_one)
+
+
+@command.command("onnx")
+@click.argument("checkpoint", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Default: best.onnx beside it.")
+@with_options
+def onnx(shell: Shell, *, checkpoint: Path | None, out: Path | None) -> None:
+    """Write CHECKPOINT (default: the run's model/best.pth) as ONNX, checked against PyTorch.
+
+    \b
+    agir-cvtoolkit models onnx
+    agir-cvtoolkit models onnx outputs/models/3f2a91bc5d6e/best.pth --out field.onnx
+    """
+
+    def stage(call: Call) -> ModelExported:
+        from agir_cvtoolkit.stages.models_onnx import models_onnx
+
+        return models_onnx(checkpoint, call, out=out)
+
+    shell.run(stage, _show_exported)
+
+
+def _show_exported(result: ModelExported) -> None:
+    verb = "would be written" if result.dry_run else "says the same as its checkpoint"
+    click.echo(f"{result.name}@{result.version} {verb}: {result.path}")
+    if not result.dry_run:
+        click.echo(f"Next: agir-cvtoolkit infer-seg -o seg_inference.model.ckpt_path={result.path}")
 
 
 def _show_list(result: ModelsListed) -> None:
