@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,10 @@ from mkdocs.structure.files import File, Files
 import agir_cvtoolkit
 from agir_cvtoolkit import errors
 from agir_cvtoolkit.cli import main
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from settings import settings
 
 _ROOT = Path(__file__).parents[2]
 _CONF = _ROOT / "src" / "agir_cvtoolkit" / "conf"
@@ -26,9 +32,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         "changes.md": _moved("CHANGELOG.md"),
         "contributing.md": _moved("CONTRIBUTING.md"),
         "reference/commands.md": "\n".join(_commands()),
-        "reference/settings.md": "\n".join(_settings()),
+        "reference/settings.md": "\n".join(settings(_CONF)),
         "reference/python.md": "\n".join(_functions()),
-        "reference/errors.md": f"# Errors\n\n```text\n{inspect.getdoc(errors)}\n```\n",
+        "reference/errors.md": "\n".join(_errors()),
     }
     for name, content in pages.items():
         files.append(File.generated(config, name, content=content))
@@ -43,14 +49,17 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 def _moved(name: str) -> str:
     """Return a page that lies above ``docs/``, with its links as they are from within."""
     text = (_ROOT / name).read_text(encoding="utf-8")
-    for path, page in (("CHANGELOG.md", "changes.md"), ("CONTRIBUTING.md", "contributing.md"), ("README.md", "index.md")):
+    for path, page in (
+        ("CHANGELOG.md", "changes.md"),
+        ("CONTRIBUTING.md", "contributing.md"),
+        ("README.md", "index.md"),
+    ):
         text = text.replace(f"]({path})", f"]({page})")
     return re.sub(r"\]\(docs/", "](", text)
 
 
 def _commands() -> Iterator[str]:
-    yield "# Commands\n\nExit codes: 0 done, 1 done in part, 2 usage or configuration, 3 remote side failed, 4 data check"
-    yield "failed, 130 interrupted.\n"
+    yield "# Commands\n\n[Exit codes and `--json`](../deployment.md#what-a-script-may-rely-on) are the same for all.\n"
     yield from _command(main, "agir-cvtoolkit", click.Context(main))
 
 
@@ -59,16 +68,12 @@ def _command(command: click.Command, name: str, context: click.Context) -> Itera
         for part in command.list_commands(context):
             found = command.get_command(context, part)
             if found is not None:
-                yield from _command(found, f"{name} {part}", click.Context(found, info_name=part, parent=context))
+                yield from _command(
+                    found, f"{name} {part}", click.Context(found, info_name=part, parent=context)
+                )
         return
     with click.Context(command, info_name=name, terminal_width=100) as own:
         yield f"## {name.removeprefix('agir-cvtoolkit ')}\n\n```text\n{command.get_help(own)}\n```\n"
-
-
-def _settings() -> Iterator[str]:
-    yield "# Settings\n\nEach group with its defaults; set a key with `-o group.key=value` or in `conf/<group>/default.yaml`.\n"
-    for path in sorted(_CONF.glob("*/default.yaml")):
-        yield f"## {path.parent.name}\n\n```yaml\n{path.read_text(encoding='utf-8')}```\n"
 
 
 def _functions() -> Iterator[str]:
@@ -77,3 +82,8 @@ def _functions() -> Iterator[str]:
         module, _, attribute = where.partition(":")
         if name.islower() or name == "Call":
             yield f"::: agir_cvtoolkit{module}.{attribute or name}\n"
+
+
+def _errors() -> Iterator[str]:
+    opening, _, tree = (inspect.getdoc(errors) or "").partition("::\n\n")
+    yield f"# Errors\n\n{opening}.\n\n```text\n{textwrap.dedent(tree)}\n```\n"
