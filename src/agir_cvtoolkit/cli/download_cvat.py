@@ -95,6 +95,14 @@ def _show_watched(watched: Watched) -> None:
 
 
 def _show(result: DownloadResult) -> None:
+    _show_pulled(result)
+    if result.open_issues:
+        click.echo(
+            f"  {counted(result.open_issues, 'open issue')} of reviewers: agir-cvtoolkit quality lists them"
+        )
+
+
+def _show_pulled(result: DownloadResult) -> None:
     from agir_cvtoolkit.stages._correction_line import corrections_line
 
     verb = "would be read" if result.dry_run else "finished"

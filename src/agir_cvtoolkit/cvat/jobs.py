@@ -30,6 +30,7 @@ class JobInfo:
         updated_date: as the server writes it (ISO 8601, UTC).
         assignee: username, or None.
         parent_job_id: of a replica, the job that it repeats.
+        assigned_date: when it was last given to somebody, as the server writes it; empty where it does not say.
     """
 
     id: int
@@ -43,6 +44,7 @@ class JobInfo:
     assignee: str | None = None
     project_id: int | None = None
     parent_job_id: int | None = None
+    assigned_date: str = ""
 
     @property
     def kind(self) -> str:
@@ -164,4 +166,5 @@ def job_from_json(item: Mapping[str, Any]) -> JobInfo:
         assignee=assignee.get("username") if isinstance(assignee, dict) else None,
         project_id=item.get("project_id"),
         parent_job_id=item.get("parent_job_id"),
+        assigned_date=str(item.get("assignee_updated_date") or ""),
     )

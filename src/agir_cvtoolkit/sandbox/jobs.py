@@ -154,6 +154,7 @@ def job_view(call: Call, job: Json) -> Json:
     if task is None or task["data"] is None:
         raise not_found("Job")
     kind, _, number = owner_of(task).partition(":")
+    issues = len(call.store.all("issue", parent=f"job:{job['id']}"))
     return {
         "url": f"{call.origin}/api/jobs/{job['id']}",
         "id": job["id"],
@@ -175,7 +176,7 @@ def job_view(call: Call, job: Json) -> Json:
         "data_original_chunk_type": "imageset",
         "created_date": job["created_date"],
         "updated_date": job["updated_date"],
-        "issues": {"url": f"{call.origin}/api/issues?job_id={job['id']}", "count": 0},
+        "issues": {"url": f"{call.origin}/api/issues?job_id={job['id']}", "count": issues},
         "labels": {"url": f"{call.origin}/api/labels?{kind}_id={number}"},
         "type": shown_kind(call, job),
         "organization": task["organization"],

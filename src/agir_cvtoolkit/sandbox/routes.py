@@ -18,6 +18,7 @@ from . import (
     organizations,
     page_files,
     projects,
+    reviews,
     storages,
     tasks,
     tokens,
@@ -105,8 +106,12 @@ ROUTES = (
     _route("/api/memberships", GET=organizations.list_memberships),
     _route("/api/memberships/ID", GET=organizations.show_membership),
     _route("/api/invitations", GET=organizations.list_nothing),
-    _route("/api/issues", GET=organizations.list_nothing),
-    _route("/api/comments", GET=organizations.list_nothing),
+    _route("/api/issues", GET=reviews.list_issues, POST=reviews.create_issue),
+    _route(
+        "/api/issues/ID", GET=reviews.show_issue, PATCH=reviews.patch_issue, DELETE=reviews.remove_issue
+    ),
+    _route("/api/comments", GET=reviews.list_comments, POST=reviews.create_comment),
+    _route("/api/comments/ID", GET=reviews.show_comment, DELETE=reviews.remove_comment),
     _route("/api/webhooks", GET=webhooks.list_webhooks, POST=webhooks.create_webhook),
     _route(
         "/api/webhooks/ID",

@@ -192,9 +192,18 @@ def delete_task(store: Store, task: Json) -> None:
 
 
 def delete_job(store: Store, job: Json) -> None:
-    """Remove a job with its annotations."""
+    """Remove a job with its annotations and what was said of it."""
     store.remove_items([job["id"]])
+    for issue in store.all("issue", parent=f"job:{job['id']}"):
+        forget_issue(store, issue)
     store.remove("job", job["id"])
+
+
+def forget_issue(store: Store, issue: Json) -> None:
+    """Remove an issue with its comments."""
+    for comment in store.all("comment", parent=f"issue:{issue['id']}"):
+        store.remove("comment", comment["id"])
+    store.remove("issue", issue["id"])
 
 
 def touch_project(store: Store, project_id: int | None) -> None:

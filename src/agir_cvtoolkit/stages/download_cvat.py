@@ -23,6 +23,7 @@ from ._pull_identity import pull_identity
 from ._pull_listing import cursor_after, list_asked, what_is_asked
 from ._pull_plan import TaskJobs, is_wanted
 from ._pull_task import TaskDownloaded
+from ._reviews import store_reviews
 from ._unfinished import is_unfinished
 
 __all__ = ["STAGE", "DownloadResult", "DownloadStep", "TaskDownloaded", "download_cvat"]
@@ -44,6 +45,7 @@ class DownloadResult:
         corrections: what people did with the proposals, added up; None where the run has none.
         frames_not_in_mask: frames with shapes that no mask can show; they lie in ``annotations/``.
         not_completed: of `jobs`, those that nobody has completed; only where they were asked for.
+        open_issues: what reviewers have said of the tasks and nobody has resolved.
     """
 
     run_id: str
@@ -63,6 +65,7 @@ class DownloadResult:
     corrections: dict[str, object] | None = None
     not_completed: int = 0
     frames_not_in_mask: int = 0
+    open_issues: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -149,7 +152,8 @@ def _download(
             if cursor is not None:
                 ledger.move_cursor(cursor)
             corrections = _corrections(run, ledger, session.url)
-        result = _result(run, settings, tasks, wanted, pulled, corrections)
+            open_issues = store_reviews(run, session, ledger.tasks_pulled(session.url, run.run_id))
+        result = replace(_result(run, settings, tasks, wanted, pulled, corrections), open_issues=open_issues)
         _write_metrics(run, result)
     return result
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from agir_cvtoolkit.cvat import moment
 from agir_cvtoolkit.errors import UsageError
 from agir_cvtoolkit.ledger import Event, Ledger
 from agir_cvtoolkit.records import file_stem
 
 from ._call import Call
+from ._reviews import said_of
 
 
 @dataclass(frozen=True)
@@ -41,4 +44,5 @@ def why(record_id: str, call: Call | None = None) -> Life:
     if not events:
         hint = f"Known: {', '.join(near)}" if near else "It has not been predicted, pushed or pulled here."
         raise UsageError(f"nothing is known of record '{record_id}'", hint)
-    return Life(record_id, tuple(events))
+    reviews = said_of(Path(settings.io.out_root), record_id)
+    return Life(record_id, tuple(sorted((*events, *reviews), key=lambda event: moment(event.at))))
