@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ torch = pytest.importorskip("torch")
 import agir_cvtoolkit.stages.train  # noqa: E402
 from agir_cvtoolkit import Call, promote, status, train  # noqa: E402
 from agir_cvtoolkit.config import Train  # noqa: E402
+from agir_cvtoolkit.errors import AgirError  # noqa: E402
 from agir_cvtoolkit.ledger import Ledger  # noqa: E402
 from agir_cvtoolkit.models.card import ArchSpec, ModelCard, read_card  # noqa: E402
 from agir_cvtoolkit.models.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
@@ -20,6 +22,7 @@ from agir_cvtoolkit.models.registry import build  # noqa: E402
 from agir_cvtoolkit.pictures import save_png  # noqa: E402
 from agir_cvtoolkit.progress import Progress  # noqa: E402
 from agir_cvtoolkit.runs import Run, start_run  # noqa: E402
+from agir_cvtoolkit.training import segmentation  # noqa: E402
 from agir_cvtoolkit.training.segmentation import TrainResult  # noqa: E402
 
 ROOT = Path("outputs/runs")
@@ -103,6 +106,29 @@ def test_a_training_that_is_killed_leaves_no_wrong_path(run: Run, monkeypatch: p
     with pytest.raises(KeyboardInterrupt):
         trained(2)
     assert load_checkpoint(places()[first])[1].version == first
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "train.model.encoder_name=resnet34",
+        "train.loss.class_weights=[1, 2, 3]",
+        "train.device=cuda:63",
+        "train.precision=16-mixed",
+        "train.tracking.mlflow=runs",
+    ],
+)
+def test_settings_that_are_refused_leave_the_model_where_it_is(
+    run: Run, setting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = trained(1)
+    monkeypatch.setattr(agir_cvtoolkit.stages.train, "fit", segmentation.fit)
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    device = () if "device" in setting else ("train.device=cpu",)
+    with pytest.raises(AgirError, match=r"resnet34|class_weights|cuda:63|16-mixed|mlflow"):
+        train(Call(overrides=(*SETTINGS, "train.seed=1", "preprocess.split.seed=1", *device, setting)))
+    assert load_checkpoint(run.path("model", "best.pth"))[1].version == first
+    assert not run.path("history", "train").exists()
 
 
 def test_the_champion_keeps_its_own_place(run: Run) -> None:

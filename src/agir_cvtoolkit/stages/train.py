@@ -13,7 +13,7 @@ from agir_cvtoolkit.records import Item
 from agir_cvtoolkit.runs import DATA_SET, Run
 from agir_cvtoolkit.training.dataset import STATS, open_dataset
 from agir_cvtoolkit.training.nodes import rank
-from agir_cvtoolkit.training.segmentation import TrainResult, fit, follow, training_key
+from agir_cvtoolkit.training.segmentation import TrainResult, check_settings, fit, follow, training_key
 
 from ._call import Call
 from ._models import record_retired, record_trained
@@ -83,6 +83,7 @@ def train(call: Call | None = None) -> TrainStageResult:
     with call.work(run, STAGE), run.lock(DATA_SET):
         items = _preprocessed(run, settings, call)
         dataset = open_dataset(run.path("dataset"))
+        check_settings(run.path("dataset"), run.path("model"), settings.train)
         key = training_key(dataset.fingerprint, settings.train)
         stage_pass = run.begin(STAGE, key, OUTPUTS)
         record_retired(run, settings.io.ledger_url, settings.io.out_root)

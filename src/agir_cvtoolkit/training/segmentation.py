@@ -55,6 +55,20 @@ class TrainResult:
     warning: str = ""
 
 
+def check_settings(dataset_dir: Path, out_dir: Path, settings: Train) -> None:
+    """Refuse before anything is touched what `fit` would refuse.
+
+    Raises:
+        MissingExtraError, ConfigError, DataError: as `fit` does.
+    """
+    dataset = open_dataset(dataset_dir)
+    if _finished(out_dir, training_key(dataset.fingerprint, settings), dataset) is None:
+        require_lightning("Training")
+        from .trainer import check_training
+
+        check_training(dataset, settings)
+
+
 def fit(dataset_dir: Path, out_dir: Path, settings: Train, progress: Progress | None = None) -> TrainResult:
     """Train a network, or continue a training that was killed, or find that it is finished already.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 from lightning.pytorch.loggers import Logger
@@ -10,6 +11,20 @@ from agir_cvtoolkit.config._training import Train
 from agir_cvtoolkit.errors import MissingExtraError
 
 TENSORBOARD = "tensorboard"
+
+
+def check_trackers(settings: Train) -> None:
+    """Refuse what is configured in ``train.tracking`` where its package is missing.
+
+    Raises:
+        MissingExtraError: a package is not installed.
+    """
+    for name in ("wandb", "mlflow"):
+        if getattr(settings.tracking, name) is not None:
+            try:
+                import_module(name)
+            except ModuleNotFoundError as error:
+                raise MissingExtraError(f"train.tracking.{name}", name) from error
 
 
 def trackers(settings: Train, out_dir: Path, name: str) -> list[Logger]:
@@ -23,6 +38,7 @@ def trackers(settings: Train, out_dir: Path, name: str) -> list[Logger]:
     Raises:
         MissingExtraError: a package is not installed.
     """
+    check_trackers(settings)
     wanted = settings.tracking
     found: list[Logger] = []
     if wanted.tensorboard:
@@ -48,16 +64,10 @@ def _tensorboard(out_dir: Path) -> Logger:
 def _wandb(project: str, out_dir: Path, name: str) -> Logger:
     from lightning.pytorch.loggers import WandbLogger
 
-    try:
-        return WandbLogger(name=name, project=project, save_dir=out_dir)
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("train.tracking.wandb", "wandb") from error
+    return WandbLogger(name=name, project=project, save_dir=out_dir)
 
 
 def _mlflow(address: str, name: str) -> Logger:
     from lightning.pytorch.loggers import MLFlowLogger
 
-    try:
-        return MLFlowLogger(experiment_name="agir-cvtoolkit", run_name=name, tracking_uri=address)
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("train.tracking.mlflow", "mlflow") from error
+    return MLFlowLogger(experiment_name="agir-cvtoolkit", run_name=name, tracking_uri=address)

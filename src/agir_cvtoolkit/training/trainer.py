@@ -43,7 +43,7 @@ from .scores import Scores
 from .segmentation import BEST, HISTORY, LAST, architecture
 from .shared import share_norms
 from .surroundings import LOUD, disk_errors, quiet, seeded
-from .tracking import TENSORBOARD, trackers
+from .tracking import TENSORBOARD, check_trackers, trackers
 
 _MAX_WORKERS = 8
 
@@ -57,6 +57,20 @@ class Outcome:
     best_epoch: int
     stopped_early: bool
     continued: bool
+
+
+def check_training(dataset: PreparedDataset, settings: Train) -> None:
+    """Refuse settings that this data set or this machine cannot be trained with.
+
+    Raises:
+        ConfigError: unknown architecture or encoder, weights for other classes, or a device that is not there.
+        MissingExtraError: the encoder's package, or one of ``train.tracking``, is not installed.
+    """
+    device = chosen_device(settings.device, settings.processes)
+    _precision(settings.precision, on_gpu=device.type == "cuda")
+    check_trackers(settings)
+    loss_weights(settings.loss, dataset.class_weights)
+    build(architecture(settings, len(dataset.classes)))
 
 
 def run_training(
