@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 import agir_cvtoolkit
 from agir_cvtoolkit import errors
@@ -21,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from settings import settings
 
+_CODE = re.compile(r"`[^`]+`")
 _ROOT = Path(__file__).parents[2]
 _CONF = _ROOT / "src" / "agir_cvtoolkit" / "conf"
 
@@ -41,9 +43,20 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, **_: object) -> str:
-    """Leave only the words of links to files beside ``docs/``, which the site does not have."""
-    return re.sub(r"\[([^\]]+)\]\(\.\./[^)]+\)", r"\1", markdown)
+def on_page_markdown(markdown: str, *, page: Page, **_: object) -> str:
+    """Write what GitHub and MkDocs read differently as MkDocs reads it.
+
+    Links to files beside ``docs/``, which the site does not have, become words; a bar in code in a table needs no
+    backslash here.
+    """
+    if "/" not in page.file.src_uri:
+        markdown = re.sub(r"\[([^\]]+)\]\(\.\./[^)]+\)", r"\1", markdown)
+    return re.sub(
+        r"^\|.*$",
+        lambda row: _CODE.sub(lambda code: code[0].replace("\\|", "|"), row[0]),
+        markdown,
+        flags=re.M,
+    )
 
 
 def _moved(name: str) -> str:
