@@ -58,6 +58,8 @@ def test_nothing_is_4(desk: Desk) -> None:
     assert damaged.exit_code == 4
     assert damaged.stderr.startswith("Error: ")
     assert "no sound XML" in damaged.stderr
+    torn = _run(desk, "<annotations>\n<image name=")
+    assert "unclosed token at line 2" in torn.stderr
 
 
 def test_wrong_options_are_2(desk: Desk) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -30,7 +31,7 @@ from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.pictures import load_rgb
 from agir_cvtoolkit.poses import read_poses
 from agir_cvtoolkit.runs import list_runs, open_run
-from agir_cvtoolkit.stages import _transfer_claims
+from agir_cvtoolkit.stages import _transfer_claims, _transfer_publish
 from agir_cvtoolkit.stages.firebase_transfer import firebase_transfer
 from tests.stages.capture_queue import OWNER, Queue, capture, jpeg
 
@@ -597,3 +598,30 @@ def test_stopped_while_it_ends_an_interrupted_run_it_gives_all_back_too(
         firebase_transfer(stopped)
     assert queue.statuses() == {"pending": 6}
     assert firebase_transfer(queue.call()).transferred == 6
+
+
+def test_a_disk_that_stays_full_does_not_hold_up_who_transfers_to_another(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue.fill(3)
+    merge = _transfer_publish.merge_entries
+
+    def full(folder: Path, entries: object) -> None:
+        if folder == queue.folder:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / "transfer_manifest.json"))
+        merge(folder, entries)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(_transfer_publish, "merge_entries", full)
+    with pytest.raises(OSError, match="No space left"):
+        firebase_transfer(queue.call())
+    elsewhere = queue.root / "elsewhere"
+    result = firebase_transfer(queue.call(), output_dir=elsewhere)
+    assert (result.transferred, result.exit_code) == (3, 1)
+    assert [item.outcome for item in result.items] == ["interrupted"]
+    assert "No space left" in result.items[0].reason
+    assert len(list(elsewhere.glob("*.jpg"))) == 3
+    monkeypatch.undo()
+    monkeypatch.chdir(queue.root)
+    assert firebase_transfer(queue.call()).exit_code == 0
+    assert list(queue.folder.glob("*.jpg")) == []
+    assert len(list(elsewhere.glob("*.jpg"))) == 3

@@ -132,7 +132,8 @@ class Transfer:
                     return  # another transfer has ended it in the meantime
                 _log.warning("going on with run %s, which was interrupted", run.run_id)
                 self._end(journal)
-            except (RemoteError, DataError, UsageError) as error:
+            except (RemoteError, DataError, UsageError, OSError) as error:
+                # A disk that is full there is none for who transfers to another one now.
                 self.tally.note(run.run_id, "interrupted", f"this run could not be ended: {error}")
                 if isinstance(error, RemoteError):
                     self.tally.error = self.tally.error or error
