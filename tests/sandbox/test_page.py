@@ -233,7 +233,7 @@ def test_boxes_and_points_are_drawn_on_one_picture_after_the_other_and_the_job_i
     assert eye["points"] == pytest.approx(point)
     assert (hand.job(job["id"])["state"], hand.job(job["id"])["stage"]) == ("completed", "annotation")
     hand.page.get_by_role("button", name="All jobs").click()
-    hand.page.get_by_role("button", name=re.compile("^All")).click()
+    hand.page.locator(".filter button[data-open='no']").click()
     entry = hand.page.locator(f"[data-job='{job['id']}']")
     assert entry.get_attribute("data-state") == "completed"
     title = hand.page.locator(".task h2", has_text=HOSTILE).first.inner_text()
