@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import configparser
+import importlib
 import re
 import shlex
 from pathlib import Path
+from types import ModuleType
 
 import click
 import pytest
@@ -123,6 +125,33 @@ def test_every_page_is_in_the_navigation_once() -> None:
     ]
     assert sorted(set(written) - set(named)) == []
     assert sorted(named) == sorted(set(named))
+
+
+@pytest.fixture
+def settings_page(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "_site"))
+    return importlib.import_module("settings")
+
+
+def test_every_setting_has_a_line_in_the_reference(settings_page: ModuleType) -> None:
+    text = "\n".join(settings_page.settings(ROOT / "src" / "agir_cvtoolkit" / "conf"))
+    missing = []
+    for group in re.findall(r"^## (\w+)$", text, re.M):
+        section = text.partition(f"## {group}\n")[2].partition("\n## ")[0]
+        values = load_settings().dump(group)[group]
+        missing += [f"{group}.{key}" for key in values if not re.search(rf"`{key}[.`]", section)]
+    assert missing == []
+    assert "| `tile.overlap` | number ≥ 0, ≤ 0.9 | `0.25` | share of a tile" in text
+
+
+def test_comments_belong_to_their_keys(settings_page: ModuleType) -> None:
+    text = "# Of all.\na: 1   # one\n       # and on\n# why b\nb:     # a group\n  c: 'x' # deep\n  d: 2\n"
+    assert settings_page.meanings(text) == {
+        "": "Of all.",
+        "a": "one and on",
+        "b": "a group. why b",
+        "b.c": "deep",
+    }
 
 
 def _lines_of(kind: str) -> list[str]:

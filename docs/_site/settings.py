@@ -59,7 +59,7 @@ def meanings(text: str) -> dict[str, str]:
         stripped = line.strip()
         if stripped.startswith("#"):
             words = stripped.lstrip("# ")
-            if key and line.index("#") > 12:
+            if key and not line.startswith("#"):
                 found[key] = f"{found.get(key, '')} {words}".strip()
             else:
                 above = f"{above} {words}".strip()
