@@ -19,7 +19,7 @@ from PIL import Image
 
 from agir_cvtoolkit import pictures
 from agir_cvtoolkit.errors import DataError, MaskError, PictureError
-from agir_cvtoolkit.pictures import check, glance, load_mask, load_rgb, png_bytes, save_png, sha256_of
+from agir_cvtoolkit.pictures import check, glance, load_mask, load_rgb, named, png_bytes, save_png, sha256_of
 
 ORIENTATION = 0x0112
 READERS: list[Callable[[Path], Any]] = [load_rgb, check]
@@ -395,3 +395,9 @@ def test_sha256(tmp_path: Path) -> None:
 def test_large_pictures_of_field_cameras_are_below_the_bound() -> None:
     assert pictures.MAX_PIXELS > 13_368 * 9_520
     assert Image.MAX_IMAGE_PIXELS is None
+
+
+def test_a_record_without_a_picture_says_what_may_have_left_it_out(tmp_path: Path) -> None:
+    assert named(tmp_path) == tmp_path
+    with pytest.raises(PictureError, match=r"names no picture.*--projection"):
+        named(None)

@@ -74,6 +74,20 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def named(path: Path | None) -> Path:
+    """Return a record's picture.
+
+    Raises:
+        PictureError: its source names none.
+    """
+    if path is None:
+        raise PictureError(
+            "the source names no picture",
+            "Check the path columns, and that the query's --projection keeps them.",
+        )
+    return path
+
+
 def glance(picture: Path | bytes) -> PictureInfo:
     """Read the header only of a picture's file, or of its content.
 

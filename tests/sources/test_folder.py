@@ -3,8 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from agir_cvtoolkit.errors import UsageError
+from agir_cvtoolkit.pictures import glance
 from agir_cvtoolkit.sources.folder import folder_records
 
 
@@ -24,6 +26,14 @@ def test_pictures_below_a_folder_are_records_in_order(tmp_path: Path) -> None:
         tmp_path / "b.JPG",
         tmp_path / "sub/c.tiff",
     ]
+
+
+@pytest.mark.parametrize("suffix", ["gif", "jp2", "pgm", "ppm", "webp"])
+def test_whatever_can_be_read_is_a_record(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"leaf.{suffix}"
+    Image.new("RGB" if suffix != "pgm" else "L", (40, 30)).save(path)
+    assert [record.image_path for record in folder_records(tmp_path)] == [path]
+    assert glance(path).size == (40, 30)
 
 
 def test_no_two_pictures_share_an_id(tmp_path: Path) -> None:

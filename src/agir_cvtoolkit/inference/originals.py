@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from agir_cvtoolkit.errors import DataError, PictureError
-from agir_cvtoolkit.pictures import PictureInfo, glance, load_rgb, save_png, sha256_of
+from agir_cvtoolkit.errors import DataError
+from agir_cvtoolkit.pictures import PictureInfo, glance, load_rgb, named, save_png, sha256_of
 from agir_cvtoolkit.records import Box, Record
 from agir_cvtoolkit.runs import Run, atomic_path
 
@@ -108,9 +108,7 @@ class Reading:
             PictureError: the source names no file, or the file cannot be read.
             DataError: the record's box lies outside the picture.
         """
-        path = record.image_path
-        if path is None:
-            raise PictureError("the source names no picture", "Check the path columns.")
+        path = named(record.image_path)
         if record.crop is None:
             return self._whole(record, path)
         with self._cutting:

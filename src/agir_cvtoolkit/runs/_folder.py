@@ -14,7 +14,10 @@ from ._files import real_path, write_json
 from ._run import MARKER, Run, now
 
 CURRENT = "current"
-_QUERY_HINT = 'Start one with: agir-cvtoolkit query --db semif --filters "state=NC" --limit 100'
+_QUERY_HINT = (
+    'Start one with: agir-cvtoolkit query --db semif --filters "state=NC" --limit 100 - or, with pictures that are'
+    " labelled already: agir-cvtoolkit import masks labels/ --pictures pictures/"
+)
 
 
 def start_run(

@@ -9,7 +9,9 @@ from pathlib import Path, PurePosixPath
 from agir_cvtoolkit.errors import UsageError
 from agir_cvtoolkit.records import Record
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".jp2", ".pgm", ".ppm"}
+)
 
 
 def folder_records(folder: Path) -> list[Record]:

@@ -10,7 +10,7 @@ from agir_cvtoolkit.config import Settings
 from agir_cvtoolkit.cvat import upload_name
 from agir_cvtoolkit.errors import DataError, LabelError, NoRunError, PictureError
 from agir_cvtoolkit.inference.originals import read_original
-from agir_cvtoolkit.pictures import check, glance, sha256_of
+from agir_cvtoolkit.pictures import check, glance, named, sha256_of
 from agir_cvtoolkit.records import Box, FieldValue, Record
 from agir_cvtoolkit.runs import Run, fingerprint
 from agir_cvtoolkit.shapes import Rectangle, Shape
@@ -145,10 +145,9 @@ def _glanced(run: Run, record: Record) -> _Picture:
     saved = _saved(run, record)
     if saved is not None:
         return _Picture(saved, saved.suffix, glance(saved).size, "")
-    if record.image_path is None:
-        raise PictureError("the source names no picture", "Check the path columns.")
-    info = glance(record.image_path)
-    return _Picture(record.image_path, info.suffix, info.size, "")
+    path = named(record.image_path)
+    info = glance(path)
+    return _Picture(path, info.suffix, info.size, "")
 
 
 def _original_of(run: Run, record: Record, *, kept: bool) -> _Picture:

@@ -172,7 +172,8 @@ def _classes(
         if not table:
             raise ConfigError(
                 f"run {run.run_id} has no dataset/classes.json with labels",
-                "Bring them: agir-cvtoolkit download-cvat - or learn plant against background:"
+                "Bring them: agir-cvtoolkit download-cvat, or agir-cvtoolkit import masks and"
+                " -o preprocess.source.type=inference_results - or learn plant against background:"
                 " -o preprocess.classes=binary",
             )
     table = merged([tables[-1], *tables[:-1]])

@@ -105,14 +105,12 @@ class Passed:
 
 def planned(run: Run | None, records: Sequence[Record], model: str) -> dict[str, Any]:
     """Return the fields of `Predictions` for a dry run: looks at the headers of the pictures and changes nothing."""
-    from agir_cvtoolkit.pictures import glance
+    from agir_cvtoolkit.pictures import glance, named
 
     items = []
     for record in records:
         try:
-            if record.image_path is None:
-                raise PictureError("the source names no picture", "Check the path columns.")
-            glance(record.image_path)
+            glance(named(record.image_path))
         except PictureError as error:
             items.append(_unloadable(record, error))
     return {
