@@ -122,7 +122,7 @@ def test_transfers_at_one_time_share_a_name_and_no_capture(empty: Workspace, que
 
 def test_what_another_took_after_the_push_is_not_in_cvat_twice(empty: Workspace, queue: Queue) -> None:
     def work() -> None:
-        _transfer_publish._finish = lambda work: os.kill(os.getpid(), signal.SIGKILL)
+        _transfer_publish._finish = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
         firebase_transfer(call(queue), dataset_name="Batch1")
 
     assert in_child(work) == signal.SIGKILL
@@ -132,6 +132,28 @@ def test_what_another_took_after_the_push_is_not_in_cvat_twice(empty: Workspace,
     assert store.claim(free, "another machine", datetime.now(UTC) + timedelta(hours=1)) is not None
     result = firebase_transfer(call(queue))
     assert sorted(result.captures) == ["pose-0000", "pose-0002", "pose-0003"]
+    (task,) = tasks(empty)
+    assert frames(empty, task["id"])["deleted_frames"] == [2]
+    assert not (queue.folder / "pose-0001.jpg").exists()
+
+
+def test_what_another_took_during_the_push_is_not_in_cvat_twice(
+    empty: Workspace, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A laptop that slept for longer than its lease, or a clock elsewhere that goes fast."""
+    push = _transfer_publish._push
+
+    def overtaken(*given: object) -> None:
+        push(*given)  # type: ignore[arg-type]
+        store = queue.store
+        free = store.release(store.get(["pose-0001"])["pose-0001"])
+        assert free is not None
+        assert store.claim(free, "another machine", datetime.now(UTC) + timedelta(hours=1)) is not None
+
+    monkeypatch.setattr(_transfer_publish, "_push", overtaken)
+    result = firebase_transfer(call(queue), dataset_name="Batch1")
+    assert sorted(result.captures) == ["pose-0000", "pose-0002", "pose-0003"]
+    assert [(item.record_id, item.outcome) for item in result.items] == [("pose-0001", "lost")]
     (task,) = tasks(empty)
     assert frames(empty, task["id"])["deleted_frames"] == [2]
     assert not (queue.folder / "pose-0001.jpg").exists()

@@ -53,7 +53,7 @@ def publish(work: Fetching, call: Call, settings: Settings, project_name: str) -
             # What was sent has been taken back, and the next try would end the same: nobody shall wait for that.
             work.claims.release_all()
             raise
-        _finish(work)
+        _finish(work, settings)
     record(work, settings)
 
 
@@ -164,14 +164,17 @@ def _pushed(work: Fetching, call: Call, settings: Settings, project_name: str) -
         time.sleep(_PUSH_PAUSE_S)
 
 
-def _finish(work: Fetching) -> None:
+def _finish(work: Fetching, settings: Settings) -> None:
     """Tell the store; what was told before, by a call that was killed, counts too."""
     journal, when = work.journal, datetime.now(UTC)
     journal.advance(work.ready, "finishing")
 
     told = work.claims.transferred(work.ready, when)
     journal.advance(told, "finished")
-    for capture_id in work.ready.keys() - told:
+    lost = work.ready.keys() - told
+    if lost and journal.options.create_task:
+        take_back(journal.run, settings, [work.ready[capture_id].stem for capture_id in lost])
+    for capture_id in lost:
         _lose(work, capture_id)
     entries = _entries(work)
     work.tally.transferred += sorted(told, key=lambda i: _worst_first(entries[i]))
