@@ -294,6 +294,12 @@ def test_a_prediction_is_recorded_once(ledger: Ledger) -> None:
     assert (event.run_id, event.detail["model"]) == ("run", "excess_green")
 
 
+def test_another_original_with_the_same_mask_takes_the_place_of_the_first(ledger: Ledger) -> None:
+    for digest in ("ab" * 32, "ba" * 32, "ba" * 32):
+        ledger.record_predictions("run", [(replace(entry(), sha256=digest), "cd" * 32)])
+    assert [e.kind for e in ledger.events_of_record("MD_1")] == ["predicted", "predicted"]
+
+
 # --- pushes ------------------------------------------------------------------------------------
 
 
