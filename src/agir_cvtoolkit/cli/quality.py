@@ -242,6 +242,9 @@ def _show_merge(result: MergeResult) -> None:
     where = "" if result.folder is None else f" -> {result.folder}"
     made = f"{counted(result.pictures, 'picture')} of {result.people} people merged"
     click.echo(f"{made}, {counted(result.shapes, 'shape')}{where}")
+    if not result.replaces:
+        only = f"-o preprocess.source.tasks=[{result.task_id}], export --task-id {result.task_id}"
+        click.echo(f"These pictures were uploaded by others: to take them from here alone use {only}")
     for picture, text in result.undecided[:20]:
         click.echo(harmless(f"  undecided: {picture}: {text}"), err=True)
     if len(result.undecided) > 20:

@@ -26,6 +26,7 @@ section{background:var(--card);border:1px solid var(--grid);border-radius:10px;p
 th,td{padding:5px 10px;text-align:right;border-bottom:1px solid var(--grid);white-space:nowrap}
 th{font-weight:600;color:var(--faint)}th.t,td.t{text-align:left;white-space:normal}
 td small{color:var(--faint)}.warn{color:var(--warn);font-weight:600}
+summary h2{display:inline}summary{cursor:pointer}
 .facts{display:flex;flex-wrap:wrap;gap:12px;padding:0;margin:16px 0;list-style:none}
 .facts li{background:var(--card);border:1px solid var(--grid);border-radius:10px;padding:8px 14px}
 .facts b{display:block;font-size:1.35rem}svg{width:100%;height:auto;max-width:760px}
@@ -52,12 +53,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class PageTable:
-    """A table with a title and a sentence below it."""
+    """A table with a title and a sentence below it.
+
+    Attributes:
+        folded: shown only when its title is clicked.
+    """
 
     title: str
     note: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,9 @@ def _table(part: PageTable) -> str:
     )
     rows = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in part.rows)
     inner = f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
+    if part.folded:
+        head = f"<summary><h2>{escape(part.title)}</h2></summary>"
+        return f"<section><details>{head}<p>{escape(part.note)}</p>{inner}</details></section>"
     return _section(part.title, part.note, inner if part.rows else "<p>Nothing.</p>")
 
 

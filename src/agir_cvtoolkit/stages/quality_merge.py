@@ -17,6 +17,7 @@ from agir_cvtoolkit.records import Item
 from agir_cvtoolkit.shapes import Shape
 
 from ._call import Call
+from ._correction_figures import NOBODY
 from ._lint_scope import find_scope
 from ._pull_context import PullContext
 from ._pulled import PulledTask, folders, new_folder, write_frame_map
@@ -35,7 +36,10 @@ class MergeResult:
     Attributes:
         people: whose work it was.
         shapes: that came out.
+        task_id: number under which it is kept; None in a dry run.
         folder: where it lies; None in a dry run.
+        replaces: what it was made of is not taken any more by itself; not so with pictures that others have uploaded,
+            which every task has for itself.
         undecided: pictures, with what half of the people said or why nothing could be chosen.
         items: frames that could not be taken.
     """
@@ -44,7 +48,9 @@ class MergeResult:
     pictures: int
     people: int
     shapes: int
+    task_id: int | None
     folder: Path | None
+    replaces: bool
     undecided: tuple[tuple[str, str], ...]
     items: tuple[Item, ...] = ()
     notes: tuple[str, ...] = ()
@@ -67,8 +73,8 @@ def merge(
 ) -> MergeResult:
     """Merge the completed jobs of tasks with the same pictures, and of replicas, into the run.
 
-    The result lies in ``cvat_downloads/`` as if it were the newest task, so that ``preprocess``, ``train`` and ``export``
-    take its pictures from it; what was pulled stays. Merging again makes another one.
+    The result lies in ``cvat_downloads/`` as if it were the newest task, so that ``preprocess``, ``train`` and
+    ``export`` take its pictures from it; what was pulled stays. Merging again makes another one.
 
     Args:
         call: options of every command; with ``dry_run`` nothing is written.
@@ -102,15 +108,24 @@ def merge(
                 "Name the tasks with the same pictures: --task-id 12 --task-id 13; replicas have to be completed too.",
             )
         merged, undecided = _merged(reads, by, tie, _scores(reader, work, gold) if by == "best" else {})
-        people = {read.annotator for listed in reads.values() for read in listed}
+        people = {_who(read) for listed in reads.values() for read in listed}
         shapes = sum(len(one.shapes) for one in merged.values())
-        folder: Path | None = None
+        number, folder, replaces = None, None, True
         items: list[Item] = []
         if merged and not call.dry_run:
             context = PullContext(run, settings, scope.session, ledger, reader.labels)
-            folder, items = _store(context, reads, merged)
+            number, folder, replaces, items = _store(context, reads, merged)
         return MergeResult(
-            run.run_id, len(merged), len(people), shapes, folder, tuple(undecided), tuple(items), gold.notes
+            run.run_id,
+            len(merged),
+            len(people),
+            shapes,
+            number,
+            folder,
+            replaces,
+            tuple(undecided),
+            tuple(items),
+            gold.notes,
         )
 
 
@@ -125,10 +140,14 @@ def _several(reader: JobReader, work: Sequence[JobInfo]) -> dict[Picture, list[F
     for picture, reads in found.items():
         newest: dict[tuple[str, int], FrameRead] = {}
         for read in sorted(reads, key=lambda one: (one.job.task_id, one.job.id)):
-            assigned = read.job.assignee is not None
-            newest[read.annotator, 0 if assigned else read.job.id] = read
+            newest[_who(read)] = read
         found[picture] = list(newest.values())
     return {picture: reads for picture, reads in found.items() if len(reads) > 1}
+
+
+def _who(read: FrameRead) -> tuple[str, int]:
+    """Tell people apart; of jobs without assignee each is somebody else's."""
+    return read.annotator, read.job.id if read.annotator == NOBODY else 0
 
 
 def _scores(reader: JobReader, work: Sequence[JobInfo], gold: GoldSet) -> dict[str, float]:
@@ -136,7 +155,7 @@ def _scores(reader: JobReader, work: Sequence[JobInfo], gold: GoldSet) -> dict[s
     for job in work:
         for read in reader.read(job):
             truth = gold.of(read)
-            if truth is not None:
+            if truth is not None and read.annotator != NOBODY:
                 classes = against(read.shapes, truth, read.size)
                 one = FrameScore(read.annotator, (job.task_id, read.frame), read.at, classes)
                 scores.setdefault(read.annotator, []).append(one.score)
@@ -165,7 +184,7 @@ def _store(
     context: PullContext,
     reads: dict[Picture, list[FrameRead]],
     merged: dict[Picture, Merged],
-) -> tuple[Path, list[Item]]:
+) -> tuple[int, Path, bool, list[Item]]:
     number = max([FIRST_ID, *folders(context.run)]) + 1
     sources = {picture: max(reads[picture], key=lambda read: read.job.task_id) for picture in merged}
     name = f"merged_{'_'.join(map(str, sorted({r.job.task_id for rs in reads.values() for r in rs})))}"
@@ -187,7 +206,7 @@ def _store(
         _keep_picture(context, folder, read, task.record_ids[index])
     url = context.session.task_url(newest.task_id)
     write_frame_map(PulledTask(number, name, url, folder, tuple(frames[n] for n in sorted(frames))))
-    return folder, items
+    return number, folder, all(frame.sha256 is not None for frame in frames.values()), items
 
 
 def _pushed(context: PullContext, sources: dict[Picture, FrameRead]) -> dict[str, PushedFrame]:

@@ -39,6 +39,9 @@ def write_page(result: QualityResult, path: Path) -> Path:
         ),
         _alarms(result),
         _issues(result),
+        _scores("Against gold frames, each class and week", scored, result.gold, weekly=True),
+        _scores("Agreement, each class and week", scored, result.agreement, weekly=True),
+        _scores("Against the proposals, each class and week", scored, result.changed, weekly=True),
     ]
     if result.notes:
         rows = tuple((Cell(note, is_text=True),) for note in result.notes)
@@ -55,11 +58,13 @@ def figure(found: Measure | None) -> tuple[str, str]:
     return f"{found.mean:.3f}", f"{found.low:.3f}–{found.high:.3f}"
 
 
-def _scores(title: str, note: str, rows: Sequence[ScoreRow]) -> PageTable:
+def _scores(title: str, note: str, rows: Sequence[ScoreRow], *, weekly: bool = False) -> PageTable:
     with_proposals = any(row.proposals for row in rows)
     columns = ("who", "class", "week", "frames", "IoU", "boundary F1", "OKS", "both", "missed", "extra")
     listed = []
     for row in rows:
+        if weekly == (row.week == ALL):
+            continue
         cells = [
             Cell(row.annotator, is_text=True),
             Cell(row.label or "all", is_text=True),
@@ -71,7 +76,7 @@ def _scores(title: str, note: str, rows: Sequence[ScoreRow]) -> PageTable:
         if with_proposals:
             cells.append(Cell(f"{row.untouched} of {row.proposals}" if row.label == ALL else ""))
         listed.append(tuple(cells))
-    return PageTable(title, note, columns + (("untouched",) if with_proposals else ()), tuple(listed))
+    return PageTable(title, note, columns + (("untouched",) if with_proposals else ()), tuple(listed), weekly)
 
 
 def _trend(title: str, rows: Sequence[ScoreRow]) -> PageTrend:
