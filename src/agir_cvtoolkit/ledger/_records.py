@@ -47,7 +47,7 @@ class Records(LedgerPart):
                 known[key] = (digest, number)
                 if entry.sha256 is not None:
                     images.setdefault(entry.sha256, entry)
-                values = {
+                values: dict[str, object] = {
                     "image_sha256": digest,
                     "mask_path": entry.mask_path,
                     "uncertainty": entry.uncertainty,
