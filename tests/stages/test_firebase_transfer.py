@@ -32,6 +32,7 @@ from agir_cvtoolkit.pictures import load_rgb
 from agir_cvtoolkit.poses import read_poses
 from agir_cvtoolkit.runs import list_runs, open_run
 from agir_cvtoolkit.stages import _transfer_claims, _transfer_publish
+from agir_cvtoolkit.stages._transfer_manifest import merge_entries
 from agir_cvtoolkit.stages.firebase_transfer import firebase_transfer
 from tests.stages.capture_queue import OWNER, Queue, capture, jpeg
 
@@ -604,12 +605,11 @@ def test_a_disk_that_stays_full_does_not_hold_up_who_transfers_to_another(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue.fill(3)
-    merge = _transfer_publish.merge_entries
 
-    def full(folder: Path, entries: object) -> None:
+    def full(folder: Path, entries: list[dict[str, object]]) -> None:
         if folder == queue.folder:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / "transfer_manifest.json"))
-        merge(folder, entries)  # type: ignore[arg-type]
+        merge_entries(folder, entries)
 
     monkeypatch.setattr(_transfer_publish, "merge_entries", full)
     with pytest.raises(OSError, match="No space left"):
