@@ -43,14 +43,14 @@ test-compat: $(VENV)/.developer $(COMPAT_STAMPS)
 	@touch $@
 
 lint: $(VENV)/.developer
-	$(BIN)/ruff format --check src tests benchmarks docs firebase_cvat_pipeline
-	$(BIN)/ruff check src tests benchmarks docs firebase_cvat_pipeline
+	$(BIN)/ruff format --check src tests benchmarks docs/_site firebase_cvat_pipeline
+	$(BIN)/ruff check src tests benchmarks docs/_site firebase_cvat_pipeline
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: $(VENV)/.developer
-	$(BIN)/ruff format src tests benchmarks docs firebase_cvat_pipeline
-	$(BIN)/ruff check --fix src tests benchmarks docs firebase_cvat_pipeline
+	$(BIN)/ruff format src tests benchmarks docs/_site firebase_cvat_pipeline
+	$(BIN)/ruff check --fix src tests benchmarks docs/_site firebase_cvat_pipeline
 
 docs: $(VENV)/.developer
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir site
