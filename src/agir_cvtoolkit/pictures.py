@@ -83,7 +83,7 @@ def named(path: Path | None) -> Path:
     if path is None:
         raise PictureError(
             "the source names no picture",
-            "Check the path columns, and that the query's --projection keeps them.",
+            "Check the path columns (of a cutout the box), and that --projection keeps them.",
         )
     return path
 
