@@ -28,6 +28,7 @@ FUNCTIONS = {
     "cvat-project": ("cvat_project_plan", "cvat_project_apply", "cvat_project_pull", "cvat_project_list"),
     "import": ("import_labels",),
     "lint-cvat": ("lint_cvat", "lint_restore"),
+    "quality": ("quality_report", "quality_setup_gold", "quality_merge"),
     "webhook": ("webhook_add", "webhook_list", "webhook_remove"),
     "sandbox": ("serve_sandbox",),
     "demo": ("run_demo",),

@@ -55,6 +55,9 @@ if TYPE_CHECKING:
     from .stages.models_onnx import models_onnx
     from .stages.preprocess import preprocess
     from .stages.promote import promote
+    from .stages.quality import quality_report
+    from .stages.quality_gold import quality_setup_gold
+    from .stages.quality_merge import quality_merge
     from .stages.query import query
     from .stages.query_specs import query_compare, query_reproduce, query_show
     from .stages.retrain import retrain
@@ -98,6 +101,9 @@ _WHERE = {
     "ledger_copy": ".stages.ledger_care",
     "lint_cvat": ".stages.lint_cvat",
     "lint_restore": ".stages.lint_cvat",
+    "quality_merge": ".stages.quality_merge",
+    "quality_report": ".stages.quality",
+    "quality_setup_gold": ".stages.quality_gold",
     "load_settings": ".config",
     "models_show": ".stages.models_list",
     "models_list": ".stages.models_list",
@@ -165,6 +171,9 @@ __all__ = [
     "models_show",
     "preprocess",
     "promote",
+    "quality_merge",
+    "quality_report",
+    "quality_setup_gold",
     "query",
     "query_compare",
     "query_reproduce",

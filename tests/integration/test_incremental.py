@@ -118,7 +118,7 @@ def crowd(workspace: Workspace) -> Crowd:
 
 LOGIN = {"GET /api/server/about": 1, "POST /api/auth/login": 1, "GET /api/users/self": 1}
 TARGET = {"GET /api/projects/ID": 1, "GET /api/labels": 1}
-LISTS = {"GET /api/jobs": 1, "GET /api/tasks": 1}
+LISTS = {"GET /api/jobs": 1, "GET /api/tasks": 1, "GET /api/issues": 1}
 
 
 @pytest.mark.parametrize(("tasks", "jobs"), [(1, 200), (20, 10)])

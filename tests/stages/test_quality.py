@@ -41,9 +41,9 @@ from agir_cvtoolkit.shapes import Mask, Polygon, Shape
 from agir_cvtoolkit.stages._labelled_run import Selection, pulled_set
 from agir_cvtoolkit.stages._pulled import read_frame_maps
 from agir_cvtoolkit.stages.download_cvat import download_cvat
-from agir_cvtoolkit.stages.quality import QualityResult, quality, since_of
-from agir_cvtoolkit.stages.quality_gold import setup_gold
-from agir_cvtoolkit.stages.quality_merge import FIRST_ID, merge
+from agir_cvtoolkit.stages.quality import QualityResult, quality_report, since_of
+from agir_cvtoolkit.stages.quality_gold import quality_setup_gold
+from agir_cvtoolkit.stages.quality_merge import FIRST_ID, quality_merge
 
 pytestmark = pytest.mark.integration
 W, H, COUNT = 40, 30, 6
@@ -107,7 +107,7 @@ def test_people_against_a_gold_task_and_each_other(team: Team, tmp_path: Path) -
     gold = team.task("gold", square(5), None)
     ann, bob = team.task("a", square(5), "ann"), team.task("b", square(10), "bob")
     team.task("open", square(0), "eve", state="in progress")
-    found = quality(project_id=team.project_id, gold_task=gold.task_id, page=tmp_path / "page.html")
+    found = quality_report(project_id=team.project_id, gold_task=gold.task_id, page=tmp_path / "page.html")
     assert (found.jobs, found.frames, found.gold_frames) == (2, 12, 12)
     assert mean_iou(found, "ann") == 1.0
     assert mean_iou(found, "bob") == pytest.approx(1 / 3, abs=0.01)
@@ -115,7 +115,7 @@ def test_people_against_a_gold_task_and_each_other(team: Team, tmp_path: Path) -
     assert found.changed == ()
     assert all("too few frames" in drift.verdict for drift in found.drifts)
     assert "ann / bob" in (tmp_path / "page.html").read_text(encoding="utf-8")
-    later = quality(task_ids=[ann.task_id, bob.task_id], since=since_of("2999-01-01"))
+    later = quality_report(task_ids=[ann.task_id, bob.task_id], since=since_of("2999-01-01"))
     assert later.jobs == 0
     with pytest.raises(UsageError, match="no date"):
         since_of("soon")
@@ -123,22 +123,22 @@ def test_people_against_a_gold_task_and_each_other(team: Team, tmp_path: Path) -
 
 def test_gold_is_set_up_once_and_compared_with(team: Team) -> None:
     gold, ann = team.task("gold", square(5), None), team.task("a", square(10), "ann")
-    rehearsed = setup_gold(Call(dry_run=True), task_ids=[ann.task_id], gold_task=gold.task_id)
+    rehearsed = quality_setup_gold(Call(dry_run=True), task_ids=[ann.task_id], gold_task=gold.task_id)
     assert rehearsed.tasks[0].job_id is None
-    made = setup_gold(task_ids=[ann.task_id], gold_task=gold.task_id).tasks[0]
-    again = setup_gold(task_ids=[ann.task_id], gold_task=gold.task_id).tasks[0]
+    made = quality_setup_gold(task_ids=[ann.task_id], gold_task=gold.task_id).tasks[0]
+    again = quality_setup_gold(task_ids=[ann.task_id], gold_task=gold.task_id).tasks[0]
     assert (made.frames, made.shapes, made.was_there) == (COUNT, COUNT, False)
     assert (again.job_id, again.was_there) == (made.job_id, True)
     (job,) = [
         j for j in list_jobs(team.session, Scope(task_ids=(ann.task_id,))).items if j.kind == GROUND_TRUTH
     ]
     assert (job.id, job.state, job.stage) == (made.job_id, "completed", "acceptance")
-    assert mean_iou(quality(task_ids=[ann.task_id]), "ann") == pytest.approx(1 / 3, abs=0.01)
+    assert mean_iou(quality_report(task_ids=[ann.task_id]), "ann") == pytest.approx(1 / 3, abs=0.01)
     other = team.task("other", square(20), None)
     with pytest.raises(UsageError, match="holds 6 other shapes"):
-        setup_gold(task_ids=[ann.task_id], gold_task=other.task_id)
+        quality_setup_gold(task_ids=[ann.task_id], gold_task=other.task_id)
     with pytest.raises(UsageError, match="name one gold set"):
-        setup_gold(task_ids=[ann.task_id])
+        quality_setup_gold(task_ids=[ann.task_id])
 
 
 def test_three_peoples_work_is_merged_into_the_run_and_nothing_is_overwritten(team: Team) -> None:
@@ -147,8 +147,8 @@ def test_three_peoples_work_is_merged_into_the_run_and_nothing_is_overwritten(te
     ids = [job.task_id for job in jobs]
     download_cvat(Call(overrides=(f"cvat_download.task_ids={ids}",)))
     before = {p: p.read_bytes() for p in run.path("cvat_downloads").rglob("*") if p.is_file()}
-    assert merge(Call(dry_run=True), task_ids=ids).folder is None
-    done = merge(task_ids=ids)
+    assert quality_merge(Call(dry_run=True), task_ids=ids).folder is None
+    done = quality_merge(task_ids=ids)
     assert (done.pictures, done.people, done.shapes, done.exit_code) == (COUNT, 3, COUNT, 0)
     assert all(path.read_bytes() == content for path, content in before.items())
     newest = read_frame_maps(open_run(RUNS, "m"))[-1]
@@ -156,8 +156,8 @@ def test_three_peoples_work_is_merged_into_the_run_and_nothing_is_overwritten(te
     assert {frame.shapes for frame in newest.frames} == {1}
     content = json.loads(next((newest.folder / "annotations").iterdir()).read_text(encoding="utf-8"))
     assert content["0"][0]["box"] == [5, 5, 14, 14]
-    assert merge(task_ids=ids).task_id == FIRST_ID + 2
-    best = merge(task_ids=ids, by="best", gold_task=team.task("gold", square(6), None).task_id)
+    assert quality_merge(task_ids=ids).task_id == FIRST_ID + 2
+    best = quality_merge(task_ids=ids, by="best", gold_task=team.task("gold", square(6), None).task_id)
     assert best.undecided == ()
     kept = json.loads(next((best.folder / "annotations").iterdir()).read_text("utf-8")) if best.folder else {}
     assert kept["0"][0]["points"][0] == [6.0, 5.0]
@@ -186,7 +186,7 @@ def test_proposals_left_as_they_were_within_seconds_raise_an_alarm(team: Team) -
     hasty, careful = team.task("a", square(5), "ann"), team.task("b", square(6), "bob")
     for job in (hasty, careful):
         as_pushed(team, job, square(5), "p")
-    found = quality(task_ids=[hasty.task_id, careful.task_id])
+    found = quality_report(task_ids=[hasty.task_id, careful.task_id])
     assert mean_iou(found, "ann", "changed") == 1.0
     assert mean_iou(found, "bob", "changed") == pytest.approx(9 / 11, abs=0.01)
     counts = {r.annotator: (r.untouched, r.proposals) for r in found.changed if (r.label, r.week) == ("", "")}
@@ -194,7 +194,7 @@ def test_proposals_left_as_they_were_within_seconds_raise_an_alarm(team: Team) -
     (alarm,) = found.alarms
     assert (alarm.annotator, alarm.job_id, alarm.untouched, alarm.pictures) == ("ann", hasty.id, COUNT, COUNT)
     assert alarm.seconds < 60
-    assert quality(task_ids=[hasty.task_id], within_s=0).alarms == ()
+    assert quality_report(task_ids=[hasty.task_id], within_s=0).alarms == ()
 
 
 def test_merged_pictures_that_this_tool_sent_take_the_place_of_their_sources(team: Team) -> None:
@@ -202,7 +202,7 @@ def test_merged_pictures_that_this_tool_sent_take_the_place_of_their_sources(tea
     jobs = [team.task(who, square(left), who) for who, left in (("ann", 5), ("bob", 7))]
     for job in jobs:
         as_pushed(team, job, square(5), "s")
-    done = merge(task_ids=[job.task_id for job in jobs], tie="keep")
+    done = quality_merge(task_ids=[job.task_id for job in jobs], tie="keep")
     assert done.replaces
     found = list(pulled_set(run, Selection(tuple(read_frame_maps(run)), pictures=False)))
     assert sorted(one.record_id for one in found) == [f"p{n}" for n in range(COUNT)]
@@ -220,17 +220,17 @@ def test_replicas_are_compared_and_merged(team: Team) -> None:
     for job, left in zip(sorted(jobs, key=lambda j: j.id), (4, 5, 6), strict=True):
         write_new(team.session, job, {0: (square(left),)})
         team.session.send_json("PATCH", f"/api/jobs/{job.id}", "complete", {"state": "completed"})
-    found = quality(task_ids=[made["id"]])
+    found = quality_report(task_ids=[made["id"]])
     assert {row.annotator for row in found.agreement} == {"nobody assigned / nobody assigned"}
     start_run(RUNS, "c")
-    done = merge(task_ids=[made["id"]])
+    done = quality_merge(task_ids=[made["id"]])
     assert (done.pictures, done.people, done.shapes) == (COUNT, 3, 1)
 
 
 def test_merging_needs_several_people(team: Team) -> None:
     start_run(RUNS, "m")
     with pytest.raises(UsageError, match="no picture was completed by several"):
-        merge(task_ids=[team.task("a", square(5), "ann").task_id])
+        quality_merge(task_ids=[team.task("a", square(5), "ann").task_id])
 
 
 def test_what_reviewers_say_comes_with_the_pull_and_is_told(team: Team) -> None:
@@ -248,7 +248,7 @@ def test_what_reviewers_say_comes_with_the_pull_and_is_told(team: Team) -> None:
     issue = team.session.get("/api/issues", "list", {"job_id": job.id})["results"][0]
     team.session.send_json("PATCH", f"/api/issues/{issue['id']}", "resolve", {"resolved": True})
     assert download_cvat(call).open_issues == 0
-    assert quality(task_ids=[job.task_id]).open_issues == 0
+    assert quality_report(task_ids=[job.task_id]).open_issues == 0
 
 
 def test_the_commands_say_it(team: Team) -> None:

@@ -48,9 +48,9 @@ def setup_gold(
     """
 
     def stage(call: Call) -> GoldSetUp:
-        from agir_cvtoolkit.stages.quality_gold import setup_gold as set_up
+        from agir_cvtoolkit.stages.quality_gold import quality_setup_gold
 
-        return set_up(call, task_ids=task_ids, gold_task=gold_task, gold_run=gold_run)
+        return quality_setup_gold(call, task_ids=task_ids, gold_task=gold_task, gold_run=gold_run)
 
     shell.run(stage, _show_gold)
 
@@ -87,9 +87,9 @@ def merge(
     """
 
     def stage(call: Call) -> MergeResult:
-        from agir_cvtoolkit.stages.quality_merge import merge as merged
+        from agir_cvtoolkit.stages.quality_merge import quality_merge
 
-        return merged(
+        return quality_merge(
             call,
             project_id=project_id,
             task_ids=task_ids,
@@ -152,9 +152,9 @@ def command(
     """
 
     def stage(call: Call) -> QualityResult:
-        from agir_cvtoolkit.stages.quality import quality, since_of
+        from agir_cvtoolkit.stages.quality import quality_report, since_of
 
-        return quality(
+        return quality_report(
             call,
             project_id=project_id,
             task_ids=task_ids,

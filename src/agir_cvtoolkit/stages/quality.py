@@ -64,7 +64,7 @@ class QualityResult:
         return sum(not issue.resolved for listed in self.issues.values() for issue in listed)
 
 
-def quality(
+def quality_report(
     call: Call | None = None,
     *,
     project_id: int | None = None,

@@ -40,7 +40,7 @@ class GoldSetUp:
     dry_run: bool = False
 
 
-def setup_gold(
+def quality_setup_gold(
     call: Call | None = None,
     *,
     task_ids: Sequence[int],

@@ -61,7 +61,7 @@ class MergeResult:
         return 1 if self.items else 0
 
 
-def merge(
+def quality_merge(
     call: Call | None = None,
     *,
     project_id: int | None = None,
