@@ -25,6 +25,7 @@ def test_the_loop_closes_and_leaves_a_workspace(tmp_path: Path) -> None:
     assert result.judgement.all.pictures == 2
     assert 0.0 <= result.judgement.all.after <= 1.0
     assert 0.4 < result.judgement.all.before < 0.95
+    assert result.oracle is not None
     assert result.oracle.frames == 4
     assert Image.open(result.sheet).width > 1000
     stages = {s.stage: s.state for s in status(Call(config=str(result.folder / "conf"), run="round1")).stages}

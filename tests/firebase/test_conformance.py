@@ -486,9 +486,10 @@ def test_failed_captures_are_listed_and_wait_again_as_if_nothing_had_been(store:
 
 
 def test_captures_of_a_foreign_status_are_listed(store: CaptureStore, stranger: Stranger) -> None:
-    for status in ("pending", "in_progress", "completed", "failed"):
-        stranger.put(CAPTURES, status, {"status": status, "priority": 5, "timestamp": "2026-01-01T00:00:00Z"})
-    for name, status in (("word", "archived"), ("number", 7), ("list", [1])):
+    for known in ("pending", "in_progress", "completed", "failed"):
+        stranger.put(CAPTURES, known, {"status": known, "priority": 5, "timestamp": "2026-01-01T00:00:00Z"})
+    odd: dict[str, object] = {"word": "archived", "number": 7, "list": [1]}
+    for name, status in odd.items():
         stranger.put(CAPTURES, name, {"status": status, "priority": 5, "timestamp": "2026-01-01T00:00:00Z"})
     stranger.put(CAPTURES, "none", {"priority": 5})
     found = list(store.foreign())

@@ -200,7 +200,7 @@ def test_cutouts_of_a_picture_that_was_learned_from_count_as_learned() -> None:
         ],
     }
     ledger = SimpleNamespace(dataset_members=lambda version: known[version])
-    assert learned_pictures(ledger, "then", "now") == {"p1", "renamed"}  # type: ignore[arg-type]
+    assert learned_pictures(ledger, "then", "now") == frozenset({"p1", "renamed"})  # type: ignore[arg-type]
 
 
 def test_a_champion_of_an_unknown_data_set_may_be_too_good_and_it_is_said(run: Run) -> None:

@@ -278,8 +278,8 @@ def test_a_task_needs_credentials(queue: Queue) -> None:
     assert queue.statuses() == {"pending": 1}
 
 
-def template(path: str) -> dict[str, str]:
-    return {"image_path": f"{path}/{{pose_id}}.jpg"}
+def template(path: str) -> str:
+    return f"{path}/{{pose_id}}.jpg"
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
@@ -287,7 +287,7 @@ def test_with_a_wrong_template_no_capture_is_taken_and_none_fails(queue: Queue, 
     queue.fill(100)
     for _ in range(2):
         with pytest.raises(UsageError, match=r"none of \d+ pictures") as failure:
-            firebase_transfer(queue.call(dry_run=dry_run), limit=100, **template("elsewhere"))
+            firebase_transfer(queue.call(dry_run=dry_run), limit=100, image_path=template("elsewhere"))
         assert "--image-path" in failure.value.next_step
         assert queue.statuses() == {"pending": 100}
     assert not (queue.root / "runs").exists() or list_runs(queue.root / "runs") == []
@@ -365,7 +365,7 @@ def test_an_interrupted_run_that_finds_no_picture_any_more_gives_its_captures_ba
             firebase_transfer(killed)
     for picture in queue.folder.iterdir():
         picture.unlink()
-    result = firebase_transfer(queue.call(), **template("elsewhere"))
+    result = firebase_transfer(queue.call(), image_path=template("elsewhere"))
     assert (result.transferred, result.failed, result.waiting) == (0, 0, 8)
     assert queue.statuses() == {"pending": 8}
     assert firebase_transfer(queue.call()).transferred == 8

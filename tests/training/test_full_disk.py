@@ -74,10 +74,10 @@ def test_what_a_frozen_encoder_saw_is_written_and_never_mapped(dataset: Path, tm
     from agir_cvtoolkit.training.dataset import open_dataset
     from agir_cvtoolkit.training.remembered import remember
 
-    class Failing(torch.nn.Conv2d):
+    class Failing(torch.nn.Conv2d):  # type: ignore[name-defined,misc]
         shown = 0
 
-        def forward(self, pixels: torch.Tensor) -> list[torch.Tensor]:  # type: ignore[override]
+        def forward(self, pixels: Any) -> list[Any]:
             self.shown += 1
             if self.shown == 2:
                 raise OSError(28, "No space left on device")

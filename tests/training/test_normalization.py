@@ -37,8 +37,8 @@ def trained(dataset: PreparedDataset, tmp_path_factory: pytest.TempPathFactory) 
         batch_size=3,
         device="cpu",
         normalization="dataset",
-        model={"arch_name": "fpn"},  # type: ignore[arg-type]
-        tracking={"tensorboard": False},  # type: ignore[arg-type]
+        model={"arch_name": "fpn"},
+        tracking={"tensorboard": False},
     )
     return fit(dataset.root, tmp_path_factory.mktemp("model"), settings)
 

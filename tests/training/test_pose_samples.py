@@ -9,9 +9,9 @@ import pytest
 from agir_cvtoolkit.config import PoseTrain
 from agir_cvtoolkit.errors import DataError, PictureError
 from agir_cvtoolkit.joints import JointSchema
-from agir_cvtoolkit.poses import Keypoint, Pose
+from agir_cvtoolkit.poses import Keypoint, Pose, box_of
 from agir_cvtoolkit.records import Box
-from agir_cvtoolkit.training.pose_samples import PoseSample, box_of, load_sample, points_of, usable, view_of
+from agir_cvtoolkit.training.pose_samples import PoseSample, load_sample, points_of, usable, view_of
 from tests.pose_pictures import SCHEMA, beast, beasts, small
 
 _PLAIN = {"turn": 0, "zoom": 0, "shift": 0, "whole_picture": 0, "brightness": 0, "contrast": 0, "colour": 0}

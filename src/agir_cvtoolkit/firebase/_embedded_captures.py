@@ -36,7 +36,7 @@ _PUT = """INSERT INTO captures (id, version, document, made, status, priority, t
 VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?)"""
 _SET = """UPDATE captures SET version = version + 1, document = ?, status = ?, priority = ?, taken = ?, device = ?,
 until = ? WHERE id = ?"""
-_STRAYS = f"SELECT id FROM captures WHERE {STRAY}"
+_STRAYS = "SELECT id FROM captures WHERE " + STRAY  # noqa: S608 - of constants
 _FAILED = (
     "SELECT id, version, document, made FROM captures WHERE status = 'failed' AND id > ? ORDER BY id LIMIT ?"
 )
