@@ -44,6 +44,7 @@ from agir_cvtoolkit.stages.download_cvat import download_cvat
 from agir_cvtoolkit.stages.quality import QualityResult, quality_report, since_of
 from agir_cvtoolkit.stages.quality_gold import quality_setup_gold
 from agir_cvtoolkit.stages.quality_merge import FIRST_ID, quality_merge
+from tests.sandbox.plain import Plain
 
 pytestmark = pytest.mark.integration
 W, H, COUNT = 40, 30, 6
@@ -208,6 +209,29 @@ def test_merged_pictures_that_this_tool_sent_take_the_place_of_their_sources(tea
     assert sorted(one.record_id for one in found) == [f"p{n}" for n in range(COUNT)]
     assert {one.provenance.task_id for one in found} == {done.task_id}
     assert {one.shapes[0].box for one in found if isinstance(one.shapes[0], Mask)} == {(5, 5, 16, 14)}
+
+
+def test_honeypots_are_held_against_the_frame_that_they_repeat(team: Team) -> None:
+    pool = {
+        "mode": "gt_pool",
+        "frame_selection_method": "manual",
+        "frames": ["p0.png", "p1.png"],
+        "frames_per_job_count": 1,
+    }
+    plain = Plain(team.session.url)
+    plain.log_in()
+    files = {picture.name: Path(picture.path).read_bytes() for picture in team.pictures}
+    made = plain.task(files, project_id=team.project_id, sorting_method="random", validation_params=pool)
+    plain.close()
+    gold = team.task("gold", square(5), None)
+    (done,) = quality_setup_gold(task_ids=[made["id"]], gold_task=gold.task_id).tasks
+    assert (done.was_there, done.frames) == (True, 2)
+    (job,) = find_jobs(team.session, task_ids=[made["id"]], required_status=None)
+    write_new(team.session, job, {n: (square(10),) for n in job.frames})
+    team.session.send_json("PATCH", f"/api/jobs/{job.id}", "complete", {"state": "completed"})
+    found = quality_report(task_ids=[made["id"]])
+    assert found.gold_frames == 1
+    assert mean_iou(found, "nobody assigned") == pytest.approx(1 / 3, abs=0.01)
 
 
 def test_replicas_are_compared_and_merged(team: Team) -> None:

@@ -115,10 +115,10 @@ def _set_up(
     if dry_run:
         return GoldTask(task_id, None if job is None else job.id, len(frames), shapes, job is not None)
     made = job if job is not None else create_ground_truth(session, task_id, sorted(frames))
+    if made.project_id is None:
+        made = replace(made, project_id=_project_of(reader, task_id))
+    write_new(session, made, frames, labels=reader.labels_of(made), frame_map=reader.frames_of(task_id))
     if made.state != "completed":
-        if made.project_id is None:
-            made = replace(made, project_id=_project_of(reader, task_id))
-        write_new(session, made, frames, labels=reader.labels_of(made), frame_map=reader.frames_of(task_id))
         complete_ground_truth(session, made.id)
     return GoldTask(task_id, made.id, len(frames), shapes, job is not None)
 
