@@ -49,7 +49,7 @@ def create_ground_truth(session: CvatSession, task_id: int, frames: Sequence[int
             raise
         return found
     except RefusedError as error:
-        if error.status in {404, 405}:
+        if error.status == 405:
             raise UsageError(
                 f"CVAT {session.capabilities.text} at {session.url} has no ground-truth jobs",
                 "Give the gold set by --gold-task or --gold-run instead: it is compared without one.",
