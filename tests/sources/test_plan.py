@@ -174,6 +174,12 @@ def test_quotas(many: Database, shuffled: Database) -> None:
     )
 
 
+def test_a_spread_over_words_is_no_empty_result(many: Database) -> None:
+    with pytest.raises(QueryError, match="no row has a number, a date"):
+        ids(many, sample="spread:by=state,n=3")
+    assert ids(many, "state=nowhere", sample="spread:by=state,n=3") == []
+
+
 def test_a_spread_draw_reaches_every_stretch(tmp_path: Path) -> None:
     days = [f"2022:01:{1 + n % 3:02} 10:00:{n % 60:02}" for n in range(300)] + [
         "2022:12:30 10:00:00",

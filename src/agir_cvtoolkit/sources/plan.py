@@ -205,6 +205,12 @@ def _drawn_from_cells(sample: Sample, members: sa.Select[Any], database: Databas
             if place is not None:
                 yield row[:2], place
 
+    if next(placed(), None) is None and next(iter(database.stream(members)), None) is not None:
+        words = ", ".join(f"'{name}'" for name in sample.by)
+        raise QueryError(
+            f"--sample spread: no row has a number, a date or a list of numbers in {words}",
+            "Spread over a time or a place, or draw from groups: balanced:by=COLUMN,n=N.",
+        )
     cell_of = cells((place for _, place in placed()), sample.n)
     draw = Draw(sample.seed, _quota(sample, (cell_of(place) for _, place in placed())))
     for row, place in placed():
