@@ -107,9 +107,7 @@ ROUTES = (
     _route("/api/memberships/ID", GET=organizations.show_membership),
     _route("/api/invitations", GET=organizations.list_nothing),
     _route("/api/issues", GET=reviews.list_issues, POST=reviews.create_issue),
-    _route(
-        "/api/issues/ID", GET=reviews.show_issue, PATCH=reviews.patch_issue, DELETE=reviews.remove_issue
-    ),
+    _route("/api/issues/ID", GET=reviews.show_issue, PATCH=reviews.patch_issue, DELETE=reviews.remove_issue),
     _route("/api/comments", GET=reviews.list_comments, POST=reviews.create_comment),
     _route("/api/comments/ID", GET=reviews.show_comment, DELETE=reviews.remove_comment),
     _route("/api/webhooks", GET=webhooks.list_webhooks, POST=webhooks.create_webhook),
