@@ -87,6 +87,8 @@ def _command(command: click.Command, name: str, context: click.Context) -> Itera
         return
     with click.Context(command, info_name=name, terminal_width=100) as own:
         yield f"## {name.removeprefix('agir-cvtoolkit ')}\n\n```text\n{command.get_help(own)}\n```\n"
+    for part, found in getattr(command, "others", {}).items():
+        yield from _command(found, f"{name} {part}", context)
 
 
 def _functions() -> Iterator[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
+from ._beneath import CommandWithOthers
 from ._counted import counted
 from ._shell import Shell, harmless, with_options
 
@@ -102,22 +103,7 @@ def merge(
     shell.run(stage, _show_merge)
 
 
-class _QualityCommand(click.Command):
-    """A command of its own whose first word may be another one's name."""
-
-    others: ClassVar[dict[str, click.Command]] = {"setup-gold": setup_gold, "merge": merge}
-
-    def make_context(
-        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: object
-    ) -> click.Context:
-        """Parse as the other command where the first word names one."""
-        other = self.others.get(args[0]) if args else None
-        if other is None:
-            return super().make_context(info_name, args, parent, **extra)
-        return other.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
-
-
-@click.command("quality", cls=_QualityCommand)
+@click.command("quality", cls=CommandWithOthers, others={"setup-gold": setup_gold, "merge": merge})
 @_project
 @_tasks
 @click.option("--since", metavar="DATE", help="Only jobs that were changed since, such as 2026-08-01.")

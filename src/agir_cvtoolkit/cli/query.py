@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from . import _query_specs
+from ._beneath import CommandWithOthers
 from ._counted import counted
 from ._shell import Shell, with_options
 
@@ -18,22 +19,7 @@ if TYPE_CHECKING:
 _SHEET = "outputs/query_preview.jpg"
 
 
-class QueryCommand(click.Command):
-    """A command of its own whose first word may be another one's name."""
-
-    others = _query_specs.COMMANDS
-
-    def make_context(
-        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: object
-    ) -> click.Context:
-        """Parse as the other command where the first word names one."""
-        other = self.others.get(args[0]) if args else None
-        if other is None:
-            return super().make_context(info_name, args, parent, **extra)
-        return other.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
-
-
-@click.command("query", cls=QueryCommand)
+@click.command("query", cls=CommandWithOthers, others=_query_specs.COMMANDS)
 @click.option("--db", "-d", default="semif", show_default=True, type=click.Choice(["semif", "field"], False))
 @click.option(
     "--filters", "-f", multiple=True, metavar="EXPR", help="For example state=NC; several are AND-ed."
