@@ -107,6 +107,12 @@ def test_news_wake_and_forgeries_do_not(receiver: Receiver) -> None:
     assert receiver.deliveries.counted.forged == 2
 
 
+def test_a_flood_of_forgeries_is_logged_once(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(5):
+        assert send(receiver, delivery(number), "sha256=00") == 403
+    assert [one.levelname for one in caplog.records if "wrong signature" in one.message] == ["WARNING"]
+
+
 def test_only_post_is_answered(receiver: Receiver) -> None:
     with urllib3.PoolManager(retries=False) as http:
         assert http.request("GET", receiver.url).status == 405

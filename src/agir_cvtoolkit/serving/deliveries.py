@@ -92,7 +92,7 @@ class Deliveries:
         if self._was_here(body):
             return "known"
         before = content.get("before_update")
-        # Servers before 2.24 do not say what has changed.
+        # CVAT leaves this out where it found no difference; then to look is safer.
         matters = before is None or (
             isinstance(before, dict) and not before.keys().isdisjoint({"state", "stage"})
         )

@@ -111,9 +111,10 @@ class Receiver:
             return PlainTextResponse("too large", 413)
         verdict = self.deliveries.judge(body, request.headers.get("x-signature-256", ""))
         if verdict == "forged":
-            _log.warning(
-                "a delivery with a wrong signature was refused; is the webhook's secret another one?"
-            )
+            if self.deliveries.counted.forged == 1:  # once: a flood must not fill the log
+                _log.warning(
+                    "a delivery with a wrong signature was refused; is the webhook's secret another one?"
+                )
             return PlainTextResponse("wrong signature", 403)
         if verdict == "garbled":
             return PlainTextResponse("no event", 400)
