@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 
@@ -14,6 +16,7 @@ from agir_cvtoolkit.records import ManifestEntry
 from agir_cvtoolkit.runs import start_run
 from agir_cvtoolkit.stages import Call
 from agir_cvtoolkit.stages.ledger_care import LedgerCheck, ledger_backup, ledger_check, ledger_copy
+from tests.ledger.conftest import changing
 
 
 @pytest.fixture
@@ -126,6 +129,65 @@ def test_a_run_that_is_missing_is_one_finding_and_one_that_was_pruned_is_none(ou
     with Ledger.open(None, out_root) as ledger:
         ledger.run_removed("run", {})
     assert problems(ledger_check(Call())) == []
+
+
+def elsewhere(result: LedgerCheck) -> list[str]:
+    return [f"{place} ({place.files})" for place in result.elsewhere]
+
+
+def test_runs_and_models_of_another_machine_are_not_missing(
+    out_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as there:
+        there.setattr("socket.gethostname", lambda: "field-station")
+        fill(out_root)
+        with Ledger.open(None, out_root) as ledger:
+            ledger.record_model("v1", "/data/models/best.pth", "m", "run", {})
+            ledger.promote("v1")
+        (out_root / "run").rename(out_root / "away")
+        assert len(ledger_check(Call()).findings) == 2
+    result = ledger_check(Call())
+    assert (problems(result), result.exit_code, result.files) == ([], 0, 0)
+    assert elsewhere(result) == [
+        "champion /data/models/best.pth lives on host field-station in /data/models, not checked (1)",
+        f"run run lives on host field-station in {out_root}, not checked (2)",
+    ]
+
+
+def test_a_run_that_two_machines_see_is_looked_for_where_its_folder_is(
+    out_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as there:
+        there.setattr("socket.gethostname", lambda: "other")
+        fill(out_root)
+    (out_root / "run" / "masks" / "MD_1.png").unlink()
+    result = ledger_check(Call())
+    assert problems(result) == ["prediction of run run: masks/MD_1.png is missing"]
+    assert result.files == 2
+
+
+def test_another_folder_of_this_machine_is_looked_into(out_root: Path, tmp_path: Path) -> None:
+    fill(out_root)
+    other = Call(("io.out_root=elsewhere/runs", f"io.ledger_url=sqlite:///{out_root.parent}/ledger.db"))
+    lives = f"run run lives on host {gethostname()} in {out_root}, not checked (2)"
+    assert elsewhere(ledger_check(other)) == [lives]
+    (out_root / "run").rename(tmp_path / "away")
+    assert problems(ledger_check(other)) == ["run run: its folder is missing, with 2 files"]
+
+
+def test_of_what_an_earlier_version_recorded_a_shared_ledger_says_nothing(
+    out_root: Path, new_schema: Callable[[], str]
+) -> None:
+    url = new_schema()
+    with Ledger.open(url, out_root) as ledger:
+        ledger.record_predictions("of-old", [(entry("MD_1"), "a")])
+    with changing(url) as connection:
+        connection.exec_driver_sql("DELETE FROM run_places")
+    result = ledger_check(Call((f"io.ledger_url={url!r}",)))
+    assert (problems(result), result.exit_code) == ([], 0)
+    assert elsewhere(result) == [
+        "run of-old is not here, and an earlier version did not record where it lies, not checked (1)"
+    ]
 
 
 def test_damage_is_found_and_never_backed_up(out_root: Path) -> None:

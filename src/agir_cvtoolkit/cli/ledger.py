@@ -100,5 +100,7 @@ def _show_check(result: LedgerCheck) -> None:
     click.echo(
         f"{counted(len(result.findings), 'finding')}; {counted(result.files, 'file')} looked for{asked}"
     )
+    for place in result.elsewhere:
+        click.echo(f"{place} ({counted(place.files, 'file')})", err=True)
     for server in result.not_asked:
         click.echo(f"Not asked: {server}, which is not the configured server", err=True)

@@ -7,6 +7,7 @@ from ._copying import backup
 from ._database_care import backup_ledger, check_database, copy_ledger, describe_database
 from ._findings import Finding
 from ._ledger import Ledger
+from ._places import Workspace
 from ._rows import (
     CorrectionRow,
     DatasetMember,
@@ -51,6 +52,7 @@ __all__ = [
     "Replacement",
     "RunNeeds",
     "SeenJob",
+    "Workspace",
     "backup",
     "backup_ledger",
     "check_database",

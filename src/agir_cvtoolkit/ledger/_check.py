@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Select, Table, and_, func, select
@@ -13,6 +14,7 @@ from ._care import REMOVED
 from ._findings import Finding
 from ._models import SEGMENTATION
 from ._part import LedgerPart
+from ._places import Workspace, places_of_runs
 from ._rows import PushKey
 
 
@@ -23,11 +25,13 @@ class NamedFile:
     Attributes:
         what: prediction, model or reading.
         run_id: whose folder a relative path is in; None for one of its own.
+        places: where it lies; empty where an earlier version recorded it.
     """
 
     what: str
     run_id: str | None
     path: str
+    places: tuple[Workspace, ...] = ()
 
 
 class Check(LedgerPart):
@@ -79,8 +83,9 @@ class Check(LedgerPart):
         """Return the files that the ledger names: masks of predictions, models, and what was read last."""
         predictions, models, pulls = t.predictions, t.models, t.pulls
         with self._begin() as connection:
+            places = places_of_runs(connection)
             found = [
-                NamedFile("prediction", row.run_id, row.mask_path)
+                NamedFile("prediction", row.run_id, row.mask_path, places.get(row.run_id, ()))
                 for row in connection.execute(
                     select(predictions.c.run_id, predictions.c.mask_path)
                     .distinct()
@@ -88,14 +93,26 @@ class Check(LedgerPart):
                 )
             ]
             found += [
-                NamedFile("champion" if row.is_champion else "model", row.run_id, row.path)
-                for row in connection.execute(select(models.c.run_id, models.c.path, models.c.is_champion))
+                NamedFile("champion" if row.is_champion else "model", row.run_id, row.path, _place_of(row))
+                for row in connection.execute(
+                    select(models.c.run_id, models.c.path, models.c.is_champion, models.c.host)
+                )
             ]
             found += [
-                NamedFile("reading", row.run_id, row.stored)
+                NamedFile("reading", row.run_id, row.stored, places.get(row.run_id, ()))
                 for row in connection.execute(select(pulls.c.run_id, pulls.c.stored).distinct())
             ]
         return found
+
+    @property
+    def here(self) -> Workspace:
+        """This machine's folder of runs."""
+        return self._here
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other machines may use it too: it lies on a server."""
+        return self._engine.dialect.name != "sqlite"
 
     def removed_runs(self) -> frozenset[str]:
         """Return the runs whose folders were removed on purpose."""
@@ -125,6 +142,10 @@ def _again(connection: Connection, project_id: int | None) -> dict[str, str]:
         command = upload_again(key, row.run_id, project_id=project_id)
         found[row.push_id] = f"Run it again, it goes on where it stopped: {command}"
     return found
+
+
+def _place_of(model: Any) -> tuple[Workspace, ...]:
+    return () if model.host is None else (Workspace(model.host, str(Path(model.path).parent)),)
 
 
 def _without_task(table: Table) -> Select[Any]:

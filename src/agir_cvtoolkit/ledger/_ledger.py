@@ -24,6 +24,7 @@ from ._migrations import is_current, migrate
 from ._models import Models
 from ._opening import Place
 from ._picture_hashes import PictureHashes
+from ._places import Workspace
 from ._pulls import Pulls
 from ._pushes import Pushes
 from ._records import Records
@@ -83,7 +84,7 @@ class Ledger(
             place.engine.dispose()
             raise failed(place.name, error) from error
         if current:
-            return cls(place.engine, place.name)
+            return cls(place.engine, place.name, Workspace.here(out_root))
         place.engine.dispose()
         return cls._at(Place.find(url, out_root), url, out_root)
 
@@ -111,7 +112,7 @@ class Ledger(
         except LedgerError:
             place.engine.dispose()
             raise
-        return cls(place.engine, place.name)
+        return cls(place.engine, place.name, Workspace.here(out_root))
 
     def __enter__(self) -> Self:
         return self

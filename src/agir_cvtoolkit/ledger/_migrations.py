@@ -39,6 +39,11 @@ def _m005_versions_of_data_sets(connection: Connection) -> None:
     _add_columns(connection, _tables.images, "phash")
 
 
+def _m006_where_it_lies(connection: Connection) -> None:
+    _tables.metadata.create_all(connection)
+    _add_columns(connection, _tables.models, "host")
+
+
 def _add_columns(connection: Connection, table: Table, *names: str) -> None:
     """Add columns that a table of an earlier version lacks; a new ledger has them from its first migration."""
     there = {column["name"] for column in inspect(connection).get_columns(table.name)}
@@ -54,6 +59,7 @@ MIGRATIONS: tuple[tuple[str, Migration], ...] = (
     ("003_what_was_changed", _m003_what_was_changed),
     ("004_models_of_two_kinds", _m004_models_of_two_kinds),
     ("005_versions_of_data_sets", _m005_versions_of_data_sets),
+    ("006_where_it_lies", _m006_where_it_lies),
 )
 
 

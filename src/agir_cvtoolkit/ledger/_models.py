@@ -37,6 +37,7 @@ class Models(LedgerPart):
                 "run_id": run_id,
                 "card": json.dumps(card, default=str),
                 "kind": kind,
+                "host": self._here.host,
             }
             if connection.execute(select(table.c.version).where(table.c.version == version)).first() is None:
                 connection.execute(
@@ -65,7 +66,7 @@ class Models(LedgerPart):
         table = t.models
         there = and_(table.c.version == version, table.c.path == old)
         with self._begin() as connection:
-            connection.execute(update(table).where(there).values(path=new))
+            connection.execute(update(table).where(there).values(path=new, host=self._here.host))
 
     def promote(self, version: str) -> None:
         """Make a recorded model the champion of its kind; those of other kinds stay in service."""

@@ -13,14 +13,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from . import _tables as t
 from ._failures import failed
+from ._places import Workspace
 
 
 class LedgerPart:
     """Tables that are asked and changed through one engine."""
 
-    def __init__(self, engine: Engine, where: str) -> None:
+    def __init__(self, engine: Engine, where: str, here: Workspace) -> None:
         self._engine = engine
         self._where = where
+        self._here = here
         self._before_changes: list[Callable[[], None]] = []
 
     @contextmanager

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Table, and_, delete, insert, select
 
 from . import _tables as t
 from ._part import LedgerPart, add_event, columns_of, now
+from ._places import note_place
 from ._rows import Pull, PullCursor, PulledTaskRow, SeenJob
 
 _MOST_IDS = 500
@@ -50,6 +51,7 @@ class Pulls(LedgerPart):
             table.c.updated_date == pull.updated_date,
         )
         with self._begin() as connection:
+            note_place(connection, pull.run_id, self._here)
             connection.execute(delete(table).where(same))
             connection.execute(insert(table).values(created=now(), **columns_of(pull)))
             for record_id, shapes in records.items():

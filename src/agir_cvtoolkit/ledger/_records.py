@@ -11,6 +11,7 @@ from agir_cvtoolkit.records import ManifestEntry
 
 from . import _tables as t
 from ._part import LedgerPart, add_events, now
+from ._places import note_place
 from ._rows import Event
 
 _AT_ONCE = 500
@@ -63,6 +64,7 @@ class Records(LedgerPart):
                     "mask": entry.mask_path,
                 }
                 events.append((entry.record_id, detail))
+            note_place(connection, run_id, self._here)
             self._see_images(connection, images, at)
             if rows:
                 connection.execute(insert(table), rows)

@@ -39,6 +39,14 @@ migrations = Table(
     Column("applied", _string(40), nullable=False),
 )
 
+run_places = Table(
+    "run_places",
+    metadata,
+    Column("run_id", _string(200), primary_key=True),
+    Column("host", _string(255), primary_key=True),
+    Column("folder", _TEXT, primary_key=True),
+)
+
 images = Table(
     "images",
     metadata,
@@ -278,6 +286,7 @@ models = Table(
     Column("kind", _string(20)),
     Column("metrics", _TEXT),
     Column("test_set", _string(64)),
+    Column("host", _string(255)),
 )
 
 test_members = Table(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,16 +12,15 @@ from agir_cvtoolkit.errors import DataError, LedgerError, NotFoundError, UsageEr
 from agir_cvtoolkit.ledger import (
     Finding,
     Ledger,
-    NamedFile,
     backup_ledger,
     check_database,
     copy_ledger,
     describe_database,
 )
-from agir_cvtoolkit.runs import list_runs
 
 from ._call import Call
 from ._connect import connect
+from ._named_files import Elsewhere, search
 
 
 @dataclass(frozen=True)
@@ -56,12 +54,14 @@ class LedgerCheck:
         files: how many files the ledger names that were looked for.
         tasks: how many tasks the server was asked for.
         not_asked: servers of other pushes, which were not asked.
+        elsewhere: what lies on other machines, or in other folders of this one, and was not looked for.
     """
 
     findings: tuple[Finding, ...]
     files: int
     tasks: int
     not_asked: tuple[str, ...] = ()
+    elsewhere: tuple[Elsewhere, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -141,8 +141,14 @@ def ledger_check(call: Call | None = None, *, server: bool = False) -> LedgerChe
             return LedgerCheck(tuple(findings), 0, 0)
         with Ledger.open_to_read(url, out_root) as ledger:
             findings += ledger.orphans(project_id=settings.cvat_upload.project_id)
-            files = ledger.named_files()
-            findings += _missing(out_root, files, ledger.removed_runs())
+            found = search(
+                out_root,
+                ledger.named_files(),
+                ledger.removed_runs(),
+                ledger.here,
+                shared=ledger.is_shared,
+            )
+            findings += found.findings
             asked = 0
             not_asked: tuple[str, ...] = ()
             if server:
@@ -152,46 +158,7 @@ def ledger_check(call: Call | None = None, *, server: bool = False) -> LedgerChe
         if "newer version" in error.problem:
             raise
         return LedgerCheck((Finding("ledger", error.problem, error.next_step),), 0, 0)
-    return LedgerCheck(tuple(findings), len(files), asked, not_asked)
-
-
-def _missing(out_root: Path, files: Sequence[NamedFile], removed: frozenset[str]) -> list[Finding]:
-    runs = set(list_runs(out_root))
-    findings = []
-    gone: dict[str, int] = {}
-    for file in files:
-        if file.run_id is not None and file.run_id not in runs and file.what != "champion":
-            if file.run_id not in removed:
-                gone[file.run_id] = gone.get(file.run_id, 0) + 1
-            continue
-        if not _is_there(out_root, file):
-            subject = f"{file.what} of run {file.run_id}" if file.run_id else file.what
-            findings.append(Finding(subject, f"{file.path} is missing", _NEXT[file.what]))
-    for run_id, count in sorted(gone.items()):
-        step = "Bring its folder back, or set io.out_root to where it is."
-        findings.append(Finding(f"run {run_id}", f"its folder is missing, with {count} files", step))
-    return findings
-
-
-def _is_there(out_root: Path, file: NamedFile) -> bool:
-    path = Path(file.path)
-    if path.is_absolute() or file.run_id is None:
-        return path.exists()
-    root = out_root / file.run_id
-    # An earlier pass keeps its masks under history.
-    return (root / path).exists() or any(root.glob(f"history/*/*/{_quoted(file.path)}"))
-
-
-def _quoted(text: str) -> str:
-    return "".join(f"[{c}]" if c in "*?[" else c for c in text)
-
-
-_NEXT = {
-    "prediction": "Run infer-seg again in this run.",
-    "model": "Train again, or bring the file back.",
-    "champion": "Promote another model: agir-cvtoolkit promote",
-    "reading": "Run download-cvat again in this run.",
-}
+    return LedgerCheck(tuple(findings), found.looked_for, asked, not_asked, found.elsewhere)
 
 
 def _ask(settings: Settings, ledger: Ledger) -> tuple[list[Finding], int, tuple[str, ...]]:
