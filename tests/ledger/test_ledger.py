@@ -294,10 +294,19 @@ def test_a_prediction_is_recorded_once(ledger: Ledger) -> None:
     assert (event.run_id, event.detail["model"]) == ("run", "excess_green")
 
 
-def test_another_original_with_the_same_mask_takes_the_place_of_the_first(ledger: Ledger) -> None:
-    for digest in ("ab" * 32, "ba" * 32, "ba" * 32):
-        ledger.record_predictions("run", [(replace(entry(), sha256=digest), "cd" * 32)])
-    assert [e.kind for e in ledger.events_of_record("MD_1")] == ["predicted", "predicted"]
+def originals_of(url: str) -> list[tuple[str, str, float]]:
+    query = "select record_id, image_sha256, uncertainty from predictions order by id"
+    with changing(url) as connection:
+        return [tuple(row) for row in connection.exec_driver_sql(query)]
+
+
+def test_predictions_of_two_originals_with_the_same_mask_both_stay(url: str, out_root: Path) -> None:
+    first, second = "ab" * 32, "ba" * 32
+    with Ledger.open(url, out_root) as ledger:
+        for digest in (first, second, second, first):
+            ledger.record_predictions("run", [(replace(entry(), sha256=digest), "cd" * 32)])
+        assert [e.kind for e in ledger.events_of_record("MD_1")] == ["predicted", "predicted"]
+    assert [row[1] for row in originals_of(url)] == [first, second]
 
 
 # --- pushes ------------------------------------------------------------------------------------

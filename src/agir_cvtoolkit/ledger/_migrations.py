@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Engine, Table, inspect, select
-from sqlalchemy.schema import CreateColumn
+from sqlalchemy import Connection, Engine, Table, UniqueConstraint, inspect, select
+from sqlalchemy.schema import AddConstraint, CreateColumn
 
 from agir_cvtoolkit.errors import LedgerError
 
@@ -44,6 +44,31 @@ def _m006_where_it_lies(connection: Connection) -> None:
     _add_columns(connection, _tables.models, "host")
 
 
+def _m007_predictions_of_every_original(connection: Connection) -> None:
+    table, old = _tables.predictions, "one_prediction"
+    there = {constraint["name"] for constraint in inspect(connection).get_unique_constraints(table.name)}
+    if old not in there:
+        return
+    if connection.dialect.name == "sqlite":
+        _make_anew(connection, table)
+        return
+    connection.exec_driver_sql(f"ALTER TABLE {table.name} DROP CONSTRAINT {old}")
+    (wider,) = (part for part in table.constraints if isinstance(part, UniqueConstraint))
+    connection.execute(AddConstraint(wider, isolate_from_table=False))
+
+
+def _make_anew(connection: Connection, table: Table) -> None:
+    """Make a table of this version out of one with the same columns: SQLite cannot change a constraint."""
+    names = ", ".join(column.name for column in table.columns)
+    for index in table.indexes:
+        index.drop(connection, checkfirst=True)
+    connection.exec_driver_sql(f"ALTER TABLE {table.name} RENAME TO {table.name}_before")
+    table.create(connection)
+    copy = f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {table.name}_before"  # noqa: S608 - names of ours
+    connection.exec_driver_sql(copy)
+    connection.exec_driver_sql(f"DROP TABLE {table.name}_before")
+
+
 def _add_columns(connection: Connection, table: Table, *names: str) -> None:
     """Add columns that a table of an earlier version lacks; a new ledger has them from its first migration."""
     there = {column["name"] for column in inspect(connection).get_columns(table.name)}
@@ -60,6 +85,7 @@ MIGRATIONS: tuple[tuple[str, Migration], ...] = (
     ("004_models_of_two_kinds", _m004_models_of_two_kinds),
     ("005_versions_of_data_sets", _m005_versions_of_data_sets),
     ("006_where_it_lies", _m006_where_it_lies),
+    ("007_predictions_of_every_original", _m007_predictions_of_every_original),
 )
 
 

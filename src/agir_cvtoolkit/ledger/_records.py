@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, select
 
 from agir_cvtoolkit.records import ManifestEntry
 
@@ -24,40 +24,33 @@ class Records(LedgerPart):
     def record_predictions(self, run_id: str, entries: Iterable[tuple[ManifestEntry, str | None]]) -> None:
         """Record predictions, each with the SHA-256 of its mask file; those already known are left alone.
 
-        The same mask of another original (a picture that was encoded again, a plant cut out of it) takes the place of
-        the first.
+        The same mask of another original (a picture that was encoded again, a plant cut out of it) is another one.
         """
         at = now()
         table = t.predictions
-        names = ("record_id", "mask_sha256", "model")
+        names = ("record_id", "mask_sha256", "model", "image_sha256")
         with self._begin() as connection:
-            same_run = select(*(table.c[name] for name in names), table.c.image_sha256, table.c.id)
-            found = connection.execute(same_run.where(table.c.run_id == run_id))
-            known: dict[tuple[object, ...], tuple[str, int | None]] = {
-                tuple(row[:-2]): (row.image_sha256, row.id) for row in found
-            }
+            same_run = select(*(table.c[name] for name in names)).where(table.c.run_id == run_id)
+            known: set[tuple[object, ...]] = {tuple(row) for row in connection.execute(same_run)}
             rows: list[dict[str, object]] = []
             events: list[tuple[str, dict[str, object]]] = []
             images: dict[str, ManifestEntry] = {}
             for entry, mask_sha256 in entries:
-                key = (entry.record_id, mask_sha256, entry.model)
-                digest = entry.sha256 or ""
-                image, number = known.get(key, (None, None))
-                if image == digest:
+                key = (entry.record_id, mask_sha256, entry.model, entry.sha256 or "")
+                if key in known:
                     continue
-                known[key] = (digest, number)
+                known.add(key)
                 if entry.sha256 is not None:
                     images.setdefault(entry.sha256, entry)
-                values: dict[str, object] = {
-                    "image_sha256": digest,
-                    "mask_path": entry.mask_path,
-                    "uncertainty": entry.uncertainty,
-                    "created": at,
-                }
-                if number is None:
-                    rows.append(dict(zip(names, key, strict=True)) | {"run_id": run_id} | values)
-                else:
-                    connection.execute(update(table).where(table.c.id == number).values(values))
+                rows.append(
+                    {
+                        **dict(zip(names, key, strict=True)),
+                        "run_id": run_id,
+                        "mask_path": entry.mask_path,
+                        "uncertainty": entry.uncertainty,
+                        "created": at,
+                    }
+                )
                 detail = {
                     "model": entry.model,
                     "uncertainty": round(entry.uncertainty, 4),

@@ -70,7 +70,9 @@ predictions = Table(
     Column("uncertainty", Float, nullable=False),
     Column("mask_path", _TEXT),
     Column("created", _string(40), nullable=False),
-    UniqueConstraint("run_id", "record_id", "model", "mask_sha256", name="one_prediction"),
+    UniqueConstraint(
+        "run_id", "record_id", "model", "mask_sha256", "image_sha256", name="one_prediction_of_original"
+    ),
     Index("predictions_by_record", "record_id"),
 )
 
