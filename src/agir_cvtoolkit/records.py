@@ -120,6 +120,7 @@ class ManifestEntry:
         instances_path: 16-bit picture of single plants, numbered from 1, relative to the run's folder; None where
             not saved.
         instances: how many these are.
+        boxes_path: file of the boxes that were imported, relative to the run's folder; None where the run holds none.
     """
 
     record_id: str
@@ -146,13 +147,14 @@ class ManifestEntry:
     uncertainty_path: str | None = None
     instances_path: str | None = None
     instances: int | None = None
+    boxes_path: str | None = None
 
     @property
     def files(self) -> tuple[str, ...]:
         """All files that the line names, relative to the run's folder."""
         named = (
             self.image_path, self.mask_path, self.cutout_path, self.colorized_mask_path, self.viz_path,
-            self.pose_path, self.uncertainty_path, self.instances_path,
+            self.pose_path, self.uncertainty_path, self.instances_path, self.boxes_path,
         )  # fmt: skip
         return tuple(path for path in named if path is not None)
 

@@ -20,8 +20,9 @@ from agir_cvtoolkit.pictures import load_mask
 from agir_cvtoolkit.poses import read_poses
 from agir_cvtoolkit.records import ManifestEntry
 from agir_cvtoolkit.runs import open_run
-from agir_cvtoolkit.shapes import Mask, Polygon, Skeleton
+from agir_cvtoolkit.shapes import Mask, Polygon, Rectangle, Skeleton
 from agir_cvtoolkit.stages import Call
+from agir_cvtoolkit.stages._imported_boxes import imported_boxes_batch, with_imported_boxes
 from agir_cvtoolkit.stages._mask_candidates import segmentation_batch
 from agir_cvtoolkit.stages.export import ExportOptions, export
 from agir_cvtoolkit.stages.import_labels import FORMATS, ImportOptions, ImportResult, import_labels
@@ -108,7 +109,7 @@ def test_poses_lie_in_the_run_as_infer_pose_leaves_them() -> None:
 
 def test_where_both_are_there_it_asks() -> None:
     path = coco([*dog(), mask(ring_with_hole())])
-    with pytest.raises(UsageError, match="--as masks or --as poses"):
+    with pytest.raises(UsageError, match="--as masks, --as poses or --as boxes"):
         imported(path)
     result = imported(path, kind="masks")
     assert result.left_out["shapes of kind skeleton"] == 1
@@ -137,7 +138,8 @@ def test_shapes_on_others_are_counted() -> None:
 def test_what_was_imported_can_be_exported_again() -> None:
     out = writing(Path("yolo"))
     write_yolo(pictured(Path("pictures"), [mask(ring_with_hole())], []), out, "seg")
-    assert imported(Path("yolo"), "yolo-seg").taken == 2
+    result = imported(Path("yolo"), "yolo-seg")
+    assert (result.taken, result.items) == (2, ())
     back = export("coco", ExportOptions(predictions=True, pictures="none"), Call(run="r"))
     content = json.loads((back.out / "annotations/instances_default.json").read_text())
     assert [image["file_name"] for image in content["images"]] == ["p0.png", "p1.png"]
@@ -181,3 +183,64 @@ def test_the_command_tells_what_it_took() -> None:
     assert json.loads(rehearsal.stdout)["taken"] == 1
     missing = CliRunner().invoke(main, ["import", "coco", "nothing.json"])
     assert missing.exit_code == 2
+
+
+def boxed(*lines: str) -> Path:
+    out = Path("yolo")
+    (out / "labels/train").mkdir(parents=True)
+    (out / "images/train").mkdir(parents=True)
+    (out / "data.yaml").write_text("path: .\ntrain: images/train\nnames: [crop, weed]\n")
+    for i, line in enumerate(lines):
+        Image.new("RGB", (16, 12), (i, 0, 0)).save(out / f"images/train/p{i}.png")
+        (out / f"labels/train/p{i}.txt").write_text(line)
+    return out
+
+
+def test_boxes_alone_become_a_run_of_boxes_that_are_pushed_as_rectangles() -> None:
+    result = imported(boxed("1 0.5 0.5 0.25 0.5 0.75\n0 0.0625 0.5 0.25 1\n", ""), "yolo")
+    assert (result.kind, result.taken, result.labels, result.exit_code) == ("boxes", 2, ("crop", "weed"), 0)
+    run, settings = open_run(RUNS, "r"), load_settings(())
+    assert with_imported_boxes(settings, run).cvat_upload.source.type == "detections"
+    first, second = imported_boxes_batch(run)().candidates
+    weed, crop = first.draw(str)
+    assert isinstance(weed, Rectangle)
+    assert (weed.kind, weed.label, weed.points, weed.confidence) == (
+        "rectangle",
+        "weed",
+        ((6.0, 3.0), (10.0, 9.0)),
+        0.75,
+    )
+    assert crop.points == ((0.0, 0.0), (3.0, 12.0))  # type: ignore[union-attr]
+    assert (first.units, first.labels, second.draw(str)) == (2, ("crop", "weed"), ())
+    assert entries()[0].uncertainty == 0.25
+    again = imported(Path("yolo"), "yolo")
+    assert (again.taken, again.kept) == (2, 2)
+
+
+def test_coco_with_nothing_but_boxes_is_a_run_of_boxes() -> None:
+    path = coco([mask(ring_with_hole())], [])
+    content = json.loads(path.read_text())
+    for annotation in content["annotations"]:
+        del annotation["segmentation"]
+    path.write_text(json.dumps(content))
+    result = imported(path)
+    assert (result.kind, result.taken) == ("boxes", 2)
+    back = export("coco", ExportOptions(predictions=True, pictures="none"), Call(run="r"))
+    (annotation,) = json.loads((back.out / "annotations/instances_default.json").read_text())["annotations"]
+    assert annotation["bbox"] == content["annotations"][0]["bbox"]
+
+
+def test_a_picture_with_boxes_alone_is_no_negative_among_masks() -> None:
+    result = imported(boxed("1 0.5 0.5 0.25 0.5", "1 0.1 0.1 0.9 0.1 0.9 0.9", ""), "yolo-seg")
+    assert (result.kind, result.taken, result.exit_code) == ("masks", 2, 1)
+    assert [item.record_id for item in result.items] == ["p0"]
+    assert "--as boxes" in result.items[0].reason
+
+
+def test_areas_are_taken_as_boxes_where_that_is_asked_for() -> None:
+    result = imported(coco([mask(ring_with_hole())]), kind="boxes")
+    assert result.left_out == {"areas (taken as the box around them)": 1}
+    (candidate,) = imported_boxes_batch(open_run(RUNS, "r"))().candidates
+    (box,) = candidate.draw(str)
+    assert isinstance(box, Rectangle)
+    assert box.points == ((2.0, 2.0), (15.0, 11.0))

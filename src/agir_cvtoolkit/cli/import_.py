@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agir_cvtoolkit.stages import Call
     from agir_cvtoolkit.stages.import_labels import ImportResult
 
-FORMATS = ("coco", "yolo-seg", "yolo-pose", "cvat", "masks")
+FORMATS = ("coco", "yolo", "yolo-seg", "yolo-pose", "cvat", "masks")
 _PATH = click.Path(path_type=Path)
 
 
@@ -27,7 +27,7 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option("--reference", type=_PATH, help="COCO's annotations, where PATH is a list of results.")
 @click.option(
-    "--as", "kind", type=click.Choice(["auto", "masks", "poses"]), default="auto", help="What the run holds."
+    "--as", "kind", type=click.Choice(["auto", "masks", "poses", "boxes"]), default="auto", help="What the run holds."
 )
 @click.option("--joints", help="Pose schema: its name or file; else the skeleton's own joints.")
 @click.option(
@@ -41,6 +41,7 @@ def command(shell: Shell, *, dataset_format: str, path: Path, **options: Any) ->
     agir-cvtoolkit import coco instances.json --pictures images
     agir-cvtoolkit import yolo-seg runs/segment/predict/data.yaml --labels weeds=weed
     agir-cvtoolkit import cvat annotations.xml --pictures images --as poses
+    agir-cvtoolkit import yolo runs/detect/predict/data.yaml
     """
 
     def stage(call: Call) -> ImportResult:

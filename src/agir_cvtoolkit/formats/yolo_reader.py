@@ -89,7 +89,8 @@ def _described(path: Path, task: Task) -> _Described:
     if len({str(name) for name in listed}) != len(listed):
         raise DataError(f"{path} names a class twice", next_step)
     if task != "pose":
-        return _Described(tuple(LabelEntry(str(name)) for name in listed), 0, 0)
+        kind = "rectangle" if task == "boxes" else "any"
+        return _Described(tuple(LabelEntry(str(name), kind) for name in listed), 0, 0)
     joints, dimensions = _joint_shape(content, path)
     mirrored = content.get("flip_idx")
     if not (isinstance(mirrored, list) and sorted(map(str, mirrored)) == sorted(map(str, range(joints)))):
@@ -120,7 +121,8 @@ def _joint_names(given: Any, number: int, joints: int) -> tuple[str, ...]:
 
 def _pairs(root: Path, pictures: Path | None, problems: Problems) -> list[tuple[str, Path, Path]]:
     """Return for each picture its name, its file, and where its text is if it has objects."""
-    base = (pictures or root).resolve()
+    root = root.resolve()
+    base = pictures.resolve() if pictures is not None else root
     everything = [p for p in sorted(base.rglob("*")) if p.suffix.lower() in PICTURE_SUFFIXES and p.is_file()]
     found: list[tuple[str, Path, Path]] = []
     taken: set[Path] = set()
@@ -280,13 +282,23 @@ def _box(
     x, y, width, height = values
     if width <= 0 or height <= 0:
         raise ValueError(f"its box is {width:g} x {height:g}")
-    corners = _places([x - width / 2, y - height / 2, x + width / 2, y + height / 2], size)
+    _check_shares(values)
+    # Their tools look at the four numbers alone: a box may reach over the border, and is cut there.
+    corners = _on_picture([x - width / 2, y - height / 2, x + width / 2, y + height / 2], size)
     return Rectangle(label=label.name, points=corners, source="file", confidence=confidence, group=group)
 
 
 def _places(values: Sequence[float], size: tuple[int, int]) -> tuple[tuple[float, float], ...]:
+    _check_shares(values)
+    return _on_picture(values, size)
+
+
+def _check_shares(values: Sequence[float]) -> None:
     low, high = min(values), max(values)
     if low < -_LEEWAY or high > 1 + _LEEWAY:
         raise ValueError(f"a coordinate is {low if low < 0 else high:g}, not a share in 0..1")
+
+
+def _on_picture(values: Sequence[float], size: tuple[int, int]) -> tuple[tuple[float, float], ...]:
     pairs = zip(values[::2], values[1::2], strict=True)
     return tuple((min(max(x, 0.0), 1.0) * size[0], min(max(y, 0.0), 1.0) * size[1]) for x, y in pairs)

@@ -1,4 +1,4 @@
-"""Labelled pictures into a run, as ``infer-seg`` and ``infer-pose`` leave what they predict."""
+"""Labelled pictures into a run: masks and poses as ``infer-seg`` and ``infer-pose`` leave them, or boxes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from agir_cvtoolkit.joints import SCHEMAS, JointSchema, load_schema
 from agir_cvtoolkit.labelled import LabelEntry, LabelledPicture
 from agir_cvtoolkit.pictures import save_png
 from agir_cvtoolkit.poses import Pose, overall_confidence, write_poses
-from agir_cvtoolkit.records import ManifestEntry, Record
+from agir_cvtoolkit.records import Box, ManifestEntry, Record
 from agir_cvtoolkit.runs import Run, atomic_path
 from agir_cvtoolkit.shapes import Points, Polyline, Rectangle, Shape, Skeleton
+
+from ._imported_boxes import write_boxes
 
 _MOST_INSTANCES = 65_535
 _SEVERAL_CLASSES = 255
@@ -31,6 +33,7 @@ class RunWriter:
 
     Attributes:
         model: what the manifest names as the origin.
+        kind: ``masks``, ``poses`` or ``boxes``.
         values: mask value by label; for masks.
         schema: of the joints; for poses, else None.
         left_out: what is not taken, counted by what it is.
@@ -38,6 +41,7 @@ class RunWriter:
 
     run: Run
     model: str
+    kind: str
     values: Mapping[str, int] = field(default_factory=dict)
     schema: JointSchema | None = None
     left_out: Counter[str] = field(default_factory=Counter)
@@ -81,6 +85,8 @@ class RunWriter:
         )
         if self.schema is not None:
             return self._with_poses(entry, picture, record, self.schema)
+        if self.kind == "boxes":
+            return self._with_boxes(entry, picture, record)
         return self._with_masks(entry, picture, record, original)
 
     def _with_masks(
@@ -106,6 +112,8 @@ class RunWriter:
             )
             mask[window][patch.pixels] = self.values[shape.label]
             single[window][patch.pixels] = count
+        if not count and any(isinstance(shape, Rectangle) for shape in picture.shapes):
+            raise DataError("it has boxes, of which no mask is made", "Take the boxes: --as boxes")
         border = np.concatenate([mask[0], mask[-1], mask[1:-1, 0], mask[1:-1, -1]])
         name = names.pop() if len(names) == 1 else None
         return replace(
@@ -132,6 +140,52 @@ class RunWriter:
         if patch is None:
             self.left_out["shapes without a pixel in their picture"] += 1
         return patch
+
+    def _with_boxes(self, entry: ManifestEntry, picture: LabelledPicture, record: Record) -> ManifestEntry:
+        boxes, sure = [], []
+        for shape in picture.shapes:
+            box = self._box(shape, picture.size)
+            if box is None:
+                continue
+            boxes.append(box)
+            if box.confidence is not None:
+                sure.append(box.confidence)
+        path = self.run.path("boxes", f"{record.stem}.json")
+        write_boxes(path, boxes)
+        names = {box.label for box in boxes}
+        return replace(
+            entry,
+            common_name=names.pop() if len(names) == 1 else None,
+            boxes_path=str(path.relative_to(self.run.root)),
+            instances=len(boxes),
+            uncertainty=round(1.0 - min(sure), 6) if sure else 0.0,
+        )
+
+    def _box(self, shape: Shape, size: tuple[int, int]) -> Rectangle | None:
+        """Return a box as it is sent to CVAT: within its picture, unless it is turned."""
+        if isinstance(shape, Points | Polyline | Skeleton):
+            self.left_out[f"shapes of kind {shape.kind}"] += 1
+            return None
+        if not areas.is_finite(shape):
+            raise DataError(f"a {shape.kind} has a place that is no number")
+        if shape.attributes:
+            self.left_out["attributes"] += 1
+        if isinstance(shape, Rectangle) and shape.rotation % 360:
+            return replace(shape, attributes={}, group=0)
+        if not isinstance(shape, Rectangle):
+            self.left_out["areas (taken as the box around them)"] += 1
+        inside = Box(*areas.extent_of(areas.points_of(shape))).clipped(size)
+        if inside is None:
+            self.left_out["shapes without a pixel in their picture"] += 1
+            return None
+        return Rectangle(
+            label=shape.label,
+            points=((inside.x, inside.y), (inside.x + inside.width, inside.y + inside.height)),
+            source="file",
+            occluded=shape.occluded,
+            confidence=shape.confidence,
+            z_order=shape.z_order,
+        )
 
     def _with_poses(
         self, entry: ManifestEntry, picture: LabelledPicture, record: Record, schema: JointSchema

@@ -1,11 +1,11 @@
-"""A run holds the predictions of one stage: masks or poses."""
+"""A run holds the predictions of one stage: masks, poses or boxes."""
 
 from __future__ import annotations
 
 from agir_cvtoolkit.errors import UsageError
 from agir_cvtoolkit.runs import Run
 
-_HOLDS = {"infer-seg": "masks", "infer-pose": "poses"}
+_HOLDS = {"infer-seg": "masks", "infer-pose": "poses", "import": "boxes"}
 
 
 def check_kind(run: Run, stage: str) -> None:

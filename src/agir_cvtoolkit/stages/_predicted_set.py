@@ -17,6 +17,7 @@ from agir_cvtoolkit.records import Item, ManifestEntry, file_stem
 from agir_cvtoolkit.runs import Run
 from agir_cvtoolkit.shapes import Shape, Skeleton
 
+from ._imported_boxes import read_boxes
 from ._label_rules import LabelRules
 from ._mask_candidates import image_of, load_instances, mask_labels, mask_shapes
 from ._pose_candidates import in_schema
@@ -71,6 +72,9 @@ def predicted_set(
                 provenance=Provenance("model", run_id=run.run_id, who=entry.model, finished=False),
             )
 
+    known = {label.name for label in labels}
+    boxed = [name for name in run.read_metrics("import").get("labels", []) if name not in known]
+    labels += [LabelEntry(name, "rectangle") for name in boxed]
     return LabelledSet(run.run_id, tuple(labels), len(entries), pictures)
 
 
@@ -104,4 +108,6 @@ def _shapes(
             else shape
             for shape in drawn
         ]
+    if entry.boxes_path is not None:
+        found += read_boxes(run, entry)
     return tuple(found)

@@ -24,11 +24,23 @@ from ._kind_of_run import check_kind
 from ._run_joints import keep_schema
 from .export import renamed
 
-ImportFormat = Literal["coco", "yolo-seg", "yolo-pose", "cvat", "masks"]
-FORMATS: tuple[ImportFormat, ...] = ("coco", "yolo-seg", "yolo-pose", "cvat", "masks")
+ImportFormat = Literal["coco", "yolo", "yolo-seg", "yolo-pose", "cvat", "masks"]
+FORMATS: tuple[ImportFormat, ...] = ("coco", "yolo", "yolo-seg", "yolo-pose", "cvat", "masks")
 """What can be read."""
-Kind = Literal["auto", "masks", "poses"]
+Kind = Literal["auto", "masks", "poses", "boxes"]
 _AREAS = frozenset({"any", "mask", "polygon", "ellipse"})
+_KINDS: Mapping[str, frozenset[str]] = {
+    "masks": _AREAS,
+    "poses": frozenset(),
+    "boxes": _AREAS | {"rectangle"},
+}
+"""Of labels that a run of masks, poses or boxes takes up."""
+_PASSES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "masks": ("infer-seg", _predict_records.OUTPUTS),
+    "poses": ("infer-pose", _predict_poses.OUTPUTS),
+    "boxes": ("import", ("manifest.jsonl", "images", "boxes")),
+}
+"""The stage whose place the import takes in the run, and what that owns there."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +68,7 @@ class ImportResult:
 
     Attributes:
         run_id, run_root: None where a dry run would start one.
-        kind: ``masks`` or ``poses``.
+        kind: ``masks``, ``poses`` or ``boxes``.
         total: pictures that the file names.
         taken: of them, those that are in the manifest now; in a dry run those whose labels can be read.
         kept: of these, those that an earlier call had taken.
@@ -115,10 +127,11 @@ def import_labels(
     incoming = read_incoming(dataset_format, path, options.pictures, options.reference)
     labelled = renamed(incoming.labelled, options.labels)
     schema = _schema(labelled, options)
+    kind = "poses" if schema is not None else _kind_of_areas(labelled, options)
     if call.dry_run:
-        return _planned(dataset_format, labelled, incoming, schema)
+        return _planned(dataset_format, labelled, incoming, kind, schema)
     run = _run(settings, call)
-    stage = "infer-seg" if schema is None else "infer-pose"
+    stage = _PASSES[kind][0]
     check_kind(run, stage)
     make_current(run, Path(settings.io.out_root))
     with call.work(run, stage):
@@ -129,7 +142,7 @@ def import_labels(
             "labels": dict(options.labels),
         }
         call.record_config(run, "import", settings, {"import": given} | settings.dump("io"))
-        return _taken(dataset_format, path, labelled, incoming, schema, run, settings, call)
+        return _taken(dataset_format, path, labelled, incoming, kind, schema, run, settings, call)
 
 
 def _taken(
@@ -137,15 +150,14 @@ def _taken(
     path: Path,
     labelled: LabelledSet,
     incoming: Incoming,
+    kind: str,
     schema: JointSchema | None,
     run: Run,
     settings: Settings,
     call: Call,
 ) -> ImportResult:
-    stage, outputs = (
-        ("infer-seg", _predict_records.OUTPUTS) if schema is None else ("infer-pose", _predict_poses.OUTPUTS)
-    )
-    names = tuple(label.name for label in labelled.labels if schema is None and label.kind in _AREAS)
+    stage, outputs = _PASSES[kind]
+    names = tuple(label.name for label in labelled.labels if label.kind in _KINDS[kind])
     identity = fingerprint(
         "import", dataset_format, str(path.absolute()), _state_of(path), names, schema and schema.name
     )
@@ -153,11 +165,11 @@ def _taken(
     known = {}
     if run.manifest_path.is_file():
         known = {entry.record_id: entry for entry in run.read_manifest() if has_files(run, entry)}
-    writer = RunWriter(run, f"import-{dataset_format}", schema=schema)
-    if schema is None:
+    writer = RunWriter(run, f"import-{dataset_format}", kind, schema=schema)
+    if kind == "masks":
         wanted = {label.name: {label.value} for label in labelled.labels if label.value}
         writer.values = extend_classes(run, names, wanted)
-    else:
+    elif schema is not None:
         keep_schema(run, schema)
     problems, entries, kept = incoming.problems, 0, 0
     seen: set[str] = set()
@@ -184,10 +196,12 @@ def _taken(
         "processed": entries + kept,
         "model": writer.model,
     }
-    if schema is None:
+    if kind == "masks":
         metrics |= {"classes": {str(writer.values[name]): name for name in names}, "imported": True}
-    else:
+    elif schema is not None:
         metrics["schema"] = schema.name
+    else:
+        metrics["labels"] = list(names)
     left = writer.left_out + problems.notes
     metrics |= {"left_out": dict(left), "items": [vars(item) for item in problems.items]}
     run.write_metrics(stage, metrics, number=stage_pass.number)
@@ -197,7 +211,7 @@ def _taken(
         run_id=run.run_id,
         run_root=run.root,
         format=dataset_format,
-        kind="masks" if schema is None else "poses",
+        kind=kind,
         total=labelled.count or 0,
         taken=entries + kept,
         kept=kept,
@@ -209,7 +223,7 @@ def _taken(
 
 
 def _planned(
-    dataset_format: str, labelled: LabelledSet, incoming: Incoming, schema: JointSchema | None
+    dataset_format: str, labelled: LabelledSet, incoming: Incoming, kind: str, schema: JointSchema | None
 ) -> ImportResult:
     taken = 0
     for picture in labelled:
@@ -221,7 +235,7 @@ def _planned(
         run_id=None,
         run_root=None,
         format=dataset_format,
-        kind="masks" if schema is None else "poses",
+        kind=kind,
         total=labelled.count or 0,
         taken=taken,
         kept=0,
@@ -234,7 +248,7 @@ def _planned(
 
 
 def _schema(labelled: LabelledSet, options: ImportOptions) -> JointSchema | None:
-    """Return the joints that the run will be about, None for masks.
+    """Return the joints that the run will be about, None for masks and boxes.
 
     Raises:
         UsageError: the set holds skeletons and areas, or several kinds of skeletons.
@@ -243,8 +257,10 @@ def _schema(labelled: LabelledSet, options: ImportOptions) -> JointSchema | None
     skeletons = [label for label in labelled.labels if label.joints]
     others = [label for label in labelled.labels if not label.joints and label.kind in _AREAS]
     points = tuple(label for label in labelled.labels if label.kind == "points")
-    pointed = schema_of_points(points) if not skeletons and options.kind != "masks" else None
-    if options.kind == "masks" or (options.kind == "auto" and not skeletons and pointed is None):
+    if options.kind in {"masks", "boxes"}:
+        return None
+    pointed = schema_of_points(points) if not skeletons else None
+    if options.kind == "auto" and not skeletons and pointed is None:
         return None
     if options.joints is not None:
         return load_schema(options.joints)
@@ -252,7 +268,7 @@ def _schema(labelled: LabelledSet, options: ImportOptions) -> JointSchema | None
         named = skeletons[0].name if skeletons else points[0].name
         raise UsageError(
             f"it holds joints ({named}) and labels of areas ({others[0].name}, ...)",
-            "Say what the run shall hold: --as masks or --as poses",
+            "Say what the run shall hold: --as masks, --as poses or --as boxes",
         )
     if pointed is not None:
         return pointed
@@ -263,6 +279,13 @@ def _schema(labelled: LabelledSet, options: ImportOptions) -> JointSchema | None
             "Leave some out with --labels NAME=, or name the joints: --joints dog24",
         )
     return schema_of_label(skeletons[0])
+
+
+def _kind_of_areas(labelled: LabelledSet, options: ImportOptions) -> str:
+    if options.kind != "auto":
+        return options.kind
+    kinds = {label.kind for label in labelled.labels}
+    return "boxes" if "rectangle" in kinds and not kinds & _AREAS else "masks"
 
 
 def _run(settings: Settings, call: Call) -> Run:

@@ -11,7 +11,7 @@ from agir_cvtoolkit.runs import Run, current_run_id, list_runs
 
 from ._call import Call
 from ._disk import held_by
-from .status import STAGES, StageStatus, stage_status
+from .status import PREDICTIONS, STAGES, StageStatus, stage_status
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def runs_show(run_id: str | None = None, call: Call | None = None) -> RunShown:
 
 
 def _summary(run: Run, current: str | None, tasks: Mapping[str, int]) -> RunSummary:
-    predicted = run.read_metrics("infer-seg") or run.read_metrics("infer-pose")
+    predicted = next((found for name in PREDICTIONS if (found := run.read_metrics(name))), {})
     count = run.read_metrics("query").get("count", predicted.get("total_records"))
     return RunSummary(
         run_id=run.run_id,

@@ -15,8 +15,8 @@ from ._transfer_journal import STAGE as TRANSFER
 from ._transfer_journal import is_transfer
 
 _AFTER_PREDICTION = ("upload-cvat", "download-cvat", "preprocess", "train")
-_PREDICTIONS = ("infer-seg", "infer-pose")
-STAGES = ("query", TRANSFER, *_PREDICTIONS, "upload-cvat", "download-cvat", "preprocess", "train")
+PREDICTIONS = ("infer-seg", "infer-pose", "import")
+STAGES = ("query", TRANSFER, *PREDICTIONS, "upload-cvat", "download-cvat", "preprocess", "train")
 _OF_A_TRANSFER = (TRANSFER, "upload-cvat", "download-cvat")
 
 
@@ -63,6 +63,7 @@ _FIGURES = {
     "query": ("count",),
     "infer-seg": ("total_records", "processed", "skipped", "failed", "model", "mean_uncertainty"),
     "infer-pose": ("total_records", "processed", "skipped", "failed", "model", "mean_confidence"),
+    "import": ("total_records", "processed", "model"),
     TRANSFER: ("transferred", "failed", "returned"),
     "upload-cvat": ("total_records", "uploaded_annotations", "skipped", "failed", "task_url"),
     "download-cvat": ("tasks_downloaded", "frames", "shapes"),
@@ -73,6 +74,7 @@ _COMMANDS = {
     "query": 'agir-cvtoolkit query --db semif --filters "state=NC" --limit 100',
     "infer-seg": "agir-cvtoolkit infer-seg",
     "infer-pose": "agir-cvtoolkit infer-pose",
+    "import": "agir-cvtoolkit import",
     "upload-cvat": "agir-cvtoolkit upload-cvat",
     "download-cvat": "Refine in CVAT and complete the jobs, then: agir-cvtoolkit download-cvat",
     "preprocess": "agir-cvtoolkit train",
@@ -96,11 +98,11 @@ def status(call: Call | None = None) -> Status:
 
 
 def stages_of(run: Run) -> tuple[str, ...]:
-    """Return the stages of a run in order: it predicts masks or poses, not both; a transfer's run neither."""
+    """Return the stages of a run in order: it holds masks, poses or boxes; a transfer's run none of them."""
     if is_transfer(run):
         return _OF_A_TRANSFER
-    kind = "infer-pose" if run.has_begun("infer-pose") else "infer-seg"
-    return tuple(stage for stage in STAGES if stage not in (TRANSFER, *_PREDICTIONS) or stage == kind)
+    kind = next((stage for stage in reversed(PREDICTIONS) if run.has_begun(stage)), "infer-seg")
+    return tuple(stage for stage in STAGES if stage not in (TRANSFER, *PREDICTIONS) or stage == kind)
 
 
 def stage_status(run: Run, stage: str) -> StageStatus:
@@ -108,7 +110,7 @@ def stage_status(run: Run, stage: str) -> StageStatus:
     metrics = run.read_metrics(stage)
     finished, predicted = (
         run.finished_at(stage),
-        run.finished_at("infer-seg") or run.finished_at("infer-pose"),
+        next((at for name in PREDICTIONS if (at := run.finished_at(name))), None),
     )
     if finished is None:
         begun = is_transfer(run) if stage == TRANSFER else run.has_begun(stage)
@@ -154,7 +156,7 @@ def _next_of_a_transfer(run: Run) -> str:
 def _outdated_push(run: Run) -> str | None:
     """Return the push of the run whose proposals its newest prediction replaces, where that is what comes next."""
     finished = {stage: run.finished_at(stage) or "" for stage in STAGES}
-    newest = max(finished[stage] for stage in _PREDICTIONS)
+    newest = max(finished[stage] for stage in PREDICTIONS)
     if not finished["upload-cvat"] or newest != max(finished.values()) or newest == finished["upload-cvat"]:
         return None
     push_id = run.read_metrics("upload-cvat").get("push_id")

@@ -18,6 +18,7 @@ from ._box_candidates import detection_batch
 from ._call import Call
 from ._candidates import Batch
 from ._connect import Target, connect
+from ._imported_boxes import holds_boxes, imported_boxes_batch, with_imported_boxes
 from ._mask_candidates import segmentation_batch
 from ._places import placed
 from ._pose_candidates import check_project, pose_batch, with_source
@@ -77,7 +78,7 @@ def push_run(
         find: logs in and finds or makes the project, given the settings and the command that is about to write (None
             in a dry run); None takes the configured project.
     """
-    settings = with_source(settings, run)
+    settings = with_imported_boxes(with_source(settings, run), run)
     with call.work(run, STAGE):
         collect = _collector(run, settings, dry_run=call.dry_run)
         # Before the pictures are looked at, which may take minutes: the password may be wrong.
@@ -165,6 +166,8 @@ def _collector(run: Run, settings: Settings, *, dry_run: bool) -> Callable[[], B
     if settings.cvat_upload.source.type == "keypoints":
         return pose_batch(run, settings)
     if settings.cvat_upload.source.type == "detections":
+        if holds_boxes(run):
+            return imported_boxes_batch(run)
         return detection_batch(run, settings, dry_run=dry_run)
     return segmentation_batch(run, settings)
 
