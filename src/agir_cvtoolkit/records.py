@@ -120,6 +120,8 @@ class ManifestEntry:
         instances_path: 16-bit picture of single plants, numbered from 1, relative to the run's folder; None where
             not saved.
         instances: how many these are.
+        scores: how much a person's time on it may be worth, in [0, 1], by name of the measure.
+        class_shares: share of the picture by name of each class that was predicted in it, without the background.
         boxes_path: file of the boxes that were imported, relative to the run's folder; None where the run holds none.
     """
 
@@ -147,6 +149,8 @@ class ManifestEntry:
     uncertainty_path: str | None = None
     instances_path: str | None = None
     instances: int | None = None
+    scores: Mapping[str, float] = field(default_factory=dict, hash=False)
+    class_shares: Mapping[str, float] = field(default_factory=dict, hash=False)
     boxes_path: str | None = None
 
     @property

@@ -29,6 +29,8 @@ COLOUR_INDICES = (
 """Predictors that need no weights."""
 THRESHOLD_METHODS = ("otsu", "triangle", "entropy", "cross_entropy")
 """How the threshold of a colour index can be found."""
+PixelScore = Literal["entropy", "margin", "top_k", "disagreement", "ensemble"]
+Score = PixelScore | Literal["boundary"]
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 TILE_MULTIPLE = 32
@@ -47,6 +49,7 @@ class InferenceModel(Group):
 
     predictor: str | None = None
     ckpt_path: str | None = None
+    ensemble: tuple[str, ...] = ()
     index_threshold: float | str = "otsu"
     options: dict[str, Any] = Field(default_factory=dict)
 
@@ -71,19 +74,24 @@ class InferenceModel(Group):
         )
 
 
-class Tile(Group):
-    """How pictures are cut for networks; pixels."""
+def whole_strides(side: int) -> int:
+    """Return the side of a tile, in pixels, that is nearest to one and that networks take."""
+    return max(TILE_MULTIPLE * 2, round(side / TILE_MULTIPLE) * TILE_MULTIPLE)
 
-    height: int = Field(default=512, ge=64)
-    width: int = Field(default=512, ge=64)
+
+class Tile(Group):
+    """How pictures are cut for networks; pixels. Without height or width it is that which the model learned from."""
+
+    height: int | None = Field(default=None, ge=64)
+    width: int | None = Field(default=None, ge=64)
     overlap: float = Field(default=0.25, ge=0.0, le=0.9)
     pad_mode: Literal["reflect", "constant"] = "reflect"
 
     @model_validator(mode="after")
     def _whole_strides(self) -> Tile:
         for side, value in (("height", self.height), ("width", self.width)):
-            if value % TILE_MULTIPLE:
-                near = max(TILE_MULTIPLE * 2, round(value / TILE_MULTIPLE) * TILE_MULTIPLE)
+            if value is not None and value % TILE_MULTIPLE:
+                near = whole_strides(value)
                 raise ValueError(f"tile {side} {value} is not a multiple of {TILE_MULTIPLE}; take {near}")
         return self
 
@@ -100,7 +108,8 @@ class PostProcess(Group):
 class UncertaintyScore(Group):
     """What the uncertainty of a pixel and of a picture is."""
 
-    score: Literal["entropy", "margin", "top_k", "disagreement"] = "entropy"
+    score: PixelScore = "entropy"
+    scores: tuple[Score, ...] = ("entropy", "margin", "top_k", "boundary")
     top_k: float = Field(default=0.01, gt=0.0, le=1.0)
 
 
@@ -159,6 +168,18 @@ class SegInference(Group):
     output: InferenceOutput = InferenceOutput()
     visualization: Visualization = Visualization()
     workers: Workers = Workers()
+
+    @model_validator(mode="after")
+    def _has_others(self) -> SegInference:
+        if not self.model.ensemble and "ensemble" in (self.uncertainty.score, *self.uncertainty.scores):
+            raise ValueError("the score ensemble needs other models: name them in seg_inference.model.ensemble")
+        return self
+
+    @property
+    def all_scores(self) -> tuple[Score, ...]:
+        """All scores that are made, each once."""
+        beside: tuple[Score, ...] = ("ensemble",) if self.model.ensemble else ()
+        return tuple(dict.fromkeys((self.uncertainty.score, *self.uncertainty.scores, *beside)))
 
 
 RETIRED: dict[str, str] = {

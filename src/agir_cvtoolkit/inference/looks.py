@@ -30,7 +30,8 @@ def looking_again(predictor: Predictor) -> Predictor:
 class _Tiles(AroundTiles):
     def predict_tiles(self, batch: RGB) -> Probabilities:
         looks = [back(self._inner.predict_tiles(there(batch))) for there, back in _looks()]
-        return np.concatenate([looks[0], disagreement(looks)[:, None]], axis=1)
+        doubt = disagreement([look[:, : len(self.classes)] for look in looks])
+        return np.concatenate([looks[0], doubt[:, None]], axis=1)
 
 
 class _Pictures(AroundPictures):
@@ -38,7 +39,7 @@ class _Pictures(AroundPictures):
         streams = [(self._inner.predict_bands(there(rgb)), back) for there, back in _looks()]
         for bands in zip(*(stream for stream, _ in streams), strict=True):
             looks = [back(band.probabilities) for band, (_, back) in zip(bands, streams, strict=True)]
-            doubt = disagreement([look[None] for look in looks])
+            doubt = disagreement([look[None, : len(self.classes)] for look in looks])
             yield Band(bands[0].top, np.concatenate([looks[0], doubt]))
 
 

@@ -91,6 +91,8 @@ def write_record(
         label_values=dict(record.values),
         conflicts=tuple(sorted(record.conflicts)),
         instances=count,
+        scores=dict(found.scores),
+        class_shares=dict(found.class_shares),
         **files,
     )
 

@@ -11,6 +11,7 @@ from agir_cvtoolkit.errors import CheckpointError, ConfigError, UsageError
 from agir_cvtoolkit.models.libraries import require_torch
 
 from .colour_predictor import DEFAULT_INDEX, ColourPredictor
+from .ensemble import TileEnsemble, ensemble_of
 from .predictor import Predictor
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Champion:
 
 
 def open_predictor(settings: SegInference, champion: Champion | None = None) -> Predictor:
-    """Open the predictor that the settings name.
+    """Open the predictor that the settings name, and beside it those of ``model.ensemble``.
 
     Args:
         settings: without a checkpoint and without a predictor it is ``excess_green``.
@@ -44,6 +45,26 @@ def open_predictor(settings: SegInference, champion: Champion | None = None) -> 
         CheckpointError: not a checkpoint of this package, or not the one that was promoted.
         MissingExtraError: torch, or what else it needs, is not installed.
     """
+    first = _open_first(settings, champion)
+    return ensemble_of(first, [_open_other(name, settings) for name in settings.model.ensemble])
+
+
+def computed_by_torch(predictor: Predictor) -> bool:
+    """Whether a GPU, where there is one, computes a predictor's results."""
+    from .torch_predictor import TorchPredictor
+
+    first = predictor.first if isinstance(predictor, TileEnsemble) else predictor
+    return isinstance(first, TorchPredictor)
+
+
+def _open_other(name: str, settings: SegInference) -> Predictor:
+    """Open a predictor that stands beside the first: a colour index or a checkpoint."""
+    asked = {"predictor": name} if name in COLOUR_INDICES else {"predictor": None, "ckpt_path": name}
+    model = settings.model.model_copy(update={"ckpt_path": None, "ensemble": (), **asked})
+    return _open_first(settings.model_copy(update={"model": model}), None)
+
+
+def _open_first(settings: SegInference, champion: Champion | None) -> Predictor:
     model = settings.model
     if model.predictor is not None and ":" in model.predictor:
         return _plugin(settings)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .ensemble import PLANE
 from .looks import looking_again
 from .postprocess import ClassIndex, classify, edge_occupancy, fill_holes, remove_specks
-from .predictor import RGB, Band, Predictor, Probabilities
+from .predictor import RGB, Band, Predictor, Probabilities, TilePredictor
 from .scaling import scaled_bands, scaled_tiles
+from .scores import ScoreGrid
+from .tile_size import tile_of
 from .tiling import Tiling
 from .uncertainty import UncertaintySum
 
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from agir_cvtoolkit.config import SegInference
 
 _SPECK_SHARE = 2e-5
+_LOOKS = "disagreement"
+_COUNTED_AT_ONCE = 1 << 20
 
 Piece = Probabilities | Band
 """A batch of tiles, or a band, as the predictor is of the one kind or the other."""
@@ -36,6 +41,8 @@ class Segmented:
         foreground_share: share of the picture that is foreground.
         doubt: uint8 of shape (height, width), how unsure each pixel is (0 sure, 255 not at all); None where that is not
             asked for.
+        scores: all that were asked for, in [0, 1], by name (`scores.ScoreGrid`).
+        class_shares: share of the picture by name of each class that was found in it, without the background.
     """
 
     index: ClassIndex
@@ -43,6 +50,8 @@ class Segmented:
     edge_occupancy: float
     foreground_share: float
     doubt: NDArray[np.uint8] | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    class_shares: Mapping[str, float] = field(default_factory=dict)
 
 
 def predicted(predictor: Predictor, rgb: RGB, settings: SegInference) -> Iterator[Piece]:
@@ -53,10 +62,10 @@ def predicted(predictor: Predictor, rgb: RGB, settings: SegInference) -> Iterato
         rgb: uint8 of shape (height, width, 3).
         settings: tiles, batches, and whether looks are compared (then there is one more plane).
     """
-    if settings.uncertainty.score == "disagreement":
+    if _LOOKS in settings.all_scores:
         predictor = looking_again(predictor)
     if predictor.needs_tiles:
-        return scaled_tiles(predictor, rgb, _tiling(settings))
+        return scaled_tiles(predictor, rgb, _tiling(predictor, settings))
     return predictor.predict_bands(rgb)
 
 
@@ -72,7 +81,8 @@ def probability_bands(
         settings: as `predicted` took them.
     """
     if predictor.needs_tiles:
-        return scaled_bands(predictor, cast("Iterable[Probabilities]", pieces), size, _tiling(settings))
+        tiles = cast("Iterable[Probabilities]", pieces)
+        return scaled_bands(predictor, tiles, size, _tiling(predictor, settings))
     return iter(cast("Iterable[Band]", pieces))
 
 
@@ -106,18 +116,46 @@ def segmented(
     index: ClassIndex = np.zeros(shape, dtype=np.uint8)
     doubt = np.zeros(shape, dtype=np.uint8) if settings.output.save_uncertainty else None
     score = UncertaintySum(wanted.score, wanted.top_k)
+    grid = ScoreGrid(shape, post.threshold, wanted.top_k)
     classes = len(predictor.classes)
+    names = _planes(settings)
     for band in bands:
         rows = slice(band.top, band.top + band.probabilities.shape[1])
-        index[rows] = classify(band.probabilities[:classes], post.threshold)
-        score.add(band.probabilities, None if doubt is None else doubt[rows])
+        said = band.probabilities[:classes]
+        index[rows] = classify(said, post.threshold)
+        given = band.probabilities[classes + names.index(wanted.score)] if wanted.score in names else None
+        score.add(said, None if doubt is None else doubt[rows], given)
+        grid.add(band.top, band.probabilities)
+    scores = {**grid.scores(classes, names, settings.all_scores), wanted.score: round(score.score, 6)}
     default = 0 if predictor.needs_tiles else max(4, round(index.size * _SPECK_SHARE))
     index = remove_specks(index, default if post.min_area is None else post.min_area)
     index = fill_holes(index, default if post.fill_holes is None else post.fill_holes)
-    share = float(np.count_nonzero(index) / index.size) if index.size else 0.0
-    return Segmented(index, score.score, edge_occupancy(index), share, doubt)
+    counts = _counted(index, classes)
+    shares = {
+        name: round(count / index.size, 6)
+        for name, count in zip(predictor.classes[1:], counts[1:].tolist(), strict=True)
+        if count
+    }
+    foreground = float(counts[1:].sum() / index.size)
+    return Segmented(index, score.score, edge_occupancy(index), foreground, doubt, scores, shares)
 
 
-def _tiling(settings: SegInference) -> Tiling:
+def _counted(index: ClassIndex, classes: int) -> NDArray[np.int64]:
+    """Count the pixels of each class, some at a time: numpy takes eight bytes for each."""
+    flat = index.reshape(-1)
+    counts = np.zeros(classes, dtype=np.int64)
+    for start in range(0, flat.size, _COUNTED_AT_ONCE):
+        counts += np.bincount(flat[start : start + _COUNTED_AT_ONCE], minlength=classes)
+    return counts
+
+
+def _planes(settings: SegInference) -> tuple[str, ...]:
+    """Return the names of the planes behind the classes."""
+    beside = (PLANE,) if settings.model.ensemble else ()
+    return (*beside, _LOOKS) if _LOOKS in settings.all_scores else beside
+
+
+def _tiling(predictor: TilePredictor, settings: SegInference) -> Tiling:
     tile = settings.tile
-    return Tiling(tile.height, tile.width, tile.overlap, tile.pad_mode, settings.batch_size)
+    height, width = tile_of(tile, predictor)
+    return Tiling(height, width, tile.overlap, tile.pad_mode, settings.batch_size)

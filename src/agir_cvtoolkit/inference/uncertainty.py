@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from .predictor import Probabilities
 
-Measure = Literal["entropy", "margin", "top_k", "disagreement"]
+Measure = Literal["entropy", "margin", "top_k", "disagreement", "ensemble"]
 Doubt = NDArray[np.float32]
 
-_PLAUSIBLE = 0.05
+PLAUSIBLE = 0.05
+"""Foreground of at least this probability counts."""
 _BINS = 1024
 _PIXELS_AT_ONCE = 1 << 17
 
@@ -47,7 +48,7 @@ def margin_doubt(probabilities: Probabilities) -> Doubt:
 class UncertaintySum:
     """Sums up the score of a picture band by band.
 
-    Of ``entropy``, ``margin`` and ``disagreement`` the score is the mean over the pixels where foreground is plausible
+    Of all measures but ``top_k`` the score is the mean over the pixels where foreground is plausible
     (its probability is at least 0.05): sure soil around a plant does not make a doubtful plant look sure, and a large
     plant is not worse than a small one. A picture without any such pixel scores the mean over all of it, which is near
     0. Of ``top_k`` it is the mean entropy of the most doubtful pixels.
@@ -57,7 +58,7 @@ class UncertaintySum:
         """Begin a picture.
 
         Args:
-            measure: of the doubt; ``disagreement`` is read from the plane behind the classes (`looks`).
+            measure: of the doubt; ``disagreement`` and ``ensemble`` are given as planes of their own.
             share: of the picture's pixels that ``top_k`` looks at, at least one of them.
         """
         self._measure = measure
@@ -69,16 +70,19 @@ class UncertaintySum:
         self._counts = np.zeros(_BINS, dtype=np.int64)
         self._sums = np.zeros(_BINS, dtype=np.float64)
 
-    def add(self, planes: Probabilities, into: NDArray[np.uint8] | None = None) -> None:
+    def add(
+        self, planes: Probabilities, into: NDArray[np.uint8] | None = None, given: Doubt | None = None
+    ) -> None:
         """Count a band.
 
         Args:
-            planes: float32 of shape (classes, rows, width); with ``disagreement`` one plane more.
+            planes: float32 of shape (classes, rows, width).
+            given: the doubt of each pixel, float32 of shape (rows, width); None where it is that of `planes`.
             into: uint8 of shape (rows, width), filled with the doubt of each pixel: 0 sure, 255 not at all.
         """
         for rows in _rows(planes):
             part = planes[:, rows]
-            doubt = self._of(part)
+            doubt = self._of(part) if given is None else given[rows]
             if into is not None:
                 into[rows] = np.rint(doubt * np.float32(255))
             self._pixels += doubt.size
@@ -88,7 +92,7 @@ class UncertaintySum:
                 self._counts += np.bincount(bins, minlength=_BINS)
                 self._sums += np.bincount(bins, weights=doubt.reshape(-1), minlength=_BINS)
             else:
-                plausible = part[0] <= 1.0 - _PLAUSIBLE
+                plausible = part[0] <= 1.0 - PLAUSIBLE
                 self._plausible += int(np.count_nonzero(plausible))
                 self._plausible_doubt += float(doubt[plausible].sum(dtype=np.float64))
 
@@ -102,9 +106,6 @@ class UncertaintySum:
         return min(1.0, self._doubt / self._pixels) if self._pixels else 0.0
 
     def _of(self, planes: Probabilities) -> Doubt:
-        if self._measure == "disagreement":
-            disagreement: Doubt = planes[-1]
-            return disagreement
         return margin_doubt(planes) if self._measure == "margin" else normalised_entropy(planes)
 
     def _top(self) -> float:

@@ -30,7 +30,8 @@ OUTPUTS = (
 """What the stage owns in a run; it moves to ``history/`` when a pass with other inputs begins."""
 
 _NO_RESULT: dict[str, Any] = {
-    "batch_size": True, "device": True, "workers": True, "model": {"predictor": True, "ckpt_path": True},
+    "batch_size": True, "device": True, "workers": True,
+    "model": {"predictor": True, "ckpt_path": True, "ensemble": True},
 }  # fmt: skip
 """Settings that change no result: the predictor's name stands for the model."""
 
@@ -77,13 +78,15 @@ def predict_records(
         run: where the results go.
         records: in the order in which they are predicted; a doubled record id fails.
         predictor: of either kind.
-        settings: tiles, post-processing and outputs.
+        settings: tiles (where they name none, those that the predictor learned from), post-processing and outputs.
         progress: one step per record.
         engine: where the work runs; None for threads of this process.
         opened: opens the predictor in a worker of the engine, by the worker's number; None takes `predictor` itself.
     """
     from agir_cvtoolkit.engines import Threads
+    from agir_cvtoolkit.inference.tile_size import fitted
 
+    settings = fitted(settings, predictor)
     stage_pass = run.begin(STAGE, pass_fingerprint(records, predictor, settings), OUTPUTS)
     work = SegmentationWork(run, settings, opened or (lambda _: predictor))
     passed = predict_pass(
@@ -94,6 +97,8 @@ def predict_records(
     if not passed.already_done:
         metrics = passed.metrics(len(records), predictor.name)
         metrics |= {"mean_uncertainty": mean, "classes": _named_values(predictor)}
+        if predictor.needs_tiles:
+            metrics["tile"] = {"height": settings.tile.height, "width": settings.tile.width}
         run.write_metrics(STAGE, metrics, number=stage_pass.number)
         run.finish(stage_pass)
     fields = passed.counts(run, len(records), predictor.name)
@@ -102,6 +107,8 @@ def predict_records(
 
 def pass_fingerprint(records: Sequence[Record], predictor: Predictor, settings: SegInference) -> str:
     """Return what identifies a pass: records, predictor and all settings that change a result."""
+    from agir_cvtoolkit.inference.ensemble import PictureEnsemble, TileEnsemble
+
     rows = [
         (
             r.record_id,
@@ -115,7 +122,8 @@ def pass_fingerprint(records: Sequence[Record], predictor: Predictor, settings: 
         )
         for r in records
     ]
-    return fingerprint(rows, predictor.name, settings.model_dump(mode="json", exclude=_NO_RESULT))
+    beside = (predictor.names,) if isinstance(predictor, TileEnsemble | PictureEnsemble) else ()
+    return fingerprint(rows, predictor.name, settings.model_dump(mode="json", exclude=_NO_RESULT), *beside)
 
 
 @dataclass(frozen=True)

@@ -67,10 +67,9 @@ def _predicted(
     settings: SegInference,
     progress: Progress,
 ) -> InferResult:
-    from agir_cvtoolkit.inference.torch_predictor import TorchPredictor
+    from agir_cvtoolkit.inference.registry import computed_by_torch
 
-    on_gpu = isinstance(predictor, TorchPredictor)
-    devices = devices_of(settings.device, settings.workers, on_gpu=on_gpu)
+    devices = devices_of(settings.device, settings.workers, on_gpu=computed_by_torch(predictor))
     engine = engine_of(settings.workers, devices)
     opened = None if is_here(engine) else partial(_opened, settings, champion, devices)
     return predict_records(run, records, predictor, settings, progress, engine=engine, opened=opened)
