@@ -442,6 +442,32 @@ def test_batches_and_readers_change_nothing(tmp_path: Path, records: list[Record
     assert found[0] == found[1] == found[2]
 
 
+class Learned(TileMean):
+    """Says what it was trained on."""
+
+    tile_size = (96, 64)
+
+
+def test_another_tile_is_another_pass_and_the_same_one_is_not(run: Run, records: list[Record]) -> None:
+    def named(height: int, width: int) -> SegInference:
+        return SegInference.model_validate({"tile": {"height": height, "width": width}})
+
+    def told() -> object:
+        return json.loads(run.path("metrics.json").read_text())["infer-seg"]["tile"]
+
+    predict_records(run, records, Learned(), SegInference())
+    assert told() == {"height": 96, "width": 64}
+    assert predict_records(run, records, Learned(), named(96, 64)).already_done
+    assert not predict_records(run, records, Learned(), named(64, 64)).already_done
+    assert run.path("history", "infer-seg", "1", "manifest.jsonl").is_file()
+
+
+def test_what_was_predicted_when_512_was_the_default_stays_done(run: Run, records: list[Record]) -> None:
+    of_then = {"height": 512, "width": 512, "overlap": 0.25, "pad_mode": "reflect"}
+    predict_records(run, records, Bright(), SegInference.model_validate({"tile": of_then}))
+    assert predict_records(run, records, Bright(), SegInference()).already_done
+
+
 def test_a_picture_that_takes_long_is_heard_of(
     run: Run, records: list[Record], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Generic, Literal, TypeVar
 
 from .predictor import PicturePredictor, Predictor, TilePredictor
+from .tile_size import USUAL, LearnedFromTiles
 
 _Inner = TypeVar("_Inner", bound=Predictor)
 
@@ -21,6 +22,11 @@ class AroundTiles(_Around[TilePredictor]):
     """Begins a predictor of tiles; ``predict_tiles`` is left to do."""
 
     needs_tiles: Literal[True] = True
+
+    @property
+    def tile_size(self) -> tuple[int, int]:
+        """Height and width in pixels that the inner one learned from."""
+        return self._inner.tile_size if isinstance(self._inner, LearnedFromTiles) else USUAL
 
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """As of the inner one."""

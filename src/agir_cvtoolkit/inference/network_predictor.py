@@ -47,6 +47,11 @@ class NetworkPredictor(ABC):
         """True."""
         return True
 
+    @property
+    def tile_size(self) -> tuple[int, int]:
+        """Height and width in pixels that it was trained on, by the card."""
+        return self.card.tile_size
+
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return width and height at which a picture of `size` should be predicted: the training's scale."""
         return self.card.trained_on.working_size(size)

@@ -16,6 +16,7 @@ from agir_cvtoolkit.errors import ConfigError, DataError, did_you_mean
 
 from .around import AroundPictures, AroundTiles
 from .predictor import RGB, Band, Predictor, Probabilities
+from .tile_size import USUAL
 
 _SEE = "See docs/models.md for what a predictor has to have."
 _UNEVEN = 1e-3
@@ -92,6 +93,11 @@ def _faults(made: Any) -> Iterator[str]:
     if not isinstance(tiles, bool):
         yield "its needs_tiles is neither True nor False"
     else:
+        size = getattr(made, "tile_size", USUAL)
+        if not (
+            isinstance(size, tuple) and len(size) == 2 and all(isinstance(s, int) and s > 0 for s in size)
+        ):
+            yield "its tile_size is not a pair of height and width in pixels"
         for method in ("predict_tiles", "working_size") if tiles else ("predict_bands",):
             if not callable(getattr(made, method, None)):
                 yield f"it has no method {method}"
