@@ -33,6 +33,9 @@ TOTAL = 1.15
 FASTER = 2.0
 IOU = 0.002
 
+_TILE = 512
+"""Height and width in pixels, whatever the network learned from."""
+
 RGB = NDArray[np.uint8]
 
 
@@ -55,7 +58,7 @@ def measure(options: argparse.Namespace) -> list[Row]:
         normal = card.normalization
         network.eval()
         predictor = open_torch(checkpoint, "cpu")
-        settings = SegInference()
+        settings = SegInference.model_validate({"tile": {"height": _TILE, "width": _TILE}})
         segment(predictor, rgb[:1024, :1024], settings)
         # In turns, and the best of each: what else the machine does hits both alike.
         bare = ours = float("inf")
@@ -63,7 +66,7 @@ def measure(options: argparse.Namespace) -> list[Row]:
             bare = min(bare, _bare(network, rgb, settings))
             took, mask = _timed(predictor, rgb, settings)
             ours = min(ours, took)
-        naive, naive_mask = _tile_by_tile(network, rgb, settings.tile.height, (normal.mean, normal.std))
+        naive, naive_mask = _tile_by_tile(network, rgb, _TILE, (normal.mean, normal.std))
         export_onnx(checkpoint, Path(folder) / "best.onnx")
         onnx, onnx_mask = _timed(OnnxPredictor.open(Path(folder) / "best.onnx"), rgb, settings)
     here, there = _iou(mask, truth), _iou(naive_mask, truth)
@@ -110,13 +113,13 @@ def _bare(network: torch.nn.Module, rgb: RGB, settings: SegInference) -> float:
     """Return the seconds that the network itself takes for our tiles, ready in memory and in its best layout."""
     import torch
 
-    tile = settings.tile
+    overlap = settings.tile.overlap
     fast = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     total = 0.0
     with torch.inference_mode():
-        for top in tile_starts(rgb.shape[0], tile.height, tile.overlap):
-            for left in tile_starts(rgb.shape[1], tile.width, tile.overlap):
-                pixels = torch.from_numpy(rgb[top : top + tile.height, left : left + tile.width].copy())
+        for top in tile_starts(rgb.shape[0], _TILE, overlap):
+            for left in tile_starts(rgb.shape[1], _TILE, overlap):
+                pixels = torch.from_numpy(rgb[top : top + _TILE, left : left + _TILE].copy())
                 ready = (pixels.permute(2, 0, 1)[None].float() / 255).contiguous(
                     memory_format=torch.channels_last
                 )
