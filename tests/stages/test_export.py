@@ -190,8 +190,8 @@ def test_a_rehearsal_changes_nothing(run: Run) -> None:
 def test_a_record_stays_on_its_side(run: Run) -> None:
     few, many = split_of(run, "80/10/10"), split_of(run, "8/1/1")
     names = [f"record {i}" for i in range(400)]
-    sides = [few(name) for name in names]
-    assert sides == [many(name) for name in names]
+    sides = [few(name, lambda: None) for name in names]
+    assert sides == [many(name, lambda: None) for name in names]
     assert 280 < sides.count("train") < 360
     assert {"val", "test"} < set(sides)
     for wrong in ("half", "80", "1/2/3/4", "-1/2", "0/0", "nan/1"):
@@ -199,6 +199,23 @@ def test_a_record_stays_on_its_side(run: Run) -> None:
             split_of(run, wrong)
     with pytest.raises(NoRunError):
         split_of(run, "run")
+
+
+@pytest.mark.parametrize("pictures", ["copy", "none"])
+def test_copies_of_a_picture_under_other_names_are_on_one_side(run: Run, pictures: Any) -> None:
+    drawn: dict[int, tuple[Shape, ...]] = {frame: (mask(ring_with_hole()),) for frame in range(24)}
+    pull(run, drawn, task=2)
+    pull(
+        run, drawn, task=3, job=8
+    )  # somebody uploaded the same pictures again, or `quality merge` wrote them
+    result = exported("coco", split="50/50/0", pictures=pictures)
+    sides: dict[str, set[str]] = {}
+    for path in (result.out / "annotations").glob("*.json"):
+        for image in json.loads(path.read_text())["images"]:
+            sides.setdefault(Path(image["file_name"]).name, set()).add(path.stem)
+    assert result.pictures == 48
+    assert all(len(found) == 1 for found in sides.values())
+    assert len(set().union(*sides.values())) == 2
 
 
 def test_the_command_tells_what_gets_lost(run: Run) -> None:

@@ -35,10 +35,8 @@ def label_names(context: click.Context, option: click.Parameter, words: tuple[st
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder to write; else exports/FORMAT of the run."
 )
-@click.option(
-    "--task-id", "task_ids", type=int, multiple=True, help="Only this pulled task; may be repeated."
-)
-@click.option("--project", type=int, help="Only tasks that were pushed to this project.")
+@click.option("--task-id", "task_ids", type=int, multiple=True, help="Only this task; may be repeated.")
+@click.option("--project", metavar="NAME|ID", help="Only tasks of this project.")
 @click.option("--predictions", is_flag=True, help="What the run predicted, not what was pulled.")
 @click.option(
     "--unfinished", is_flag=True, help="Also jobs that nobody has completed, where they were pulled."
@@ -59,9 +57,12 @@ def label_names(context: click.Context, option: click.Parameter, words: tuple[st
 def command(shell: Shell, *, dataset_format: str, **options: Any) -> None:
     """Write what was pulled as FORMAT: coco, yolo-seg, masks, ...
 
+    Tasks and projects that the run does not have are brought from the server first.
+
     \b
     agir-cvtoolkit export coco
     agir-cvtoolkit export yolo-seg --split 80/10/10 --out ~/weeds_yolo
+    agir-cvtoolkit export masks --project "Field plants 2026"
     agir-cvtoolkit export coco --predictions --masks polygons --pictures link
     """
 

@@ -14,21 +14,25 @@ SIDES = ("train", "val", "test")
 _NEXT = "Write none, run, or shares such as 80/10/10."
 
 
-def split_of(run: Run, wanted: str) -> Callable[[str], str | None]:
+Side = Callable[[str, Callable[[], str | None]], str | None]
+"""Tells the side of a record, given its name and what gives the SHA-256 of its picture, None where nobody knows it."""
+
+
+def split_of(run: Run, wanted: str) -> Side:
     """Return what tells the side of a record.
 
     Args:
         run: whose data set may be divided already.
         wanted: ``none``; ``run``: as the data set of the run is divided, records that are not in it on no side; or
-            shares of train, val and test, by which each record is dealt by its name alone, so that it stays on its
-            side whatever else is exported.
+            shares of train, val and test, by which each record is dealt by what its picture holds, so that it stays on
+            its side whatever else is exported, and so do copies of it under other names.
 
     Raises:
         UsageError: it is none of these.
         NoRunError: the run has no data set.
     """
     if wanted == "none":
-        return lambda _: None
+        return lambda _record, _content: None
     if wanted == "run":
         return _of_data_set(run)
     try:
@@ -39,8 +43,8 @@ def split_of(run: Run, wanted: str) -> Callable[[str], str | None]:
     if not 2 <= len(shares) <= 3 or not 0 < total < float("inf") or any(share < 0 for share in shares):
         raise UsageError(f"'{wanted}' is no split", _NEXT)
 
-    def dealt(record_id: str) -> str | None:
-        digest = hashlib.sha256(record_id.encode("utf-8", "surrogatepass")).digest()
+    def dealt(record_id: str, content: Callable[[], str | None]) -> str | None:
+        digest = hashlib.sha256((content() or record_id).encode("utf-8", "surrogatepass")).digest()
         place = int.from_bytes(digest[:8], "big") / 2**64 * total
         for side, share in zip(SIDES, shares, strict=False):
             place -= share
@@ -51,7 +55,7 @@ def split_of(run: Run, wanted: str) -> Callable[[str], str | None]:
     return dealt
 
 
-def _of_data_set(run: Run) -> Callable[[str], str | None]:
+def _of_data_set(run: Run) -> Side:
     content = read_json_object(run.path("dataset", "splits.json"))
     groups: Any = content.get("groups")
     if not isinstance(groups, dict):
@@ -62,4 +66,4 @@ def _of_data_set(run: Run) -> Callable[[str], str | None]:
         for entry in run.read_manifest():
             group = entry.label_values.get("image_id") or entry.source_path
             group_of[entry.record_id] = str(group) if group else entry.record_id
-    return lambda record_id: side_of.get(group_of.get(record_id, record_id), side_of.get(record_id))
+    return lambda record_id, _content: side_of.get(group_of.get(record_id, record_id), side_of.get(record_id))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 from agir_cvtoolkit import masks
 from agir_cvtoolkit.config import Settings
@@ -11,12 +13,13 @@ from agir_cvtoolkit.cvat.pose_shapes import shapes_of_poses
 from agir_cvtoolkit.errors import DataError
 from agir_cvtoolkit.joints import JointSchema
 from agir_cvtoolkit.labelled import LabelEntry, LabelledPicture, LabelledSet, Provenance
-from agir_cvtoolkit.pictures import load_mask
+from agir_cvtoolkit.pictures import load_mask, sha256_of
 from agir_cvtoolkit.poses import overall_confidence, read_poses
 from agir_cvtoolkit.records import Item, ManifestEntry, file_stem
 from agir_cvtoolkit.runs import Run
 from agir_cvtoolkit.shapes import Shape, Skeleton
 
+from ._export_split import Side
 from ._imported_boxes import read_boxes
 from ._label_rules import LabelRules
 from ._mask_candidates import image_of, load_instances, mask_labels, mask_shapes
@@ -24,9 +27,7 @@ from ._pose_candidates import in_schema
 from ._run_joints import schema_of_poses
 
 
-def predicted_set(
-    run: Run, settings: Settings, split_of: Callable[[str], str | None], items: list[Item]
-) -> LabelledSet:
+def predicted_set(run: Run, settings: Settings, split_of: Side, items: list[Item]) -> LabelledSet:
     """Return the records of a run's manifest.
 
     Args:
@@ -68,7 +69,7 @@ def predicted_set(
                 width=entry.width,
                 height=entry.height,
                 shapes=shapes,
-                split=split_of(entry.record_id),
+                split=split_of(entry.record_id, partial(_content, entry, path)),
                 provenance=Provenance("model", run_id=run.run_id, who=entry.model, finished=False),
             )
 
@@ -76,6 +77,10 @@ def predicted_set(
     boxed = [name for name in run.read_metrics("import").get("labels", []) if name not in known]
     labels += [LabelEntry(name, "rectangle") for name in boxed]
     return LabelledSet(run.run_id, tuple(labels), len(entries), pictures)
+
+
+def _content(entry: ManifestEntry, path: Path | None) -> str | None:
+    return entry.sha256 or (None if path is None else sha256_of(path))
 
 
 def _labels(run: Run, entry: ManifestEntry, rules: LabelRules) -> dict[int, str]:

@@ -6,28 +6,27 @@ import re
 import secrets
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from agir_cvtoolkit.config import Settings
-from agir_cvtoolkit.errors import NoRunError, UsageError, did_you_mean
-from agir_cvtoolkit.formats.writing import MasksAs, PicturesAs, Writing, in_split
+from agir_cvtoolkit.errors import UsageError, did_you_mean
+from agir_cvtoolkit.formats.writing import MasksAs, PicturesAs, Writing
 from agir_cvtoolkit.labelled import LabelEntry, LabelledPicture, LabelledSet
 from agir_cvtoolkit.progress import Bar
 from agir_cvtoolkit.records import Item
 from agir_cvtoolkit.runs import Run, discard
-from agir_cvtoolkit.shapes import Shape, Skeleton
+from agir_cvtoolkit.shapes import Shape
 
 from ._call import Call
+from ._export_source import choose
 from ._export_split import split_of
+from ._export_writers import writer_of
 from ._labelled_run import Selection, pulled_set
 from ._predicted_set import predicted_set
-from ._pulled import PulledTask, read_frame_maps
-from ._unfinished import is_unfinished
 
 ExportFormat = Literal[
     "coco", "yolo", "yolo-seg", "yolo-pose", "masks", "cvat", "datumaro", "camvid", "sleap", "deeplabcut"
@@ -48,7 +47,7 @@ class ExportOptions:
     Attributes:
         out: a folder that is not there yet; None is ``exports/<format>`` of the run.
         task_ids: of pulled tasks; none: all of the run.
-        project: number of a project in CVAT: only tasks that were pushed to it.
+        project: number or name of a project in CVAT: only its tasks.
         predictions: what the run predicted in place of what was pulled.
         unfinished: also jobs that nobody has completed, where they were pulled.
         masks: how COCO gets masks.
@@ -60,7 +59,7 @@ class ExportOptions:
 
     out: Path | None = None
     task_ids: tuple[int, ...] = ()
-    project: int | None = None
+    project: str | int | None = None
     predictions: bool = False
     unfinished: bool = False
     masks: MasksAs = "rle"
@@ -126,14 +125,13 @@ def export(
             f"'{dataset_format}' is no format to write", f"{near} There are {', '.join(FORMATS)}."
         )
     settings = call.settings()
-    run = call.open_run(settings)
+    items: list[Item] = []
+    run, found = _found(call, settings, options, dataset_format, items)
     out = options.out or run.path("exports", dataset_format)
     if out.exists() and not options.overwrite and not call.dry_run:
         raise UsageError(
             f"{out} is there already", "Name another folder with --out, or replace it: --overwrite"
         )
-    items: list[Item] = []
-    found = _found(run, settings, options, dataset_format, items)
     labelled = renamed(found, options.labels)
     if call.dry_run:
         return _result(run, dataset_format, out, labelled, Counter(), (), {}, dry_run=True)
@@ -144,7 +142,7 @@ def export(
         _whole(out) as folder,
     ):
         writing = Writing(folder, options.pictures, options.masks, items=items, home=out.absolute())
-        _writer(dataset_format)(_counted(labelled, counts, bar), writing)
+        writer_of(dataset_format)(_counted(labelled, counts, bar), writing)
     return _result(
         run, dataset_format, out, labelled, counts, tuple(items), writing.losses.counts, dry_run=False
     )
@@ -190,57 +188,22 @@ def renamed(labelled: LabelledSet, names: Mapping[str, str]) -> LabelledSet:
 
 
 def _found(
-    run: Run, settings: Settings, options: ExportOptions, dataset_format: str, items: list[Item]
-) -> LabelledSet:
-    side = split_of(run, options.split)
+    call: Call, settings: Settings, options: ExportOptions, dataset_format: str, items: list[Item]
+) -> tuple[Run, LabelledSet]:
     if options.predictions:
-        return predicted_set(run, settings, side, items)
-    tasks = tuple(read_frame_maps(run, options.task_ids or None))
-    missing = set(options.task_ids) - {task.task_id for task in tasks}
-    if missing:
-        raise NoRunError(
-            f"task {min(missing)} was not pulled into run {run.run_id}",
-            f"Bring it: agir-cvtoolkit download-cvat -o cvat_download.task_ids=[{min(missing)}]",
-        )
-    tasks, left_out = _chosen(run, settings, options, tasks)
+        run = call.open_run(settings)
+        return run, predicted_set(run, settings, split_of(run, options.split), items)
+    chosen = choose(call, settings, options.task_ids, options.project, unfinished=options.unfinished)
+    items += chosen.items
     selection = Selection(
-        tasks,
-        left_out,
+        chosen.tasks,
+        chosen.left_out,
         as_drawn=dataset_format in _AS_DRAWN,
         pictures=options.pictures != "none",
-        split_of=side,
+        split_of=split_of(chosen.run, options.split),
         items=items,
     )
-    return pulled_set(run, selection)
-
-
-def _chosen(
-    run: Run, settings: Settings, options: ExportOptions, tasks: Sequence[PulledTask]
-) -> tuple[tuple[PulledTask, ...], frozenset[int]]:
-    """Return the tasks of a project, and the jobs that nobody has completed."""
-    from agir_cvtoolkit.ledger import Ledger
-
-    kept, left_out = [], set()
-    with Ledger.open_to_read(settings.io.ledger_url, Path(settings.io.out_root)) as ledger:
-        projects = {push_id: key.project_id for push_id, key, _ in ledger.pushes()}
-        for task in tasks:
-            server = task.url.rpartition("/tasks/")[0]
-            pushed = ledger.task_by_id(server, task.task_id)
-            project = None if pushed is None else projects.get(pushed.push_id)
-            if options.project is not None and project != options.project:
-                continue
-            kept.append(task)
-            if not options.unfinished:
-                pulls = ledger.last_pulls(server, run.run_id, {frame.job_id for frame in task.frames})
-                left_out |= {
-                    job_id for job_id, pull in pulls.items() if is_unfinished(pull.state, pull.stage)
-                }
-    if tasks and not kept:
-        raise NoRunError(
-            f"none of the pulled tasks is known to be of project {options.project}",
-            "Name the tasks: --task-id",
-        )
-    return tuple(kept), frozenset(left_out)
+    return chosen.run, pulled_set(chosen.run, selection)
 
 
 def _counted(labelled: LabelledSet, counts: Counter[str], bar: Bar) -> LabelledSet:
@@ -300,46 +263,3 @@ def _whole(out: Path) -> Iterator[Path]:
         if part.is_dir():
             shutil.rmtree(part)
         discard(old)
-
-
-def _writer(dataset_format: ExportFormat) -> Callable[[LabelledSet, Writing], None]:
-    if dataset_format == "coco":
-        from agir_cvtoolkit.formats.coco_writer import write_coco
-
-        return write_coco
-    if dataset_format in {"yolo", "yolo-seg", "yolo-pose"}:
-        from agir_cvtoolkit.formats.yolo_writer import write_yolo
-
-        task = {"yolo": "boxes", "yolo-seg": "seg", "yolo-pose": "pose"}[dataset_format]
-        return partial(write_yolo, task=task)  # type: ignore[arg-type]
-    if dataset_format in {"masks", "camvid"}:
-        from agir_cvtoolkit.formats.mask_writer import write_camvid, write_masks
-
-        return write_masks if dataset_format == "masks" else write_camvid
-    if dataset_format == "datumaro":
-        from agir_cvtoolkit.formats.datumaro_writer import write_datumaro
-
-        return write_datumaro
-    if dataset_format == "sleap":
-        from agir_cvtoolkit.formats.sleap_writer import write_sleap
-
-        return write_sleap
-    if dataset_format == "deeplabcut":
-        from agir_cvtoolkit.formats.deeplabcut_writer import write_deeplabcut
-
-        return write_deeplabcut
-    return _write_cvat
-
-
-def _write_cvat(labelled: LabelledSet, out: Writing) -> None:
-    from agir_cvtoolkit.cvat.xml_writer import write_images_xml
-
-    def pictures() -> Iterator[LabelledPicture]:
-        for picture in labelled:
-            elements = (e for s in picture.shapes if isinstance(s, Skeleton) for e in s.elements)
-            sure = sum(item.confidence is not None for item in (*picture.shapes, *elements))
-            out.losses.add("confidences", sure)
-            out.place(picture, in_split("images", picture))
-            yield picture
-
-    write_images_xml(replace(labelled, pictures=pictures), out.path("annotations.xml"))
