@@ -7,7 +7,10 @@ from ._copying import backup
 from ._database_care import backup_ledger, check_database, copy_ledger, describe_database
 from ._findings import Finding
 from ._ledger import Ledger
+from ._overview import FinishedJob, PredictedRecord, RecordOutcome, SentRecord
 from ._places import Workspace
+from ._round_rows import LoopRow, RoundEvent, RoundRow
+from ._round_states import NEXT, STATES, RoundState, may_follow
 from ._rows import (
     CorrectionRow,
     DatasetMember,
@@ -30,15 +33,20 @@ from ._rows import (
 )
 
 __all__ = [
+    "NEXT",
+    "STATES",
     "CorrectionRow",
     "DatasetMember",
     "DatasetVersion",
     "Event",
+    "FinishedJob",
     "Finding",
     "Ledger",
+    "LoopRow",
     "ModelRow",
     "NamedFile",
     "PictureHash",
+    "PredictedRecord",
     "Pull",
     "PullCursor",
     "PulledTaskRow",
@@ -49,14 +57,20 @@ __all__ = [
     "PushedShape",
     "PushedTask",
     "RecordInTask",
+    "RecordOutcome",
     "Replacement",
+    "RoundEvent",
+    "RoundRow",
+    "RoundState",
     "RunNeeds",
     "SeenJob",
+    "SentRecord",
     "Workspace",
     "backup",
     "backup_ledger",
     "check_database",
     "copy_ledger",
     "describe_database",
+    "may_follow",
     "upload_again",
 ]

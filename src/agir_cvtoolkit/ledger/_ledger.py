@@ -20,15 +20,18 @@ from ._failures import failed
 from ._frozen_splits import FrozenSplits
 from ._holding import Holding
 from ._in_work import InWork
+from ._loops import Loops
 from ._migrations import is_current, migrate
 from ._models import Models
 from ._opening import Place
+from ._overview import Overview
 from ._picture_hashes import PictureHashes
 from ._places import Workspace
 from ._pulls import Pulls
 from ._pushes import Pushes
 from ._records import Records
 from ._replacements import Replacements
+from ._rounds import Rounds
 
 
 class Ledger(
@@ -46,6 +49,9 @@ class Ledger(
     DatasetVersions,
     PictureHashes,
     InWork,
+    Overview,
+    Rounds,
+    Loops,
 ):
     """An open ledger; use it in a ``with`` block. A state change and its event commit together."""
 

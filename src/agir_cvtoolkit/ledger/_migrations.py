@@ -10,7 +10,7 @@ from sqlalchemy.schema import AddConstraint, CreateColumn
 
 from agir_cvtoolkit.errors import LedgerError
 
-from . import _tables
+from . import _round_tables, _tables
 
 Migration = Callable[[Connection], None]
 
@@ -69,6 +69,16 @@ def _make_anew(connection: Connection, table: Table) -> None:
     connection.exec_driver_sql(f"DROP TABLE {table.name}_before")
 
 
+def _m009_rounds(connection: Connection) -> None:
+    tables = (
+        _round_tables.loops,
+        _round_tables.rounds,
+        _round_tables.round_events,
+        _round_tables.round_deliveries,
+    )
+    _tables.metadata.create_all(connection, tables=tables)
+
+
 def _add_columns(connection: Connection, table: Table, *names: str) -> None:
     """Add columns that a table of an earlier version lacks; a new ledger has them from its first migration."""
     there = {column["name"] for column in inspect(connection).get_columns(table.name)}
@@ -86,6 +96,7 @@ MIGRATIONS: tuple[tuple[str, Migration], ...] = (
     ("005_versions_of_data_sets", _m005_versions_of_data_sets),
     ("006_where_it_lies", _m006_where_it_lies),
     ("007_predictions_of_every_original", _m007_predictions_of_every_original),
+    ("009_rounds", _m009_rounds),
 )
 
 

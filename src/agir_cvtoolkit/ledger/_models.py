@@ -12,6 +12,7 @@ from agir_cvtoolkit.errors import LedgerError
 
 from . import _tables as t
 from ._part import LedgerPart, add_event, now
+from ._rounds import follow
 from ._rows import ModelRow
 
 SEGMENTATION = "segmentation"
@@ -47,6 +48,7 @@ class Models(LedgerPart):
             else:
                 known = {name: value for name, value in values.items() if value is not None}
                 connection.execute(update(table).where(table.c.version == version).values(**known))
+            follow(connection, run_id, "trained", {"version": version})
 
     def record_evaluation(self, version: str, metrics: Mapping[str, float], test_set: str) -> None:
         """Record how a model did on a test set; one that is not in the ledger is left out."""
@@ -60,6 +62,9 @@ class Models(LedgerPart):
             if changed.rowcount:
                 detail = {"version": version, "test_set": test_set, "metrics": dict(metrics)}
                 add_event(connection, "model evaluated", None, None, detail)
+                query = select(table.c.run_id).where(table.c.version == version)
+                run_id = connection.execute(query).scalar_one_or_none()
+                follow(connection, run_id, "evaluated", {"test_set": test_set})
 
     def model_moved(self, version: str, old: str, new: str) -> None:
         """Record that a model no longer lies at one path but at another; one that lies elsewhere is left alone."""
@@ -87,6 +92,7 @@ class Models(LedgerPart):
             )
             detail = {"version": version, "path": row.path, "kind": kind}
             add_event(connection, "promoted", row.run_id, None, detail)
+            follow(connection, row.run_id, "promoted", {})
 
     def champion(self, kind: str = SEGMENTATION) -> ModelRow | None:
         """Return the model of a kind in service."""
