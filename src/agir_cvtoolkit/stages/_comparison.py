@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Literal
@@ -97,15 +97,9 @@ def compare(challenger: Counts, champion: Counts, figure: Figure, name: str, set
     difference = _figure(challenger, figure) - _figure(champion, figure)
     if pictures < settings.least_pictures:
         return Verdict("few", name, difference, difference, difference, pictures)
-    rng = np.random.default_rng(settings.seed)
-    found = []
-    left = settings.resamples
-    while left:
-        draws = min(left, max(1, _AT_ONE_TIME // pictures))
-        weights = rng.multinomial(pictures, np.full(pictures, 1 / pictures), size=draws).astype(np.float64)
-        found.append(figure(weights @ challenger) - figure(weights @ champion))
-        left -= draws
-    differences = np.concatenate(found)
+    differences = np.concatenate(
+        [figure(w @ challenger) - figure(w @ champion) for w in _draws(pictures, settings)]
+    )
     differences = differences[np.isfinite(differences)]
     if not len(differences):
         return Verdict("few", name, difference, difference, difference, pictures)
@@ -114,6 +108,33 @@ def compare(challenger: Counts, champion: Counts, figure: Figure, name: str, set
     outcome: Literal["better", "worse", "unclear"]
     outcome = "better" if low > 0 else "worse" if high < 0 else "unclear"
     return Verdict(outcome, name, difference, low, high, pictures)
+
+
+def interval_of(counts: Counts, figure: Figure, settings: Judgement) -> tuple[float, float] | None:
+    """Return the interval of one model's figure, drawn as in `compare`; None of too few pictures.
+
+    Args:
+        counts: float64 of shape (pictures, counts).
+        figure: from summed counts.
+        settings: confidence, of which half of the rest lies outside on each side, and the draws.
+    """
+    counts = counts[np.isfinite(figure(counts))]
+    if len(counts) < settings.least_pictures:
+        return None
+    found = np.concatenate([figure(weights @ counts) for weights in _draws(len(counts), settings)])
+    share = _outer_share((1 + settings.confidence) / 2, len(counts))
+    low, high = (float(value) for value in np.nanquantile(found, [share, 1 - share]))
+    return low, high
+
+
+def _draws(pictures: int, settings: Judgement) -> Iterator[Counts]:
+    """Yield how often each picture is in each draw, shape (draws, pictures), some draws at a time."""
+    rng = np.random.default_rng(settings.seed)
+    left = settings.resamples
+    while left:
+        draws = min(left, max(1, _AT_ONE_TIME // pictures))
+        yield rng.multinomial(pictures, np.full(pictures, 1 / pictures), size=draws).astype(np.float64)
+        left -= draws
 
 
 def _figure(counts: Counts, figure: Figure) -> float:

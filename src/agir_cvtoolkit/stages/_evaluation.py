@@ -47,6 +47,7 @@ class ModelScores:
         parts: the main figure by class or joint.
         reliability: of a segmentation model.
         worst: names of the tiles that it does worst on, with the share of their pixels that are wrong.
+        interval: of the main figure, over pictures; None of too few.
     """
 
     version: str
@@ -56,6 +57,7 @@ class ModelScores:
     parts: Mapping[str, float] = field(default_factory=dict, hash=False)
     reliability: Reliability | None = None
     worst: tuple[tuple[str, float], ...] = ()
+    interval: tuple[float, float] | None = None
 
 
 def card_of(path: Path) -> ModelCard:

@@ -13,7 +13,7 @@ from agir_cvtoolkit.records import Item
 from agir_cvtoolkit.runs import Run, fingerprint, write_json
 
 from ._call import Call
-from ._comparison import Verdict, compare
+from ._comparison import Figure, Verdict, compare, interval_of
 from ._evaluation import Judged, ModelScores, card_of, champion_path, checkpoint_of
 from ._pose_set import TEST_PICTURES, read_pose_set, records_in, samples_of
 from ._retrain_split import TEST
@@ -60,7 +60,7 @@ class _Model:
     path: Path
     card: ModelCard
 
-    def scores(self, judged: Judged) -> ModelScores:
+    def scores(self, judged: Judged, figure: Figure, settings: Settings) -> ModelScores:
         return ModelScores(
             self.card.version,
             self.card.name,
@@ -69,6 +69,7 @@ class _Model:
             dict(judged.parts),
             judged.reliability,
             judged.worst,
+            interval_of(judged.counts, figure, settings.retrain.judgement),
         )
 
 
@@ -218,8 +219,8 @@ def _pose(
         kind="pose",
         test_set=poses.test_set,
         pictures=records_in(poses.of(TEST)) - len({*lost}),
-        challenger=challenger.scores(mine),
-        champion=opponent.scores(theirs) if opponent and theirs else None,
+        challenger=challenger.scores(mine, mean_pck, settings),
+        champion=opponent.scores(theirs, mean_pck, settings) if opponent and theirs else None,
         verdict=verdict,
         warning=warning,
         items=items,
@@ -288,8 +289,8 @@ def _segmentation(
         kind="segmentation",
         test_set=fingerprint(dataset.fingerprint, sorted(tiles)),
         pictures=len(tiles),
-        challenger=challenger.scores(mine),
-        champion=opponent.scores(theirs) if opponent and theirs else None,
+        challenger=challenger.scores(mine, mean_iou, settings),
+        champion=opponent.scores(theirs, mean_iou, settings) if opponent and theirs else None,
         verdict=verdict,
         by_class=by_class,
         warning=warning,
