@@ -18,6 +18,7 @@ from agir_cvtoolkit.poses import (
     Keypoint,
     Pose,
     animal_area,
+    joint_doubt,
     overall_confidence,
     pose_from_plain,
     pose_to_plain,
@@ -104,6 +105,16 @@ def test_the_overall_confidence_counts_joints_above_the_floor() -> None:
     weak = Pose({**pose.keypoints, "c": Keypoint(0, 0, "visible", 0.3), "d": Keypoint(0, 0, "absent", 1.0)})
     assert overall_confidence(weak) == pytest.approx(0.7)
     assert overall_confidence(Pose()) == 0.0
+
+
+def test_nothing_is_known_of_a_joint_between_there_and_absent() -> None:
+    def doubt(*confidences: float | None) -> float:
+        return joint_doubt(Pose({str(n): Keypoint(1, 1, confidence=c) for n, c in enumerate(confidences)}))
+
+    assert doubt(1.0, 0.0) == 0.0
+    assert doubt(0.5) == 1.0
+    assert doubt(0.5, 1.0, 0.25, 0.75) == pytest.approx(0.5)
+    assert doubt(None) == 0.0  # a person's
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import stat
-import struct
-import tempfile
 import warnings
-import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,25 +21,24 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from . import jpeg
+from . import jpeg, row_decoding
 from .errors import DataError, MaskError, PictureError
+from .free_memory import free_bytes
+from .picture_limit import allowed_megapixels, allowed_pixels
+from .png_rows import write_rows
+from .row_decoding import RowsError
+from .scratch import bands, let_go, on_disk
+from .upright import DAMAGE, TURNED_BY_PILLOW, flat_rgb, orientation_of, swaps_sides, turned, upright_rgb
 
-MAX_PIXELS = 1_000_000_000
-"""Largest picture that is decoded (3 GB as RGB): above it a file is taken for a decompression bomb."""
-
-_EXIF_ORIENTATION = 0x0112
 _COPYABLE = {"JPEG": ".jpg", "PNG": ".png"}
 # Only these are opened: other formats that Pillow knows start programs (PostScript) or are no photographs.
 _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000")
-# What Pillow's decoders raise for damaged files.
-_DAMAGE = (
-    OSError, SyntaxError, ValueError, EOFError, MemoryError, OverflowError, TypeError, LookupError,
-    AttributeError, AssertionError, RuntimeError, struct.error, zlib.error, Image.DecompressionBombError,
-)  # fmt: skip
-
 RGB = NDArray[np.uint8]
 
-_BAND_PIXELS = 1 << 20
+_LARGE = 1 << 26
+"""Pixels; larger pictures are checked and written a few rows at a time, which takes longer and little memory."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -92,7 +89,7 @@ def glance(picture: Path | bytes) -> PictureInfo:
     """Read the header only of a picture's file, or of its content.
 
     Raises:
-        PictureError: no such file, not a picture, or larger than `MAX_PIXELS`.
+        PictureError: no such file, not a picture, or larger than `io.max_megapixels`.
     """
     with _opened(picture) as image:
         return _info(image)
@@ -106,14 +103,32 @@ def load_rgb(picture: Path | bytes, scratch: Path | None = None) -> RGB:
 
     Args:
         picture: the file, or its content.
-        scratch: a folder; the pixels then lie in a file there that has no name and goes with the array, and not in
-            memory, which only decoding takes (4 bytes a pixel: Pillow decodes a file whole, a TIFF too).
+        scratch: a folder; the pixels of a file then lie on disk there (`scratch.on_disk`) and not in memory. They are
+            decoded a few rows at a time where `row_decoding` can, else as a whole: 4 bytes a pixel and more.
 
     Raises:
-        PictureError: no such file, not a picture, truncated, or larger than `MAX_PIXELS`.
+        PictureError: no such file, not a picture, truncated, larger than `io.max_megapixels`, or decoding it takes more
+            memory than there is.
+        OSError: the disk has no room for the pixels.
+    """
+    with _opened(picture) as image:
+        if scratch is not None and isinstance(picture, Path):
+            return _rgb_on_disk(picture, image, scratch)
+        with _refusing(picture):
+            return _pixels(upright_rgb(image))
+
+
+def load_small(picture: Path | bytes, side: int) -> RGB:
+    """Decode a picture squeezed into a square, uint8 of shape (side, side, 3), RGB, upright.
+
+    Of a JPEG no more is decoded than is needed.
+
+    Raises:
+        PictureError: no such file, not a picture, truncated, or larger than `io.max_megapixels`.
     """
     with _opened(picture) as image, _refusing(picture):
-        return _pixels(_upright_rgb(image), scratch)
+        image.draft("RGB", (2 * side, 2 * side))
+        return _pixels(upright_rgb(image).resize((side, side), Image.Resampling.BOX, reducing_gap=2.0))
 
 
 def check(picture: Path | bytes, *, quick: bool = False) -> PictureInfo:
@@ -124,7 +139,7 @@ def check(picture: Path | bytes, *, quick: bool = False) -> PictureInfo:
         quick: of a JPEG's content decode only as much as can fail, where that is known: a tenth of the time.
 
     Raises:
-        PictureError: no such file, not a picture, truncated, or larger than `MAX_PIXELS`.
+        PictureError: no such file, not a picture, truncated, or larger than `io.max_megapixels`.
     """
     if quick and isinstance(picture, bytes) and picture.startswith(jpeg.START):
         picture = jpeg.beginning(picture) or picture
@@ -134,14 +149,35 @@ def check(picture: Path | bytes, *, quick: bool = False) -> PictureInfo:
             if quick and image.format == "JPEG":
                 # At an eighth of its size: all that is coded is read all the same.
                 image.draft(None, (image.width // 8, image.height // 8))
-            image.load()
+            if not (isinstance(picture, Path) and _decodes_by_rows(picture, image)):
+                image.load()
         return info
 
 
 def save_png(array: NDArray[np.uint8] | NDArray[np.uint16], path: Path) -> None:
     """Write an array of shape (height, width) or (height, width, 3 or 4) as PNG, losslessly and quickly."""
+    save_png_of(lambda rows: rows, path, array)
+
+
+def save_png_of(
+    made: Callable[..., NDArray[np.uint8] | NDArray[np.uint16]],
+    path: Path,
+    *arrays: NDArray[np.uint8] | NDArray[np.uint16],
+) -> None:
+    """Write what is made of arrays as PNG; of a large picture a few rows at a time.
+
+    Args:
+        made: gives rows of the picture for the same rows of each array.
+        path: where to.
+        arrays: of the same height and width, the first two axes.
+    """
+    height, width = arrays[0].shape[:2]
     with path.open("wb") as stream:
-        _write_png(array, stream)
+        if height * width <= _LARGE:
+            _write_png(made(*arrays), stream)
+        else:
+            parts = (made(*(array[rows] for array in arrays)) for rows in bands(*arrays))
+            write_rows(stream, (width, height), parts)
 
 
 def png_bytes(array: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
@@ -185,7 +221,7 @@ def load_mask(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.uin
         with _refusing(path, MaskError):
             image.load()
             # A picture that is upright already would be copied.
-            upright = ImageOps.exif_transpose(image) if _orientation(image) != 1 else image
+            upright = ImageOps.exif_transpose(image) if orientation_of(image) != 1 else image
         if upright.mode == "1":
             return _pixels(upright.convert("L"))
         if upright.mode in {"L", "P"}:
@@ -198,48 +234,102 @@ def load_mask(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.uin
         return np.where(foreground, np.uint8(255), np.uint8(0))
 
 
-def _pixels(image: Image.Image, scratch: Path | None = None) -> NDArray[np.uint8]:
+def _pixels(image: Image.Image, pixels: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
     """Return the pixels of an 8-bit picture, taken over in bands: at once, Pillow would hold three copies."""
-    bands = len(image.getbands())
-    shape = (image.height, image.width) if bands == 1 else (image.height, image.width, bands)
-    pixels = np.empty(shape, np.uint8) if scratch is None else _on_disk(shape, scratch)
-    rows = max(1, _BAND_PIXELS // max(1, image.width))
-    for top in range(0, image.height, rows):
-        bottom = min(top + rows, image.height)
-        pixels[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
+    if pixels is None:
+        channels = len(image.getbands())
+        shape = (image.height, image.width) if channels == 1 else (image.height, image.width, channels)
+        pixels = np.empty(shape, np.uint8)
+    for rows in bands(pixels):
+        pixels[rows] = np.asarray(image.crop((0, rows.start, image.width, rows.stop)))
     return pixels
 
 
-def _on_disk(shape: tuple[int, ...], folder: Path) -> NDArray[np.uint8]:
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder) as stream:
-        return np.memmap(stream, np.uint8, "w+", shape=shape)
+def _rgb_on_disk(path: Path, image: Image.Image, folder: Path) -> RGB:
+    orientation = orientation_of(image)
+    damage = None
+    if row_decoding.can_decode(image) and row_decoding.is_there():
+        _check_memory(path, image, row_decoding.bytes_held(image))
+        try:
+            return _decoded_on_disk(path, image, orientation, folder)
+        except RowsError as error:
+            damage = error  # Pillow decides: it bears with ends that are missing.
+    try:
+        _check_memory(path, image, _bytes_to_decode(image, orientation))
+    except PictureError as error:
+        if damage is None:
+            raise
+        raise PictureError(f"picture {path} is damaged: {damage}", "Replace or remove the file.") from error
+    with _refusing(path):
+        rgb = upright_rgb(image)
+    return _pixels(rgb, on_disk((rgb.height, rgb.width, 3), np.uint8, folder))
+
+
+def _decoded_on_disk(path: Path, image: Image.Image, orientation: int, folder: Path) -> RGB:
+    width, height = image.size
+    if swaps_sides(orientation) and image.format in TURNED_BY_PILLOW:
+        width, height = height, width
+    pixels = on_disk((height, width, 3), np.uint8, folder)
+    for top, band in row_decoding.decoded_rows(path, image):
+        pixels[top : top + band.height] = np.asarray(flat_rgb(band))
+        let_go(pixels)
+    return turned(pixels, orientation)
+
+
+def _decodes_by_rows(path: Path, image: Image.Image) -> bool:
+    """Whether a large file could be decoded a few rows at a time; what could not, is left to Pillow."""
+    large = image.width * image.height > _LARGE
+    if not (large and row_decoding.can_decode(image) and row_decoding.is_there()):
+        return False
+    try:
+        for _band in row_decoding.decoded_rows(path, image):
+            pass
+    except RowsError:
+        return False
+    return True
+
+
+def _bytes_to_decode(image: Image.Image, orientation: int) -> int:
+    """Return about how much memory Pillow takes to decode a picture as a whole."""
+    each = 1 if len(image.getbands()) == 1 and not image.mode.startswith(("I", "F")) else 4
+    if image.mode != "RGB":
+        each += 4
+    if image.mode.startswith(("I", "F")):
+        each += 17
+    if "A" in image.mode or "transparency" in image.info:
+        each += 8
+    if orientation != 1:
+        each += 4
+    return each * image.width * image.height + row_decoding.bytes_held(image)
+
+
+def _check_memory(path: Path, image: Image.Image, needed: int) -> None:
+    free = free_bytes()
+    if free is None or needed <= free:
+        return
+    extra = f"pip install 'agir-cvtoolkit[{row_decoding.EXTRA}]'"
+    if row_decoding.can_decode(image) and not row_decoding.is_there():
+        way = f"Decode it a few rows at a time: {extra}"
+    else:
+        way = f"Save it again as baseline JPEG, PNG without interlace or plain TIFF, and decode it by rows: {extra}"
+    raise PictureError(
+        f"picture {path} of {image.width}x{image.height} takes {needed / 1e9:.1f} GB to decode as a whole, "
+        f"and {free / 1e9:.1f} GB of memory are free",
+        way,
+    )
 
 
 def _info(image: Image.Image) -> PictureInfo:
     kind = image.format or "?"
     # Before the orientation is asked for: Pillow decodes a PNG to answer, and forgets how it was stored.
     wide = any("16" in str(tile[3]) for tile in getattr(image, "tile", ()) if kind == "PNG")
-    orientation = _orientation(image)
+    orientation = orientation_of(image)
     width, height = image.size
-    if orientation in {5, 6, 7, 8} and kind not in _TURNED_BY_PILLOW:
+    if swaps_sides(orientation) and kind not in TURNED_BY_PILLOW:
         width, height = height, width
     copyable = kind in _COPYABLE and image.mode == "RGB" and orientation == 1 and not wide
     copyable = copyable and "transparency" not in image.info and getattr(image, "n_frames", 1) == 1
     return PictureInfo(width, height, kind, image.mode, orientation, copyable, _COPYABLE.get(kind, ".png"))
-
-
-_TURNED_BY_PILLOW = {"TIFF"}
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            value = image.getexif().get(_EXIF_ORIENTATION, 1)
-    except _DAMAGE:  # a damaged EXIF block does not make the picture unusable
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 @contextmanager
@@ -261,12 +351,12 @@ def _opened(source: Path | bytes, kind: type[DataError] = PictureError) -> Itera
                 f"{what} is not a picture that can be read",
                 "Replace or remove the file; JPEG, PNG, TIFF, WEBP, BMP, GIF, PPM, JPEG 2000 of 1 to 16 bits are read.",
             ) from error
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise kind(f"{what} cannot be opened: {error}", "Replace or remove the file.") from error
-        if image.width * image.height > MAX_PIXELS:
+        if image.width * image.height > allowed_pixels():
             raise kind(
-                f"{what} claims {image.width}x{image.height} pixels, more than {MAX_PIXELS:,}",
-                "It looks like a decompression bomb: remove the file, or cut a true picture into smaller ones.",
+                f"{what} claims {image.width}x{image.height} pixels, more than {allowed_megapixels():,} million",
+                "It looks like a decompression bomb: remove the file, or of a true picture raise io.max_megapixels.",
             )
         yield image
 
@@ -303,49 +393,8 @@ def _refusing(source: Path | bytes, kind: type[DataError] = PictureError) -> Ite
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise kind(f"{_called(source, kind)} is damaged: {error}", "Replace or remove the file.") from error
-
-
-def _upright_rgb(image: Image.Image) -> Image.Image:
-    image.load()
-    orientation = _orientation(image)
-    if image.mode.startswith(("I", "F")):
-        image = Image.fromarray(_as_8_bit(np.asarray(image)))
-    if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
-        layered = image.convert("RGBA")
-        flat = Image.new("RGBA", layered.size, (0, 0, 0, 255))
-        flat.alpha_composite(layered)
-        rgb = flat.convert("RGB")
-    else:
-        rgb = image if image.mode == "RGB" else image.convert("RGB")
-    return _turned(rgb, orientation)
-
-
-def _as_8_bit(array: NDArray[np.generic]) -> NDArray[np.uint8]:
-    if array.dtype.itemsize == 2:
-        return (array.astype(np.uint16) >> 8).astype(np.uint8)
-    values = np.nan_to_num(array.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    highest = values.max(initial=0)
-    is_share = array.dtype.kind == "f" and highest <= 1
-    top = 1.0 if is_share else 65535.0 if highest > 255 else 255.0
-    scaled: NDArray[np.uint8] = (values.clip(0, top) * (255.0 / top)).round().astype(np.uint8)
-    return scaled
-
-
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-
-def _turned(image: Image.Image, orientation: int) -> Image.Image:
-    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
 
 
 # Our own bound replaces Pillow's, which is below one frame of the field cameras.

@@ -52,11 +52,13 @@ class Pose:
         keypoints: by joint name; joints that are not in it are absent.
         box: around the animal, where one is known.
         attributes: of the animal, as a person set them.
+        rivalry: of a model, how much second places of its joints rival the first ones, in [0, 1]; not written.
     """
 
     keypoints: Mapping[str, Keypoint] = field(default_factory=dict, hash=False)
     box: Box | None = None
     attributes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    rivalry: float | None = field(default=None, compare=False)
 
     def at(self, joint: str) -> Keypoint:
         """Return a joint, `ABSENT` where it is not known."""
@@ -72,6 +74,15 @@ def overall_confidence(pose: Pose, floor: float = 0.3) -> float:
     """Return the mean confidence of the joints above a floor, 0.0 where none is: what devices compute."""
     known = [p.confidence for p in pose.there.values() if p.confidence is not None and p.confidence > floor]
     return sum(known) / len(known) if known else 0.0
+
+
+def joint_doubt(pose: Pose) -> float:
+    """Return how unsure a model is whether the joints are where it says, in [0, 1]: the mean of 1 - abs(2c - 1).
+
+    A joint of confidence c near 1 is there, one near 0 is surely absent; of one near 0.5 nothing is known.
+    """
+    known = [p.confidence for p in pose.keypoints.values() if p.confidence is not None]
+    return sum(1 - abs(2 * c - 1) for c in known) / len(known) if known else 0.0
 
 
 def priority_of(confidence: float, threshold: float) -> int:

@@ -51,6 +51,13 @@ def test_two_places_that_compete_halve_the_confidence() -> None:
     assert np.allclose(found.points[0], (20, 20), atol=0.3)
 
 
+@pytest.mark.parametrize(("share", "rivalry"), [(0.0, 0.0), (0.1, 0.2), (0.49, 0.98)])
+def test_a_second_place_rivals_the_first(share: float, rivalry: float) -> None:
+    targets = place_targets(np.array([[20.0, 20.0], [100.0, 100.0]]), 128, 1.25)[:, :-1].reshape(2, 32, 32)
+    both = ((1 - share) * targets[0] + share * targets[1])[None].astype(np.float32)
+    assert decode(both, np.zeros_like(both)).rivalry[0] == pytest.approx(rivalry, abs=0.02)
+
+
 def test_numbers_that_are_none_are_no_place() -> None:
     broken = np.full((1, 8, 8), np.nan, np.float32)
     assert decode(broken, broken).confidence[0] == 0.0

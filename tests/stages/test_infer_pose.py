@@ -18,7 +18,7 @@ from agir_cvtoolkit.models.checkpoint import save_checkpoint
 from agir_cvtoolkit.models.pose_crop import RGB
 from agir_cvtoolkit.models.registry import build
 from agir_cvtoolkit.pictures import load_rgb, sha256_of
-from agir_cvtoolkit.poses import Pose, overall_confidence, read_poses
+from agir_cvtoolkit.poses import Pose, joint_doubt, overall_confidence, read_poses
 from agir_cvtoolkit.records import Box, Record
 from agir_cvtoolkit.runs import Run, open_run, start_run
 from agir_cvtoolkit.stages import Call
@@ -76,6 +76,8 @@ def test_a_folder_becomes_a_run_with_poses(workspace: Path) -> None:
         assert schema == "four"
         assert set(poses[0].keypoints) == set(SCHEMA.joints)
         assert entry.uncertainty == pytest.approx(1 - overall_confidence(poses[0]), abs=1e-5)
+        assert entry.scores["joints"] == pytest.approx(max(joint_doubt(p) for p in poses), abs=1e-5)
+        assert 0 <= entry.scores["peaks"] <= 1
         image = run.inside(entry.image_path or "")
         assert image.read_bytes() == (workspace / "pics" / image.name).read_bytes()
         assert entry.sha256 == sha256_of(image)

@@ -27,11 +27,14 @@ class Decoded:
         points: float64 (joints, 2), x and y in pixels of the input.
         confidence: float64 (joints,), the probability that the joint lies around its place, in [0, 1].
         hidden: float64 (joints,), the probability that a joint that lies there is hidden.
+        rivalry: float64 (joints,), how much a second place rivals the first, in [0, 1]: 0 where there is none, 1 where
+            both are as likely.
     """
 
     points: NDArray[np.float64]
     confidence: NDArray[np.float64]
     hidden: NDArray[np.float64]
+    rivalry: NDArray[np.float64]
 
 
 def decode(places: Floats, hidden: Floats) -> Decoded:
@@ -44,14 +47,14 @@ def decode(places: Floats, hidden: Floats) -> Decoded:
         places: float32 (joints, h, w): the probabilities of each cell.
         hidden: float32 (joints, h, w): the probability of being hidden in each cell.
     """
-    joints, _, width = places.shape
+    joints = len(places)
     points = np.zeros((joints, 2))
     confidence = np.zeros(joints)
     concealed = np.zeros(joints)
+    rivalry = np.zeros(joints)
     for joint in range(joints):
-        row, column = divmod(int(places[joint].argmax()), width)
-        top, left = max(0, row - _REACH), max(0, column - _REACH)
-        around = np.s_[top : row + _REACH + 1, left : column + _REACH + 1]
+        around = _around_peak(places[joint])
+        top, left = around[0].start, around[1].start
         window = places[joint][around].astype(np.float64)
         total = float(window.sum())
         if not np.isfinite(total) or total <= 0:
@@ -61,7 +64,19 @@ def decode(places: Floats, hidden: Floats) -> Decoded:
         points[joint] = window.sum(axis=0) @ columns / total, window.sum(axis=1) @ rows / total
         confidence[joint] = min(1.0, total)
         concealed[joint] = float((hidden[joint][around] * window).sum() / total)
-    return Decoded(points * GRID_STRIDE, confidence, concealed)
+        rest = places[joint].copy()
+        rest[around] = 0
+        second = float(rest[_around_peak(rest)].sum(dtype=np.float64))
+        rivalry[joint] = min(1.0, 2 * second / (total + second))
+    return Decoded(points * GRID_STRIDE, confidence, concealed, rivalry)
+
+
+def _around_peak(places: Floats) -> tuple[slice, slice]:
+    row, column = divmod(int(places.argmax()), places.shape[1])
+    return (
+        slice(max(0, row - _REACH), row + _REACH + 1),
+        slice(max(0, column - _REACH), column + _REACH + 1),
+    )
 
 
 def place_targets(points: NDArray[np.float64], size: int, sigma: float) -> Floats:

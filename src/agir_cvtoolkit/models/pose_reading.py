@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -130,8 +131,7 @@ def _look(
     places, hidden = source.heatmaps(inputs)
     decoded = [decode(p, h) for p, h in zip(places, hidden, strict=True)]
     return [
-        Decoded(crop.to_picture(one.points), one.confidence, one.hidden)
-        for crop, one in zip(crops, decoded, strict=True)
+        replace(one, points=crop.to_picture(one.points)) for crop, one in zip(crops, decoded, strict=True)
     ]
 
 
@@ -163,4 +163,6 @@ def _pose(decoded: Decoded, schema: JointSchema, rgb: RGB, box: Box | None, abse
         visibility: Visibility = "occluded" if decoded.hidden[place] > 0.5 else "visible"
         x, y = inside[place]
         keypoints[joint] = Keypoint(round(float(x), 3), round(float(y), 3), visibility, confidence)
-    return Pose(keypoints, box)
+    there = decoded.confidence >= absent_below
+    rivalry = round(float(decoded.rivalry[there].mean()), 6) if there.any() else 0.0
+    return Pose(keypoints, box, rivalry=rivalry)

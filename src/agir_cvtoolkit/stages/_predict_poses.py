@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agir_cvtoolkit.poses import Pose, overall_confidence, write_poses
+from agir_cvtoolkit.poses import Pose, joint_doubt, overall_confidence, write_poses
 from agir_cvtoolkit.progress import Progress
 from agir_cvtoolkit.records import Box, ManifestEntry, Record
 from agir_cvtoolkit.runs import Run, atomic_path, fingerprint
@@ -127,6 +127,17 @@ def boxes_of(record: Record, size: tuple[int, int]) -> list[Box | None]:
     return found or [None]
 
 
+def scores_of(poses: Sequence[Pose]) -> dict[str, float]:
+    """Return the scores of a picture by name, each that of its least sure animal, in [0, 1].
+
+    ``joints``: doubt whether the joints are there (`joint_doubt`); ``peaks``: how much second places rival them.
+    """
+    return {
+        "joints": round(max(map(joint_doubt, poses), default=0.0), 6),
+        "peaks": round(max((pose.rivalry or 0.0 for pose in poses), default=0.0), 6),
+    }
+
+
 @dataclass(frozen=True)
 class PoseWork:
     """What is done with each record; can be sent to another process where `opened` can.
@@ -200,6 +211,7 @@ class PoseSteps:
             label_values=dict(record.values),
             conflicts=tuple(sorted(record.conflicts)),
             pose_path=str(path.relative_to(self.run.root)),
+            scores=scores_of(poses),
         )
 
     def _plot(self, record: Record, original: Original, poses: Sequence[Pose]) -> str:
