@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from agir_cvtoolkit import pictures
 from agir_cvtoolkit.errors import DataError, MaskError, PictureError
+from agir_cvtoolkit.picture_limit import allowed_pixels
 from agir_cvtoolkit.pictures import check, glance, load_mask, load_rgb, named, png_bytes, save_png, sha256_of
 
 ORIENTATION = 0x0112
@@ -393,7 +393,7 @@ def test_sha256(tmp_path: Path) -> None:
 
 
 def test_large_pictures_of_field_cameras_are_below_the_bound() -> None:
-    assert pictures.MAX_PIXELS > 13_368 * 9_520
+    assert allowed_pixels() > 13_368 * 9_520
     assert Image.MAX_IMAGE_PIXELS is None
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from agir_cvtoolkit.errors import FrameMapError, NotFoundError, RefusedError, ServerFaultError
-from agir_cvtoolkit.pictures import MAX_PIXELS
+from agir_cvtoolkit.picture_limit import allowed_pixels
 
 from .session import CvatSession
 from .whole_numbers import whole_number
@@ -218,7 +218,7 @@ def _entry(number: int, item: object) -> FrameEntry:
         )
     of = f"frame {number} ('{item['name'][:100]}')"
     width = whole_number(item, "width", of, most=_LONGEST_SIDE, missing=0)
-    height = whole_number(item, "height", of, most=MAX_PIXELS // max(1, width), missing=0)
+    height = whole_number(item, "height", of, most=allowed_pixels() // max(1, width), missing=0)
     return FrameEntry(number, item["name"], width, height)
 
 
