@@ -15,6 +15,7 @@ from ._firebase import Firebase
 from ._inference import SegInference
 from ._pose import PoseInference, PoseTrain
 from ._query import Data, Db
+from ._report import Report
 from ._retrain import Retrain
 from ._training import Preprocess, Train
 from ._workspace import Io, Project
@@ -44,6 +45,7 @@ class Settings(Group):
     pose_inference: PoseInference = PoseInference()
     pose_train: PoseTrain = PoseTrain()
     retrain: Retrain = Retrain()
+    report: Report = Report()
     origins: Mapping[str, str] = Field(default_factory=dict, exclude=True, repr=False)
 
     def is_explicit(self, key: str) -> bool:
