@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from agir_cvtoolkit.errors import DataError, PictureError
-from agir_cvtoolkit.inference.originals import Reading, crop_of, pixels_of, read_original
+from agir_cvtoolkit.inference.originals import Reading, crop_of, read_original
 from agir_cvtoolkit.pictures import RGB, load_rgb, sha256_of
 from agir_cvtoolkit.records import Box, Record
 from agir_cvtoolkit.runs import Run
@@ -142,12 +142,3 @@ def test_records_of_one_picture_decode_it_once(
     for number, path in enumerate([one, one, one, two, one]):
         reading.original(Record(str(number), path, crop=Box(number, 2, 8, 6)))
     assert decoded == [one, two, one]
-
-
-def test_a_record_weighs_what_is_cut_out_for_it(tmp_path: Path) -> None:
-    source = tmp_path / "a.png"
-    Image.new("RGB", (40, 30)).save(source)
-    assert pixels_of(Record("a", source)) == 1200
-    assert pixels_of(Record("a", source, crop=Box(1, 2, 10, 5))) == 50
-    assert pixels_of(Record("a", source, crop=Box(100, 2, 10, 5))) == 0
-    assert pixels_of(Record("a", tmp_path / "gone.png")) == pixels_of(Record("a", None)) == 0

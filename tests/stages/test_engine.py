@@ -45,7 +45,7 @@ def test_a_named_device_is_the_only_one(device: str, gpus: None) -> None:
 def test_what_needs_no_gpu_stays_here(gpus: None) -> None:
     devices = devices_of("auto", chosen(), on_gpu=False)
     engine = engine_of(chosen(readers=3, megapixels=5), devices)
-    assert engine == Threads(Bounds(readers=3, weight=5_000_000))
+    assert engine == Threads(Bounds(readers=3, weight=70_000_000))
     assert is_here(engine)
 
 

@@ -21,12 +21,13 @@ class Bounds:
 
     Attributes:
         readers: threads that read ahead.
-        weight: of all items between reading and writing, in the unit of `Steps.weigh`; a heavier one is taken alone.
+        weight: of all items between reading and writing, in the unit of `Steps.weigh` (as a rule bytes); a heavier
+            one is taken alone.
         items: how many items at most, however light.
     """
 
     readers: int = 2
-    weight: int = 80_000_000
+    weight: int = 1_120_000_000
     items: int = 8
 
 

@@ -69,17 +69,6 @@ def crop_of(record: Record, size: tuple[int, int]) -> tuple[int, int, int, int]:
     return left, top, right, bottom
 
 
-def pixels_of(record: Record) -> int:
-    """Return how many pixels of its picture a record holds, by the header; 0 where that cannot be read."""
-    if record.image_path is None:
-        return 0
-    try:
-        left, top, right, bottom = crop_of(record, glance(record.image_path).size)
-    except DataError:
-        return 0
-    return (right - left) * (bottom - top)
-
-
 class Reading:
     """Reads the pictures of records and lays their originals into a run; may be called by several threads.
 

@@ -156,8 +156,8 @@ class PoseWork:
         """Open the predictor in this process."""
         from agir_cvtoolkit.inference.originals import Reading
 
-        bounds = bounds_of(self.settings.workers)
-        reading = Reading(self.run, save=self.settings.output.save_images, in_memory=bounds.weight)
+        in_memory = self.settings.workers.megapixels * 1_000_000
+        reading = Reading(self.run, save=self.settings.output.save_images, in_memory=in_memory)
         return PoseSteps(self.run, reading, self.opened(worker), self.settings)
 
 
@@ -171,10 +171,10 @@ class PoseSteps:
     settings: PoseInference
 
     def weigh(self, record: Record) -> int:
-        """Return the pixels of the record's picture."""
-        from agir_cvtoolkit.inference.originals import pixels_of
+        """Return the bytes that the record holds in memory at most."""
+        from agir_cvtoolkit.inference.held import Predicting, held_bytes
 
-        return pixels_of(record)
+        return held_bytes(record, Predicting())
 
     def read(self, record: Record) -> Original:
         """Decode the picture and lay its original into the run."""

@@ -148,8 +148,8 @@ class SegmentationWork:
         predictor = self.opened(worker)
         if predictor.needs_tiles:
             predictor = Halving(predictor)
-        bounds = bounds_of(self.settings.workers)
-        reading = Reading(self.run, save=self.settings.output.save_images, in_memory=bounds.weight)
+        in_memory = self.settings.workers.megapixels * 1_000_000
+        reading = Reading(self.run, save=self.settings.output.save_images, in_memory=in_memory)
         return SegmentationSteps(self.run, reading, predictor, self.settings)
 
 
@@ -163,10 +163,10 @@ class SegmentationSteps:
     settings: SegInference
 
     def weigh(self, record: Record) -> int:
-        """Return the pixels of the record's picture."""
-        from agir_cvtoolkit.inference.originals import pixels_of
+        """Return the bytes that the record holds in memory at most."""
+        from agir_cvtoolkit.inference.held import Predicting, held_bytes
 
-        return pixels_of(record)
+        return held_bytes(record, Predicting.of(self.predictor, self.settings))
 
     def read(self, record: Record) -> Original:
         """Decode the picture and lay its original into the run."""
