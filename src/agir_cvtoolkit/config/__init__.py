@@ -7,6 +7,7 @@ from ._cvat import CvatDownload, CvatUpload, PoseProposals, UploadSource
 from ._fetch import Fetch
 from ._firebase import Firebase
 from ._inference import SegInference, Workers
+from ._loop import Budget, Hook, Loop, LoopTestSet, Policy
 from ._pose import PoseInference, PoseTrain
 from ._query import Data, Db
 from ._redact import redacted
@@ -20,6 +21,7 @@ __all__ = [
     "COMMAND_LINE",
     "PACKAGED",
     "RETIRED",
+    "Budget",
     "CvatDownload",
     "CvatUpload",
     "Data",
@@ -27,8 +29,12 @@ __all__ = [
     "Fetch",
     "Firebase",
     "Group",
+    "Hook",
     "Io",
     "Judgement",
+    "Loop",
+    "LoopTestSet",
+    "Policy",
     "PoseInference",
     "PoseProposals",
     "PoseTrain",

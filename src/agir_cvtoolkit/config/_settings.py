@@ -13,6 +13,7 @@ from ._cvat import CvatDownload, CvatUpload
 from ._fetch import Fetch
 from ._firebase import Firebase
 from ._inference import SegInference
+from ._loop import Loop
 from ._pose import PoseInference, PoseTrain
 from ._query import Data, Db
 from ._report import Report
@@ -45,6 +46,7 @@ class Settings(Group):
     pose_inference: PoseInference = PoseInference()
     pose_train: PoseTrain = PoseTrain()
     retrain: Retrain = Retrain()
+    loop: Loop = Loop()
     report: Report = Report()
     origins: Mapping[str, str] = Field(default_factory=dict, exclude=True, repr=False)
 
