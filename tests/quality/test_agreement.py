@@ -20,6 +20,7 @@ from agir_cvtoolkit.quality.drift import drift_of
 from agir_cvtoolkit.quality.intervals import measured
 from agir_cvtoolkit.quality.merge import by_best, by_majority
 from agir_cvtoolkit.quality.speed import JobPace, alarm_of, seconds_between
+from agir_cvtoolkit.quality.working_time import JobTime, time_rows
 from agir_cvtoolkit.shapes import Mask, Points, Polygon, Polyline, Rectangle, Shape, Skeleton
 
 SIZE = (32, 24)
@@ -243,3 +244,21 @@ def test_an_alarm_needs_a_known_time_untouched_proposals_and_haste() -> None:
     assert alarm_of(replace(pace, untouched=0), 5.0) is None
     assert alarm_of(replace(pace, assigned=None), 5.0) is None
     assert seconds_between(replace(pace, assigned=WHEN + timedelta(days=1))) is None
+    slow = alarm_of(replace(pace, assigned=None, worked=30.0), 5.0)
+    assert slow is not None
+    assert (slow.seconds, slow.worked) == (30.0, True)
+    assert alarm_of(replace(pace, worked=60.0), 5.0) is None
+
+
+def test_worked_and_elapsed_time_are_never_added() -> None:
+    times = [
+        JobTime(1, 2, "ann", 10, 30, 100.0, "worked"),
+        JobTime(2, 2, "ann", 10, 30, 50.0, "worked"),
+        JobTime(3, 2, "ann", 10, 30, 200.0, "worked"),
+        JobTime(4, 2, "ann", 10, 30, 86_400.0, "elapsed"),
+        JobTime(5, 2, "ann", 10, 30, None, None),
+        JobTime(6, 2, "bob", 0, 0, 3.0, "worked"),
+    ]
+    elapsed, worked = time_rows(times)
+    assert (worked.jobs, worked.frames, worked.seconds, worked.median_per_frame) == (3, 30, 350.0, 10.0)
+    assert (elapsed.measured, elapsed.jobs, elapsed.median_per_frame) == ("elapsed", 1, 8640.0)

@@ -195,6 +195,7 @@ def test_proposals_left_as_they_were_within_seconds_raise_an_alarm(team: Team) -
     (alarm,) = found.alarms
     assert (alarm.annotator, alarm.job_id, alarm.untouched, alarm.pictures) == ("ann", hasty.id, COUNT, COUNT)
     assert alarm.seconds < 60
+    assert {time.job_id: time.measured for time in found.times}[hasty.id] == "elapsed"
     assert quality_report(task_ids=[hasty.task_id], within_s=0).alarms == ()
 
 

@@ -162,6 +162,7 @@ def _show(result: QualityResult) -> None:
     _table("Against gold frames", result.gold)
     _table("Agreement of two people", result.agreement)
     _table("Against the proposals (1 = left as it was)", result.changed)
+    _times(result)
     for one in result.drifts:
         slope = "" if one.slope is None else f" {one.slope:+.4f} a week ({one.low:+.4f} to {one.high:+.4f})"
         click.echo(harmless(f"drift  {one.annotator}: {one.verdict}{slope}"))
@@ -170,7 +171,11 @@ def _show(result: QualityResult) -> None:
             harmless(
                 f"alarm  {alarm.annotator}: job {alarm.job_id} of task {alarm.task_id}: {alarm.untouched} of "
                 f"{alarm.proposals} proposals untouched on {counted(alarm.pictures, 'picture')}, "
-                f"at most {alarm.seconds:.0f} s after it was assigned"
+                + (
+                    f"{alarm.seconds:.0f} s of work"
+                    if alarm.worked
+                    else f"at most {alarm.seconds:.0f} s after it was assigned"
+                )
             )
         )
     if result.changed and not result.timed:
@@ -184,6 +189,19 @@ def _show(result: QualityResult) -> None:
         click.echo(harmless(f"note: {note}"), err=True)
     if result.page is not None:
         click.echo(f"Page: {result.page}")
+
+
+def _times(result: QualityResult) -> None:
+    from agir_cvtoolkit.quality.working_time import time_rows
+
+    for row in time_rows(result.times):
+        what = "worked" if row.measured == "worked" else "elapsed, pauses included"
+        click.echo(
+            harmless(
+                f"time   {row.annotator}: {row.median_per_frame:.1f} s for each picture ({what}; median of "
+                f"{counted(row.jobs, 'job')}, {counted(row.frames, 'picture')}, {counted(row.shapes, 'shape')})"
+            )
+        )
 
 
 def _table(title: str, rows: Sequence[ScoreRow]) -> None:

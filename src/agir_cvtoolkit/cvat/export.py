@@ -145,7 +145,7 @@ def _by_request(what: _Export, part: Path) -> None:
     params = {"format": what.dataset_format, "save_images": "True" if what.save_images else "False"}
     for _ in range(2):
         path = f"/api/{what.of}/{what.resource_id}/dataset/export"
-        request_id = _begin(what.session, path, what.subject, params)
+        request_id = begin_export(what.session, path, what.subject, params)
         try:
             outcome = wait_for_request(what.session, request_id, what.subject, what.deadline_s)
         except KeyboardInterrupt:
@@ -153,7 +153,7 @@ def _by_request(what: _Export, part: Path) -> None:
             raise
         if outcome.status == "finished" and outcome.result_url:
             try:
-                _download(what.session, outcome.result_url, what.subject, part)
+                fetch_result(what.session, outcome.result_url, what.subject, part)
             except NotFoundError:
                 continue  # the result has expired since: it is asked for anew
             return
@@ -189,7 +189,8 @@ def _old_way(what: _Export, part: Path) -> None:
     wait_until(what.session, taken, what.subject, what.deadline_s)
 
 
-def _begin(session: CvatSession, path: str, subject: str, params: Mapping[str, object]) -> str:
+def begin_export(session: CvatSession, path: str, subject: str, params: Mapping[str, object]) -> str:
+    """Ask for an export, and return the id of the request that makes it."""
     attempt = 0
     while True:
         attempt += 1
@@ -212,7 +213,8 @@ def _begin(session: CvatSession, path: str, subject: str, params: Mapping[str, o
     return found
 
 
-def _download(session: CvatSession, result_url: str, subject: str, path: Path) -> None:
+def fetch_result(session: CvatSession, result_url: str, subject: str, path: Path) -> None:
+    """Download what an export has made."""
     parts = urlsplit(result_url)
     at = parts.path.find("/api/")
     if at < 0:

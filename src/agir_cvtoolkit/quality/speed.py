@@ -19,6 +19,7 @@ class JobPace:
         untouched: that are there just as they were pushed.
         assigned: when the job was last given to somebody; None where the server does not say.
         changed: when the job was last changed.
+        worked: seconds that people were at work on it, by the server's event log; None where it has none.
     """
 
     job_id: int
@@ -29,6 +30,7 @@ class JobPace:
     untouched: int
     assigned: datetime | None
     changed: datetime
+    worked: float | None = None
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,9 @@ class PaceAlarm:
     """A job whose proposals were hardly looked at.
 
     Attributes:
-        seconds: from the job's last assignment to its last change: all the time that there was, pauses included.
+        seconds: of work; where nobody knows that, from the job's last assignment to its last change: all the time that
+            there was, pauses included.
+        worked: the seconds are those of work.
     """
 
     job_id: int
@@ -46,14 +50,19 @@ class PaceAlarm:
     proposals: int
     untouched: int
     seconds: float
+    worked: bool = False
 
 
 def seconds_between(pace: JobPace) -> float | None:
-    """Return the seconds from assignment to last change; None where the server does not say, or it was given away later.
+    """Return the seconds of work, else those from assignment to last change.
 
-    It is an upper bound of the time that was worked. Somebody who gets a job after it was changed tells nothing of who
-    changed it.
+    None where the server says neither, or the job was given away later.
+
+    The latter is an upper bound of the time that was worked. Somebody who gets a job after it was changed tells nothing
+    of who changed it.
     """
+    if pace.worked is not None:
+        return pace.worked
     if pace.assigned is None or pace.assigned > pace.changed:
         return None
     return (pace.changed - pace.assigned).total_seconds()
@@ -70,5 +79,12 @@ def alarm_of(pace: JobPace, within: float = WITHIN_S) -> PaceAlarm | None:
     if seconds is None or not pace.untouched or seconds >= within * pace.pictures:
         return None
     return PaceAlarm(
-        pace.job_id, pace.task_id, pace.annotator, pace.pictures, pace.proposals, pace.untouched, seconds
+        pace.job_id,
+        pace.task_id,
+        pace.annotator,
+        pace.pictures,
+        pace.proposals,
+        pace.untouched,
+        seconds,
+        pace.worked is not None,
     )

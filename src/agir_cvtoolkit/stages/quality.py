@@ -19,10 +19,12 @@ from agir_cvtoolkit.quality.agreement import TOLERANCE_PX, ClassScore, against, 
 from agir_cvtoolkit.quality.annotators import FrameScore, ScoreRow, score_rows
 from agir_cvtoolkit.quality.drift import Drift, drift_of
 from agir_cvtoolkit.quality.speed import WITHIN_S, JobPace, PaceAlarm, alarm_of, seconds_between
+from agir_cvtoolkit.quality.working_time import JobTime
 from agir_cvtoolkit.shapes import Shape
 
 from ._call import Call
 from ._lint_scope import find_scope
+from .job_times import read_job_times
 from .quality_read import FrameRead, GoldSet, JobReader, Picture, find_gold, is_done
 
 
@@ -38,7 +40,8 @@ class QualityResult:
         agreement: of each two people that had the same pictures.
         drifts: of each annotator with gold frames.
         alarms: jobs whose proposals were hardly looked at.
-        timed: jobs of which the server says when they were assigned, so that an alarm could be given at all.
+        timed: jobs with proposals of which it is known how long they took, so that an alarm could be given at all.
+        times: how long each job took.
         issues: what reviewers said, by task.
         notes: what could not be compared, and why.
     """
@@ -57,6 +60,7 @@ class QualityResult:
     issues: dict[int, tuple[ReviewIssue, ...]] = field(default_factory=dict, hash=False)
     notes: tuple[str, ...] = ()
     page: Path | None = None
+    times: tuple[JobTime, ...] = ()
 
     @property
     def open_issues(self) -> int:
@@ -122,8 +126,9 @@ def quality_report(
             for job in work:
                 found.job(job)
                 bar.advance()
+        times = read_job_times(scope.session, work, found.counts, ledger)
     issues = read_issues(scope.session, sorted({job.task_id for job in scope.jobs}))
-    result = found.result(scope.session.url, len(work), within_s, issues)
+    result = found.result(scope.session.url, len(work), within_s, issues, times)
     if page is not None and not call.dry_run:
         from .quality_page import write_page
 
@@ -137,6 +142,7 @@ class _Comparison:
 
     def __init__(self, reader: JobReader, gold: GoldSet, ledger: Ledger | None, tolerance: float) -> None:
         self.frames = 0
+        self.counts: dict[int, tuple[str, int, int]] = {}
         self.notes = list(gold.notes)
         self._reader, self._gold, self._ledger, self._tolerance = reader, gold, ledger, tolerance
         self._repeated: frozenset[Picture] = frozenset()
@@ -168,6 +174,8 @@ class _Comparison:
             self.notes.append(f"job {job.id} was left out: {error}")
             return
         pushed = self._pushed(job)
+        shapes = sum(len(read.shapes) for read in reads)
+        self.counts[job.id] = self._reader.annotator(job), len(reads), shapes
         for read in reads:
             self.frames += 1
             truth = self._gold.of(read)
@@ -179,13 +187,20 @@ class _Comparison:
         self._with_proposals(job, reads, pushed)
 
     def result(
-        self, server: str, jobs: int, within_s: float, issues: dict[int, tuple[ReviewIssue, ...]]
+        self,
+        server: str,
+        jobs: int,
+        within_s: float,
+        issues: dict[int, tuple[ReviewIssue, ...]],
+        times: tuple[JobTime, ...],
     ) -> QualityResult:
         """Add everything up."""
         by_annotator: dict[str, list[FrameScore]] = {}
         for score in self._against:
             by_annotator.setdefault(score.annotator, []).append(score)
-        alarms = [alarm for pace in self._paces if (alarm := alarm_of(pace, within_s)) is not None]
+        worked = {time.job_id: time.seconds for time in times if time.measured == "worked"}
+        paces = [replace(pace, worked=worked.get(pace.job_id)) for pace in self._paces]
+        alarms = [alarm for pace in paces if (alarm := alarm_of(pace, within_s)) is not None]
         return QualityResult(
             server,
             jobs,
@@ -197,9 +212,10 @@ class _Comparison:
             tuple(drift_of(name, found) for name, found in sorted(by_annotator.items())),
             tuple(sorted(alarms, key=lambda alarm: (alarm.annotator, alarm.job_id))),
             within_s,
-            sum(seconds_between(pace) is not None for pace in self._paces),
+            sum(seconds_between(pace) is not None for pace in paces),
             issues,
             tuple(self.notes),
+            times=times,
         )
 
     def _pairs(self) -> list[FrameScore]:

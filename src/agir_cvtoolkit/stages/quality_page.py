@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agir_cvtoolkit.quality.annotators import ALL, ScoreRow
 from agir_cvtoolkit.quality.intervals import Measure
+from agir_cvtoolkit.quality.working_time import time_rows
 from agir_cvtoolkit.reporting.quality_page import Cell, PageTable, PageTrend, quality_page
 
 from .quality import QualityResult
@@ -38,6 +39,7 @@ def write_page(result: QualityResult, path: Path) -> Path:
             "Against the proposals that were pushed", f"1 means left as it was. {scored}", result.changed
         ),
         _alarms(result),
+        _times(result),
         _issues(result),
         _scores("Against gold frames, each class and week", scored, result.gold, weekly=True),
         _scores("Agreement, each class and week", scored, result.agreement, weekly=True),
@@ -110,13 +112,31 @@ def _alarms(result: QualityResult) -> PageTable:
             Cell(f"{one.job_id} of task {one.task_id}", is_text=True),
             Cell(str(one.pictures)),
             Cell(f"{one.untouched} of {one.proposals}"),
-            Cell(f"{one.seconds:.0f} s"),
+            Cell(f"{one.seconds:.0f} s{'' if one.worked else ' at most'}"),
         )
         for one in result.alarms
     )
     note = f"Less than {result.within_s:g} s for each picture. {PACE_NOTE} Known of {result.timed} jobs with proposals."
-    columns = ("who", "job", "pictures", "untouched", "at most")
+    columns = ("who", "job", "pictures", "untouched", "time")
     return PageTable("Proposals accepted within seconds", note, columns, rows)
+
+
+def _times(result: QualityResult) -> PageTable:
+    rows = tuple(
+        (
+            Cell(row.annotator, is_text=True),
+            Cell("worked" if row.measured == "worked" else "elapsed", is_text=True),
+            *(Cell(str(count)) for count in (row.jobs, row.frames, row.shapes)),
+            Cell(f"{row.median_per_frame:.1f} s"),
+        )
+        for row in time_rows(result.times)
+    )
+    note = (
+        "Median of the jobs' seconds for each picture. Worked: by the server's event log, without pauses. Elapsed: from a"
+        " job's assignment, or the push, to its last change."
+    )
+    columns = ("who", "", "jobs", "pictures", "shapes", "each picture")
+    return PageTable("Time", note, columns, rows)
 
 
 def _issues(result: QualityResult) -> PageTable:
