@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -17,28 +18,53 @@ from agir_cvtoolkit.masks import Runs, decode, encode
 from .plain import Plain
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import BrowserContext, BrowserType, Page
 
 PATIENCE_MS = 60_000
 """Nothing takes that long but on a machine that does other things."""
 
 Place = tuple[float, float]
+Chromium: TypeAlias = "tuple[BrowserType, dict[str, Any]]"
 
 
 @contextmanager
-def browser_page(width: int = 1100, height: int = 720) -> Iterator[Page]:
-    """Open a headless Chromium, or skip the test where there is none."""
+def browser_page(width: int = 1100, height: int = 720, *, touch: bool = False) -> Iterator[Page]:
+    """Open a headless Chromium, one with a touch screen where wanted, or skip the test where there is none."""
+    with chromium() as (kind, start):
+        browser = kind.launch(**start)
+        context = browser.new_context(viewport={"width": width, "height": height}, has_touch=touch)
+        context.set_default_timeout(PATIENCE_MS)
+        yield context.new_page()
+        browser.close()
+
+
+@contextmanager
+def kept_browser(found: Chromium, profile: Path) -> Iterator[BrowserContext]:
+    """Open a headless Chromium that remembers, in a folder, what pages have kept; it may die meanwhile."""
+    kind, start = found
+    context = kind.launch_persistent_context(profile, viewport={"width": 1100, "height": 720}, **start)
+    context.set_default_timeout(PATIENCE_MS)
+    yield context
+    with suppress(_error()):
+        context.close()
+
+
+@contextmanager
+def chromium() -> Iterator[Chromium]:
+    """Find Chromium and what it is started with, or skip the test where there is none."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if program is None:
         pytest.skip("no Chromium here: apt-get install chromium")
     arguments = ["--disable-dev-shm-usage", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     with sync_api.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=program, args=arguments)
-        context = browser.new_context(viewport={"width": width, "height": height})
-        context.set_default_timeout(PATIENCE_MS)
-        yield context.new_page()
-        browser.close()
+        yield driver.chromium, {"executable_path": program, "args": arguments}
+
+
+def _error() -> type[Exception]:
+    from playwright.sync_api import Error
+
+    return Error
 
 
 class Hand:

@@ -1,13 +1,16 @@
 /** The server: CVAT's interface, asked with the browser's own session. */
 
 const PATIENCE_MS = 60000;
+const WAITS_MS = [500, 1000, 2000, 4000, 8000];
+const LONGEST_WAIT_MS = 30000;
 
 /** The server has answered, but not with success. */
 export class Refused extends Error {
-  /** @param {number} status @param {string} text */
-  constructor(status, text) {
+  /** @param {number} status @param {string} text @param {number} [waitMs] how long the server wants to be left alone */
+  constructor(status, text, waitMs = 0) {
     super(text);
     this.status = status;
+    this.waitMs = waitMs;
   }
 
   /** Whether the same request may succeed later. */
@@ -44,11 +47,32 @@ export async function blob(path) {
   }
 }
 
+/**
+ * Does a piece of reading again while the server is busy or away, longer apart each time, as long as it asks for.
+ * @template T
+ * @param {() => Promise<T>} read
+ * @param {(error: Error) => boolean} [goesOn] told of each failure before the wait; false gives up
+ * @returns {Promise<T>}
+ * @throws {Refused | Unreachable} the last failure
+ */
+export async function patiently(read, goesOn = () => true) {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await read();
+    } catch (error) {
+      const passing = error instanceof Unreachable || (error instanceof Refused && error.passing);
+      if (!passing || attempt === WAITS_MS.length || !goesOn(error)) throw error;
+      const asked = error instanceof Refused ? error.waitMs : 0;
+      await new Promise((resolve) => setTimeout(resolve, Math.min(LONGEST_WAIT_MS, Math.max(asked, WAITS_MS[attempt]))));
+    }
+  }
+}
+
 /** @param {string} path with a query already @returns {Promise<any[]>} all entries of a list */
 export async function pages(path) {
   const found = [];
   for (let page = 1; ; page += 1) {
-    const answer = await ask("GET", `${path}&page_size=100&page=${page}`);
+    const answer = await patiently(() => ask("GET", `${path}&page_size=100&page=${page}`));
     found.push(...answer.results);
     if (!answer.next) return found;
   }
@@ -78,7 +102,8 @@ async function send(method, path, content) {
     clearTimeout(timer);
   }
   if (response.ok) return response;
-  throw new Refused(response.status, reason(response.status, await response.text().catch(() => "")));
+  const wait = 1000 * (Number(response.headers.get("Retry-After")) || 0);
+  throw new Refused(response.status, reason(response.status, await response.text().catch(() => "")), wait);
 }
 
 /** @param {number} status @param {string} text @returns {string} what the server says, in one line */

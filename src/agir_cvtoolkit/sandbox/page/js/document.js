@@ -143,6 +143,31 @@ export class Annotations {
     return found;
   }
 
+  /** @param {Map<string, any>} sent new shapes that were sent without an answer @returns {import("./drafts.js").Change[]} what is unsaved, for another page to take up */
+  changes(sent) {
+    const { updated, deleted, created } = this.unsaved();
+    return [...updated, ...deleted, ...created].map((key) => ({
+      base: this.saved.has(key) ? this.seen.get(key) : null, shape: this.now.get(key) ?? null, sent: sent.get(key) ?? null }));
+  }
+
+  /** Takes up what another page has left unsaved. @param {import("./drafts.js").Change[]} changes @param {any[]} theirs all shapes that the server has now */
+  resume(changes, theirs) {
+    const keys = new Map([...this.ids].map(([key, id]) => [id, key]));
+    /** @type {Map<number, Edit[]>} */
+    const edits = new Map();
+    for (const { base, shape, sent } of changes) {
+      const there = base ?? theirs.find((their) => same(their, sent ?? shape));
+      if (!base && there && same(there, shape)) continue;
+      const key = (there && keys.get(there.id)) ?? this.newKey();
+      // The server's answer is compared with what was there when it was changed, not with what is there now.
+      if (there) this.take(key, there);
+      const edit = { key, before: this.now.get(key) ?? null, after: shape };
+      const { frame } = shape ?? base;
+      edits.set(frame, [...(edits.get(frame) ?? []), edit]);
+    }
+    for (const found of edits.values()) this.apply(found);
+  }
+
   get dirty() {
     const { updated, created, deleted } = this.unsaved();
     return updated.length + created.length + deleted.length > 0;

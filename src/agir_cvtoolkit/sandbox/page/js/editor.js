@@ -1,8 +1,9 @@
 /** One open job: what is shown, what is selected, and what a person does to it. */
 
-import { ask as request, pages, Refused } from "./api.js";
+import { ask as send, pages, patiently, Refused, Unreachable } from "./api.js";
 import { Annotations, newElement } from "./document.js";
 import { Saving } from "./saving.js";
+import { Drafts } from "./drafts.js";
 import { Labels } from "./labels.js";
 import { Pictures, shrink } from "./pictures.js";
 import { View } from "./view.js";
@@ -22,8 +23,9 @@ import { PointTool } from "./tools/point.js";
 
 /** @typedef {import("./document.js").Shape} Shape */
 
-/** Loads a job and shows it. @param {HTMLElement} root @param {number} jobId @param {() => void} leave @returns {Promise<Editor>} */
-export async function openJob(root, jobId, leave) {
+/** Loads a job and shows it. @param {HTMLElement} root @param {number} jobId @param {number} userId @param {() => void} leave @returns {Promise<Editor>} */
+export async function openJob(root, jobId, userId, leave) {
+  const request = (/** @type {string} */ method, /** @type {string} */ path) => patiently(() => send(method, path));
   const job = await request("GET", `/api/jobs/${jobId}`);
   const [meta, labels, annotations, task] = await Promise.all([
     request("GET", `/api/jobs/${jobId}/data/meta`),
@@ -35,15 +37,16 @@ export async function openJob(root, jobId, leave) {
       throw error;
     }),
   ]);
-  return new Editor(root, { job, meta, labels, annotations, task }, leave);
+  return new Editor(root, { job, meta, labels, annotations, task, userId }, leave);
 }
 
 export class Editor {
-  /** @param {HTMLElement} root @param {{job: any, meta: any, labels: any[], annotations: any, task: any}} data @param {() => void} leave */
-  constructor(root, { job, meta, labels, annotations, task }, leave) {
+  /** @param {HTMLElement} root @param {{job: any, meta: any, labels: any[], annotations: any, task: any, userId: number}} data @param {() => void} leave */
+  constructor(root, { job, meta, labels, annotations, task, userId }, leave) {
     this.job = job;
     this.task = task;
     this.leave = leave;
+    this.closed = false;
     this.settings = readSettings();
     this.meta = meta;
     const gone = new Set(meta.deleted_frames);
@@ -79,9 +82,13 @@ export class Editor {
       .filter((tool) => this.useful(tool.id));
     this.tool = this.tools[0];
     this.panels = new Panels(this);
-    this.pictures = new Pictures(job.id, (frame) => this.sizeOf(frame));
+    this.pictures = new Pictures(job.id, (frame) => this.sizeOf(frame), (frame, trouble) => this.waits(frame, trouble));
+    this.drafts = new Drafts(job, userId, () => this.annotations.changes(this.saving.tried));
     this.saving = new Saving(job, this.annotations, {
-      told: (state, text) => this.layout.tellSaving(state, text),
+      told: (state, text) => {
+        this.layout.tellSaving(state, text);
+        this.drafts.later();
+      },
       merged: (count) => this.layout.toast(`Somebody else has saved this job: ${count} ${count === 1 ? "shape was" : "shapes were"} brought in.`, true),
       collide: (found) => this.collide(found),
       jobChanged: (changed) => {
@@ -100,10 +107,13 @@ export class Editor {
     this.applyView();
     this.useTool(this.tool.id);
     this.go(0);
+    void this.offerDrafts();
   }
 
   close() {
+    this.closed = true;
     this.saving.stop();
+    void this.drafts.close();
     this.closeKeys();
     this.shapeLayer.close();
     this.layout.forget();
@@ -122,6 +132,30 @@ export class Editor {
     const answer = await ask("Some changes are not saved", ["If you leave now, they are lost."],
       [{ id: "leave", text: "Leave without saving" }, { id: "stay", text: "Stay", primary: true }]);
     return answer === "leave";
+  }
+
+  /** Offers what an earlier page could not save any more. */
+  async offerDrafts() {
+    const drafts = await this.drafts.left();
+    const changes = drafts.flatMap((draft) => draft.changes);
+    if (!changes.length || this.closed) return;
+    const frames = [...new Set(changes.map(({ base, shape }) => (shape ?? base).frame))].sort((a, b) => a - b);
+    const pictures = frames.map((frame) => this.frames.indexOf(frame) + 1).join(", ");
+    const answer = await ask("There is unsaved work", [
+      `This page was closed at ${new Date(drafts[drafts.length - 1].at).toLocaleString()} before ${changes.length} ${changes.length === 1 ? "change" : "changes"} `
+      + `(${frames.length === 1 ? "picture" : "pictures"} ${pictures}) had been saved. What others have saved since stays: where it concerns the same shapes, you are asked.`,
+    ], [{ id: "take", text: "Take it up", primary: true }, { id: "drop", text: "Throw it away" }, { id: "later", text: "Not now" }]);
+    if (this.closed || answer === "later") return;
+    if (answer === "take") {
+      for (const draft of drafts) {
+        if (!(await this.saving.resume(draft.changes))) {
+          this.layout.toast("The server does not answer. The unsaved work is kept: open the job again later.", true);
+          return;
+        }
+      }
+      await this.drafts.write();
+    }
+    await this.drafts.remove(drafts.map(({ id }) => id));
   }
 
   // --- pictures ---------------------------------------------------------------------------------
@@ -151,6 +185,13 @@ export class Editor {
     this.hidden.clear();
     this.layout.tellFrame();
     await this.showPicture();
+  }
+
+  /** @param {number} frame @param {Error} trouble @returns {boolean} whether the picture is still wanted */
+  waits(frame, trouble) {
+    if (this.closed) return false;
+    if (frame === this.frame) this.layout.busy(true, trouble instanceof Unreachable ? "The server does not answer. Trying again…" : "The server is busy. Trying again…");
+    return frame === this.frame || frame === this.frames[this.place_ + 1];
   }
 
   async showPicture() {
@@ -206,6 +247,7 @@ export class Editor {
     this.maskLayer.show(masks, this.painting?.key ?? this.selection.key);
     this.shapeLayer.show(shown.filter(([, shape]) => shape.type !== "mask"), this.selection, this.tool.id === "select" && !this.placing);
     this.panels.draw();
+    this.layout.tellOptions();
     this.tellHint();
   }
 

@@ -4,8 +4,8 @@ import { h } from "./dom.js";
 
 const REST = [
   ["Work", [["1 … 9", "Class of the selected or next shape"], ["Q", "Occluded, or visible again"], ["O", "Absent, or placed again"], ["Delete", "Remove the selected shape"],
-    ["Arrows", "Move by one pixel, with Shift by ten"], ["Comma or period", "Previous, next shape"], ["[ ]", "Smaller, larger brush"], ["Escape", "Let go"]]],
-  ["Look", [["Wheel, + −", "Zoom"], ["Space or middle button", "Drag the picture"], ["Home or 0", "Whole picture"], ["Z", "Zoom to the selected shape"], ["H", "Hide or show all shapes"]]],
+    ["Arrows", "Move by one pixel, with Shift by ten"], ["Comma or period", "Previous, next shape"], ["[ ]", "Smaller, larger brush"], ["Shift", "With an outline: takes the area away"], ["Escape", "Let go"]]],
+  ["Look", [["Wheel, + −", "Zoom"], ["Space or middle button", "Drag the picture"], ["Two fingers", "Zoom and move"], ["Home or 0", "Whole picture"], ["Z", "Zoom to the selected shape"], ["H", "Hide or show all shapes"]]],
   ["Job", [["F, Page down", "Next picture"], ["D, Page up", "Previous picture"], ["Ctrl Z", "Undo"], ["Ctrl Shift Z, Ctrl Y", "Redo"], ["Ctrl S", "Save now (it saves by itself)"],
     ["Ctrl Enter", "Complete the job"], ["?", "This help"]]],
 ];

@@ -1,7 +1,8 @@
-/** The frame of the page around the picture: bars, tools, messages, and the pointer on the picture. */
+/** The frame of the page around the picture: bars, tools, messages. */
 
 import { fill, h, icon } from "./dom.js";
 import { showHelp } from "./help.js";
+import { pointersOn } from "./pointers.js";
 import { themeButton } from "./taskList.js";
 
 const TOAST_MS = 6000;
@@ -11,6 +12,7 @@ export class Layout {
   /** @param {HTMLElement} root @param {import("./editor.js").Editor} editor */
   constructor(root, editor) {
     this.editor = editor;
+    this.grabbing = false;
     this.canvas = h("div", { class: "canvas", tabindex: "0", role: "application", "aria-label": "Picture" });
     this.tools = h("nav", { class: "tools", "aria-label": "Tools" });
     this.side = h("aside", { class: "side", "aria-label": "Classes, shapes and view" });
@@ -43,7 +45,7 @@ export class Layout {
       h("main", { class: "work" }, this.options, h("div", { class: "place" }, this.canvas, this.cover), this.toasts),
       this.side,
       h("footer", { class: "foot" }, this.hintLine, this.nameText, this.zoomText)), this.tooltip);
-    this.listen();
+    this.forget = pointersOn(this);
   }
 
   /** @param {string} sign @param {string} text @param {() => unknown} action */
@@ -62,52 +64,6 @@ export class Layout {
       this.button("fit", "Whole picture (Home)", () => editor.view.fit()));
     this.tellJob();
     this.tellHistory();
-  }
-
-  listen() {
-    const { canvas, editor } = this;
-    let pressed = false;
-    /** @type {{x: number, y: number} | null} */
-    let held = null;
-    canvas.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => {
-      canvas.focus({ preventScroll: true });
-      if (!editor.view.picture) return;
-      if (event.button === 1 || this.grabbing) {
-        event.preventDefault();
-        held = { x: event.clientX, y: event.clientY };
-      } else if (event.button === 0) {
-        pressed = true;
-        editor.tool.down(editor.view.at(event), event);
-      } else return;
-      // Konva follows its own drags; tools follow the pointer wherever it goes.
-      if (held || editor.tool.id !== "select") canvas.setPointerCapture(event.pointerId);
-    });
-    window.addEventListener("pointermove", (this.onMove = (/** @type {PointerEvent} */ event) => {
-      if (held) {
-        editor.view.pan(event.clientX - held.x, event.clientY - held.y);
-        held = { x: event.clientX, y: event.clientY };
-      } else if (editor.view.picture && (pressed || canvas.contains(/** @type {Node} */ (event.target)))) {
-        editor.tool.move(editor.view.at(event), event, pressed);
-      }
-    }));
-    window.addEventListener("pointerup", (this.onUp = (/** @type {PointerEvent} */ event) => {
-      held = null;
-      if (pressed) editor.tool.up(editor.view.at(event), event);
-      pressed = false;
-    }));
-    canvas.addEventListener("pointerleave", () => this.tip(null));
-    canvas.addEventListener("contextmenu", (/** @type {Event} */ event) => event.preventDefault());
-    canvas.addEventListener("wheel", (/** @type {WheelEvent} */ event) => {
-      event.preventDefault();
-      const { left, top } = canvas.getBoundingClientRect();
-      const lines = event.deltaMode ? 30 : 1;
-      editor.view.zoom(Math.exp(-event.deltaY * lines * (event.ctrlKey ? 0.01 : 0.0015)), event.clientX - left, event.clientY - top);
-    }, { passive: false });
-  }
-
-  forget() {
-    window.removeEventListener("pointermove", /** @type {any} */ (this.onMove));
-    window.removeEventListener("pointerup", /** @type {any} */ (this.onUp));
   }
 
   /** Whether the next drag moves the picture, whatever the tool. @param {boolean} grabbing */
@@ -138,7 +94,7 @@ export class Layout {
         return;
       }
       fill(this.options, h("label", { for: "brush-size" }, "Size"), range, h("output", {}, `${settings.brush} px`));
-    } else if (tool.id === "polygon" && editor.labels.byId.get(editor.labelId)?.type === "any") {
+    } else if (tool.id === "polygon" && editor.selectedShape?.type !== "mask" && editor.labels.byId.get(editor.labelId)?.type === "any") {
       const choice = h("select", { id: "outline-type", onchange: () => { settings.outline = choice.value; editor.applyView(); } },
         h("option", { value: "mask", selected: editor.outlineType === "mask" }, "mask"), h("option", { value: "polygon", selected: editor.outlineType === "polygon" }, "polygon"));
       fill(this.options, h("label", { for: "outline-type" }, "A new outline becomes a"), choice);
@@ -187,9 +143,9 @@ export class Layout {
     if (this.hintLine.textContent !== text) this.hintLine.textContent = text;
   }
 
-  /** @param {boolean} busy */
-  busy(busy) {
-    fill(this.cover, busy && h("p", {}, "Loading the picture…"));
+  /** @param {boolean} busy @param {string} [text] */
+  busy(busy, text = "Loading the picture…") {
+    fill(this.cover, busy && h("p", {}, text));
     this.cover.hidden = !busy;
     if (busy) delete this.canvas.dataset.ready;
   }

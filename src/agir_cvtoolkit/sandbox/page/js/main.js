@@ -1,6 +1,6 @@
 /** Begins: who is there, and which page the address names. */
 
-import { ask, Refused } from "./api.js";
+import { ask, patiently, Refused } from "./api.js";
 import { h } from "./dom.js";
 import { openJob } from "./editor.js";
 import { logInOn } from "./login.js";
@@ -23,14 +23,14 @@ async function show() {
   editor?.close();
   editor = null;
   try {
-    await ask("GET", "/api/users/self");
+    const self = await patiently(() => ask("GET", "/api/users/self"));
     const job = /^\/tasks\/\d+\/jobs\/(\d+)$/.exec(location.pathname);
     const task = /^\/tasks\/(\d+)$/.exec(location.pathname);
     if (!job) {
       await showList(root, task ? Number(task[1]) : null, visit);
       return;
     }
-    const opened = await openJob(root, Number(job[1]), () => visit("/"));
+    const opened = await openJob(root, Number(job[1]), self.id, () => visit("/"));
     if (mine === turn) editor = opened;
     else opened.close();
   } catch (error) {

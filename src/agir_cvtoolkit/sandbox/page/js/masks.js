@@ -129,7 +129,7 @@ export class MaskLayer {
       const alpha = key === this.selected ? Math.min(1, this.opacity * 1.3) : this.opacity;
       plain[index + 1] = rgb | (Math.round(255 * alpha) << 24);
       marked[index + 1] = rgb | (Math.round(255 * Math.min(1, alpha * 1.9)) << 24);
-      edge[index + 1] = rgb | 0xff000000;
+      edge[index + 1] = lighter(rgb) | 0xff000000;
       patterns[index + 1] = pattern;
       if (key === this.selected) selected = index + 1;
     });
@@ -137,10 +137,12 @@ export class MaskLayer {
       for (let column = left, place = row * width + left; column < right; column += 1, place += 1) {
         const owner = owners[place];
         if (!owner) {
-          // A light line outside the selected mask tells it from the others on any ground.
-          const near = selected && ((column && owners[place - 1] === selected) || (column + 1 < width && owners[place + 1] === selected)
-            || (row && owners[place - width] === selected) || (row + 1 < height && owners[place + width] === selected));
-          colors[place] = near ? 0xffffffff : 0;
+          // A dark line outside each mask and a light one inside show it on any ground; outside the selected one it is white.
+          const [west, east] = [column ? owners[place - 1] : 0, column + 1 < width ? owners[place + 1] : 0];
+          const [north, south] = [row ? owners[place - width] : 0, row + 1 < height ? owners[place + width] : 0];
+          const near = west || east || north || south;
+          const chosen = selected && (west === selected || east === selected || north === selected || south === selected);
+          colors[place] = chosen ? 0xffffffff : near ? 0x99000000 : 0;
           continue;
         }
         const onEdge = (column && owners[place - 1] !== owner) || (column + 1 < width && owners[place + 1] !== owner)
@@ -150,6 +152,11 @@ export class MaskLayer {
       }
     }
   }
+}
+
+/** @param {number} color blue, green, red @returns {number} half way to white */
+function lighter(color) {
+  return ((color & 0xfefefe) >> 1) + 0x7f7f7f;
 }
 
 /** @param {number} pattern @param {number} x @param {number} y @returns {boolean} whether a point of the screen is on a pattern's mark */

@@ -1,6 +1,6 @@
 /** The pictures of a job: decoded beside the page's own work, smaller copies for looking from afar, the next one ahead. */
 
-import { blob } from "./api.js";
+import { blob, patiently } from "./api.js";
 
 const KEPT = 3;
 const SMALLEST = 1024;
@@ -8,10 +8,14 @@ const SMALLEST = 1024;
 /** @typedef {{width: number, height: number, levels: ImageBitmap[]}} Picture levels: whole, half, quarter … */
 
 export class Pictures {
-  /** @param {number} jobId @param {(frame: number) => {width: number, height: number}} sizeOf */
-  constructor(jobId, sizeOf) {
+  /**
+   * @param {number} jobId @param {(frame: number) => {width: number, height: number}} sizeOf
+   * @param {(frame: number, trouble: Error) => boolean} waits told when a picture has to be asked for again; false when nobody wants it any more
+   */
+  constructor(jobId, sizeOf, waits) {
     this.jobId = jobId;
     this.sizeOf = sizeOf;
+    this.waits = waits;
     /** @type {Map<number, Promise<Picture>>} */
     this.cache = new Map();
   }
@@ -37,9 +41,10 @@ export class Pictures {
   async fetch(frame) {
     const { width, height } = this.sizeOf(frame);
     const path = `/api/jobs/${this.jobId}/data?type=frame&number=${frame}&quality=`;
-    let whole = await decoded(await blob(`${path}original`));
+    const get = (/** @type {string} */ quality) => patiently(() => blob(path + quality), (trouble) => this.waits(frame, trouble));
+    let whole = await decoded(await get("original"));
     // TIFF and the like: what browsers do not show, the server turns into JPEG.
-    if (whole?.width !== width || whole.height !== height) whole = await decoded(await blob(`${path}compressed`));
+    if (whole?.width !== width || whole.height !== height) whole = await decoded(await get("compressed"));
     if (whole?.width !== width || whole.height !== height) throw new Error("This picture cannot be shown.");
     /** @type {Picture} */
     const picture = { width, height, levels: [whole] };

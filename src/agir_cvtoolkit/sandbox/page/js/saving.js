@@ -92,6 +92,21 @@ export class Saving {
     this.running = null;
   }
 
+  /** Takes up what another page has left unsaved, beside all that was saved since. @param {import("./drafts.js").Change[]} changes @returns {Promise<boolean>} */
+  async resume(changes) {
+    while (this.running) await this.running;
+    this.running = this.attempt(async () => {
+      const job = await ask("GET", this.path);
+      const { shapes } = await ask("GET", `${this.path}/annotations/`);
+      this.annotations.resume(changes, shapes);
+      await this.bringIn(shapes);
+      this.known(job);
+    });
+    const done = await this.running;
+    this.running = null;
+    return done;
+  }
+
   /** @param {() => Promise<void>} work @param {boolean} [quiet] @returns {Promise<boolean>} */
   async attempt(work, quiet = false) {
     try {

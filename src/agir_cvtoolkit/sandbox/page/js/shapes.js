@@ -46,6 +46,15 @@ export class ShapeLayer {
     this.redraw();
   }
 
+  /** Lets go of what is being dragged or resized: it goes back to where it was. */
+  drop() {
+    const moving = this.view.stage.find((/** @type {any} */ node) => node.isDragging());
+    for (const node of [...moving, ...this.frame.nodes()]) node.off("dragend transformend");
+    for (const node of moving) node.stopDrag();
+    this.frame.stopTransform();
+    this.letGo();
+  }
+
   /** @param {[string, any][]} items bottom first @param {Selection} selection @param {boolean} grabbing whether shapes react to the pointer */
   show(items, selection, grabbing) {
     this.items = items;
@@ -154,7 +163,7 @@ export class ShapeLayer {
         line.points(points);
       });
       corner.on("dragend", () => this.hooks.change(key, { points: this.clamped(line.points()) }));
-      corner.on("dblclick", () => {
+      corner.on("dblclick dbltap", () => {
         if (count <= (closed ? 3 : 2)) return;
         this.hooks.change(key, { points: shape.points.filter((/** @type {number} */ _, /** @type {number} */ place) => place >> 1 !== i) });
       });

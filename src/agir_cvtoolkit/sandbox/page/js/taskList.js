@@ -54,9 +54,19 @@ function card(job, visit) {
     visit(path);
   };
   return h("li", {}, h("a", { class: "job", href: path, onclick: open, "data-job": job.id, "data-state": job.state },
-    h("img", { src: `/api/jobs/${job.id}/preview`, alt: "", loading: "lazy" }),
+    preview(`/api/jobs/${job.id}/preview`),
     h("span", { class: "what" }, h("strong", {}, `Job ${job.id}`), h("span", {}, `${job.frame_count} ${job.frame_count === 1 ? "picture" : "pictures"}`, kind ? `, ${kind}` : ""),
       h("span", { class: `state ${job.state.replace(" ", "-")}` }, h("span", { "aria-hidden": "true" }, sign), ` ${text}`))));
+}
+
+/** @param {string} path @returns {HTMLElement} a picture that is asked for again while the server is busy */
+function preview(path) {
+  let wait = 1000;
+  const image = h("img", { src: path, alt: "", loading: "lazy", onerror: () => {
+    if (wait <= 8000) setTimeout(() => { image.src = path; }, wait);
+    wait *= 2;
+  } });
+  return image;
 }
 
 /** @returns {HTMLElement} a button that goes from the system's theme to light to dark */

@@ -7,6 +7,7 @@ export class PointTool extends Tool {
   id = "points";
   name = "Point";
   key = "K";
+  taps = true;
   /** The point that was placed last. @type {string | null} */
   last = null;
 

@@ -6,11 +6,13 @@ import { newShape } from "../document.js";
 
 const Konva = /** @type {any} */ (globalThis).Konva;
 const NEAR = 10;
+const FINGER = 22;
 
 export class PolygonTool extends Tool {
   id = "polygon";
   name = "Outline";
   key = "P";
+  taps = true;
   /** @type {number[]} */
   points = [];
   line = new Konva.Line({ stroke: "#fff", strokeWidth: 2, strokeScaleEnabled: false });
@@ -28,7 +30,7 @@ export class PolygonTool extends Tool {
   down(point, event) {
     const { view } = this.editor;
     const { points } = this;
-    const onStart = points.length >= 6 && Math.hypot(point.x - points[0], point.y - points[1]) * view.scale < NEAR;
+    const onStart = points.length >= 6 && Math.hypot(point.x - points[0], point.y - points[1]) * view.scale < (event.pointerType === "touch" ? FINGER : NEAR);
     const twice = points.length >= 6 && Math.hypot(point.x - points[points.length - 2], point.y - points[points.length - 1]) * view.scale < 3;
     if (onStart || twice) {
       this.close(event.shiftKey);

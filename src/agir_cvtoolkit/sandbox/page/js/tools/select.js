@@ -50,6 +50,11 @@ export class SelectTool extends Tool {
     this.pressed = undefined;
   }
 
+  cancel() {
+    this.pressed = undefined;
+    return false;
+  }
+
   /** @type {{x: number, y: number, moved: boolean} | undefined} */
   pressed = undefined;
 }

@@ -13,6 +13,8 @@ export class Tool {
     this.name = "";
     this.key = "";
     this.cursor = "crosshair";
+    /** Whether it only takes clicks: a finger that moves then moves the picture. */
+    this.taps = false;
   }
 
   /** What to do now, in a sentence. @returns {string} */
