@@ -17,7 +17,7 @@ from agir_cvtoolkit.inference.postprocess import (
 )
 from agir_cvtoolkit.inference.predictor import is_plant_or_not, mask_values
 from agir_cvtoolkit.inference.renderings import colorized, colour_of, cutout
-from agir_cvtoolkit.inference.uncertainty import UncertaintySum, normalised_entropy
+from agir_cvtoolkit.inference.uncertainty import normalised_entropy
 
 
 def two_classes(foreground: list[float]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -113,17 +113,6 @@ def test_entropy_is_normalised_and_the_score_looks_at_plausible_pixels() -> None
     assert normalised_entropy(two_classes([0.5, 0.0, 1.0]))[0].tolist() == pytest.approx([1, 0, 0], abs=1e-5)
     thirds = np.full((3, 1, 1), 1 / 3, dtype=np.float32)
     assert normalised_entropy(thirds)[0, 0] == pytest.approx(1)
-    doubt = UncertaintySum()
-    doubt.add(two_classes([0.0] * 98 + [1.0]))
-    doubt.add(two_classes([0.5]))
-    assert doubt.score == pytest.approx(0.5, abs=1e-4)
-
-
-def test_a_sure_empty_picture_scores_near_zero_and_no_picture_zero() -> None:
-    doubt = UncertaintySum()
-    assert doubt.score == 0
-    doubt.add(two_classes([0.001] * 50))
-    assert 0 < doubt.score < 0.05
 
 
 def test_renderings() -> None:

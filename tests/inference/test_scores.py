@@ -44,12 +44,15 @@ def test_only_doubt_beside_a_border_counts_for_boundary() -> None:
     assert scored([[0.1, 0.2]], "boundary")["boundary"] == 0  # no border at all
 
 
-def test_of_small_pictures_the_scores_are_those_of_every_pixel() -> None:
-    rgb = picture(90, 110)
-    for name in ("entropy", "margin", "top_k"):
-        exact = segmented(Pixelwise(), rgb, score=name).uncertainty
-        beside = segmented(Pixelwise(), rgb, score="disagreement", scores=[name]).scores[name]
-        assert beside == pytest.approx(exact, abs=2e-3 if name == "top_k" else 1e-5)
+@pytest.mark.parametrize(("share", "expected"), [(0.25, 1.0), (0.5, 0.75), (1e-6, 1.0), (1.0, 0.375)])
+def test_top_k_looks_at_the_most_doubtful_pixels(share: float, expected: float) -> None:
+    found = scored([[0.5, 0.11002786], [0.0, 0.0]], "top_k", share=share)  # entropies 1, .5, 0, 0
+    assert found["top_k"] == pytest.approx(expected, abs=1e-3)
+
+
+def test_sure_soil_does_not_make_a_doubtful_plant_look_sure() -> None:
+    assert scored([[0.0] * 98 + [1.0, 0.5]], "entropy")["entropy"] == pytest.approx(0.5, abs=1e-4)
+    assert 0 < scored([[0.001] * 50], "entropy")["entropy"] < 0.05
 
 
 def test_one_pass_keeps_all_scores_and_the_shares_of_the_classes() -> None:

@@ -11,7 +11,7 @@ from agir_cvtoolkit.inference.colour_predictor import ColourPredictor
 from agir_cvtoolkit.inference.looks import disagreement, looking_again
 from agir_cvtoolkit.inference.predictor import RGB, Band, Probabilities
 from agir_cvtoolkit.inference.segment import Segmented, segment
-from agir_cvtoolkit.inference.uncertainty import UncertaintySum, margin_doubt
+from agir_cvtoolkit.inference.uncertainty import margin_doubt
 
 from .test_tiling import Pixelwise, picture
 
@@ -29,14 +29,6 @@ def judged(measure: str, predictor: object, rgb: RGB, **output: bool) -> Segment
 def test_the_margin_is_that_of_the_two_likeliest() -> None:
     three = np.array([[[0.6, 0.4]], [[0.3, 0.4]], [[0.1, 0.2]]], dtype=np.float32)
     assert margin_doubt(three).tolist() == [[pytest.approx(0.7), pytest.approx(1.0)]]
-
-
-@pytest.mark.parametrize(("share", "expected"), [(0.25, 1.0), (0.5, 0.75), (1e-6, 1.0), (1.0, 0.375)])
-def test_top_k_looks_at_the_most_doubtful_pixels(share: float, expected: float) -> None:
-    found = UncertaintySum("top_k", share)
-    for part in (planes(0.5, 0.11002786), planes(0.0, 0.0)):  # entropies 1, .5, 0, 0
-        found.add(part)
-    assert found.score == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.parametrize("measure", ["entropy", "margin", "top_k", "disagreement"])

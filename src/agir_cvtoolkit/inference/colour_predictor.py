@@ -1,7 +1,7 @@
 """Plants without a model: a colour index and a threshold on it.
 
-The index is computed once, in strips, and kept as 16-bit levels: two bytes for each pixel, and no float copy of all of
-a picture. A threshold for all of it is found, and then every level has its probability.
+The index is computed once, in strips, and kept as 16-bit levels beside the picture: two bytes for each pixel, and no
+float copy of all of it. A threshold for all of it is found, and then every level has its probability.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agir_cvtoolkit.errors import ConfigError, did_you_mean
+from agir_cvtoolkit.scratch import beside, let_go
 
 from .colour_indices import INDICES, ColourIndex, Plane
 from .predictor import PLANT_OR_NOT, RECORD_CLASS, RGB, Band
@@ -94,6 +95,7 @@ class ColourPredictor:
                 rows = slice(row, row + _ROWS)
                 np.take(table, part[rows], out=band[1, rows], mode="clip")
             np.subtract(1, band[1], out=band[0])
+            let_go(levels)
             yield Band(top, band)
 
 
@@ -138,7 +140,7 @@ def _slope(histogram: Histogram, last: int) -> float:
 
 def _levels(rgb: RGB, index: ColourIndex) -> tuple[NDArray[np.uint16], Histogram]:
     """Return the index of each pixel, `_LEVELS` levels from its low to its high end, and its histogram."""
-    levels = np.empty(rgb.shape[:2], dtype=np.uint16)
+    levels = beside(rgb, rgb.shape[:2], np.uint16)
     counts = np.zeros(_BINS, dtype=np.float64)
     per_unit = np.float32((_LEVELS - 1) / (index.high - index.low))
     for top, plane in _strips(rgb, index):
@@ -148,6 +150,7 @@ def _levels(rgb: RGB, index: ColourIndex) -> tuple[NDArray[np.uint16], Histogram
         rows = levels[top : top + len(plane)]
         rows[:] = plane
         counts += cv2.calcHist([rows], [0], None, [_BINS], [0, _LEVELS]).reshape(-1)
+        let_go(levels, rgb)
     return levels, Histogram(counts, index.low, index.high)
 
 

@@ -16,6 +16,7 @@ from agir_cvtoolkit.errors import DataError
 from agir_cvtoolkit.pictures import PictureInfo, glance, load_rgb, named, save_png, sha256_of
 from agir_cvtoolkit.records import Box, Record
 from agir_cvtoolkit.runs import Run, atomic_path
+from agir_cvtoolkit.scratch import copied, let_go
 
 from .predictor import RGB
 
@@ -106,7 +107,11 @@ class Reading:
                 self._last = path, self._loaded(path, glance(path))
             whole = self._last[1]
         left, top, right, bottom = crop_of(record, (whole.shape[1], whole.shape[0]))
-        return self._rendered(record, whole[top:bottom, left:right].copy())
+        part = whole[top:bottom, left:right]
+        large = (right - left) * (bottom - top) > self._in_memory
+        own = copied(part) if large else part.copy()
+        let_go(whole)
+        return self._rendered(record, own)
 
     def _whole(self, record: Record, path: Path) -> Original:
         info = glance(path)

@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from agir_cvtoolkit.scratch import let_go
+
 _BAND_PIXELS = 1 << 24
 
 Flags = NDArray[np.uint8]
@@ -99,6 +101,7 @@ class Parts:
                 band = np.equal(band, 0).view(np.uint8)
             found = cv2.connectedComponentsWithStats(band, connectivity=self._connectivity, ltype=cv2.CV_32S)
             self._known = number, np.asarray(found[1], np.int32), np.asarray(found[2], np.int32)
+            let_go(self._mask)
         return self._known[1], self._known[2]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agir_cvtoolkit.masks import bounding_box
+from agir_cvtoolkit.scratch import bands, copied, let_go
 
 from .parts import BandOfParts, Parts
 from .predictor import Probabilities
@@ -40,10 +41,11 @@ def remove_specks(index: ClassIndex, min_area: int) -> ClassIndex:
     small = (parts.areas < min_area) & (parts.areas > 0)
     if not small.any():
         return index
-    cleaned = index.copy()
+    cleaned = copied(index)
     inside = cleaned[window]
     for band in parts.bands():
         inside[band.rows][small[band.part][band.labels]] = 0
+        let_go(cleaned)
     return cleaned
 
 
@@ -60,7 +62,7 @@ def fill_holes(index: ClassIndex, largest: int) -> ClassIndex:
     hole = (parts.areas <= largest) & (parts.areas > 0) & ~parts.at_border
     if not hole.any():
         return index
-    filled = index.copy()
+    filled = copied(index)
     inside = filled[window]
     classes: dict[int, int] = {}
     for band in parts.bands():
@@ -72,12 +74,17 @@ def fill_holes(index: ClassIndex, largest: int) -> ClassIndex:
         fill[holes] = [classes[int(band.part[label])] for label in holes]
         values = fill[band.labels]
         np.copyto(inside[band.rows], values, where=values != 0)
+        let_go(filled)
     return filled
 
 
 def _around_foreground(index: ClassIndex) -> tuple[slice, slice] | None:
-    box = bounding_box(index)
-    return None if box is None else (slice(box[1], box[3] + 1), slice(box[0], box[2] + 1))
+    found = [(rows.start, box) for rows in bands(index) if (box := bounding_box(index[rows])) is not None]
+    if not found:
+        return None
+    left, right = min(box[0] for _, box in found), max(box[2] for _, box in found)
+    (first, highest), (last, lowest) = found[0], found[-1]
+    return slice(first + highest[1], last + lowest[3] + 1), slice(left, right + 1)
 
 
 def _first_pixel(band: BandOfParts, label: int) -> tuple[int, int, int]:
@@ -91,9 +98,10 @@ def edge_occupancy(index: ClassIndex) -> float:
     height, width = index.shape
     if height < 3 or width < 3:
         return float(np.count_nonzero(index) / index.size) if index.size else 0.0
-    inside = np.count_nonzero(index[1:-1, 0]) + np.count_nonzero(index[1:-1, -1])
-    outer = np.count_nonzero(index[0]) + np.count_nonzero(index[-1])
-    return float((inside + outer) / (2 * (height + width) - 4))
+    sides = sum(int(np.count_nonzero(index[rows, :: width - 1])) for rows in bands(index))
+    ends = index[:: height - 1]
+    corners = np.count_nonzero(ends[:, :: width - 1])
+    return float((sides + np.count_nonzero(ends) - corners) / (2 * (height + width) - 4))
 
 
 def to_mask(index: ClassIndex, values: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agir_cvtoolkit.pictures import save_png
+from agir_cvtoolkit.pictures import save_png_of
 from agir_cvtoolkit.records import ManifestEntry, Record
 from agir_cvtoolkit.runs import Run, atomic_path
 
@@ -20,6 +22,8 @@ from .segment import Segmented
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.config import SegInference
+
+_Levels = NDArray[np.uint8] | NDArray[np.uint16]
 
 NO_CLASS = 255
 """Mask value of the foreground where the source has no usable class id."""
@@ -55,22 +59,22 @@ def write_record(
     files: dict[str, str] = {}
     count = None
     if output.save_masks:
-        files["mask_path"] = _write(run, "masks", record, to_mask(found.index, values))
+        files["mask_path"] = _write(run, "masks", record, partial(to_mask, values=values), found.index)
     if output.save_colorized_masks:
         own = colour_of(record.values.get(output.colorize_rgb_field), output.colorize_fallback_rgb)
         plain = is_plant_or_not(predictor)
         colours = [own if plain else palette_colour(value) for value in values[1:]]
-        painted = colorized(found.index, colours, output.colorize_brightness)
-        files["colorized_mask_path"] = _write(run, "colorized_masks", record, painted)
+        painted = partial(colorized, colours=colours, brightness=output.colorize_brightness)
+        files["colorized_mask_path"] = _write(run, "colorized_masks", record, painted, found.index)
     if output.save_cutouts:
-        plants = cutout(original.rgb, found.index, rgba=output.cutout_use_rgba)
-        files["cutout_path"] = _write(run, "cutouts", record, plants)
+        plants = partial(cutout, rgba=output.cutout_use_rgba)
+        files["cutout_path"] = _write(run, "cutouts", record, plants, original.rgb, found.index)
     if found.doubt is not None:
-        files["uncertainty_path"] = _write(run, "uncertainty", record, found.doubt)
+        files["uncertainty_path"] = _write(run, "uncertainty", record, _as_it_is, found.doubt)
     if output.save_instances:
         single = instances_of(found.index, settings.instances.method, settings.instances.distance)
         count = int(single.max(initial=0))
-        files["instances_path"] = _write(run, "instances", record, single)
+        files["instances_path"] = _write(run, "instances", record, _as_it_is, single)
     width, height = original.size
     return ManifestEntry(
         record_id=record.record_id,
@@ -102,8 +106,14 @@ def mask_value(record: Record) -> int:
     return record.class_id if 1 <= record.class_id <= 255 else NO_CLASS
 
 
-def _write(run: Run, folder: str, record: Record, array: NDArray[np.uint8] | NDArray[np.uint16]) -> str:
+def _write(
+    run: Run, folder: str, record: Record, made: Callable[..., _Levels], *arrays: NDArray[np.uint8] | _Levels
+) -> str:
     path = run.path(folder, f"{record.stem}.png")
     with atomic_path(path) as temporary:
-        save_png(array, temporary)
+        save_png_of(made, temporary, *arrays)
     return str(path.relative_to(run.root))
+
+
+def _as_it_is(array: _Levels) -> _Levels:
+    return array

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from agir_cvtoolkit.shrinking import averaged
+
 from .predictor import RGB, Band, Probabilities, TilePredictor
 from .tiling import Tiling, blended_bands, predicted_tiles
 
@@ -27,8 +29,8 @@ def scaled_tiles(predictor: TilePredictor, rgb: RGB, tiling: Tiling) -> Iterator
     size = rgb.shape[1], rgb.shape[0]
     working = predictor.working_size(size)
     if working != size:
-        way = cv2.INTER_AREA if working[0] < size[0] else cv2.INTER_LINEAR
-        rgb = np.asarray(cv2.resize(rgb, working, interpolation=way), dtype=np.uint8)
+        smaller = working[0] < size[0]
+        rgb = averaged(rgb, working) if smaller else np.asarray(cv2.resize(rgb, working), dtype=np.uint8)
     return predicted_tiles(predictor, rgb, tiling)
 
 

@@ -1,6 +1,6 @@
 """All scores of a picture in one pass: how much a person's time on it may be worth, by several measures.
 
-They are counted on a grid of pixels that is as fine as half a million of them allow, so that they cost next to nothing
+They are counted on a grid of pixels that is as fine as a quarter of a million of them allow, so that they cost next to nothing
 beside the prediction; of pictures up to that size they are exact.
 """
 
@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from .postprocess import classify
 from .predictor import Probabilities
-from .uncertainty import PLAUSIBLE, Doubt, margin_doubt, normalised_entropy
+from .uncertainty import Doubt, margin_doubt, normalised_entropy
 
 SINGLE_PASS = ("entropy", "margin", "top_k", "boundary")
 """Scores that need no more than the prediction itself."""
-_MOST_SAMPLES = 1 << 19
+_PLAUSIBLE = 0.05
+_MOST_SAMPLES = 1 << 18
 _BESIDE_BOUNDARY = np.ones((3, 3), dtype=np.uint8)
 
 
@@ -28,7 +29,9 @@ class ScoreGrid:
 
     Scores are in [0, 1], larger is less sure:
 
-    - ``entropy``, ``margin``: mean doubt where foreground is plausible, as `uncertainty.UncertaintySum` has it.
+    - ``entropy``, ``margin``: mean doubt where foreground is plausible (its probability is at least 0.05): sure soil
+      around a plant does not make a doubtful plant look sure, and a large plant is not worse than a small one. A picture
+      without any such pixel scores the mean over all of it, which is near 0.
     - ``top_k``: mean entropy of the most doubtful pixels.
     - ``boundary``: mean entropy beside the borders between predicted classes; 0 where there are none. Doubt that is
       spread over a leaf raises it no more than doubt about where the leaf ends.
@@ -67,7 +70,7 @@ class ScoreGrid:
         """
         planes = np.concatenate(self._bands, axis=1)
         probabilities = planes[:classes]
-        plausible = probabilities[0] <= 1.0 - PLAUSIBLE
+        plausible = probabilities[0] <= 1.0 - _PLAUSIBLE
         entropy = normalised_entropy(probabilities)
         found: dict[str, float] = {}
         for name in wanted:

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from agir_cvtoolkit.scratch import bands as rows_of
+from agir_cvtoolkit.scratch import beside, let_go
+
 from .ensemble import PLANE
 from .looks import looking_again
 from .postprocess import ClassIndex, classify, edge_occupancy, fill_holes, remove_specks
@@ -17,14 +20,13 @@ from .scaling import scaled_bands, scaled_tiles
 from .scores import ScoreGrid
 from .tile_size import tile_of
 from .tiling import Tiling
-from .uncertainty import UncertaintySum
+from .uncertainty import paint_doubt
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.config import SegInference
 
 _SPECK_SHARE = 2e-5
 _LOOKS = "disagreement"
-_COUNTED_AT_ONCE = 1 << 20
 
 Piece = Probabilities | Band
 """A batch of tiles, or a band, as the predictor is of the one kind or the other."""
@@ -97,25 +99,23 @@ def segment(predictor: Predictor, rgb: RGB, settings: SegInference) -> Segmented
     size = rgb.shape[1], rgb.shape[0]
     # One after the other: on a CPU, a thread beside a network that has all cores to itself only makes it wait.
     bands = probability_bands(predictor, predicted(predictor, rgb, settings), size, settings)
-    return segmented(predictor, rgb.shape[:2], bands, settings)
+    return segmented(predictor, rgb, bands, settings)
 
 
-def segmented(
-    predictor: Predictor, shape: tuple[int, int], bands: Iterable[Band], settings: SegInference
-) -> Segmented:
+def segmented(predictor: Predictor, rgb: RGB, bands: Iterable[Band], settings: SegInference) -> Segmented:
     """Make of the bands of a picture what the settings ask for, holding one band at a time.
 
     Args:
         predictor: that the bands are from.
-        shape: height and width of the picture.
+        rgb: the picture, uint8 of shape (height, width, 3); where it lies on disk, what is found does too.
         bands: from top to bottom.
         settings: threshold, the areas of specks and holes in pixels, and the measure of doubt. Null areas are 1/50000
             of the picture for whole-picture predictors and 0 for networks.
     """
     post, wanted = settings.post_process, settings.uncertainty
-    index: ClassIndex = np.zeros(shape, dtype=np.uint8)
-    doubt = np.zeros(shape, dtype=np.uint8) if settings.output.save_uncertainty else None
-    score = UncertaintySum(wanted.score, wanted.top_k)
+    shape = rgb.shape[0], rgb.shape[1]
+    index: ClassIndex = beside(rgb, shape, np.uint8)
+    doubt = beside(rgb, shape, np.uint8) if settings.output.save_uncertainty else None
     grid = ScoreGrid(shape, post.threshold, wanted.top_k)
     classes = len(predictor.classes)
     names = _planes(settings)
@@ -123,10 +123,12 @@ def segmented(
         rows = slice(band.top, band.top + band.probabilities.shape[1])
         said = band.probabilities[:classes]
         index[rows] = classify(said, post.threshold)
-        given = band.probabilities[classes + names.index(wanted.score)] if wanted.score in names else None
-        score.add(said, None if doubt is None else doubt[rows], given)
+        if doubt is not None:
+            given = band.probabilities[classes + names.index(wanted.score)] if wanted.score in names else None
+            paint_doubt(said, wanted.score, doubt[rows], given)
         grid.add(band.top, band.probabilities)
-    scores = {**grid.scores(classes, names, settings.all_scores), wanted.score: round(score.score, 6)}
+        let_go(index, *(() if doubt is None else (doubt,)))
+    scores = grid.scores(classes, names, settings.all_scores)
     default = 0 if predictor.needs_tiles else max(4, round(index.size * _SPECK_SHARE))
     index = remove_specks(index, default if post.min_area is None else post.min_area)
     index = fill_holes(index, default if post.fill_holes is None else post.fill_holes)
@@ -137,15 +139,14 @@ def segmented(
         if count
     }
     foreground = float(counts[1:].sum() / index.size)
-    return Segmented(index, score.score, edge_occupancy(index), foreground, doubt, scores, shares)
+    return Segmented(index, scores[wanted.score], edge_occupancy(index), foreground, doubt, scores, shares)
 
 
 def _counted(index: ClassIndex, classes: int) -> NDArray[np.int64]:
     """Count the pixels of each class, some at a time: numpy takes eight bytes for each."""
-    flat = index.reshape(-1)
     counts = np.zeros(classes, dtype=np.int64)
-    for start in range(0, flat.size, _COUNTED_AT_ONCE):
-        counts += np.bincount(flat[start : start + _COUNTED_AT_ONCE], minlength=classes)
+    for rows in rows_of(index):
+        counts += np.bincount(index[rows].reshape(-1), minlength=classes)
     return counts
 
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from agir_cvtoolkit.scratch import let_go
+
 from .predictor import RGB, Band, Probabilities, TilePredictor
 
 _FAINTEST = np.float32(1e-3)
@@ -73,8 +75,11 @@ def predicted_tiles(predictor: TilePredictor, rgb: RGB, tiling: Tiling) -> Itera
     places = [(top, left) for top in grid.tops for left in grid.lefts]
     for start in range(0, len(places), tiling.batch_size):
         chosen = places[start : start + tiling.batch_size]
-        tiles = [padded[top : top + tiling.height, left : left + tiling.width] for top, left in chosen]
-        yield predictor.predict_tiles(np.stack(tiles))
+        batch = np.stack(
+            [padded[top : top + tiling.height, left : left + tiling.width] for top, left in chosen]
+        )
+        let_go(rgb)
+        yield predictor.predict_tiles(batch)
 
 
 def blended_bands(
