@@ -14,8 +14,12 @@ import pytest
 from agir_cvtoolkit.cvat import Credentials, CvatSession
 from agir_cvtoolkit.cvat.event_log import WorkingTime, read_working_times
 
-# Of the columns of CVAT's table, those that are there in all versions; values as Python's csv writes what ClickHouse gives.
-HEADER = "scope,obj_name,obj_id,obj_val,source,timestamp,count,duration,project_id,task_id,job_id,user_id,user_name,payload"
+# Of the columns of CVAT's table those that have been there in all versions; values as Python's csv writes them.
+COLUMNS = (
+    "scope", "obj_name", "obj_id", "obj_val", "source", "timestamp", "count", "duration", "project_id", "task_id",
+    "job_id", "user_id", "user_name", "payload",
+)  # fmt: skip
+HEADER = ",".join(COLUMNS)
 LOG = (
     HEADER,
     "load:job,,,,client,2026-05-04 08:00:00,1,350,1,2,7,3,ann,",

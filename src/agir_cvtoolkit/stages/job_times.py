@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from agir_cvtoolkit.cvat import CvatSession, JobInfo, moment
 from agir_cvtoolkit.cvat.event_log import read_working_times
 from agir_cvtoolkit.ledger import Ledger
-from agir_cvtoolkit.quality.working_time import JobTime
+from agir_cvtoolkit.quality.working_time import JobTime, Measured
 
 _MOST_TASKS = 50
 """Above so many tasks of one project the log of the project is read at once."""
@@ -38,7 +38,7 @@ def read_job_times(
             found.append(JobTime(job.id, job.task_id, annotator, frames, shapes, seconds, "worked"))
             continue
         seconds = _elapsed(session.url, job, ledger)
-        measured = None if seconds is None else "elapsed"
+        measured: Measured | None = None if seconds is None else "elapsed"
         found.append(JobTime(job.id, job.task_id, annotator, frames, shapes, seconds, measured))
     return tuple(found)
 
