@@ -1,7 +1,7 @@
 """All scores of a picture in one pass: how much a person's time on it may be worth, by several measures.
 
-They are counted on a grid of pixels that is as fine as a quarter of a million of them allow, so that they cost next to nothing
-beside the prediction; of pictures up to that size they are exact.
+They are counted on a grid of pixels that is as fine as a quarter of a million of them allow, so that they cost next to
+nothing beside the prediction; of pictures up to that size they are exact.
 """
 
 from __future__ import annotations
