@@ -24,12 +24,34 @@ from . import (
     query,
     reading,
     scale,
+    scores,
     startup,
     task_creation,
     tiled,
     transfer,
 )
 from ._table import Benchmark, Row, parser, show
+
+BENCHMARKS = (
+    startup,
+    mask_encoding,
+    task_creation,
+    push_pull,
+    reading,
+    scale,
+    memory,
+    learning,
+    feed,
+    tiled,
+    scores,
+    pipeline,
+    query,
+    pose_return,
+    capture_queue,
+    transfer,
+    formats,
+    page,
+)
 
 QUICK = {
     "startup": ["--rounds", "3"],
@@ -49,6 +71,7 @@ QUICK = {
     "transfer": ["--count", "200"],
     "formats": ["--pictures", "300", "--formats", "coco"],
     "page": ["--rounds", "1"],
+    "scores": ["--size", "1500x1000", "--rounds", "1"],
 }
 """Options of a short run: the same gates on less work, so noise weighs more."""
 
@@ -69,42 +92,15 @@ def run(data: Path | None = None, *, quick: bool = False) -> dict[str, list[Row]
 
 
 def _all(data: Path | None, *, quick: bool) -> list[tuple[str, str, argparse.Namespace, Benchmark]]:
-    masks = ["--masks", str(data)] if data is not None else []
-    less = QUICK if quick else {name: [] for name in QUICK}
-    return [
-        ("startup", startup.TITLE, startup.options_of(less["startup"]), startup.measure),
-        (
-            "mask_encoding",
-            mask_encoding.TITLE,
-            mask_encoding.options_of([*masks, *less["mask_encoding"]]),
-            mask_encoding.measure,
-        ),
-        (
-            "task_creation",
-            task_creation.TITLE,
-            task_creation.options_of(less["task_creation"]),
-            task_creation.measure,
-        ),
-        ("push_pull", push_pull.TITLE, push_pull.options_of(less["push_pull"]), push_pull.measure),
-        ("reading", reading.TITLE, reading.options_of(less["reading"]), reading.measure),
-        ("scale", scale.TITLE, scale.options_of(less["scale"]), scale.measure),
-        ("memory", memory.TITLE, memory.options_of(less["memory"]), memory.measure),
-        ("learning", learning.TITLE, learning.options_of(less["learning"]), learning.measure),
-        ("feed", feed.TITLE, feed.options_of(less["feed"]), feed.measure),
-        ("tiled", tiled.TITLE, tiled.options_of(less["tiled"]), tiled.measure),
-        ("pipeline", pipeline.TITLE, pipeline.options_of(["--ray", *less["pipeline"]]), pipeline.measure),
-        ("query", query.TITLE, query.options_of(less["query"]), query.measure),
-        ("pose_return", pose_return.TITLE, pose_return.options_of(less["pose_return"]), pose_return.measure),
-        (
-            "capture_queue",
-            capture_queue.TITLE,
-            capture_queue.options_of(less["capture_queue"]),
-            capture_queue.measure,
-        ),
-        ("transfer", transfer.TITLE, transfer.options_of(less["transfer"]), transfer.measure),
-        ("formats", formats.TITLE, formats.options_of(less["formats"]), formats.measure),
-        ("page", page.TITLE, page.options_of([*masks, *less["page"]]), page.measure),
-    ]
+    asked = {"pipeline": ["--ray"]}
+    if data is not None:
+        asked |= {"mask_encoding": ["--masks", str(data)], "page": ["--masks", str(data)]}
+    found: list[tuple[str, str, argparse.Namespace, Benchmark]] = []
+    for module in BENCHMARKS:
+        name = module.__name__.rpartition(".")[2]
+        options = [*asked.get(name, []), *(QUICK[name] if quick else [])]
+        found.append((name, module.TITLE, module.options_of(options), module.measure))
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
