@@ -15,14 +15,13 @@ from agir_cvtoolkit.runs import (
     list_runs,
     make_current,
     open_run,
-    read_json_object,
     start_run,
-    write_json,
 )
 
 from ._call import Call
 from ._engine import devices_of, engine_of, is_here
 from ._kind_of_run import check_kind
+from ._pictures_folder import keep_folder, kept_folder
 from ._predict_poses import OUTPUTS, STAGE, InferPoseResult, plan, predict_poses
 from ._queried import queried_db
 
@@ -34,7 +33,6 @@ __all__ = ["OUTPUTS", "STAGE", "InferPoseResult", "infer_pose"]
 
 CHAMPION = "champion"
 _QUERY_FILES = ("query.json", "query.csv", "query.parquet")
-_PICTURES = (".state", "pictures.json")
 
 
 def infer_pose(folder: Path | None = None, call: Call | None = None) -> InferPoseResult:
@@ -74,7 +72,7 @@ def infer_pose(folder: Path | None = None, call: Call | None = None) -> InferPos
     if run is None:
         run = _started(settings, call)
     if folder is not None:
-        write_json(run.path(*_PICTURES), {"folder": str(folder.resolve())})
+        keep_folder(run, folder)
         make_current(run, Path(settings.io.out_root))
     with call.work(run, STAGE):
         call.record_config(run, STAGE, settings, settings.dump("pose_inference", "io", "db", "project"))
@@ -149,11 +147,11 @@ def _predictor(path: Path, device: str, options: dict[str, Any]) -> PosePredicto
 
 def _records(run: Run, settings: Settings) -> Sequence[Record]:
     source = settings.pose_inference.source
-    folder = read_json_object(run.path(*_PICTURES)).get("folder")
-    if isinstance(folder, str):
+    folder = kept_folder(run)
+    if folder is not None:
         from agir_cvtoolkit.sources.folder import folder_records
 
-        return folder_records(Path(folder))
+        return folder_records(folder)
     query_dir = run.path("query")
     if not any((query_dir / name).is_file() for name in _QUERY_FILES):
         raise NoRunError(
@@ -186,8 +184,8 @@ def _run_of_folder(folder: Path, settings: Settings, call: Call) -> Run | None:
         run = open_run(out_root, named or None)
     except NoRunError:
         return None
-    known = read_json_object(run.path(*_PICTURES)).get("folder")
-    if known == str(folder.resolve()):
+    known = kept_folder(run)
+    if known == folder.resolve():
         return run
     if not named:
         return None

@@ -13,6 +13,7 @@ from agir_cvtoolkit.records import Record
 from ._call import Call
 from ._engine import devices_of, engine_of, is_here
 from ._kind_of_run import check_kind
+from ._pictures_folder import kept_folder
 from ._predict_records import OUTPUTS, STAGE, InferResult, plan, predict_records
 from ._queried import queried_db
 from ._segmentation_champion import champion_of
@@ -85,6 +86,11 @@ def _opened(
 
 
 def _records(run: Run, settings: Settings) -> Sequence[Record]:
+    folder = kept_folder(run)
+    if folder is not None:
+        from agir_cvtoolkit.sources.folder import folder_records
+
+        return folder_records(folder)
     query_dir = run.path("query")
     source = settings.seg_inference.source
     if not any((query_dir / name).is_file() for name in _QUERY_FILES):
