@@ -25,7 +25,6 @@ class Budget(Group):
     rounds: int | None = Field(default=None, ge=1)
     pictures: int | None = Field(default=None, ge=1)
     hours: float | None = Field(default=None, gt=0.0)
-    seconds_per_picture: float = Field(default=60.0, gt=0.0)
     target: float | None = Field(default=None, gt=0.0, le=1.0)
     patience: int | None = Field(default=2, ge=1)
 

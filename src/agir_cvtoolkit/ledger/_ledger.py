@@ -14,7 +14,6 @@ from ._captures import Captures
 from ._care import Care
 from ._check import Check
 from ._copying import keep_copy
-from ._corrections import Corrections
 from ._dataset_versions import DatasetVersions
 from ._failures import failed
 from ._frozen_splits import FrozenSplits
@@ -31,6 +30,7 @@ from ._pulls import Pulls
 from ._pushes import Pushes
 from ._records import Records
 from ._replacements import Replacements
+from ._round_evidence import RoundEvidence
 from ._rounds import Rounds
 
 
@@ -40,7 +40,6 @@ class Ledger(
     Pushes,
     Replacements,
     Pulls,
-    Corrections,
     Models,
     FrozenSplits,
     Captures,
@@ -51,6 +50,7 @@ class Ledger(
     InWork,
     Overview,
     Rounds,
+    RoundEvidence,
     Loops,
 ):
     """An open ledger; use it in a ``with`` block. A state change and its event commit together."""

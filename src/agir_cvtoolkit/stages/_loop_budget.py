@@ -1,0 +1,70 @@
+"""When a loop is at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agir_cvtoolkit.config import Budget
+    from agir_cvtoolkit.ledger import RoundRow
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What the rounds of a loop have taken and brought.
+
+    Attributes:
+        rounds: that have ended.
+        pictures: that were chosen.
+        hours: of people's work.
+        score: of the model in service on the test set; None where it was never tested.
+        in_vain: the newest models in a row that did not take over.
+    """
+
+    rounds: int
+    pictures: int
+    hours: float
+    score: float | None
+    in_vain: int
+
+
+def spent_of(rounds: Sequence[RoundRow], hours: float) -> Spent:
+    """Add up the rounds of a loop."""
+    judged = [row for row in rounds if row.state in {"promoted", "rejected"}]
+    in_vain = 0
+    for row in reversed(judged):
+        if row.state == "promoted":
+            break
+        in_vain += 1
+    scores = [
+        row.figures["champion_score"] for row in judged if row.figures.get("champion_score") is not None
+    ]
+    return Spent(
+        rounds=sum(row.is_ended for row in rounds),
+        pictures=sum(int(row.figures.get("chosen", 0)) for row in rounds),
+        hours=hours,
+        score=float(scores[-1]) if scores else None,
+        in_vain=in_vain,
+    )
+
+
+def end_of(budget: Budget, spent: Spent) -> str | None:
+    """Return why no further round begins, None where one does."""
+    if budget.rounds is not None and spent.rounds >= budget.rounds:
+        return f"{spent.rounds} round{'' if spent.rounds == 1 else 's'} are done"
+    if budget.target is not None and spent.score is not None and spent.score >= budget.target:
+        return f"the model in service reaches {spent.score:.3f}, {budget.target:g} was asked for"
+    if budget.pictures is not None and spent.pictures >= budget.pictures:
+        return f"{spent.pictures} pictures were chosen"
+    if budget.hours is not None and spent.hours >= budget.hours:
+        return f"people have worked for {spent.hours:.1f} hours"
+    if budget.patience is not None and spent.in_vain >= budget.patience:
+        return f"no further gain: {spent.in_vain} models in a row did not take over"
+    return None
+
+
+def room_for(budget: Budget, spent: Spent, count: int) -> int:
+    """Return how many pictures the next round may have."""
+    return count if budget.pictures is None else max(0, min(count, budget.pictures - spent.pictures))
