@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
+_REGION = re.compile(r"(.+)@(\d+),(\d+),([1-9]\d*)x([1-9]\d*)", re.DOTALL)
 
 Floats = NDArray[np.float32] | NDArray[np.float16]
 
@@ -19,6 +22,30 @@ class Region:
     top: int
     width: int
     height: int
+
+    def __str__(self) -> str:
+        return f"{self.left},{self.top},{self.width}x{self.height}"
+
+    def shared_with(self, other: Region) -> float:
+        """Return how much of the smaller of two regions lies in both, in [0, 1]."""
+        wide = min(self.left + self.width, other.left + other.width) - max(self.left, other.left)
+        high = min(self.top + self.height, other.top + other.height) - max(self.top, other.top)
+        smaller = min(self.width * self.height, other.width * other.height)
+        return max(0, wide) * max(0, high) / smaller
+
+
+def region_id(record_id: str, region: Region) -> str:
+    """Return the unit id of a region: ``<record id>@<left>,<top>,<width>x<height>``."""
+    return f"{record_id}@{region}"
+
+
+def parted_id(unit_id: str) -> tuple[str, Region | None]:
+    """Return the record id and the region that a unit id names; None where it names a whole picture."""
+    found = _REGION.fullmatch(unit_id)
+    if found is None:
+        return unit_id, None
+    left, top, width, height = (int(number) for number in found.groups()[1:])
+    return found[1], Region(left, top, width, height)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +89,14 @@ class Known:
         contents: SHA-256 of their pictures.
         hashes: their perceptual hashes, uint64 of shape (k,).
         embeddings: of shape (k, d), as of the pool.
+        class_counts: how many of them hold each class.
     """
 
     ids: frozenset[str] = frozenset()
     contents: frozenset[str] = frozenset()
     hashes: NDArray[np.uint64] | None = None
     embeddings: Floats | None = None
+    class_counts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
