@@ -42,8 +42,8 @@ def mixed(pool: Pool, weights: Mapping[str, float]) -> Scores:
     for name in weights:
         if name not in pool.scores:
             near = did_you_mean(name, pool.scores)
-            there = ", ".join(sorted(pool.scores)) or "none"
-            raise ConfigError(f"there is no score '{name}' here; there are: {there}", near)
+            known = ", ".join(sorted(pool.scores)) or "none"
+            raise ConfigError(f"there is no score '{name}' here; there are: {known}", near)
     used = {name: weight for name, weight in weights.items() if weight}
     if not used:
         raise ConfigError("no score has a weight", "Name one in select.scores.")
