@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from agir_cvtoolkit.scratch import let_go
+from agir_cvtoolkit.shrinking import averaged
+
 RGB = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 Colour = tuple[int, int, int]
@@ -54,12 +57,12 @@ def comparison(rgb: RGB, mask: Mask, truth: Mask, alpha: float = 0.5) -> RGB:
     return painted
 
 
-def save_overlay(rgb: RGB, mask: Mask, path: Path, alpha: float = 0.5) -> None:
+def save_overlay(rgb: RGB, mask: Mask | NDArray[np.uint8], path: Path, alpha: float = 0.5) -> None:
     """Write a mask laid over its picture as JPEG, at most 2000 pixels on the longer side.
 
     Args:
         rgb: uint8 of shape (height, width, 3).
-        mask: bool of shape (height, width).
+        mask: bool or uint8 of shape (height, width); 0 is background.
         path: where to; its suffix does not matter.
         alpha: how opaque the mask lies over the picture, 0 to 1.
     """
@@ -79,9 +82,11 @@ def shrunk(array: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
     if scale >= 1:
         return array
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    way = cv2.INTER_AREA if array.ndim == 3 else cv2.INTER_NEAREST
-    resized: NDArray[np.uint8] = cv2.resize(array, size, interpolation=way).astype(np.uint8, copy=False)
-    return resized
+    if array.ndim == 3:
+        return averaged(array, size)
+    nearest = np.asarray(cv2.resize(array, size, interpolation=cv2.INTER_NEAREST), dtype=np.uint8)
+    let_go(array)
+    return nearest
 
 
 def _tint(rgb: RGB, mask: Mask, colour: Colour, alpha: float) -> None:

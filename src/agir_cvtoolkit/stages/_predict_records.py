@@ -191,7 +191,7 @@ class SegmentationSteps:
             )
         bands = probability_bands(self.predictor, pieces, original.size, self.settings)
         bands = _told(record, bands, original.size[1])
-        found = segmented(self.predictor, original.rgb.shape[:2], bands, self.settings)
+        found = segmented(self.predictor, original.rgb, bands, self.settings)
         entry = write_record(
             self.run, record, original, found, pieces.seconds * 1000, self.predictor, self.settings
         )
@@ -210,7 +210,7 @@ class SegmentationSteps:
 
         path = self.run.path("plots", f"{record.stem}.jpg")
         with atomic_path(path) as temporary:
-            save_overlay(original.rgb, found.index != 0, temporary, self.settings.visualization.overlay_alpha)
+            save_overlay(original.rgb, found.index, temporary, self.settings.visualization.overlay_alpha)
         return str(path.relative_to(self.run.root))
 
 
