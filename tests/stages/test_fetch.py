@@ -11,6 +11,7 @@ from typing import Any
 import fsspec  # type: ignore[import-untyped]
 import numpy as np
 import pytest
+import urllib3
 
 from agir_cvtoolkit.errors import UsageError
 from agir_cvtoolkit.pictures import png_bytes
@@ -20,7 +21,9 @@ from agir_cvtoolkit.stages import Call
 from agir_cvtoolkit.stages.fetch import fetch
 from agir_cvtoolkit.stages.infer_seg import infer_seg
 from agir_cvtoolkit.stages.query import query
-from tests.firebase.emulators import running_storage
+from tests.firebase.emulators import storage_emulator
+
+__all__ = ["storage_emulator"]
 
 NAMES = ("a", "b", "c")
 
@@ -150,26 +153,29 @@ def test_a_slow_folder_is_staged_where_it_is_asked_for(work: Path) -> None:
 
 
 @pytest.mark.integration
-def test_pictures_of_a_google_bucket(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_of_a_google_bucket(
+    work: Path, storage_emulator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Otherwise it asks Google, by gRPC and for a minute, what kind of bucket it is.
     monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     pytest.importorskip("gcsfs", reason="no gcsfs: pip install '.[dev]'")
-    with running_storage() as url:
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
-        monkeypatch.setitem(
-            fsspec.config.conf, "gs", {"token": "anon", "endpoint_url": url, "skip_instance_cache": True}
-        )
-        bucket = f"bucket-{uuid.uuid4().hex[:8]}"
-        files = fsspec.filesystem("gs")
-        files.mkdir(bucket)
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage_emulator)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    options = {"token": "anon", "endpoint_url": storage_emulator, "skip_instance_cache": True}
+    monkeypatch.setitem(fsspec.config.conf, "gs", options)
+    bucket = f"bucket-{uuid.uuid4().hex[:8]}"
+    with urllib3.PoolManager(retries=False, timeout=60) as http:
+        http.request("POST", f"{storage_emulator}/storage/v1/b", json={"name": bucket})
         for n, name in enumerate(NAMES):
-            files.pipe_file(f"{bucket}/2022/{name}.png", picture(n))
-        query(call=call())
-        done = fetch(call(root=f"gs://{bucket}"))
-        assert (done.fetched, done.items) == (3, ())
-        assert fetch(call(root=f"gs://{bucket}")).kept == 3
-        assert infer_seg(call(root=f"gs://{bucket}")).predicted == 3
+            target = (
+                f"{storage_emulator}/upload/storage/v1/b/{bucket}/o?uploadType=media&name=2022/{name}.png"
+            )
+            assert http.request("POST", target, body=picture(n)).status == 200
+    query(call=call())
+    done = fetch(call(root=f"gs://{bucket}"))
+    assert (done.fetched, done.items) == (3, ())
+    assert sorted(path.read_bytes() for path in done.cache.rglob("*.png")) == sorted(map(picture, range(3)))
+    assert fetch(call(root=f"gs://{bucket}")).kept == 3
 
 
 @pytest.fixture
