@@ -14,7 +14,7 @@ from ._redact import redacted
 from ._retrain import Judgement, Retrain
 from ._settings import COMMAND_LINE, PACKAGED, RETIRED, Settings
 from ._training import Preprocess, Train
-from ._webhook_secret import load_webhook_secret, made_webhook_secret
+from ._webhook_secret import made_webhook_secret
 from ._workspace import Io, Project
 
 __all__ = [
@@ -49,7 +49,6 @@ __all__ = [
     "describe_credentials",
     "load_credentials",
     "load_settings",
-    "load_webhook_secret",
     "made_webhook_secret",
     "redacted",
     "settings_keys",

@@ -142,10 +142,14 @@ class CvatSession:
         method: str,
         path: str,
         subject: str,
-        content: object = None,
+        content: object,
         params: Mapping[str, object] | None = None,
     ) -> Any:
-        """Send JSON (`content` may be ready bytes) and return the JSON answer or None; see `request`."""
+        """Send JSON and return the JSON answer or None; see `request`.
+
+        Args:
+            content: an object, or ready bytes of one; at other JSON, also at null, CVAT fails with 500.
+        """
         body = content if isinstance(content, bytes) else orjson.dumps(content)
         response = self.request(
             method, path, subject, body=body, content_type="application/json", params=params, timeout=300.0

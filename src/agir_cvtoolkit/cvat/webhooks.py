@@ -102,7 +102,7 @@ def ping_webhook(session: CvatSession, webhook_id: int) -> int:
     Raises:
         ServerFaultError: the server fails at the call itself.
     """
-    item = session.send_json("POST", f"/api/webhooks/{webhook_id}/ping", f"try webhook {webhook_id}")
+    item = session.send_json("POST", f"/api/webhooks/{webhook_id}/ping", f"try webhook {webhook_id}", {})
     return int(item.get("status_code") or 0) if isinstance(item, dict) else 0
 
 

@@ -113,6 +113,7 @@ def list_deliveries(call: Call) -> Response:
 def ping(call: Call) -> Response:
     """Answer ``POST /api/webhooks/ID/ping``: deliver at once and say how it went."""
     webhook = call.load("webhook")
+    call.json_object()
     payload = {"event": "ping", "webhook": _view(call, webhook), "sender": basic_user(call, call.user["id"])}
     return reply(_deliver(call.store, webhook, payload))
 

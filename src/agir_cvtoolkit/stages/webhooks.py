@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from agir_cvtoolkit.config import Settings, load_webhook_secret, made_webhook_secret
+from agir_cvtoolkit.config import Settings, made_webhook_secret
 from agir_cvtoolkit.cvat.webhooks import (
     WebhookInfo,
     change_webhook,
@@ -155,12 +155,12 @@ def webhook_remove(
 
 
 def receiver_secret(call: Call) -> str:
-    """Return the secret that deliveries must be signed with.
+    """Return the secret that deliveries must be signed with, which is made when it is missing.
 
     Raises:
-        ConfigError: none is known here.
+        ConfigError: the one that there is cannot be used, or none can be written.
     """
-    return load_webhook_secret(call.settings().io.keys_file)
+    return made_webhook_secret(call.settings().io.keys_file)
 
 
 def _tried(target: Target, webhook_id: int) -> int:
