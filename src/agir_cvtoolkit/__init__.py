@@ -51,8 +51,10 @@ if TYPE_CHECKING:
     from .stages.infer_seg import infer_seg
     from .stages.ledger_care import ledger_backup, ledger_check, ledger_copy
     from .stages.lint_cvat import lint_cvat, lint_restore
+    from .stages.loop import LoopOptions, loop
     from .stages.models_list import models_list, models_show
     from .stages.models_onnx import models_onnx
+    from .stages.plan import plan
     from .stages.preprocess import preprocess
     from .stages.promote import promote
     from .stages.quality import quality_report
@@ -60,11 +62,13 @@ if TYPE_CHECKING:
     from .stages.quality_merge import quality_merge
     from .stages.query import query
     from .stages.query_specs import query_compare, query_reproduce, query_show
+    from .stages.report import report
     from .stages.retrain import retrain
     from .stages.runs_list import runs_list, runs_show
     from .stages.runs_prune import runs_prune
     from .stages.status import status
     from .stages.train import train
+    from .stages.trigger import trigger_explain
     from .stages.undo import undo
     from .stages.upload_cvat import upload_cvat
     from .stages.webhooks import webhook_add, webhook_list, webhook_remove
@@ -72,6 +76,7 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "Call": ".stages",
+    "LoopOptions": ".stages.loop",
     "SandboxOptions": ".sandbox",
     "build_db": ".stages.build_db",
     "cvat_project_apply": ".stages.cvat_project",
@@ -105,15 +110,18 @@ _WHERE = {
     "quality_report": ".stages.quality",
     "quality_setup_gold": ".stages.quality_gold",
     "load_settings": ".config",
+    "loop": ".stages.loop",
     "models_show": ".stages.models_list",
     "models_list": ".stages.models_list",
     "models_onnx": ".stages.models_onnx",
+    "plan": ".stages.plan",
     "preprocess": ".stages.preprocess",
     "promote": ".stages.promote",
     "query": ".stages.query",
     "query_compare": ".stages.query_specs",
     "query_reproduce": ".stages.query_specs",
     "query_show": ".stages.query_specs",
+    "report": ".stages.report",
     "retrain": ".stages.retrain",
     "run_demo": ".demo.run:demo",
     "run_demo_pose": ".demo.pose_run:demo_pose",
@@ -124,6 +132,7 @@ _WHERE = {
     "show_config": ".stages.config",
     "status": ".stages.status",
     "train": ".stages.train",
+    "trigger_explain": ".stages.trigger",
     "undo": ".stages.undo",
     "upload_cvat": ".stages.upload_cvat",
     "webhook_add": ".stages.webhooks",
@@ -135,6 +144,7 @@ _WHERE = {
 __all__ = [
     "AgirError",
     "Call",
+    "LoopOptions",
     "SandboxOptions",
     "__version__",
     "build_db",
@@ -166,9 +176,11 @@ __all__ = [
     "lint_cvat",
     "lint_restore",
     "load_settings",
+    "loop",
     "models_list",
     "models_onnx",
     "models_show",
+    "plan",
     "preprocess",
     "promote",
     "quality_merge",
@@ -178,6 +190,7 @@ __all__ = [
     "query_compare",
     "query_reproduce",
     "query_show",
+    "report",
     "retrain",
     "run_demo",
     "run_demo_pose",
@@ -188,6 +201,7 @@ __all__ = [
     "show_config",
     "status",
     "train",
+    "trigger_explain",
     "undo",
     "upload_cvat",
     "webhook_add",

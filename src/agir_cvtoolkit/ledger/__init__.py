@@ -31,6 +31,7 @@ from ._rows import (
     RunNeeds,
     SeenJob,
 )
+from ._selections import SelectionRow, UnderWay
 
 __all__ = [
     "NEXT",
@@ -39,8 +40,8 @@ __all__ = [
     "DatasetMember",
     "DatasetVersion",
     "Event",
-    "FinishedJob",
     "Finding",
+    "FinishedJob",
     "Ledger",
     "LoopRow",
     "ModelRow",
@@ -64,7 +65,9 @@ __all__ = [
     "RoundState",
     "RunNeeds",
     "SeenJob",
+    "SelectionRow",
     "SentRecord",
+    "UnderWay",
     "Workspace",
     "backup",
     "backup_ledger",

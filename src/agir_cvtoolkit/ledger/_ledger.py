@@ -32,6 +32,7 @@ from ._records import Records
 from ._replacements import Replacements
 from ._round_evidence import RoundEvidence
 from ._rounds import Rounds
+from ._selections import Selections
 
 
 class Ledger(
@@ -52,6 +53,7 @@ class Ledger(
     Rounds,
     RoundEvidence,
     Loops,
+    Selections,
 ):
     """An open ledger; use it in a ``with`` block. A state change and its event commit together."""
 

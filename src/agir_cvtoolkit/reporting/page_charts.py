@@ -122,7 +122,7 @@ def _draw_line(axes: Axes, line: Line, number: int, offset: float) -> None:
     xs = [x + offset for x in line.x]
     if line.low and line.joined and len(xs) > 1:
         axes.fill_between(xs, line.low, line.high, color=colour, alpha=0.14, linewidth=0)
-    if line.low:
+    if line.low and line.has_marks:
         below = [max(0.0, y - low) for y, low in zip(line.y, line.low, strict=True)]
         above = [max(0.0, high - y) for y, high in zip(line.y, line.high, strict=True)]
         axes.errorbar(
@@ -133,7 +133,7 @@ def _draw_line(axes: Axes, line: Line, number: int, offset: float) -> None:
         line.y,
         color=colour,
         linestyle=_DASHES[number] if line.joined else "none",
-        marker=_MARKS[number],
+        marker=_MARKS[number] if line.has_marks else None,
         markersize=6.5,
         markerfacecolor=C["paper"] if number % 2 else colour,
         markeredgecolor=colour,
@@ -253,7 +253,9 @@ def _svg(figure: Figure) -> str:
     svg = re.sub(r"<!--.*?-->", "", svg, flags=re.S)
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r"font(-family)?: ?([\d.]+px)? ?'[^;\"]*", lambda m: f"font-size: {m[2]}" if m[2] else "", svg)
+    svg = re.sub(
+        r"font(-family)?: ?([\d.]+px)? ?'[^;\"]*", lambda m: f"font-size: {m[2]}" if m[2] else "", svg
+    )
     # Groups have names that repeat from chart to chart; markers, clips and hatches are named by what they hold.
     svg = re.sub(r' id="[a-zA-Z][\w.]*_\d+"', "", svg)
     svg = re.sub(r"<style.*?</style>", "", svg, count=1, flags=re.S)  # would hold for the whole page

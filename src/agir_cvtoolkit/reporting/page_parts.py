@@ -93,6 +93,7 @@ class Line:
         low, high: interval of each y; empty where none is known, not a number where one is not.
         notes: for each point, in the table beside the chart; empty for none.
         joined: points are joined by a line.
+        has_marks: points are marked.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Line:
     high: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
     joined: bool = True
+    has_marks: bool = True
 
 
 @dataclass(frozen=True)

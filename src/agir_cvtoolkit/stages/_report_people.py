@@ -1,0 +1,207 @@
+"""The sections of a report that say what people did and what it cost."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+
+from agir_cvtoolkit.reporting.page_parts import (
+    BarChart,
+    BarRow,
+    Cell,
+    Fact,
+    Facts,
+    Part,
+    Section,
+    Table,
+    Words,
+)
+
+from ._correction_figures import NOBODY
+from ._interval import mean_of, number, told
+from ._report_data import ReportData
+from ._workspace_rows import OUTCOMES, RecordRow
+from .effort import FEWEST_JOBS, Pace
+
+_MOST_ROWS = 14
+_TOO_FAST_S = 1.0
+
+
+def pace_words(pace: Pace) -> tuple[str, str]:
+    """Return seconds for a picture and their interval as people read them."""
+    digits = 1 if pace.seconds < 20 else 0
+    if pace.low is None or pace.high is None:
+        return f"{number(pace.seconds, digits)} s", "" if pace.is_measured else "assumed, not measured"
+    return f"{number(pace.seconds, digits)} s", f"{number(pace.low, digits)}–{number(pace.high, digits)} s"
+
+
+def effort_section(data: ReportData) -> Section:
+    """Return what became of the proposals of each class, and how long it took."""
+    shows = (
+        "What people did with the proposed shapes of each class, and how much of their time a picture took; what is"
+        " accepted costs a glance, what is edited or added costs a drawing."
+    )
+    title = "What did people have to change?"
+    if not data.labelled:
+        act = "Send a batch with upload-cvat; when its jobs are completed, bring it back with download-cvat."
+        return Section(
+            "effort", title, shows, act, (Words("No picture has come back yet.", "Nothing to see."),)
+        )
+    by_class: dict[str, Counter[str]] = defaultdict(Counter)
+    for label, outcome, shapes in data.shapes_by_class:
+        by_class[label][outcome] += shapes
+    ordered = sorted(by_class, key=lambda label: -sum(by_class[label].values()))
+    rows = [_bar(label, by_class[label]) for label in ordered[:_MOST_ROWS]]
+    whole: Counter[str] = sum(by_class.values(), Counter())
+    if len(rows) > 1:
+        rows = [_bar("all classes", whole), *rows]
+    parts: list[Part] = [Facts(_facts(data, whole))]
+    if rows:
+        parts.append(
+            BarChart(
+                "Shapes by what people did with them",
+                f"Of {sum(whole.values())} shapes {whole['accepted']} were accepted, {whole['edited']} edited,"
+                f" {whole['deleted']} deleted and {whole['added']} added.",
+                OUTCOMES,
+                tuple(rows),
+            )
+        )
+    if len(ordered) > _MOST_ROWS:
+        parts.append(Words(f"{len(ordered) - _MOST_ROWS} more classes with fewer shapes are not drawn."))
+    parts += [_time_words(data), _rounds_table(data)]
+    return Section("effort", title, shows, _advice(by_class), tuple(parts))
+
+
+def annotators_section(data: ReportData) -> Section | None:
+    """Return effort and agreement of each annotator by class; None where nobody is known."""
+    by_person: dict[str, list[RecordRow]] = defaultdict(list)
+    for row in data.rows:
+        if row.agreement is not None:
+            for name in row.annotators:
+                by_person[name].append(row)
+    if not by_person:
+        return None
+    people = sorted(by_person, key=lambda name: (name == NOBODY, name))
+    rows = []
+    for name in people:
+        own = by_person[name]
+        changed = mean_of([float(row.state == "changed") for row in own])
+        agreement = mean_of([row.agreement for row in own if row.agreement is not None])
+        pace = data.effort.by_person.get(name)
+        rows.append(
+            (
+                Cell(name, is_text=True),
+                Cell(f"{len(own):,}"),
+                Cell(*told(changed, percent=True)),
+                Cell(*told(agreement)),
+                Cell(*(pace_words(pace) if pace is not None else ("", ""))),
+            )
+        )
+    columns = ("annotator", "pictures", "changed", "agreement with proposals", "time for a picture")
+    parts: list[Part] = [Table("Each annotator", columns, tuple(rows))]
+    parts.append(_by_class(data.agreement_by_person, people))
+    shows = (
+        "For each annotator: how many pictures, how many of them were changed, how far the result agreed with the"
+        " proposals, and how long a picture took; brackets are 95 % intervals."
+    )
+    act = (
+        "Somebody far from the others, or much faster, is a reason to look at their pictures together; compare people"
+        " with quality, which holds them against gold frames."
+    )
+    return Section("people", "Who did what?", shows, act, tuple(parts))
+
+
+def _by_class(found: Mapping[tuple[str, str], tuple[int, float]], people: Iterable[str]) -> Table:
+    labels = sorted(
+        {label for _, label in found},
+        key=lambda label: -sum(n for (_, own), (n, _) in found.items() if own == label),
+    )
+    shown = labels[:8]
+    rows = []
+    for name in people:
+        cells = [Cell(name, is_text=True)]
+        for label in shown:
+            shapes, agreement = found.get((name, label), (0, 0.0))
+            cells.append(Cell(f"{agreement / shapes:.2f}", f"of {shapes:,}") if shapes else Cell("–"))
+        rows.append(tuple(cells))
+    more = f" (the {len(shown)} most frequent of {len(labels)} classes)" if len(labels) > len(shown) else ""
+    caption = f"Agreement with the proposals by class, and of how many shapes{more}"
+    return Table(caption, ("annotator", *shown), tuple(rows))
+
+
+def _bar(name: str, counts: Mapping[str, int]) -> BarRow:
+    proposals = sum(counts.get(outcome, 0) for outcome in OUTCOMES if outcome != "added")
+    share = f"{counts.get('accepted', 0) / proposals:.0%} accepted" if proposals else "none proposed"
+    return BarRow(name, tuple(counts.get(outcome, 0) for outcome in OUTCOMES), share)
+
+
+def _facts(data: ReportData, whole: Mapping[str, int]) -> tuple[Fact, ...]:
+    back = [row for row in data.rows if row.agreement is not None]
+    changed = mean_of([float(row.state == "changed") for row in back])
+    edits = mean_of([float(row.edits) for row in back])
+    proposals = sum(whole.values()) - whole.get("added", 0)
+    share = f"{whole.get('accepted', 0) / proposals:.0%}" if proposals else "–"
+    return (
+        Fact(f"{len(back):,}", "pictures came back"),
+        Fact(told(changed, percent=True)[0], "of them were changed", told(changed, percent=True)[1]),
+        Fact(share, "of the proposed shapes were accepted as they were"),
+        Fact(told(edits, 1)[0], "shapes changed in a picture", told(edits, 1)[1]),
+        Fact(pace_words(data.effort.pace)[0], "a picture", pace_words(data.effort.pace)[1]),
+    )
+
+
+def _time_words(data: ReportData) -> Words:
+    pace = data.effort.pace
+    if not pace.is_measured:
+        return Words(
+            "No job could be timed yet; the setting report.seconds_per_picture stands in for it.",
+            "The time is assumed.",
+            "warn",
+        )
+    if pace.seconds < _TOO_FAST_S:
+        return Words(
+            "No person works that fast: this looks like a simulated annotator, so plan nothing by it.",
+            f"{pace.seconds:.2f} s a picture.",
+            "warn",
+        )
+    left_out = f"; {pace.left_out} more held a pause or had no known beginning" if pace.left_out else ""
+    few = "" if pace.jobs >= FEWEST_JOBS else f" Below {FEWEST_JOBS} jobs no interval is given."
+    return Words(
+        f"Timed: {pace.jobs} jobs with {pace.pictures:,} pictures{left_out}. A job counts from the annotator's job before"
+        f" (or from when it was sent) until it was saved last, so short pauses are in it.{few}",
+        "How the time was measured.",
+    )
+
+
+def _rounds_table(data: ReportData) -> Table:
+    rows = []
+    for one in data.rounds:
+        pictures = sum(data.effort.pictures_by_run.get(run_id, 0) for run_id in one.runs)
+        if pictures:
+            hours = sum(data.effort.hours_by_run.get(run_id, 0.0) for run_id in one.runs)
+            back = [row for row in data.rows if row.run_id == one.run_id and row.agreement is not None]
+            changed = mean_of([float(row.state == "changed") for row in back])
+            cells = (Cell(f"{pictures:,}"), Cell(number(hours, 2)), Cell(*told(changed, percent=True)))
+            rows.append((Cell(one.name, is_text=True), *cells))
+    return Table("Effort by round", ("round", "pictures", "person-hours", "changed"), tuple(rows))
+
+
+def _advice(by_class: Mapping[str, Counter[str]]) -> str:
+    """Return where the next hours go: the class that costs most work."""
+
+    def work(label: str) -> int:
+        return sum(by_class[label].values()) - by_class[label]["accepted"]
+
+    if not by_class:
+        return "Nothing had to be drawn: the model may be good enough for pictures of this kind."
+    worst = max(by_class, key=work)
+    if not work(worst):
+        return "Everything was accepted: look at some pictures to be sure that somebody looked, then label harder ones."
+    kind = by_class[worst].most_common()
+    most = next(outcome for outcome, _ in kind if outcome != "accepted")
+    reason = {
+        "added": "the model misses it: label more pictures that show it",
+        "deleted": "the model sees it where it is not: label pictures of what it takes for it",
+        "relabelled": "the model takes it for another class: label pictures with both",
+    }.get(most, "its outlines are off: label more of it, and look at the overlays below")
+    return f"Most of the work goes into “{worst}”, mostly {most}: {reason}."

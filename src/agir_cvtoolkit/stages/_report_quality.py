@@ -1,0 +1,247 @@
+"""The sections of a report that say how good the model is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from agir_cvtoolkit.quality.intervals import Measure
+from agir_cvtoolkit.reporting.page_parts import (
+    Cell,
+    Line,
+    LineChart,
+    Part,
+    Section,
+    Table,
+    Words,
+)
+
+from ._evaluations import RunEvaluation, Tested
+from ._interval import mean_of, number, told
+from ._report_data import ReportData
+from ._report_rounds import RoundView
+
+_FEW_CONTROL = 10
+
+
+def model_section(data: ReportData) -> Section:
+    """Return how new models did against champions, round by round and by labels."""
+    tested = [
+        (one, data.evaluations[one.training_run])
+        for one in data.rounds
+        if one.training_run in data.evaluations
+    ]
+    shows = (
+        "Each new model (challenger) and the model it had to beat (champion), judged on test pictures that no model"
+        " ever learned from; whiskers are 95 % intervals."
+    )
+    if not tested:
+        parts: tuple[Part, ...] = (Words("No model has been tested yet.", "Nothing to see yet.", "plain"),)
+        return Section("model", "Is the model getting better?", shows, "Run train, then evaluate.", parts)
+    figure = tested[-1][1].figure
+    tested = [(one, found) for one, found in tested if found.figure == figure]
+    parts_list: list[Part] = [_rounds_chart(tested, figure)]
+    if len({found.test_set for _, found in tested}) > 1:
+        words = (
+            "The test set grew or changed between rounds: compare the two models of one round with each other rather"
+            " than one round with another."
+        )
+        parts_list.append(Words(words, "Not all on the same pictures.", "warn"))
+    by_labels = _labels_chart(data, figure)
+    if by_labels is not None:
+        parts_list.append(by_labels)
+    return Section("model", "Is the model getting better?", shows, _advice(tested), tuple(parts_list))
+
+
+def control_section(data: ReportData) -> Section:
+    """Return how good the model is on the whole pool, as the random control slice tells."""
+    control = [r for r in data.rows if r.agreement is not None and r.chosen is not None and r.chosen.control]
+    others = [
+        r for r in data.rows if r.agreement is not None and r.chosen is not None and not r.chosen.control
+    ]
+    shows = (
+        "How far the model's proposals agreed with what people made of them, on pictures that were drawn at random: the"
+        " only ones that stand for all pictures, because the others were chosen for being hard."
+    )
+    title = "How good are the proposals on the whole pool?"
+    back = [row for row in data.rows if row.agreement is not None]
+    if not control:
+        act = "Choose batches with select: it always keeps a random control slice."
+        why = (
+            "No picture of a control slice has come back, so nothing can be said of the whole pool without bias."
+            if back
+            else "No picture has come back yet."
+        )
+        parts: tuple[Part, ...] = (Words(why, "Not known.", "warn" if back else "plain"),)
+        return Section("control", title, shows, act, parts)
+    rounds = [one for one in data.rounds if any(row.run_id == one.run_id for row in control)]
+    measures = {
+        name: [
+            mean_of([r.agreement for r in found if r.run_id == one.run_id and r.agreement is not None])
+            for one in rounds
+        ]
+        for name, found in (("control slice", control), ("chosen pictures", others))
+    }
+    lines = tuple(_agreement_line(name, found) for name, found in measures.items() if any(found))
+    whole = mean_of([row.agreement for row in control if row.agreement is not None])
+    value, interval = told(whole)
+    chart = LineChart(
+        "Agreement of proposal and correction, by round",
+        f"Agreement on the control slice is {value} in all ({interval or 'no interval'}), over {len(rounds)} rounds.",
+        "",
+        "agreement",
+        lines,
+        tuple(one.name for one in rounds),
+    )
+    lead = f"On the whole pool: {value}" + (f" (95 % interval {interval})." if interval else ".")
+    rest = f"From {len(control)} control pictures. 1 means that nobody had to change anything."
+    few = len(control) < _FEW_CONTROL
+    act = (
+        "Wait for more control pictures before you trust this figure."
+        if few
+        else "Take this figure, not the one of the chosen pictures, when you say how good the model is."
+    )
+    return Section("control", title, shows, act, (Words(rest, lead, "warn" if few else "plain"), chart))
+
+
+def calibration_section(data: ReportData) -> Section | None:
+    """Return whether the newest model is right as often as it says; None where that was never measured."""
+    found = [one for one in data.evaluations.values() if any(count for count, _, _ in one.bins)]
+    if not found:
+        return None
+    newest = found[-1]
+    filled = [(count, sure / count, hit / count) for count, sure, hit in newest.bins if count]
+    total = sum(count for count, _, _ in filled)
+    line = Line(
+        "the model",
+        tuple(sure for _, sure, _ in filled),
+        tuple(right for _, _, right in filled),
+        notes=tuple(f"{count / total:.1%} of the pixels" for count, _, _ in filled),
+    )
+    ece = newest.ece if newest.ece is not None else math.nan
+    lower = min(*line.x, *line.y)
+    chart = LineChart(
+        "How often it is right, by how sure it is",
+        f"Reliability of model {newest.challenger.version}: expected calibration error {ece:.3f}.",
+        "how sure the model is",
+        "how often it is right",
+        (line,),
+        y_range=(max(0.0, math.floor(lower * 10) / 10 - 0.02), 1.02),
+        diagonal=True,
+    )
+    above = sum(count * (right - sure) for count, sure, right in filled) / total
+    habit = "too modest" if above > 0 else "too sure of itself"
+    off = ece > 0.05
+    act = (
+        f"The model is {habit}: order pictures by its confidence, but do not read it as a probability."
+        if off
+        else "Its confidence may be read as a probability; thresholds on it mean what they say."
+    )
+    words = Words(
+        f"On average its confidence and its accuracy lie {100 * ece:.1f} percentage points apart (0 is ideal).",
+        f"Calibration error {ece:.3f}.",
+        "warn" if off else "good",
+    )
+    shows = (
+        f"For the model of {newest.run_id}: of all pixels of which it was, say, 80 % sure, were 80 % right? On the"
+        " dotted line it would be as right as it is sure."
+    )
+    return Section("calibration", "Can its confidence be trusted?", shows, act, (words, chart))
+
+
+def quality_words(tested: Tested) -> tuple[str, str]:
+    """Return a model's figure and its interval as people read them."""
+    count = 0
+    return told(Measure(tested.quality, tested.low, tested.high, count), 3)
+
+
+def _rounds_chart(tested: Sequence[tuple[RoundView, RunEvaluation]], figure: str) -> LineChart:
+    places = tuple(float(n) for n in range(len(tested)))
+    nothing = Tested("", math.nan, None, None)
+    lines = [
+        _line("challenger", places, [found.challenger for _, found in tested], [f.words for _, f in tested])
+    ]
+    if any(found.champion for _, found in tested):
+        lines.append(_line("champion", places, [found.champion or nothing for _, found in tested], ()))
+    last = tested[-1][1].challenger
+    value, interval = quality_words(last)
+    return LineChart(
+        f"{figure} on the test pictures, round by round",
+        f"{figure} of the newest model: {value} {interval}; of the first one {tested[0][1].challenger.quality:.3f}.",
+        "",
+        figure,
+        tuple(lines),
+        tuple(one.name for one, _ in tested),
+    )
+
+
+def _line(name: str, places: tuple[float, ...], models: Sequence[Tested], notes: Sequence[str]) -> Line:
+    low = tuple(math.nan if m.low is None else m.low for m in models)
+    high = tuple(math.nan if m.high is None else m.high for m in models)
+    known = any(math.isfinite(value) for value in low)
+    y = tuple(m.quality for m in models)
+    return Line(name, places, y, low if known else (), high if known else (), tuple(notes))
+
+
+def _labels_chart(data: ReportData, figure: str) -> LineChart | None:
+    points = sorted(data.points, key=lambda point: point.labels)
+    if len({point.labels for point in points}) < 2:
+        return None
+    models = [Tested("", point.quality, point.low, point.high) for point in points]
+    line = _line("measured", tuple(float(point.labels) for point in points), models, ())
+    hours = number(data.effort.hours, 1)
+    return LineChart(
+        f"{figure} by labelled pictures ({hours} person-hours so far)",
+        f"From {points[0].labels} to {points[-1].labels} pictures {figure} went from {points[0].quality:.3f} to"
+        f" {points[-1].quality:.3f}.",
+        "labelled pictures that the model learned from",
+        figure,
+        (line,),
+    )
+
+
+def _agreement_line(name: str, found: Sequence[Measure | None]) -> Line:
+    def each(attribute: str) -> tuple[float, ...]:
+        values = (getattr(one, attribute) if one is not None else None for one in found)
+        return tuple(math.nan if value is None else value for value in values)
+
+    low = each("low")
+    known = any(math.isfinite(value) for value in low)
+    counts = tuple(f"{one.frames} pictures" if one else "" for one in found)
+    places = tuple(float(at) for at in range(len(found)))
+    return Line(name, places, each("mean"), low if known else (), each("high") if known else (), counts)
+
+
+def _advice(tested: Sequence[tuple[RoundView, RunEvaluation]]) -> str:
+    outcome = tested[-1][1].outcome
+    return {
+        "better": "The newest model is better beyond chance: promote it if that has not happened.",
+        "worse": "The newest model is worse than the champion: keep the champion, and look at the newest corrections.",
+        "few": "The test set is too small to tell models apart: let more pictures into it (preprocess.split.test).",
+        "first": "This was the first model: label another batch and train again to have something to compare.",
+    }.get(outcome, "No difference can be told from chance: label more before you train again.")
+
+
+def table_of_tests(data: ReportData) -> Table:
+    """Return all evaluations as a table: who beat whom."""
+    rows = []
+    for one in data.rounds:
+        found = data.evaluations.get(one.training_run)
+        if found is None:
+            continue
+        mine, theirs = quality_words(found.challenger), ("", "")
+        if found.champion is not None:
+            theirs = quality_words(found.champion)
+        rows.append(
+            (
+                Cell(one.name, is_text=True),
+                Cell(found.challenger.version[:12], is_text=True),
+                Cell(*mine),
+                Cell(found.champion.version[:12] if found.champion else "none", is_text=True),
+                Cell(*theirs),
+                Cell(found.words, is_text=True, warns=found.outcome == "worse"),
+                Cell(f"{found.pictures:,}"),
+            )
+        )
+    columns = ("round", "challenger", "its figure", "champion", "its figure", "verdict", "test pictures")
+    return Table("Who beat whom", columns, tuple(rows))
