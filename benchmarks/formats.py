@@ -38,6 +38,7 @@ CORNERS = 20
 JOB = 1000
 MOST_MB = 500.0
 TIMES_BY_HAND = 1.5
+FORMATS = ("coco", "yolo", "yolo-seg", "cvat", "datumaro", "masks", "camvid")
 _LABELS = ("crop", "weed")
 _CLI = "agir_cvtoolkit"
 
@@ -110,19 +111,18 @@ def _exports(folder: Path, formats: list[str]) -> list[Row]:
 def _imports(folder: Path) -> list[Row]:
     pulled = folder / "outputs/runs/pulled"
     exports, pictures = pulled / "exports", pulled / "cvat_downloads/1_polygons/images"
-    sources = {"coco": exports / "coco", "yolo-seg": exports / "yolo-seg/data.yaml", "cvat": exports / "cvat"}
+    sources = {
+        "coco": (exports / "coco", "masks"),
+        "yolo": (exports / "yolo/data.yaml", "boxes"),
+        "yolo-seg": (exports / "yolo-seg/data.yaml", "masks"),
+        "cvat": (exports / "cvat", "masks"),
+        "masks": (exports / "masks", "masks"),
+    }
     rows = []
-    for dataset_format, path in sources.items():
+    for dataset_format, (path, kind) in sources.items():
         if path.exists():
-            words = [
-                dataset_format,
-                str(path),
-                "--pictures",
-                str(pictures),
-                "--run",
-                f"from_{dataset_format}",
-            ]
-            found = measured(_CLI, ["import", *words, "--as", "masks", "--quiet"], folder)
+            words = [dataset_format, str(path), "--pictures", str(pictures), "--as", kind]
+            found = measured(_CLI, ["import", *words, "--run", f"from_{dataset_format}", "--quiet"], folder)
             rows += [*_rows(f"import {dataset_format}", found)]
     return rows
 
@@ -137,7 +137,7 @@ def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     made = parser(__doc__ or "")
     made.add_argument("--pictures", type=int, default=10_000)
     made.add_argument("--polygons", type=int, default=10)
-    made.add_argument("--formats", nargs="+", default=["coco", "yolo-seg", "cvat", "datumaro", "masks"])
+    made.add_argument("--formats", nargs="+", default=list(FORMATS))
     return made.parse_args(arguments)
 
 

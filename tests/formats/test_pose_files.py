@@ -70,11 +70,33 @@ def test_deeplabcut_has_a_row_for_each_picture_and_columns_for_each_animal(tmp_p
     assert [row[0] for row in rows] == ["scorer", "individuals", "bodyparts", "coords", *["labeled-data"] * 3]
     assert {len(row) for row in rows} == {3 + 12}
     assert rows[4] == ["labeled-data", "default", "p0.png", "3.5", "4.25", "6.0", "2.0", *[""] * 8]
-    assert rows[5][3:] == [""] * 12
+    assert rows[6][2:] == ["p1.png", *[""] * 12]
     assert rows[2][3:9] == ["nose", "nose", "left_ear", "left_ear", "right_ear", "right_ear"]
     assert (out.folder / "labeled-data/default/p1.png").is_file()
     assert yaml.safe_load((out.folder / "config.yaml").read_text())["multianimalproject"] is True
     assert out.losses.counts == {"occlusions of joints": 3}
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_deeplabcut_loads_every_picture(tmp_path: Path, *, several: bool) -> None:
+    """Read as ``deeplabcut.convertcsv2h5`` does (deeplabcut/utils/conversioncode.py, version 3.0)."""
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    out = writing(tmp_path / "out")
+    last = [*dog(), *dog()] if several else dog()
+    write_deeplabcut(pictured(tmp_path / "pictures", [], dog(), [], last), out)
+    path = out.folder / "labeled-data/default/CollectedData_agir.csv"
+    head = path.read_text(encoding="utf-8").splitlines()[:5]
+    header = list(range(4)) if "individuals" in head[1] else list(range(3))
+    assert head[-1].split(",")[0] == "labeled-data"
+    data = pandas.read_csv(path, index_col=[0, 1, 2], header=header)
+    data.columns = data.columns.set_levels(["somebody"], level="scorer")
+    assert sorted(name for *_, name in data.index) == ["p0.png", "p1.png", "p2.png", "p3.png"]
+    assert {str(kind) for kind in data.dtypes} == {"float64"}
+    row = data.loc[("labeled-data", "default", "p1.png")]
+    animal = ("individual1",) if several else ()
+    assert (row["somebody", *animal, "nose", "x"], row["somebody", *animal, "nose", "y"]) == (3.5, 4.25)
+    assert np.isnan(row["somebody", *animal, "right_ear", "x"])
+    assert int(data.notna().any(axis=1).sum()) == 2
 
 
 def test_datumaro_holds_every_kind_of_shape(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,66 @@ def test_boxes_of_shapes(tmp_path: Path) -> None:
     assert second == "0 0.25 0.25 0.5 0.5"
     (picture,) = read_yolo(out.folder, None, "boxes").labelled
     assert [shape.kind for shape in picture.shapes] == ["rectangle", "rectangle"]
+
+
+def accepted(folder: Path, task: str) -> dict[str, Any]:
+    """Read a data set by the rules that Ultralytics documents and checks; return its lines by picture.
+
+    https://docs.ultralytics.com/datasets/detect/, /segment/ and /pose/: paths of data.yaml start where it lies; the
+    labels of a picture are found by the last ``/images/`` of its path; all numbers are shares, classes are below the
+    number of names; no line is there twice; five columns are a box, more are a polygon of three points at least, of a
+    pose as many as kpt_shape says.
+    """
+    described = yaml.safe_load((folder / "data.yaml").read_text(encoding="utf-8"))
+    names = described["names"]
+    assert sorted(names) == list(range(len(names)))
+    joints = described.get("kpt_shape")
+    if task == "pose":
+        assert len(described["flip_idx"]) == joints[0]
+        assert sorted(described["flip_idx"]) == list(range(joints[0]))
+    found: dict[str, Any] = {}
+    for split in ("train", "val"):
+        for picture in sorted((folder / described[split]).rglob("*.*")):
+            assert picture.suffix.lower()[1:] in {"bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"}
+            text = Path("/labels/".join(str(picture).rsplit("/images/", 1))).with_suffix(".txt")
+            lines = [[float(word) for word in line.split()] for line in text.read_text().splitlines()]
+            assert len({tuple(line) for line in lines}) == len(lines)
+            for line in lines:
+                assert line[0] in names
+                if task == "pose":
+                    assert len(line) == 5 + joints[0] * joints[1]
+                    assert all(seen in {0, 1, 2} for seen in line[7::3])
+                    line = [*line[:5], *(v for i in range(joints[0]) for v in line[5 + 3 * i : 7 + 3 * i])]  # noqa: PLW2901
+                elif task == "seg":
+                    assert len(line) >= 7
+                    assert len(line) % 2 == 1
+                else:
+                    assert len(line) == 5
+                assert all(0 <= value <= 1 for value in line[1:])
+            found[str(picture.relative_to(folder / "images"))] = lines
+    return found
+
+
+@pytest.mark.parametrize("task", ["boxes", "seg", "pose"])
+def test_what_is_written_follows_the_documented_rules(tmp_path: Path, task: Any) -> None:
+    over = Polygon(label="crop", points=((-4.0, -3.0), (18.0, -3.0), (8.0, 14.0)))
+    shapes = [mask(ring_with_hole()), over, Rectangle(label="weed", points=((1.0, 1.0), (4.0, 5.0))), *dog()]
+    out = writing(tmp_path / "out")
+    write_yolo(pictured(tmp_path / "pictures", shapes, [], [*shapes, *shapes, *dog(box=True)]), out, task)
+    found = accepted(out.folder, task)
+    assert list(found) == ["train/p0.png", "train/p1.png", "train/p2.png"]
+    assert [len(lines) for lines in found.values()] == ([1, 0, 2] if task == "pose" else [3, 0, 3])
+
+
+def test_a_folder_called_images_does_not_part_pictures_from_their_labels(tmp_path: Path) -> None:
+    labelled = pictured(tmp_path / "pictures", [mask(ring_with_hole())])
+    (first,) = labelled
+    moved = replace(labelled, pictures=lambda: iter([replace(first, file_name="field/images/p0.png")]))
+    out = writing(tmp_path / "out")
+    write_yolo(moved, out, "seg")
+    assert [len(lines) for lines in accepted(out.folder, "seg").values()] == [1]
+    (back,) = read_yolo(out.folder, None, "seg").labelled
+    assert len(back.shapes) == 1
 
 
 def test_several_numbers_of_joints_and_none_are_refused(tmp_path: Path) -> None:

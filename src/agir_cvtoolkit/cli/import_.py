@@ -27,7 +27,11 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option("--reference", type=_PATH, help="COCO's annotations, where PATH is a list of results.")
 @click.option(
-    "--as", "kind", type=click.Choice(["auto", "masks", "poses", "boxes"]), default="auto", help="What the run holds."
+    "--as",
+    "kind",
+    type=click.Choice(["auto", "masks", "poses", "boxes"]),
+    default="auto",
+    help="What the run holds.",
 )
 @click.option("--joints", help="Pose schema: its name or file; else the skeleton's own joints.")
 @click.option(

@@ -1,7 +1,7 @@
 """DeepLabCut: ``config.yaml`` and ``labeled-data/<split>/CollectedData_<scorer>.csv`` with the pictures beside it.
 
-A row for each picture, two columns for each joint, empty where a joint is absent; with several animals in a picture a
-header of individuals more. ``deeplabcut.convertcsv2h5`` makes the HDF5 file of it.
+A row for each picture, those with an animal first; two columns for each joint, empty where a joint is absent; with
+several animals in a picture a header of individuals more. ``deeplabcut.convertcsv2h5`` makes the HDF5 file of it.
 https://deeplabcut.github.io/DeepLabCut/docs/standardDeepLabCut_UserGuide.html
 """
 
@@ -105,9 +105,12 @@ class _Table:
             writer.writerow(["individuals", "", "", *names])
         writer.writerow(["bodyparts", "", "", *[joint for joint in joints for _ in range(2)] * most])
         writer.writerow(["coords", "", "", *["x", "y"] * (len(joints) * most)])
-        self._rows.seek(0)
-        for row in csv.reader(self._rows):
-            writer.writerow([*row, *[""] * (columns - (len(row) - 3))])
+        # pandas takes a first row without a number for the names of the index, and DeepLabCut would lose that picture.
+        for labelled in (True, False):
+            self._rows.seek(0)
+            for row in csv.reader(self._rows):
+                if any(row[3:]) is labelled:
+                    writer.writerow([*row, *[""] * (columns - (len(row) - 3))])
 
     def close(self) -> None:
         self._rows.close()

@@ -53,11 +53,20 @@ def write_yolo(labelled: LabelledSet, out: Writing, task: Task) -> None:
         split = picture.split or UNDIVIDED
         splits.add(split)
         out.losses.add("tags", len(picture.tags))
-        text = "".join(f"{line}\n" for line in lines_of(picture))
-        name = PurePosixPath(picture.file_name)
+        lines = list(lines_of(picture))
+        different = dict.fromkeys(lines)
+        out.losses.add("shapes that are there twice", len(lines) - len(different))
+        text = "".join(f"{line}\n" for line in different)
+        name = _below(picture.file_name)
         out.path(f"labels/{split}/{name.with_suffix('.txt')}").write_text(text, encoding="utf-8")
         out.place(picture, f"images/{split}/{name}")
     out.path("data.yaml").write_text(data_yaml(labels, sorted(splits), task), encoding="utf-8")
+
+
+def _below(file_name: str) -> PurePosixPath:
+    """Return a path without a folder ``images``: the tools look for labels beside the last one of that name."""
+    path = PurePosixPath(file_name)
+    return PurePosixPath(*("images_" if part == "images" else part for part in path.parts[:-1]), path.name)
 
 
 def data_yaml(labels: Sequence[LabelEntry], splits: Sequence[str], task: Task) -> str:
