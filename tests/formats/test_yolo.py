@@ -139,7 +139,7 @@ def test_what_is_written_follows_the_documented_rules(tmp_path: Path, task: Any)
     write_yolo(pictured(tmp_path / "pictures", shapes, [], [*shapes, *shapes, *dog(box=True)]), out, task)
     found = accepted(out.folder, task)
     assert list(found) == ["train/p0.png", "train/p1.png", "train/p2.png"]
-    assert [len(lines) for lines in found.values()] == ([1, 0, 2] if task == "pose" else [3, 0, 3])
+    assert [len(lines) for lines in found.values()] == ([1, 0, 2] if task == "pose" else [3, 0, 4])
 
 
 def test_a_folder_called_images_does_not_part_pictures_from_their_labels(tmp_path: Path) -> None:
