@@ -141,6 +141,7 @@ def test_every_setting_has_a_line_in_the_reference(settings_page: ModuleType) ->
         values = load_settings().dump(group)[group]
         missing += [f"{group}.{key}" for key in values if not re.search(rf"`{key}[.`]", section)]
     assert missing == []
+    assert [line for line in text.splitlines() if line.startswith("| `") and line.endswith("|  |")] == []
     assert "| `tile.overlap` | number ≥ 0, ≤ 0.9 | `0.25` | share of a tile" in text
 
 
