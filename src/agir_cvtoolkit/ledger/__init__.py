@@ -7,30 +7,14 @@ from ._copying import backup
 from ._database_care import backup_ledger, check_database, copy_ledger, describe_database
 from ._findings import Finding
 from ._ledger import Ledger
+from ._model_rows import DatasetMember, DatasetVersion, ModelRow, PictureHash
 from ._overview import FinishedJob, PredictedRecord, RecordOutcome, SentRecord
 from ._places import Workspace
+from ._pull_rows import CorrectionRow, Pull, PullCursor, PulledTaskRow, SeenJob
+from ._push_rows import PushedAlias, PushedFrame, PushedJob, PushedShape, PushedTask, PushKey, Replacement
 from ._round_rows import LoopRow, RoundEvent, RoundRow
 from ._round_states import NEXT, STATES, RoundState, may_follow
-from ._rows import (
-    CorrectionRow,
-    DatasetMember,
-    DatasetVersion,
-    Event,
-    ModelRow,
-    PictureHash,
-    Pull,
-    PullCursor,
-    PulledTaskRow,
-    PushedAlias,
-    PushedFrame,
-    PushedJob,
-    PushedShape,
-    PushedTask,
-    PushKey,
-    Replacement,
-    RunNeeds,
-    SeenJob,
-)
+from ._rows import Event, RunNeeds
 from ._selections import SelectionRow, UnderWay
 
 __all__ = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 
-from ._rows import PushKey
+from ._push_rows import PushKey
 
 _PLAIN = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII)
 

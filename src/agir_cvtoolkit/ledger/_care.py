@@ -9,8 +9,9 @@ from sqlalchemy import and_, func, or_, select
 
 from . import _tables as t
 from ._part import add_event
+from ._push_rows import PushedTask
 from ._pushes import Pushes
-from ._rows import PushedTask, RunNeeds
+from ._rows import RunNeeds
 
 REMOVED = "run removed"
 

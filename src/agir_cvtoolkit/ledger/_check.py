@@ -15,7 +15,7 @@ from ._findings import Finding
 from ._models import SEGMENTATION
 from ._part import LedgerPart
 from ._places import Workspace, places_of_runs
-from ._rows import PushKey
+from ._push_rows import PushKey
 
 
 @dataclass(frozen=True)

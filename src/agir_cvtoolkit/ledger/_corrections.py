@@ -10,7 +10,8 @@ from sqlalchemy import Connection, and_, delete, func, insert, select
 
 from . import _tables as t
 from ._part import LedgerPart, add_event, columns_of, now
-from ._rows import CorrectionRow, PushedShape, PushedTask
+from ._pull_rows import CorrectionRow
+from ._push_rows import PushedShape, PushedTask
 
 _JOBS_AT_ONCE = 100
 _NAMES = tuple(CorrectionRow.__dataclass_fields__)

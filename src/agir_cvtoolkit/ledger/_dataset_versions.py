@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from . import _tables as t
+from ._model_rows import DatasetMember, DatasetVersion
 from ._part import LedgerPart, add_event, add_events, columns_of, now
-from ._rows import DatasetMember, DatasetVersion
 
 _TABLES = ("made_from", "tiles", "classes", "class_pixels")
 

@@ -11,9 +11,9 @@ from sqlalchemy import and_, func, insert, select, update
 from agir_cvtoolkit.errors import LedgerError
 
 from . import _tables as t
+from ._model_rows import ModelRow
 from ._part import LedgerPart, add_event, now
 from ._rounds import follow
-from ._rows import ModelRow
 
 SEGMENTATION = "segmentation"
 """The kind of all models of ledgers that know no kinds."""

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from . import _tables as t
+from ._model_rows import PictureHash
 from ._part import LedgerPart, now
-from ._rows import PictureHash
 
 _AT_ONCE = 500
 """So many values go into one question; databases bound their number."""

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Table, and_, delete, insert, select
 from . import _tables as t
 from ._part import LedgerPart, add_event, columns_of, now
 from ._places import note_place
-from ._rows import Pull, PullCursor, PulledTaskRow, SeenJob
+from ._pull_rows import Pull, PullCursor, PulledTaskRow, SeenJob
 
 _MOST_IDS = 500
 

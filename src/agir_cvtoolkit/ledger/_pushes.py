@@ -9,7 +9,7 @@ from sqlalchemy import Connection, and_, bindparam, delete, insert, select, upda
 
 from . import _tables as t
 from ._part import LedgerPart, add_event, columns_of, now
-from ._rows import PushedFrame, PushedJob, PushedShape, PushedTask, PushKey
+from ._push_rows import PushedFrame, PushedJob, PushedShape, PushedTask, PushKey
 
 
 class Pushes(LedgerPart):

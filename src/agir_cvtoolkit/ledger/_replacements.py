@@ -9,7 +9,7 @@ from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from . import _tables as t
 from ._part import LedgerPart, add_event, columns_of
-from ._rows import PushedAlias, PushedJob, PushedShape, PushedTask, Replacement
+from ._push_rows import PushedAlias, PushedJob, PushedShape, PushedTask, Replacement
 
 
 class Replacements(LedgerPart):

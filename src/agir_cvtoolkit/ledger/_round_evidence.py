@@ -8,7 +8,7 @@ from sqlalchemy import and_, func, select
 
 from . import _tables as t
 from ._corrections import Corrections
-from ._rows import CorrectionRow
+from ._pull_rows import CorrectionRow
 
 _NAMES = tuple(CorrectionRow.__dataclass_fields__)
 
