@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from agir_cvtoolkit.config import RETIRED, Settings, load_settings, settings_keys
-from agir_cvtoolkit.config._compose import _explained as explained
+from agir_cvtoolkit.config._explanations import explained
 from agir_cvtoolkit.errors import ConfigError
 
 KEPT = [

@@ -1,9 +1,10 @@
 """Settings: composed with overrides in the grammar of Hydra, validated into typed models, credentials kept apart."""
 
 from ._base import Group
-from ._compose import load_settings, settings_keys
+from ._compose import load_settings
 from ._credentials import describe_credentials, load_credentials
 from ._cvat import CvatDownload, CvatUpload, PoseProposals, UploadSource
+from ._explanations import settings_keys
 from ._fetch import Fetch
 from ._firebase import Firebase
 from ._inference import SegInference, Workers

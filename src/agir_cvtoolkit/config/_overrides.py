@@ -1,0 +1,126 @@
+"""The command line in Hydra's grammar: understood, checked against the settings, and laid on top of the files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Union, get_args, get_origin
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic.fields import FieldInfo
+
+from agir_cvtoolkit.errors import ConfigError
+
+from ._base import Group
+from ._explanations import unknown_setting
+from ._redact import redacted
+from ._settings import RETIRED, Settings
+from ._user_files import GROUPS, REPLACED_WHOLE, Tree
+
+
+def parsed_overrides(overrides: Sequence[str]) -> list[Override]:
+    """Understand overrides, and refuse those of settings that there are not."""
+    parsed = []
+    for text in overrides:
+        try:
+            override = _parse(text)
+        except HydraException as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ConfigError(
+                f"override '{redacted(text)}' cannot be understood: {redacted(reason)}",
+                "Write it as group.key=value; put text with spaces or braces in quotes.",
+            ) from error
+        if override.is_sweep_override():
+            raise ConfigError(f"override '{text}' gives several values", "Put a list in brackets: key=[a,b].")
+        _check_key(str(override.key_or_group))
+        parsed.append(override)
+    return parsed
+
+
+def _parse(text: str) -> Override:
+    parser = OverridesParser.create()
+    try:
+        return parser.parse_override(text)
+    except HydraException:
+        # Plain text that the grammar has no words for (umlauts, parentheses) is taken as if it were quoted.
+        key, equals, value = text.partition("=")
+        if not key or not value.strip() or set(value) & set("'\"[]{}\\,"):
+            raise
+        return parser.parse_override(f"{key}{equals}'{value.strip()}'")
+
+
+def is_group_choice(override: Override) -> bool:
+    """Whether an override chooses the file of a group."""
+    return override.key_or_group in GROUPS and isinstance(override.value(), str)
+
+
+def _check_key(key: str) -> None:
+    for retired, text in RETIRED.items():
+        if key == retired or key.startswith(retired + "."):
+            raise ConfigError(f"{retired} is not a setting of this version", f"Instead: {text}.")
+    model: type[Group] | None = Settings
+    path: list[str] = []
+    for part in key.split("."):
+        if model is None:
+            return
+        fields: dict[str, FieldInfo] = {k: v for k, v in model.model_fields.items() if k != "origins"}
+        if part not in fields:
+            raise unknown_setting(".".join([*path, part]), part, fields)
+        path.append(part)
+        annotation = fields[part].annotation
+        model = annotation if isinstance(annotation, type) and issubclass(annotation, Group) else None
+        if model is None and not _holds_keys(annotation) and len(path) < len(key.split(".")):
+            raise ConfigError(f"{'.'.join(path)} is a single value and has no key below it")
+
+
+def _holds_keys(annotation: object) -> bool:
+    origin = get_origin(annotation)
+    if origin is Union or str(origin) == "<class 'types.UnionType'>":
+        return any(_holds_keys(part) for part in get_args(annotation))
+    return origin is dict
+
+
+def composed_tree(tree: Tree, parsed: Sequence[Override]) -> Tree:
+    """Lay overrides on top of a tree and resolve what refers to other keys."""
+    try:
+        composed = OmegaConf.create(tree)
+        for override in parsed:
+            if not is_group_choice(override):
+                _apply(override, composed)
+        _replace_whole(composed, parsed)
+        container = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"the configuration cannot be composed: {redacted(reason)}") from error
+    return {str(key): value for key, value in container.items()} if isinstance(container, dict) else {}
+
+
+def _apply(override: Override, composed: DictConfig) -> None:
+    """Do what Hydra does with an override; a key without a sign may be new, as one with two plus signs."""
+    key, value = str(override.key_or_group), override.value()
+    given = f"override '{redacted(str(override.input_line))}'"
+    if override.package is not None:
+        raise ConfigError(f"{given} names a package", f"Write it as {key}=value.")
+    there = OmegaConf.select(composed, key, throw_on_missing=False)
+    if override.is_delete():
+        if there is None or value not in (None, there):
+            raise ConfigError(f"{given} removes what is not there", "See: agir-cvtoolkit config show")
+        parent, _, last = key.rpartition(".")
+        del (OmegaConf.select(composed, parent) if parent else composed)[last]
+    elif override.is_add() and there is not None and not isinstance(value, dict | list):
+        raise ConfigError(f"{given} adds what is there already", "Leave out the plus sign.")
+    else:
+        OmegaConf.update(composed, key, value)
+
+
+def _replace_whole(composed: DictConfig, parsed: Sequence[Override]) -> None:
+    for key in REPLACED_WHOLE:
+        if not any(o.key_or_group == key and isinstance(o.value(), dict) for o in parsed):
+            continue
+        for override in parsed:
+            name = str(override.key_or_group)
+            if (name == key or name.startswith(key + ".")) and not override.is_delete():
+                OmegaConf.update(composed, name, override.value(), merge=False)
