@@ -27,8 +27,11 @@ from agir_cvtoolkit.cvat import (
 )
 from agir_cvtoolkit.cvat.mending import update_items
 from agir_cvtoolkit.errors import UsageError
+from agir_cvtoolkit.ledger import Ledger, PushedFrame, PushedShape, PushedTask, PushKey
 from agir_cvtoolkit.pictures import save_png
+from agir_cvtoolkit.plain_shapes import pack
 from agir_cvtoolkit.sandbox import Sandbox, SandboxOptions
+from agir_cvtoolkit.shapes import Rectangle, Shape
 from agir_cvtoolkit.stages import _lint_repair as repairing
 from agir_cvtoolkit.stages.lint_cvat import LintResult, lint_cvat, lint_restore
 
@@ -236,6 +239,45 @@ def test_nothing_named_and_nothing_there(work: Work) -> None:
 
 def run(*words: str) -> Result:
     return CliRunner().invoke(main, ["lint-cvat", *words], prog_name="agir-cvtoolkit")
+
+
+def test_of_a_pushed_task_only_what_the_push_left_is_a_programs(work: Work) -> None:
+    ours = Rectangle(label="weed", points=((1.0, 1.0), (9.0, 9.0)))
+    as_pushed(work, ours)
+    points = [1.0, 1.0, 9.0, 9.0]
+    work.patch(
+        "create",
+        work.shape("rectangle", points, source="file"),
+        work.shape("rectangle", points, source="file"),  # somebody has pasted it
+        work.shape(
+            "rectangle", [5.0, 5.0, 5.0, 9.0], source="auto"
+        ),  # somebody has run a model on the server
+    )
+    result = found(work, call=Call(dry_run=True), fix="machine")
+    assert {(row.rule, row.is_machine) for row in result.findings} == {
+        ("duplicate", True),
+        ("degenerate", False),
+    }
+    assert result.repaired == 1
+
+
+def test_jobs_are_checked_in_their_order_however_many_are_read_at_once(work: Work) -> None:
+    work.draw_mistakes()
+    one = found(work, jobs=1)
+    assert (found(work, jobs=8).findings, one.counts) == (one.findings, FINDINGS)
+
+
+def as_pushed(work: Work, shape: Shape) -> None:
+    """Let the ledger say that this tool has made the task, with one proposal on its first picture."""
+    with Ledger.open(None, Path("outputs/runs")) as ledger:
+        key = PushKey(work.session.url, work.project_id, None, f"push {work.task_id}", "detections")
+        push = ledger.open_push(key, "r")
+        task = PushedTask(push, 0, "t", "r", "planned", None, None)
+        ledger.plan_task(task)
+        ledger.task_created(task, work.task_id, work.session.task_url(work.task_id))
+        ledger.task_filled(task, [PushedFrame(push, 0, 0, "a", "a.png", "x", W, H, "x")])
+        left = PushedShape(0, 0, shape.label, shape.kind, shape.geometry_hash(), pack(shape))
+        ledger.task_done(task, {0: 1}, [left])
 
 
 def test_on_the_command_line(work: Work) -> None:

@@ -30,6 +30,7 @@ _MOST_SHOWN = 200
     type=click.Choice(["machine", "human"]),
     help="Repair a program's shapes in jobs nobody has worked in; with human, people's too.",
 )
+@click.option("--jobs", type=click.IntRange(1, 32), help="So many are read at the same time (4).")
 @click.option("--backup", metavar="DIR", help="Folder of the backups; else outputs/lint/<time>.")
 @click.option("--restore", metavar="FILE", help="Take repairs back: a backup of a job, or its folder.")
 @with_options
@@ -39,6 +40,7 @@ def command(
     project_id: int | None,
     task_ids: tuple[int, ...],
     fix: str | None,
+    jobs: int | None,
     backup: str | None,
     restore: str | None,
 ) -> None:
@@ -67,6 +69,7 @@ def command(
             task_ids=task_ids,
             fix=fix,  # type: ignore[arg-type]
             backup=None if backup is None else Path(backup),
+            jobs=jobs,
         )
 
     shell.run(stage, _show)

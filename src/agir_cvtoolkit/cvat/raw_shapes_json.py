@@ -14,26 +14,23 @@ from .labels import LabelSet, LabelSpec
 if TYPE_CHECKING:
     from agir_cvtoolkit.raw_shapes import Numbers
 
-_MACHINE = "auto"
-
 
 def raw_labels(labels: LabelSet) -> dict[int, RawLabel]:
     """Return labels by id."""
     return {label.id: _label(label) for label in labels}
 
 
-def raw_shapes(kind: str, item: Mapping[str, Any], *, is_untouched: bool) -> Iterator[RawShape]:
+def raw_shapes(kind: str, item: Mapping[str, Any], *, is_machine: bool) -> Iterator[RawShape]:
     """Yield what one annotation of the server is; of a track its keyframes, and those of its elements.
 
     Args:
         kind: the list that it comes from: ``shapes``, ``tags`` or ``tracks``.
         item: as the server writes it.
-        is_untouched: nobody has worked in its job, so that what a program made is still the program's.
+        is_machine: a program made it, and nobody has worked in its job since.
     """
     if kind == "tracks":
         yield from _keyframes(item)
     elif kind in {"shapes", "tags"}:
-        is_machine = is_untouched and item.get("source") == _MACHINE
         yield _shape("tag" if kind == "tags" else None, item, is_machine=is_machine)
 
 

@@ -13,6 +13,7 @@ from agir_cvtoolkit.cvat import (
     CvatSession,
     FrameMap,
     JobInfo,
+    LabelSet,
     Scope,
     list_jobs,
     list_tasks,
@@ -119,6 +120,10 @@ class JobFacts:
             job.state == "completed" and job.kind == ANNOTATION,
         )
         return raw, frames
+
+    def labels_of(self, job: JobInfo) -> LabelSet:
+        """Return the labels of a job."""
+        return self._labels.of(job)
 
     def _frames_of(self, job: JobInfo) -> FrameMap:
         if (
