@@ -10,6 +10,7 @@ from agir_cvtoolkit.credentials import Credentials
 
 from .access_token import AccessToken
 from .annotations import WrittenCount, read_job, write_new
+from .attributes_json import CONFIDENCE_NAMES
 from .background import wait_for_request
 from .capabilities import Capabilities
 from .clock import Clock, SystemClock
@@ -53,7 +54,7 @@ from .retry import RetryPolicy
 from .server_files import ServerPlace, check_server_files
 from .session import PAGE_SIZE, UNSET, CvatSession, Organization, Unset
 from .shape_check import validate, validate_tag
-from .shapes_json import CONFIDENCE_NAMES, ReadShape, shape_from_json, shape_to_json
+from .shapes_json import ReadShape, shape_from_json, shape_to_json
 from .storages import StorageInfo, find_storage, find_storages
 from .tasks import TaskInfo, TaskRequest, create_task, delete_task, find_tasks, get_task
 from .transport import Response, Transport, TransportFailure, Urllib3Transport

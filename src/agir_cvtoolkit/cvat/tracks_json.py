@@ -7,8 +7,9 @@ from typing import Any
 
 from agir_cvtoolkit.shapes import Keyframe, Track
 
+from .attributes_json import attributes_from_json
 from .labels import LabelSet, LabelSpec
-from .shapes_json import NOT_UNDERSTOOD, attributes_from_json, frame_number, not_understood, read_shape
+from .shapes_json import NOT_UNDERSTOOD, frame_number, not_understood, read_shape
 
 
 def track_from_json(item: Mapping[str, Any], labels: LabelSet) -> Track | str:
