@@ -24,6 +24,8 @@ from .thresholds import METHODS, Histogram, Sides
 
 DEFAULT_INDEX, DEFAULT_THRESHOLD = "excess_green", "otsu"
 _STRIP = 256
+_BLURRED_PIXELS, _BAND_PIXELS = 1 << 22, 1 << 21
+"""Of strips of pictures so wide that `_STRIP` rows take much memory: several bands wait to be written."""
 _ROWS = 32
 """Looked at at once: few enough for a processor's cache."""
 _BINS = 512
@@ -88,8 +90,9 @@ class ColourPredictor:
         """
         levels, histogram = _levels(rgb, self._index)
         table = _table(split_histogram(histogram, self._index, self._threshold), self._index)
-        for top in range(0, len(levels), _STRIP):
-            part = levels[top : top + _STRIP]
+        step = _rows_of_strip(rgb.shape[1], _BAND_PIXELS)
+        for top in range(0, len(levels), step):
+            part = levels[top : top + step]
             band = np.empty((2, *part.shape), dtype=np.float32)
             for row in range(0, len(part), _ROWS):
                 rows = slice(row, row + _ROWS)
@@ -162,14 +165,19 @@ def _table(split: Split, index: ColourIndex) -> NDArray[np.float32]:
     return plant
 
 
+def _rows_of_strip(width: int, pixels: int) -> int:
+    return min(_STRIP, max(_ROWS, pixels // width // _ROWS * _ROWS))
+
+
 def _strips(rgb: RGB, index: ColourIndex) -> Iterator[tuple[int, Plane]]:
     """Yield the index of a lightly blurred picture, few rows at a time."""
     height, width = rgb.shape[:2]
     sigma = min(max(0.8, max(height, width) / 1800), 4.0)
     halo = math.ceil(4 * sigma) + 1
     kernel = cv2.getGaussianKernel(2 * halo - 1, sigma, cv2.CV_32F)
-    for top in range(0, height, _STRIP):
-        bottom = min(top + _STRIP, height)
+    step = _rows_of_strip(width, _BLURRED_PIXELS)
+    for top in range(0, height, step):
+        bottom = min(top + step, height)
         first, last = max(0, top - halo), min(height, bottom + halo)
         # Planes are blurred faster than interleaved channels.
         red, green, blue = (

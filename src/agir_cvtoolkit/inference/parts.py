@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from agir_cvtoolkit.scratch import let_go
 
-_BAND_PIXELS = 1 << 24
+_BAND_PIXELS = 1 << 22
 
 Flags = NDArray[np.uint8]
 
