@@ -17,6 +17,7 @@ FUNCTIONS = {
     "dataset": ("dataset_list", "dataset_show", "dataset_diff"),
     "models": ("models_list", "models_onnx", "models_show"),
     "runs": ("runs_list", "runs_show", "runs_prune"),
+    "select": ("select", "select_explain", "select_strategies"),
     "ledger": ("ledger_backup", "ledger_check", "ledger_copy"),
     "firebase": (
         "firebase_transfer",

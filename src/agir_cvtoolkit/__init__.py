@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from .stages.retrain import retrain
     from .stages.runs_list import runs_list, runs_show
     from .stages.runs_prune import runs_prune
+    from .stages.select import select, select_explain, select_strategies
     from .stages.status import status
     from .stages.train import train
     from .stages.trigger import trigger_explain
@@ -127,6 +128,9 @@ _WHERE = {
     "run_demo_pose": ".demo.pose_run:demo_pose",
     "runs_list": ".stages.runs_list",
     "runs_prune": ".stages.runs_prune",
+    "select": ".stages.select",
+    "select_explain": ".stages.select",
+    "select_strategies": ".stages.select",
     "runs_show": ".stages.runs_list",
     "serve_sandbox": ".sandbox:serve",
     "show_config": ".stages.config",
@@ -197,6 +201,9 @@ __all__ = [
     "runs_list",
     "runs_prune",
     "runs_show",
+    "select",
+    "select_explain",
+    "select_strategies",
     "serve_sandbox",
     "show_config",
     "status",

@@ -123,6 +123,8 @@ class ManifestEntry:
         scores: how much a person's time on it may be worth, in [0, 1], by name of the measure.
         class_shares: share of the picture by name of each class that was predicted in it, without the background.
         boxes_path: file of the boxes that were imported, relative to the run's folder; None where the run holds none.
+        region_of: the record that this one is a region of; None for a whole record.
+        region: its place in that record's picture, ``left,top,widthxheight`` in pixels; None for a whole record.
     """
 
     record_id: str
@@ -152,6 +154,8 @@ class ManifestEntry:
     scores: Mapping[str, float] = field(default_factory=dict, hash=False)
     class_shares: Mapping[str, float] = field(default_factory=dict, hash=False)
     boxes_path: str | None = None
+    region_of: str | None = None
+    region: str | None = None
 
     @property
     def files(self) -> tuple[str, ...]:

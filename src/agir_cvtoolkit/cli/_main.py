@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "fetch": ("fetch", "Stage the run's pictures of slow storage on this machine."),
     "infer-seg": ("infer_seg", "Predict masks, with an uncertainty for each record."),
     "infer-pose": ("infer_pose", "Find animals' joints, with a confidence for each."),
+    "select": ("select", "Choose which of the predicted pictures people get to see next."),
     "cvat-project": ("cvat_project", "Describe a CVAT project in a file; plan, apply and pull it."),
     "upload-cvat": ("upload_cvat", "Make CVAT tasks with pre-annotations."),
     "download-cvat": ("download_cvat", "Bring finished work back from CVAT."),

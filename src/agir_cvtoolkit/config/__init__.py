@@ -13,6 +13,7 @@ from ._pose import PoseInference, PoseTrain
 from ._query import Data, Db
 from ._redact import redacted
 from ._retrain import Judgement, Retrain
+from ._select import Quotas, RegionGrid, Select
 from ._settings import COMMAND_LINE, PACKAGED, RETIRED, Settings
 from ._training import Preprocess, Train
 from ._webhook_secret import made_webhook_secret
@@ -41,8 +42,11 @@ __all__ = [
     "PoseTrain",
     "Preprocess",
     "Project",
+    "Quotas",
+    "RegionGrid",
     "Retrain",
     "SegInference",
+    "Select",
     "Settings",
     "Train",
     "UploadSource",

@@ -18,6 +18,7 @@ from ._pose import PoseInference, PoseTrain
 from ._query import Data, Db
 from ._report import Report
 from ._retrain import Retrain
+from ._select import Select
 from ._training import Preprocess, Train
 from ._workspace import Io, Project
 
@@ -46,6 +47,7 @@ class Settings(Group):
     pose_inference: PoseInference = PoseInference()
     pose_train: PoseTrain = PoseTrain()
     retrain: Retrain = Retrain()
+    select: Select = Select()
     loop: Loop = Loop()
     report: Report = Report()
     origins: Mapping[str, str] = Field(default_factory=dict, exclude=True, repr=False)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, and_, delete, or_, select, update
 
 from . import _tables as t
 from ._part import LedgerPart, add_event, add_events
+from ._selection_table import selections
 
 TRANSFERRED = "transferred"
 RETURNED = "returned"
@@ -122,7 +123,7 @@ class Captures(LedgerPart):
                     update(t.push_frames).where(_same_frame(t.push_frames, frame)).values(**changed)
                 )
                 gone += 1
-            for table in (t.predictions, t.corrections, t.events, t.push_aliases, learned):
+            for table in (t.predictions, t.corrections, t.events, t.push_aliases, learned, selections):
                 gone += connection.execute(delete(table).where(table.c.record_id == record_id)).rowcount
             for digest in hashes:
                 used = or_(

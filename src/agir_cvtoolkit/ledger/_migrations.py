@@ -10,7 +10,7 @@ from sqlalchemy.schema import AddConstraint, CreateColumn
 
 from agir_cvtoolkit.errors import LedgerError
 
-from . import _round_tables, _tables
+from . import _round_tables, _selection_table, _tables
 
 Migration = Callable[[Connection], None]
 
@@ -69,6 +69,10 @@ def _make_anew(connection: Connection, table: Table) -> None:
     connection.exec_driver_sql(f"DROP TABLE {table.name}_before")
 
 
+def _m008_selections(connection: Connection) -> None:
+    _tables.metadata.create_all(connection, tables=[_selection_table.selections])
+
+
 def _m009_rounds(connection: Connection) -> None:
     tables = (
         _round_tables.loops,
@@ -96,6 +100,7 @@ MIGRATIONS: tuple[tuple[str, Migration], ...] = (
     ("005_versions_of_data_sets", _m005_versions_of_data_sets),
     ("006_where_it_lies", _m006_where_it_lies),
     ("007_predictions_of_every_original", _m007_predictions_of_every_original),
+    ("008_selections", _m008_selections),
     ("009_rounds", _m009_rounds),
 )
 

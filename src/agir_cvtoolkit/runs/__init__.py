@@ -16,6 +16,7 @@ from ._files import (
 )
 from ._folder import CURRENT, current_run_id, list_runs, make_current, open_run, start_run
 from ._locks import try_lock, waiting_lock
+from ._manifest import read_lines as read_manifest_file
 from ._run import DATA_SET, Run, StagePass, git_commit
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "make_current",
     "open_run",
     "read_json_object",
+    "read_manifest_file",
     "start_run",
     "temporaries",
     "try_lock",

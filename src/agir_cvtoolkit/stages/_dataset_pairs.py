@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from agir_cvtoolkit.choosing import parted_id
 from agir_cvtoolkit.config import Settings
 from agir_cvtoolkit.errors import ConfigError, NoRunError, did_you_mean
 from agir_cvtoolkit.pictures import sha256_of
@@ -14,6 +15,7 @@ from agir_cvtoolkit.records import Item, ManifestEntry
 from agir_cvtoolkit.runs import Run, open_run
 from agir_cvtoolkit.training.pairs import DatasetClass, Pair, pairs_from_folders
 
+from ._batch import known_entries
 from ._classes import BACKGROUND, class_table, merged, read_classes
 from ._originals import Originals
 from ._pulled import PulledTask, read_frame_maps
@@ -102,7 +104,7 @@ def _check_columns(runs: Sequence[Run], settings: Settings) -> None:
 def _pulled_pairs(run: Run, settings: Settings) -> tuple[list[Pair], list[Item], tuple[PulledTask, ...]]:
     entries: dict[str, ManifestEntry] = {}
     with suppress(NoRunError):
-        entries = {entry.record_id: entry for entry in run.read_manifest()}
+        entries = {entry.record_id: entry for entry in known_entries(run)}
     tasks = tuple(read_frame_maps(run, settings.preprocess.source.tasks))
     if not any(task.frames for task in tasks):
         raise NoRunError(
@@ -148,13 +150,13 @@ def _predicted_pairs(run: Run, settings: Settings) -> tuple[list[Pair], list[Ite
 def _described(pair: Pair, entry: ManifestEntry | None, settings: Settings) -> Pair:
     """Add what the manifest knows of a picture: its species, and what it must stay together with."""
     if entry is None:
-        return replace(pair, group=pair.record_id)
+        return replace(pair, group=parted_id(pair.record_id)[0])
     columns = settings.preprocess.split.together
     known = {name: entry.label_values.get(name) for name in (columns or ())}
     image = entry.label_values.get("image_id") or entry.source_path
     return replace(
         pair,
-        group=str(image) if image else pair.record_id,
+        group=str(image) if image else entry.region_of or pair.record_id,
         common_name=entry.common_name,
         together=tuple(f"{name}={value}" for name, value in known.items() if value not in (None, "")),
         session=str(entry.label_values.get(SESSION) or "") if columns is None else "",

@@ -10,6 +10,8 @@ from typing import Any
 from agir_cvtoolkit.errors import NoRunError, UsageError
 from agir_cvtoolkit.runs import Run, read_json_object
 
+from ._batch import known_entries
+
 SIDES = ("train", "val", "test")
 _NEXT = "Write none, run, or shares such as 80/10/10."
 
@@ -63,7 +65,7 @@ def _of_data_set(run: Run) -> Side:
     side_of = {str(name): side for side in SIDES for name in groups.get(side, ())}
     group_of: dict[str, str] = {}
     with suppress(NoRunError):
-        for entry in run.read_manifest():
+        for entry in known_entries(run):
             group = entry.label_values.get("image_id") or entry.source_path
-            group_of[entry.record_id] = str(group) if group else entry.record_id
+            group_of[entry.record_id] = str(group) if group else entry.region_of or entry.record_id
     return lambda record_id, _content: side_of.get(group_of.get(record_id, record_id), side_of.get(record_id))

@@ -17,6 +17,7 @@ from agir_cvtoolkit.records import ManifestEntry, file_stem
 from agir_cvtoolkit.runs import Run, atomic_path, fingerprint
 from agir_cvtoolkit.shapes import Rectangle, Shape
 
+from ._batch import entries_to_push
 from ._candidates import Batch, Candidate, Collector
 from ._mask_candidates import image_of
 
@@ -64,7 +65,7 @@ def imported_boxes_batch(run: Run) -> Callable[[], Batch]:
     Raises:
         NoRunError: nothing was imported.
     """
-    entries = run.read_manifest()
+    entries = entries_to_push(run)
 
     def collect() -> Batch:
         found = Collector()

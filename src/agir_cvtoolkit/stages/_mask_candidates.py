@@ -22,6 +22,7 @@ from agir_cvtoolkit.runs import Run, fingerprint
 from agir_cvtoolkit.shapes import Mask, Polygon, Shape
 
 from ._ahead import ahead, masks_at_once
+from ._batch import entries_to_push
 from ._candidates import Batch, Candidate, Collector
 from ._label_rules import LabelRules
 
@@ -37,7 +38,7 @@ def segmentation_batch(run: Run, settings: Settings) -> Callable[[], Batch]:
         NoRunError: nothing was predicted.
         ConfigError: the label map cannot be understood.
     """
-    entries = run.read_manifest()
+    entries = entries_to_push(run)
     upload = settings.cvat_upload
     rules = mask_labels(run, settings)
 

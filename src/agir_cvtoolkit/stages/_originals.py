@@ -10,7 +10,13 @@ from agir_cvtoolkit.pictures import sha256_of
 from agir_cvtoolkit.records import file_stem
 from agir_cvtoolkit.runs import Run
 
-_PLACES = ("images", "history/infer-*/*/images", "cvat_downloads/*/images")
+_PLACES = (
+    "images",
+    "history/infer-*/*/images",
+    "cvat_downloads/*/images",
+    "select/images",
+    "history/select/*/select/images",
+)
 
 
 class Originals:

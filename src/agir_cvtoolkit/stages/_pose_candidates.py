@@ -20,6 +20,7 @@ from agir_cvtoolkit.records import ManifestEntry, file_stem
 from agir_cvtoolkit.runs import Run, fingerprint
 from agir_cvtoolkit.shapes import Shape
 
+from ._batch import entries_to_push, has_batch
 from ._candidates import Batch, Candidate, Collector
 from ._mask_candidates import image_of
 from ._run_joints import schema_of_poses
@@ -68,13 +69,14 @@ def schema_of(run: Run, pose: PoseProposals) -> JointSchema:
 
 
 def pose_batch(run: Run, settings: Settings) -> Callable[[], Batch]:
-    """Check that there are poses, and return what collects them, those first of which the model is least sure.
+    """Check that there are poses, and return what collects them: in the order of the batch that was chosen, else those
+    first of which the model is least sure.
 
     Raises:
         NoRunError: there are none.
         ConfigError: there is no such pose schema.
     """
-    entries = run.read_manifest()
+    entries = entries_to_push(run)
     if not any(entry.pose_path for entry in entries):
         raise NoRunError(
             f"run {run.run_id} has no poses",
@@ -85,7 +87,8 @@ def pose_batch(run: Run, settings: Settings) -> Callable[[], Batch]:
 
     def collect() -> Batch:
         found = Collector()
-        for entry in sorted(entries, key=lambda one: -one.uncertainty):
+        ordered = entries if has_batch(run) else sorted(entries, key=lambda one: -one.uncertainty)
+        for entry in ordered:
             try:
                 candidate = _candidate(run, entry, schema, pose)
             except DataError as error:

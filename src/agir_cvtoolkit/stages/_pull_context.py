@@ -16,6 +16,7 @@ from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.records import ManifestEntry
 from agir_cvtoolkit.runs import Run
 
+from ._batch import known_entries
 from ._originals import Originals
 from ._pulled import folders, new_folder
 
@@ -66,9 +67,9 @@ class PullContext:
 
     @cached_property
     def entries(self) -> dict[str, ManifestEntry]:
-        """The run's manifest by record; empty in a run without predictions."""
+        """The run's manifest and its regions by record; empty in a run without predictions."""
         with suppress(NoRunError):
-            return {entry.record_id: entry for entry in self.run.read_manifest()}
+            return {entry.record_id: entry for entry in known_entries(self.run)}
         return {}
 
     @cached_property

@@ -16,6 +16,7 @@ from agir_cvtoolkit.runs import Run
 
 from ._box_candidates import detection_batch
 from ._call import Call
+from ._batch import only_chosen
 from ._candidates import Batch
 from ._connect import Target, connect
 from ._imported_boxes import holds_boxes, imported_boxes_batch, with_imported_boxes
@@ -168,7 +169,8 @@ def _collector(run: Run, settings: Settings, *, dry_run: bool) -> Callable[[], B
     if settings.cvat_upload.source.type == "detections":
         if holds_boxes(run):
             return imported_boxes_batch(run)
-        return detection_batch(run, settings, dry_run=dry_run)
+        collect = detection_batch(run, settings, dry_run=dry_run)
+        return lambda: only_chosen(collect(), run)
     return segmentation_batch(run, settings)
 
 
