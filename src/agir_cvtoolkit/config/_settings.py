@@ -19,6 +19,7 @@ from ._query import Data, Db
 from ._report import Report
 from ._retrain import Retrain
 from ._select import Select
+from ._simulate import Simulate
 from ._training import Preprocess, Train
 from ._workspace import Io, Project
 
@@ -50,6 +51,7 @@ class Settings(Group):
     select: Select = Select()
     loop: Loop = Loop()
     report: Report = Report()
+    simulate: Simulate = Simulate()
     origins: Mapping[str, str] = Field(default_factory=dict, exclude=True, repr=False)
 
     def is_explicit(self, key: str) -> bool:
