@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from .stages.runs_list import runs_list, runs_show
     from .stages.runs_prune import runs_prune
     from .stages.select import select, select_explain, select_strategies
+    from .stages.simulate import simulate
     from .stages.status import status
     from .stages.train import train
     from .stages.trigger import trigger_explain
@@ -134,6 +135,7 @@ _WHERE = {
     "runs_show": ".stages.runs_list",
     "serve_sandbox": ".sandbox:serve",
     "show_config": ".stages.config",
+    "simulate": ".stages.simulate",
     "status": ".stages.status",
     "train": ".stages.train",
     "trigger_explain": ".stages.trigger",
@@ -206,6 +208,7 @@ __all__ = [
     "select_strategies",
     "serve_sandbox",
     "show_config",
+    "simulate",
     "status",
     "train",
     "trigger_explain",

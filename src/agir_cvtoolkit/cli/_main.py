@@ -40,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "forget": ("forget", "Remove a capture everywhere it went."),
     "status": ("status", "Show where the runs, pushes and models stand."),
     "why": ("why", "Tell the whole life of one picture."),
+    "simulate": ("simulate", "Try strategies of choice on labelled pictures."),
     "report": ("report", "Write where the loop stands as one HTML file."),
     "plan": ("plan", "Say what some hours of people's work bring."),
     "runs": ("runs", "List, show and prune runs."),

@@ -85,6 +85,10 @@ class Panel:
         right, low = self.at(x[1], self._y[0])
         self.pen.rectangle((left + FINE, min(high, low), right - FINE, low), colour)
 
+    def write(self, text: str, at: tuple[float, float], anchor: str) -> None:
+        """Write a text at a pixel of the sheet; `anchor` as Pillow has it."""
+        self.pen.text(at, text, INK, self._font, anchor=anchor)
+
     def legend(self, names: Mapping[str, Colour]) -> None:
         """Write the lines' names beside the panel."""
         _, top, right, _ = self._box

@@ -23,6 +23,7 @@ STRATEGIES: Mapping[str, str] = {
     "clusters": "clusters:Clusters",
     "stochastic": "stochastic:Stochastic",
     "typical": "typical:Typical",
+    "class-doubt": "class_doubt:ClassDoubt",
     "class-deficit": "class_deficit:ClassDeficit",
 }
 _SEE = "See docs/select.md for what a strategy has to have."

@@ -1,0 +1,208 @@
+"""One step of a simulation: train on what is labelled, test, and let strategies choose what is labelled next."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agir_cvtoolkit.choosing import Known, Pool
+from agir_cvtoolkit.inference.scores import SINGLE_PASS, ScoreGrid
+from agir_cvtoolkit.selection import ChoiceRules, choose
+from agir_cvtoolkit.training.frozen_features import FrozenFeatures
+from agir_cvtoolkit.training.frozen_head import ColumnHead, one_thread
+from agir_cvtoolkit.training.frozen_joints import JointLearner, pose_scores
+from agir_cvtoolkit.training.frozen_pixels import PixelLearner
+
+from ._simulate_units import Unit, Units
+
+FIRST = ""
+"""In the place of a strategy: the units drawn at random that all strategies begin with."""
+RANDOM, ENTROPY, DEFAULT = "random", "entropy", "default"
+_THRESHOLD, _TOP = 0.5, 0.01
+"""As ``infer-seg`` has them by default."""
+Column = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is to be done: train on some units by a seed, and choose so many more by each of some strategies."""
+
+    strategy: str
+    seed: int
+    budget: int
+    labelled: tuple[str, ...]
+    following: tuple[str, ...]
+    wanted: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What became of a step.
+
+    Attributes:
+        strategy: that chose what is labelled; `FIRST` for the first units.
+        seed: of the repetition.
+        budget: units that may be labelled.
+        labels: units that are; fewer where a strategy found no more worth labelling.
+        score: mean IoU over all classes that occur, background included; of poses PCK at 5 %.
+        parts: the same by class or joint; None for what does not occur.
+        seconds: that it took.
+        chosen: ids of what is labelled next, by strategy.
+    """
+
+    strategy: str
+    seed: int
+    budget: int
+    labels: int
+    score: float
+    parts: Mapping[str, float | None] = field(default_factory=dict)
+    seconds: float = 0.0
+    chosen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def rules_of(names: Sequence[str], configured: ChoiceRules, kind: str) -> dict[str, ChoiceRules]:
+    """Return what each strategy of a simulation chooses by.
+
+    Args:
+        names: ``random`` and ``entropy`` (the most doubtful and nothing else: near-duplicates too, and no control slice),
+            ``default`` (what ``select`` does), or a strategy of its own with the other settings of ``select``.
+        configured: what ``select`` does.
+        kind: ``masks`` or ``poses``.
+    """
+    plain = replace(
+        configured, options={}, control=0.0, near_bits=None, alike=None, quotas=(), per_record=None
+    )
+    doubt = {"entropy" if kind == "masks" else "joints": 1.0}
+    known = {
+        RANDOM: replace(plain, strategy="random", scores={}),
+        ENTROPY: replace(plain, strategy="uncertainty", scores=doubt),
+        DEFAULT: configured,
+    }
+    return {
+        name: known[name] if name in known else replace(configured, strategy=name, options={})
+        for name in names
+    }
+
+
+class Arena:
+    """Where strategies compete: the same units, the same learner, the same chance."""
+
+    def __init__(self, units: Units, store: Path, rules: Mapping[str, ChoiceRules]) -> None:
+        """Take units.
+
+        Args:
+            units: pool and test set.
+            store: folder of the encoder's maps.
+            rules: by strategy.
+        """
+        self._units, self._rules = units, rules
+        everything = (*units.pool, *units.test)
+        self._test = range(len(units.pool), len(everything))
+        self._places = {unit.unit_id: place for place, unit in enumerate(units.pool)}
+        features = FrozenFeatures(store)
+        self._pixels: PixelLearner | None = None
+        self._joints: JointLearner | None = None
+        if units.schema is None:
+            labels = [unit.cells for unit in everything if unit.cells is not None]
+            self._pixels = PixelLearner(features, [u.key for u in everything], labels, len(units.classes))
+        else:
+            poses = [unit.pose for unit in everything if unit.pose is not None]
+            self._joints = JointLearner(features, poses, units.schema)
+
+    def first(self, seed: int, count: int) -> tuple[str, ...]:
+        """Draw the units that every strategy begins with."""
+        drawn = np.random.default_rng([seed, 0]).permutation(len(self._units.pool))[:count]
+        return tuple(self._units.pool[place].unit_id for place in drawn)
+
+    def run(self, step: Step) -> Cell:
+        """Do a step; the same one gives the same cell whenever and wherever it is done."""
+        started = time.perf_counter()
+        members = [self._places[unit_id] for unit_id in step.labelled]
+        with one_thread():
+            learner = self._pixels or self._joints
+            assert learner is not None
+            head = learner.learn(members, step.seed)
+            score, parts = self._judged(head)
+            chosen: dict[str, tuple[str, ...]] = {}
+            if step.following:
+                left = sorted(set(range(len(self._units.pool))) - set(members))
+                scores, classes = self._looked(head, left, step.following)
+                for name in step.following:
+                    chosen[name] = self._chosen(name, step, left, members, scores, classes)
+        seconds = round(time.perf_counter() - started, 3)
+        return Cell(step.strategy, step.seed, step.budget, len(members), score, parts, seconds, chosen)
+
+    def _judged(self, head: ColumnHead) -> tuple[float, dict[str, float | None]]:
+        if self._pixels is not None:
+            found = self._pixels.score(head, self._test)
+            by_class = zip(self._units.classes, found.iou_by_class, strict=True)
+            return round(found.mean_iou, 6), {n: None if v is None else round(v, 6) for n, v in by_class}
+        assert self._joints is not None
+        scores = self._joints.score(head, self._test)
+        return round(scores.pck[0.05], 6), {n: round(v, 6) for n, v in scores.per_joint.items()}
+
+    def _looked(
+        self, head: ColumnHead, left: Sequence[int], names: Sequence[str]
+    ) -> tuple[dict[str, Column], dict[str, Column]]:
+        """Return scores and predicted shares of classes of what is not labelled, by name."""
+        if all(not self._rules[name].scores for name in names):
+            return {}, {}
+        rows: list[Mapping[str, float]] = []
+        shares: list[NDArray[np.float32]] = []
+        if self._pixels is not None:
+            count = len(self._units.classes)
+            for planes in self._pixels.probabilities(head, left):
+                grid = ScoreGrid((planes.shape[1], planes.shape[2]), _THRESHOLD, _TOP)
+                grid.add(0, planes)
+                rows.append(grid.scores(count, (), SINGLE_PASS))
+                found = np.bincount(planes.argmax(axis=0).reshape(-1), minlength=count)
+                shares.append((found / found.sum()).astype(np.float32))
+        else:
+            assert self._joints is not None
+            rows += [pose_scores(pose) for pose in self._joints.poses(head, left)]
+        scores = {n: np.array([row[n] for row in rows], dtype=np.float32) for n in rows[0]}
+        scores["uncertainty"] = scores["entropy" if self._pixels is not None else "joints"]
+        by_class = np.stack(shares, axis=1) if shares else np.zeros((0, len(left)), np.float32)
+        classes = dict(zip(self._units.classes[1:], by_class[1:], strict=True)) if shares else {}
+        return scores, classes
+
+    def _chosen(
+        self,
+        name: str,
+        step: Step,
+        left: Sequence[int],
+        members: Sequence[int],
+        scores: Mapping[str, Column],
+        classes: Mapping[str, Column],
+    ) -> tuple[str, ...]:
+        free = [self._units.pool[place] for place in left]
+        held = [self._units.pool[place] for place in members]
+        rules = self._rules[name]
+        pool = Pool(
+            ids=[unit.unit_id for unit in free],
+            records=[unit.record_id for unit in free],
+            regions=[unit.region for unit in free] if any(unit.region for unit in free) else None,
+            scores={n: scores[n] for n in rules.scores if n in scores},
+            embeddings=_rows(free),
+            hashes=np.array([unit.hash for unit in free], dtype=np.uint64),
+            contents=[unit.key for unit in free],
+            classes=dict(classes),
+        )
+        known = Known(
+            ids=frozenset(unit.unit_id for unit in held),
+            contents=frozenset(unit.key for unit in held),
+            hashes=np.array([unit.hash for unit in held], dtype=np.uint64),
+            embeddings=_rows(held),
+        )
+        seed = step.seed * 1_000_003 + step.budget
+        found = [c for c in choose(pool, step.wanted, rules, known, seed) if c.chosen]
+        return tuple(c.unit_id for c in sorted(found, key=lambda c: c.rank or 0))
+
+
+def _rows(units: Sequence[Unit]) -> Column:
+    return np.stack([unit.embedding for unit in units]) if units else np.zeros((0, 1), dtype=np.float32)

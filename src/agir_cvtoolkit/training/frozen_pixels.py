@@ -1,0 +1,165 @@
+"""A segmentation model over frozen maps that is trained in a second or two: the learner of simulations.
+
+It is a measure, not a product: cells of 8 pixels, no variations of the pictures. What it is for is to compare what
+different pictures teach, so that it has to be quick, and the same pictures must give nearly the same model whatever the
+seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F  # noqa: N812 - the usual name
+
+from .frozen_features import FrozenFeatures, tensors
+from .frozen_head import Averaged, ColumnHead, chance, resized
+from .scores import Scores, scores_of
+
+CELL = 8
+"""Pixels of a cell, height and width."""
+STEP = 2
+"""Of the finest map, at stride 4, every so many-th row and column is used."""
+IGNORED = 255
+Labels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class PixelSettings:
+    """How the head learns.
+
+    Attributes:
+        width: of its hidden layers.
+        steps: times that the weights are changed.
+        batch: cells of each step.
+        lr: highest rate; it rises and falls once.
+        weight_decay: of AdamW.
+        per_class: cells of each foreground class that are learned from in one picture; each stands for as many as there are.
+        background: the same of the background.
+    """
+
+    width: int = 64
+    steps: int = 300
+    batch: int = 512
+    lr: float = 4e-3
+    weight_decay: float = 1e-2
+    per_class: int = 200
+    background: int = 150
+
+
+def cells_of(mask: Labels) -> Labels:
+    """Return the labels of the cells of a mask: of the pixel that each cell's finest features lie on.
+
+    Args:
+        mask: uint8 of shape (height, width), class indices.
+    """
+    offset = CELL // 4
+    return np.ascontiguousarray(mask[offset::CELL, offset::CELL])
+
+
+class PixelLearner:
+    """Pictures with their labels, and the models that subsets of them make."""
+
+    def __init__(
+        self,
+        features: FrozenFeatures,
+        keys: Sequence[str],
+        labels: Sequence[Labels],
+        classes: int,
+        settings: PixelSettings | None = None,
+    ) -> None:
+        """Take pictures.
+
+        Args:
+            features: their maps, made with step `STEP`.
+            keys: of the maps of each.
+            labels: of each, see `cells_of`; `IGNORED` where nobody knows.
+            classes: how many, the background (0) included.
+            settings: of the learning.
+        """
+        self._features, self._keys, self._labels = features, keys, labels
+        self._classes = classes
+        self._settings = settings or PixelSettings()
+        self._samples: dict[int, tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]] = {}
+
+    def learn(self, members: Sequence[int], seed: int) -> ColumnHead:
+        """Train a model; the same members (in any order) and seed give the same one, bit by bit.
+
+        Args:
+            members: places of pictures.
+            seed: of weights and order.
+        """
+        wanted = self._settings
+        parts = [self._sample(member) for member in sorted(members)]
+        x, y, weight = (torch.from_numpy(np.concatenate(column)) for column in zip(*parts, strict=True))
+        weight = weight / weight.mean()
+        with chance(seed) as generator:
+            head = ColumnHead(x.mean(dim=0), x.std(dim=0) + 0.05, wanted.width, self._classes)
+            optimizer = torch.optim.AdamW(head.parameters(), lr=wanted.lr, weight_decay=wanted.weight_decay)
+            schedule = torch.optim.lr_scheduler.OneCycleLR(
+                optimizer, wanted.lr, total_steps=wanted.steps, pct_start=0.1
+            )
+            mean = Averaged(head)
+            for step in range(wanted.steps):
+                chosen = torch.randint(len(y), (wanted.batch,), generator=generator)
+                lost = F.cross_entropy(head.columns(x[chosen]), y[chosen], reduction="none")
+                optimizer.zero_grad()
+                (lost * weight[chosen]).mean().backward()
+                optimizer.step()
+                schedule.step()
+                if step >= wanted.steps // 2:
+                    mean.add()
+            mean.take()
+        return head.eval()
+
+    def probabilities(self, head: ColumnHead, members: Sequence[int]) -> Iterator[NDArray[np.float32]]:
+        """Yield what a model says of each picture: float32 of shape (classes, rows, columns of cells)."""
+        for member in members:
+            with torch.inference_mode():
+                found = head(tensors(self._features.maps(self._keys[member])))[0].softmax(dim=0)
+            rows, columns = self._labels[member].shape
+            yield found[:, :rows, :columns].numpy()
+
+    def score(self, head: ColumnHead, members: Sequence[int]) -> Scores:
+        """Score a model by all cells of some pictures together."""
+        counted = np.zeros(self._classes**2, dtype=np.int64)
+        for member, said in zip(members, self.probabilities(head, members), strict=True):
+            labels = self._labels[member]
+            known = labels != IGNORED
+            joined = labels[known].astype(np.int64) * self._classes + said.argmax(axis=0)[known]
+            counted += np.bincount(joined, minlength=len(counted))
+        return scores_of(counted.reshape(self._classes, self._classes))
+
+    def _sample(self, member: int) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
+        """Return columns of features of some cells, their labels, and how many cells each stands for."""
+        found = self._samples.get(member)
+        if found is None:
+            labels = self._labels[member]
+            # By the picture and not by the model's seed: what a picture teaches does not depend on who asks.
+            rng = np.random.default_rng(list(bytes.fromhex(self._keys[member][:16])))
+            places, weights = [], []
+            for number in range(self._classes):
+                there = np.flatnonzero(labels.reshape(-1) == number)
+                most = self._settings.per_class if number else self._settings.background
+                taken = rng.choice(there, min(most, len(there)), replace=False)
+                places.append(np.sort(taken))
+                weights.append(np.full(len(taken), len(there) / max(1, len(taken)), dtype=np.float32))
+            cells = np.concatenate(places)
+            columns = self._columns(member, *np.divmod(cells, labels.shape[1]))
+            found = columns, labels.reshape(-1)[cells].astype(np.int64), np.concatenate(weights)
+            self._samples[member] = found
+        return found
+
+    def _columns(
+        self, member: int, rows: NDArray[np.int64], columns: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        maps = tensors(self._features.maps(self._keys[member]))
+        size = maps[0].shape[-2:]
+        parts = []
+        for level in maps:
+            whole = level if level.shape[-2:] == size else resized(level, size)
+            parts.append(whole[0, :, rows, columns].numpy().T)
+        return np.concatenate(parts, axis=1)
