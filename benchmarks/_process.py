@@ -23,11 +23,12 @@ _STATUS = Path("/proc/self/status")
 
 @dataclass(frozen=True)
 class Measured:
-    """One run of a program: wall time, peak resident memory in MB (10^6 bytes), and what it printed."""
+    """One run of a program: wall time, peak resident memory in MB (10^6 bytes), what it printed, and processor time."""
 
     seconds: float
     peak: float
     printed: str
+    processor: float
 
 
 def measured(
@@ -54,7 +55,8 @@ def measured(
         if done.returncode != 0:
             said = f"{done.stdout[-2000:]}{done.stderr[-4000:]}"
             raise SystemExit(f"{module} {' '.join(arguments)} ended with {done.returncode}:\n{said}")
-        return Measured(seconds, float(found.read_text()), done.stdout)
+        peak, processor = map(float, found.read_text().split())
+        return Measured(seconds, peak, done.stdout, processor)
 
 
 def own_peak() -> float:
@@ -73,7 +75,7 @@ def _run() -> None:
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     finally:
-        found.write_text(str(own_peak()))
+        found.write_text(f"{own_peak()} {time.process_time()}")
 
 
 if __name__ == "__main__":

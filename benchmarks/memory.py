@@ -83,7 +83,7 @@ def _large(folder: Path, options: argparse.Namespace) -> list[Row]:
         return rows
     for name, side in (("at full size", None), ("trained on 2200 pixels", 2200)):
         checkpoint = folder / f"model-{side}" / "best.pth"
-        _checkpoint(checkpoint, side)
+        write_untrained(checkpoint, side)
         # Tiles that do not overlap are fewer, in bands of the same size.
         overrides = [f"seg_inference.model.ckpt_path={checkpoint}", "seg_inference.tile.overlap=0"]
         arguments = ["infer-seg", "--quiet", *(part for text in overrides for part in ("-o", text))]
@@ -127,7 +127,7 @@ def _large_picture(path: Path, size: tuple[int, int]) -> None:
     Image.fromarray(cv2.add(large, tiled)).save(path, quality=92)
 
 
-def _checkpoint(path: Path, max_side: int | None) -> None:
+def write_untrained(path: Path, max_side: int | None) -> None:
     """Write a network as it is before its first step of training: its memory is that of a trained one."""
     from agir_cvtoolkit.models.card import ArchSpec, ModelCard, TrainedOn
     from agir_cvtoolkit.models.checkpoint import save_checkpoint

@@ -8,9 +8,12 @@ import threading
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from agir_cvtoolkit import Call
-from agir_cvtoolkit.errors import UsageError
+from agir_cvtoolkit.errors import PictureError, UsageError
+from agir_cvtoolkit.picture_limit import DEFAULT_MEGAPIXELS, allow_megapixels
+from agir_cvtoolkit.pictures import glance
 from agir_cvtoolkit.runs import start_run
 
 
@@ -85,3 +88,18 @@ def test_stages_that_work_beside_each_other_keep_their_logs_apart() -> None:
     for name in ("a", "b"):
         assert said(name, "outer") == {f"outer of {name}", f"inner of {name}", "aside of a", "aside of b"}
         assert said(name, "inner") == {f"inner of {name}"}
+
+
+def test_how_large_pictures_may_be_is_a_setting() -> None:
+    path = Path("a.png")
+    Image.new("1", (1200, 1000)).save(path)
+    try:
+        Call(overrides=("io.max_megapixels=1",)).settings()
+        with pytest.raises(
+            PictureError, match=r"1200x1000 pixels, more than 1 million.*raise io\.max_megapixels"
+        ):
+            glance(path)
+        Call().settings()
+        assert glance(path).size == (1200, 1000)
+    finally:
+        allow_megapixels(DEFAULT_MEGAPIXELS)

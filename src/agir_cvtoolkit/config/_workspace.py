@@ -6,6 +6,8 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
+from agir_cvtoolkit.picture_limit import DEFAULT_MEGAPIXELS
+
 from ._base import Group
 
 
@@ -19,6 +21,7 @@ class Io(Group):
     roots: dict[str, str] = Field(default_factory=dict)
     lts_species_info: Path | None = None
     ledger_url: str | None = Field(default=None, repr=False)
+    max_megapixels: int = Field(default=DEFAULT_MEGAPIXELS, ge=1, le=100_000)
 
 
 class Project(Group):

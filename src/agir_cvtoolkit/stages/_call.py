@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agir_cvtoolkit.picture_limit import allow_megapixels
 from agir_cvtoolkit.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Call:
     _composed: list[Settings] = field(default_factory=list, init=False, compare=False, repr=False)
 
     def settings(self) -> Settings:
-        """Compose and validate the configuration, once per call.
+        """Compose and validate the configuration, once per call; how large pictures may be holds from here on.
 
         Raises:
             ConfigError: an unknown key, a wrong type or an impossible value.
@@ -46,7 +47,9 @@ class Call:
             from agir_cvtoolkit.config import load_settings
 
             self._composed.append(load_settings(self.overrides, self.config))
-        return self._composed[0]
+        settings = self._composed[0]
+        allow_megapixels(settings.io.max_megapixels)
+        return settings
 
     def open_run(self, settings: Settings) -> Run:
         """Open the run that this call works on.

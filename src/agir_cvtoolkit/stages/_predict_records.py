@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agir_cvtoolkit.picture_limit import allow_megapixels, allowed_megapixels
 from agir_cvtoolkit.progress import Progress
 from agir_cvtoolkit.records import Item, ManifestEntry, Record
 from agir_cvtoolkit.runs import Run, atomic_path, fingerprint
@@ -134,17 +135,20 @@ class SegmentationWork:
         run: where the files go.
         settings: tiles, post-processing and outputs.
         opened: opens the predictor, by the worker's number.
+        max_megapixels: that a picture may have, there as here.
     """
 
     run: Run
     settings: SegInference
     opened: Callable[[int], Predictor]
+    max_megapixels: int = field(default_factory=allowed_megapixels)
 
     def open(self, worker: int) -> SegmentationSteps:
         """Open the predictor in this process."""
         from agir_cvtoolkit.inference.halving import Halving
         from agir_cvtoolkit.inference.originals import Reading
 
+        allow_megapixels(self.max_megapixels)
         predictor = self.opened(worker)
         if predictor.needs_tiles:
             predictor = Halving(predictor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from agir_cvtoolkit.config._training import Preprocess
 from agir_cvtoolkit.engines import Pieces
 from agir_cvtoolkit.errors import DataError, MaskError, PictureError
+from agir_cvtoolkit.picture_limit import allow_megapixels, allowed_megapixels
 from agir_cvtoolkit.pictures import glance, load_mask, load_rgb, png_bytes, sha256_of
 from agir_cvtoolkit.records import file_stem
 from agir_cvtoolkit.runs import discard, fingerprint, read_json_object, write_bytes, write_json
@@ -57,15 +58,18 @@ class Cutting:
     Attributes:
         classes: what the masks' values mean.
         binary: every value other than 0 is the last class.
+        max_megapixels: that a picture may have, in other processes as here.
     """
 
     root: Path
     settings: Preprocess
     classes: tuple[DatasetClass, ...]
     binary: bool
+    max_megapixels: int = field(default_factory=allowed_megapixels)
 
     def open(self, _worker: int) -> Cutting:
         """Get ready in a process: there is nothing to load."""
+        allow_megapixels(self.max_megapixels)
         return self
 
     def weigh(self, pair: Pair) -> int:
