@@ -31,6 +31,8 @@ FUNCTIONS = {
     "lint-cvat": ("lint_cvat", "lint_restore"),
     "quality": ("quality_report", "quality_setup_gold", "quality_merge"),
     "webhook": ("webhook_add", "webhook_list", "webhook_remove"),
+    "dashboard": ("open_dashboard", "serve_dashboard"),
+    "trigger": ("trigger_explain",),
     "sandbox": ("serve_sandbox",),
     "demo": ("run_demo",),
     "demo-pose": ("run_demo_pose",),

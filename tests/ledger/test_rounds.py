@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from agir_cvtoolkit.errors import LedgerError, UsageError
-from agir_cvtoolkit.ledger import NEXT, STATES, Ledger, PushedTask, PushKey, RoundRow, may_follow
+from agir_cvtoolkit.ledger import (
+    NEXT,
+    STATES,
+    Ledger,
+    PushedTask,
+    PushKey,
+    RoundRow,
+    SelectionRow,
+    may_follow,
+)
 
 ME, OTHER = "me", "another"
 KEY = PushKey("http://s", 7, None, "Round1", "segmentations")
@@ -23,6 +32,9 @@ def later(seconds: float = 60) -> datetime:
 @pytest.fixture
 def opened(ledger: Ledger) -> RoundRow:
     ledger.take_loop("barley", "segmentation", {"count": 3}, ME, later())
+    ledger.record_selection(
+        RUN, 1, [SelectionRow(RUN, 1, "r", "r", None, True, 1, None, "random", "", 0, "m")]
+    )
     return ledger.open_round("barley", ME, RUN, {"wanted": 3})
 
 
@@ -73,6 +85,7 @@ def test_a_round_goes_through_its_states_with_the_facts(ledger: Ledger, opened: 
     ("through", "to", "said"),
     [
         ((), "pushed", "cannot follow"),
+        (("selected", "failed"), "pushed", "cannot follow"),
         (("selected",), "pushed", "not all in CVAT"),
         (("selected",), "trained", "cannot follow"),
     ],
@@ -95,7 +108,7 @@ def test_a_model_that_nobody_trained_tested_or_promoted_moves_nothing(
     push(ledger)
     for state in ("selected", "pushed", "in_annotation", "pulled"):
         ledger.move_round(opened, state, ME)
-    for to in ("trained", "evaluated"):
+    for to in ("trained", "promoted"):
         with pytest.raises(LedgerError):
             ledger.move_round(opened, to, ME)
     ledger.record_model("v9", "/m", "unet", "another run", {})
@@ -196,3 +209,14 @@ def test_an_event_waits_until_each_channel_was_told(ledger: Ledger, opened: Roun
     assert ledger.untold_events("barley")[0].pending == ("command",)
     ledger.record_delivery(event.event_id, "command", "exit code 0", delivered=True)
     assert ledger.untold_events("barley") == []
+
+
+def test_nothing_is_chosen_unless_the_ledger_knows_it(ledger: Ledger) -> None:
+    ledger.take_loop("wheat", "pose", {}, ME, later())
+    row = ledger.open_round("wheat", ME, "loop/wheat-001", {})
+    with pytest.raises(LedgerError, match="nothing was chosen"):
+        ledger.move_round(row, "selected", ME)
+    moved = ledger.move_round(row, "selected", ME, run_id="transfer-1", training_run="retrain/t")
+    assert (moved.run_id, moved.training_run) == ("transfer-1", "retrain/t")
+    assert ledger.round_of_run("retrain/t") == moved == ledger.round_of_run("transfer-1")
+    assert ledger.round_of_run("loop/wheat-001") is None

@@ -15,6 +15,7 @@ from . import _tables as t
 from ._part import LedgerPart, now
 from ._round_rows import RoundRow
 from ._round_states import FAILED, RoundState, before, may_follow
+from ._selection_table import selections
 
 _OF_THE_MODEL = frozenset({"trained", "evaluated", "promoted"})
 
@@ -67,6 +68,7 @@ class Rounds(LedgerPart):
         owner: str,
         *,
         figures: Mapping[str, object] | None = None,
+        run_id: str | None = None,
         training_run: str | None = None,
         tell: str | None = None,
         channels: Sequence[str] = (),
@@ -80,6 +82,7 @@ class Rounds(LedgerPart):
             to: the state.
             owner: who has the loop.
             figures: added to those of the round.
+            run_id: where its batch lies; None leaves it.
             training_run: where its model will lie; None leaves it.
             tell: kind of the event that hooks are told with it.
             channels: of the hooks.
@@ -91,11 +94,11 @@ class Rounds(LedgerPart):
         with self._begin() as connection:
             _check_owner(connection, row.loop, owner)
             found = _read(connection, row.loop, row.number)
+            merged = dict(found.figures) | dict(figures or {})
             if found.state != to:
                 _check_move(found, to)
-                _check_fact(connection, found, to)
-            merged = dict(found.figures) | dict(figures or {})
-            _write(connection, found, to, merged, training_run)
+                _check_fact(connection, found, to, merged, elsewhere=run_id is not None)
+            _write(connection, found, to, merged, run_id, training_run)
             if found.state != to and tell is not None:
                 add_round_event(
                     connection, row.loop, row.number, tell, _told(found, to, merged), channels=channels
@@ -111,7 +114,7 @@ class Rounds(LedgerPart):
         with self._begin() as connection:
             _check_owner(connection, row.loop, owner)
             found = _read(connection, row.loop, row.number)
-            _write(connection, found, found.state, dict(found.figures) | dict(figures), None)
+            _write(connection, found, found.state, dict(found.figures) | dict(figures))
             return _read(connection, row.loop, row.number)
 
     def drop_round(self, row: RoundRow, owner: str) -> None:
@@ -164,7 +167,7 @@ def follow(connection: Connection, run_id: str | None, to: RoundState, figures: 
     there = and_(table.c.state.in_(sorted(before(to))), lies_in == run_id)
     for row in list(connection.execute(select(table).where(there).with_for_update()).mappings()):
         found = _round(row)
-        _write(connection, found, to, dict(found.figures) | dict(figures), None)
+        _write(connection, found, to, dict(found.figures) | dict(figures))
 
 
 def add_round_event(
@@ -217,12 +220,25 @@ def _check_move(found: RoundRow, to: RoundState) -> None:
         )
 
 
-def _check_fact(connection: Connection, found: RoundRow, to: RoundState) -> None:
-    """Refuse a state of which the ledger does not know what it stands for."""
+def _check_fact(
+    connection: Connection, found: RoundRow, to: RoundState, figures: Mapping[str, object], *, elsewhere: bool
+) -> None:
+    """Refuse a state of which the ledger does not know what it stands for.
+
+    Args:
+        connection: of the transaction of the change.
+        found: the round as it is.
+        to: the state.
+        figures: that it will have.
+        elsewhere: its batch was chosen in another run, by a queue's priority.
+    """
     if found.state == FAILED:
         return  # it goes on where the fact was checked before
     model = t.models
-    if to == "pushed":
+    if to == "selected":
+        query = select(selections.c.unit_id).where(selections.c.run_id == found.run_id)
+        missing = "" if elsewhere or connection.execute(query).first() else "nothing was chosen"
+    elif to == "pushed":
         tasks, runs = t.push_tasks, t.run_tasks
         same = and_(tasks.c.push_id == runs.c.push_id, tasks.c.ordinal == runs.c.ordinal)
         states = connection.execute(
@@ -233,11 +249,12 @@ def _check_fact(connection: Connection, found: RoundRow, to: RoundState) -> None
     elif to == "trained":
         query = select(model.c.version).where(model.c.run_id == found.training_run)
         missing = "" if connection.execute(query).first() else "no model of it is known"
-    elif to in {"evaluated", "promoted"}:
-        wanted = model.c.test_set.is_not(None) if to == "evaluated" else model.c.champion_since.is_not(None)
-        query = select(model.c.version).where(model.c.run_id == found.training_run, wanted)
-        what = "was never tested" if to == "evaluated" else "never was the champion"
-        missing = "" if connection.execute(query).first() else f"its model {what}"
+    elif to == "promoted":
+        served = model.c.champion_since.is_not(None)
+        query = select(model.c.version).where(model.c.run_id == found.training_run, served)
+        missing = "" if connection.execute(query).first() else "its model never was the champion"
+    elif to == "evaluated":
+        missing = "" if "outcome" in figures else "no comparison is known"
     else:
         missing = ""
     if missing:
@@ -252,13 +269,14 @@ def _write(
     found: RoundRow,
     to: RoundState,
     figures: Mapping[str, object],
-    training_run: str | None,
+    run_id: str | None = None,
+    training_run: str | None = None,
 ) -> None:
     table = r.rounds
     same = and_(table.c.loop == found.loop, table.c.number == found.number)
     values: dict[str, Any] = {"figures": json.dumps(dict(figures), default=str)}
-    if training_run is not None:
-        values["training_run"] = training_run
+    values |= {} if run_id is None else {"run_id": run_id}
+    values |= {} if training_run is None else {"training_run": training_run}
     if found.state != to:
         failed_in = found.stands if to == FAILED else None
         values |= {"state": to, "changed": now(), "failed_in": failed_in}

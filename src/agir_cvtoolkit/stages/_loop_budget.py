@@ -53,7 +53,7 @@ def spent_of(rounds: Sequence[RoundRow], hours: float) -> Spent:
 def end_of(budget: Budget, spent: Spent) -> str | None:
     """Return why no further round begins, None where one does."""
     if budget.rounds is not None and spent.rounds >= budget.rounds:
-        return f"{spent.rounds} round{'' if spent.rounds == 1 else 's'} are done"
+        return "1 round is done" if spent.rounds == 1 else f"{spent.rounds} rounds are done"
     if budget.target is not None and spent.score is not None and spent.score >= budget.target:
         return f"the model in service reaches {spent.score:.3f}, {budget.target:g} was asked for"
     if budget.pictures is not None and spent.pictures >= budget.pictures:
@@ -61,7 +61,8 @@ def end_of(budget: Budget, spent: Spent) -> str | None:
     if budget.hours is not None and spent.hours >= budget.hours:
         return f"people have worked for {spent.hours:.1f} hours"
     if budget.patience is not None and spent.in_vain >= budget.patience:
-        return f"no further gain: {spent.in_vain} models in a row did not take over"
+        many = "the last model" if spent.in_vain == 1 else f"{spent.in_vain} models in a row"
+        return f"no further gain: {many} did not take over"
     return None
 
 

@@ -32,6 +32,7 @@ class LearnedPose:
         size: width and height of the upright picture.
         side: ``train``, ``test``, or ``apart`` where it is neither.
         keypoints: by joint of the schema.
+        picture: its file, relative to the folder of all runs; None where it lies among the captures' pictures.
     """
 
     document_id: str
@@ -42,6 +43,7 @@ class LearnedPose:
     size: tuple[int, int]
     side: str
     keypoints: Mapping[str, Keypoint] = field(hash=False)
+    picture: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def write_pose_set(run: Run, found: PoseSet, out_root: Path) -> None:
         target = run.path(*TEST_PICTURES, f"{pose.record_id}.jpg")
         if not target.is_file():
             with atomic_path(target) as temporary:
-                _linked(picture_folder(out_root) / f"{pose.record_id}.jpg", temporary)
+                _linked(_picture_of(pose, out_root), temporary)
     content = {
         "schema": found.schema,
         "test_set": found.test_set,
@@ -128,9 +130,13 @@ def samples_of(run: Run, found: PoseSet, side: str, out_root: Path) -> list[Pose
     for pose in found.of(side):
         name = f"{pose.record_id}.jpg"
         kept = run.path(*TEST_PICTURES, name)
-        picture = kept if side == TEST and kept.is_file() else picture_folder(out_root) / name
+        picture = kept if side == TEST and kept.is_file() else _picture_of(pose, out_root)
         samples.append(PoseSample(pose.record_id, picture, Pose(pose.keypoints), pose.size))
     return samples
+
+
+def _picture_of(pose: LearnedPose, out_root: Path) -> Path:
+    return out_root / pose.picture if pose.picture else picture_folder(out_root) / f"{pose.record_id}.jpg"
 
 
 def records_in(poses: Iterable[LearnedPose]) -> int:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OUTPUTS", "STAGE", "InferPoseResult", "infer_pose"]
 
-CHAMPION = "champion"
+CHAMPION, NONE = "champion", "none"
 _QUERY_FILES = ("query.json", "query.csv", "query.parquet")
 
 
@@ -105,13 +105,20 @@ def open_pose_predictor(settings: Settings) -> PosePredictor:
         MissingExtraError: torch, or for ``.onnx`` ONNX Runtime, is not installed.
     """
     wanted = settings.pose_inference
+    if wanted.model == NONE:
+        from agir_cvtoolkit.inference.blank_poses import BlankPosePredictor
+        from agir_cvtoolkit.joints import load_schema
+
+        return BlankPosePredictor(
+            load_schema(settings.cvat_upload.pose.joints or settings.firebase.pose.joints)
+        )
     options: dict[str, Any] = {"absent_below": wanted.absent_below, "look_twice": wanted.look_twice}
     if wanted.model != CHAMPION:
         path = Path(wanted.model).expanduser()
         if not path.is_file():
             raise ConfigError(
                 f"the model {path} does not exist",
-                "Check pose_inference.model: a file, or champion for the promoted one.",
+                "Check pose_inference.model: a file, champion for the promoted one, or none for no proposals.",
             )
         return _predictor(path, wanted.device, options)
     from agir_cvtoolkit.ledger import Ledger
