@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .demo.run import demo as run_demo
     from .sandbox import SandboxOptions
     from .sandbox import serve as serve_sandbox
+    from .serving.dashboard import serve_dashboard
     from .stages import Call
     from .stages.build_db import build_db
     from .stages.config import init_config, show_config
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         cvat_project_plan,
         cvat_project_pull,
     )
+    from .stages.dashboard import open_dashboard
     from .stages.datasets import dataset_diff, dataset_list, dataset_show
     from .stages.doctor import doctor
     from .stages.download_cvat import download_cvat
@@ -116,6 +118,7 @@ _WHERE = {
     "models_show": ".stages.models_list",
     "models_list": ".stages.models_list",
     "models_onnx": ".stages.models_onnx",
+    "open_dashboard": ".stages.dashboard",
     "plan": ".stages.plan",
     "preprocess": ".stages.preprocess",
     "promote": ".stages.promote",
@@ -133,6 +136,7 @@ _WHERE = {
     "select_explain": ".stages.select",
     "select_strategies": ".stages.select",
     "runs_show": ".stages.runs_list",
+    "serve_dashboard": ".serving.dashboard",
     "serve_sandbox": ".sandbox:serve",
     "show_config": ".stages.config",
     "simulate": ".stages.simulate",
@@ -186,6 +190,7 @@ __all__ = [
     "models_list",
     "models_onnx",
     "models_show",
+    "open_dashboard",
     "plan",
     "preprocess",
     "promote",
@@ -206,6 +211,7 @@ __all__ = [
     "select",
     "select_explain",
     "select_strategies",
+    "serve_dashboard",
     "serve_sandbox",
     "show_config",
     "simulate",

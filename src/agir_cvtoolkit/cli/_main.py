@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "why": ("why", "Tell the whole life of one picture."),
     "simulate": ("simulate", "Try strategies of choice on labelled pictures."),
     "report": ("report", "Write where the loop stands as one HTML file."),
+    "dashboard": ("dashboard", "Serve the report live, with every picture's life."),
     "plan": ("plan", "Say what some hours of people's work bring."),
     "runs": ("runs", "List, show and prune runs."),
     "ledger": ("ledger", "Back up and check the ledger."),

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import case, func, select
 
+from . import _round_tables as r
 from . import _tables as t
 from ._part import LedgerPart
 
@@ -133,7 +134,7 @@ class Overview(LedgerPart):
 
     def newest_change(self) -> tuple[object, ...]:
         """Return what differs once anything is recorded that a report shows."""
-        tables = (t.events, t.predictions, t.corrections, t.pulls)
+        tables = (t.events, t.predictions, t.corrections, t.pulls, r.round_events)
         with self._begin() as connection:
             ids = [connection.execute(select(func.max(table.c.id))).scalar() for table in tables]
             champions = select(func.max(t.models.c.champion_since), func.max(t.models.c.created))

@@ -69,7 +69,7 @@ def bar_chart_svg(chart: BarChart) -> str:
                 label=name,
             )
             for at, row in enumerate(rows):
-                if widths[at] > 0.05:
+                if widths[at] > 0.05 and len(chart.parts) > 1:
                     box = {"facecolor": C["paper"], "edgecolor": "none", "pad": 1.2, "alpha": 0.86}
                     middle = lefts[at] + widths[at] / 2
                     axes.text(
@@ -79,7 +79,9 @@ def bar_chart_svg(chart: BarChart) -> str:
         for at, row in enumerate(rows):
             if row.note:
                 axes.text(lefts[at] + 0.012, at, row.note, va="center", fontsize=9.5, color=C["faint"])
-        axes.set_yticks(range(len(rows)), [_short(row.name, 26) for row in rows])
+        axes.set_yticks(
+            range(len(rows)), [_short(row.name, 26 if len(chart.parts) > 1 else 40) for row in rows]
+        )
         axes.set_xlim(0, 1.0 if not any(row.note for row in rows) else 1.28)
         axes.set_ylim(-0.6, len(rows) - 0.4)
         axes.set_xticks([])
@@ -156,21 +158,23 @@ def _names_at_ends(axes: Axes, lines: Sequence[Line]) -> None:
     for number, line in enumerate(lines):
         known = [y for y in line.y if math.isfinite(y)]
         if known:
-            ends.append((known[-1], number, line.name))
+            ends.append((known[-1], number, line.name, line.has_marks))
     low, high = axes.get_ylim()
     gap = (high - low) * 0.085
     at = -math.inf
     places = []
-    for y, number, name in sorted(ends):
+    for y, number, name, has_marks in sorted(ends):
         at = max(y, at + gap)
-        places.append((at, number, name))
+        places.append((at, number, name, has_marks))
     over = max(0.0, (places[-1][0] - high) if places else 0.0)
     left, right = axes.get_xlim()
-    for y, number, name in places:
+    for y, number, name, has_marks in places:
+        wide = 0 if has_marks else 0.012
         axes.plot(
-            right + (right - left) * 0.03,
-            y - over,
-            marker=_MARKS[number],
+            [right + (right - left) * (0.028 + step) for step in (-wide, wide)],
+            [y - over] * 2,
+            marker=_MARKS[number] if has_marks else None,
+            linewidth=2,
             markersize=6.5,
             clip_on=False,
             color=C[_SERIES[number]],

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+
+import orjson
 
 from agir_cvtoolkit.config import Settings
 from agir_cvtoolkit.errors import UsageError, did_you_mean
@@ -82,14 +85,24 @@ class ReportData:
             found.setdefault(row.run_id, []).append(row)
         return found
 
+    @cached_property
+    def species(self) -> tuple[str, ...]:
+        """Species of the records, as far as they were read."""
+        return tuple(sorted({row.species for row in self.rows if row.species}))
+
     @property
     def champions(self) -> tuple[ModelRow, ...]:
         """The models in service."""
         return tuple(model for model in self.models if model.is_champion)
 
 
-def gather(settings: Settings, scope: Scope) -> ReportData:
+def gather(settings: Settings, scope: Scope, *, with_species: bool = False) -> ReportData:
     """Read everything.
+
+    Args:
+        settings: with the groups ``io`` and ``report``.
+        scope: what is read.
+        with_species: read the species of records out of the manifests, too.
 
     Raises:
         UsageError: there is no such loop or run.
@@ -112,6 +125,8 @@ def gather(settings: Settings, scope: Scope) -> ReportData:
         rows = read_rows(ledger, outcomes, within)
         jobs = ledger.finished_jobs()
     runs = {run_id: open_run(out_root, run_id) for run_id in known if within is None or run_id in within}
+    if with_species:
+        rows = _with_species(rows, runs)
     labels = {dataset.version: dataset.records for dataset in datasets}
     evaluations = _evaluations(rounds, runs, models, labels)
     points = _points(rounds, evaluations)
@@ -133,6 +148,17 @@ def gather(settings: Settings, scope: Scope) -> ReportData:
         curve=fit(points),
         runs=runs,
     )
+
+
+def _with_species(rows: Iterable[RecordRow], runs: Mapping[str, Run]) -> list[RecordRow]:
+    names: dict[tuple[str, str], str] = {}
+    for run_id, run in runs.items():
+        if run.manifest_path.is_file():
+            for line in run.manifest_path.read_bytes().splitlines():
+                with suppress(orjson.JSONDecodeError, TypeError, KeyError):
+                    found = orjson.loads(line)
+                    names[run_id, str(found["record_id"])] = str(found.get("common_name") or "")
+    return [replace(row, species=names.get((row.run_id, row.record_id), "")) for row in rows]
 
 
 def _loop(ledger: Ledger, scope: Scope) -> LoopRow | None:

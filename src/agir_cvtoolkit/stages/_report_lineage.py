@@ -44,7 +44,7 @@ def choice_section(data: ReportData) -> Section | None:
     for _, counts in rows:
         totals.update(counts)
     rules = [rule for rule, _ in totals.most_common(_MOST)]
-    bars = tuple(BarRow(rule, (totals[rule],)) for rule in rules[:12])
+    bars = tuple(BarRow(rule, (totals[rule],), f"{totals[rule]:,}") for rule in rules[:12])
     chart = BarChart(
         "Pictures by the rule that chose or dropped them",
         f"{totals.total():,} pictures were looked at; the most frequent rule is {rules[0]}, for {totals[rules[0]]:,}.",
@@ -70,7 +70,7 @@ def _selection(run: Run | None) -> Mapping[str, int]:
         content: dict[str, Any] = read_json_object(run.path(*SELECTION))
     except (DataError, json.JSONDecodeError):
         return {}
-    rules = content.get("rules") or content.get("counts") or {}
+    rules = content.get("counts")
     if not isinstance(rules, dict):
         return {}
     return {str(rule): int(count) for rule, count in rules.items() if isinstance(count, int)}
@@ -85,13 +85,12 @@ def _models(data: ReportData) -> Table:
                 Cell(model.version[:12], is_text=True),
                 Cell(model.name, is_text=True),
                 Cell(standing, is_text=True),
-                Cell(model.created[:16].replace("T", " "), is_text=True),
+                Cell(model.created[:16].replace("T", " ")),
                 Cell(model.run_id or "", is_text=True),
                 Cell(_trained_on(model), is_text=True),
-                Cell(_parent(model), is_text=True),
             )
         )
-    columns = ("model", "network", "", "trained (UTC)", "in run", "on data set", "began from")
+    columns = ("model", "network", "", "trained (UTC)", "in run", "on data set")
     return Table(_of(len(data.models), "Models, the newest first"), columns, tuple(rows))
 
 
@@ -107,7 +106,7 @@ def _datasets(data: ReportData) -> Table:
                 Cell(f"{one.records:,}"),
                 Cell(tiles, is_text=True),
                 Cell(_sources(one), is_text=True),
-                Cell(one.created[:16].replace("T", " "), is_text=True),
+                Cell(one.created[:16].replace("T", " ")),
             )
         )
     columns = ("data set", "grew out of", "pictures", "records", "tiles", "made from", "made (UTC)")
@@ -121,13 +120,6 @@ def _of(count: int, caption: str) -> str:
 def _trained_on(model: ModelRow) -> str:
     part = model.card.get("trained_on")
     return str(part.get("dataset", ""))[:12] if isinstance(part, dict) else ""
-
-
-def _parent(model: ModelRow) -> str:
-    for key in ("parent", "began_from", "from"):
-        if model.card.get(key):
-            return str(model.card[key])[:12]
-    return ""
 
 
 def _sources(dataset: DatasetVersion) -> str:

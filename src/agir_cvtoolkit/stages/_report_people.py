@@ -18,7 +18,7 @@ from agir_cvtoolkit.reporting.page_parts import (
 )
 
 from ._correction_figures import NOBODY
-from ._interval import mean_of, number, told
+from ._interval import hours_words, mean_of, number, share_of, told
 from ._report_data import ReportData
 from ._workspace_rows import OUTCOMES, RecordRow
 from .effort import FEWEST_JOBS, Pace
@@ -85,7 +85,7 @@ def annotators_section(data: ReportData) -> Section | None:
     rows = []
     for name in people:
         own = by_person[name]
-        changed = mean_of([float(row.state == "changed") for row in own])
+        changed = share_of(sum(row.state == "changed" for row in own), len(own))
         agreement = mean_of([row.agreement for row in own if row.agreement is not None])
         pace = data.effort.by_person.get(name)
         rows.append(
@@ -131,20 +131,20 @@ def _by_class(found: Mapping[tuple[str, str], tuple[int, float]], people: Iterab
 
 def _bar(name: str, counts: Mapping[str, int]) -> BarRow:
     proposals = sum(counts.get(outcome, 0) for outcome in OUTCOMES if outcome != "added")
-    share = f"{counts.get('accepted', 0) / proposals:.0%} accepted" if proposals else "none proposed"
+    share = f"{100 * counts.get('accepted', 0) / proposals:.0f} % accepted" if proposals else "none proposed"
     return BarRow(name, tuple(counts.get(outcome, 0) for outcome in OUTCOMES), share)
 
 
 def _facts(data: ReportData, whole: Mapping[str, int]) -> tuple[Fact, ...]:
     back = [row for row in data.rows if row.agreement is not None]
-    changed = mean_of([float(row.state == "changed") for row in back])
+    changed = share_of(sum(row.state == "changed" for row in back), len(back))
     edits = mean_of([float(row.edits) for row in back])
     proposals = sum(whole.values()) - whole.get("added", 0)
-    share = f"{whole.get('accepted', 0) / proposals:.0%}" if proposals else "–"
+    share = told(share_of(whole.get("accepted", 0), proposals), percent=True)
     return (
         Fact(f"{len(back):,}", "pictures came back"),
         Fact(told(changed, percent=True)[0], "of them were changed", told(changed, percent=True)[1]),
-        Fact(share, "of the proposed shapes were accepted as they were"),
+        Fact(share[0] or "–", "of the proposed shapes were accepted as they were", share[1]),
         Fact(told(edits, 1)[0], "shapes changed in a picture", told(edits, 1)[1]),
         Fact(pace_words(data.effort.pace)[0], "a picture", pace_words(data.effort.pace)[1]),
     )
@@ -180,10 +180,10 @@ def _rounds_table(data: ReportData) -> Table:
         if pictures:
             hours = sum(data.effort.hours_by_run.get(run_id, 0.0) for run_id in one.runs)
             back = [row for row in data.rows if row.run_id == one.run_id and row.agreement is not None]
-            changed = mean_of([float(row.state == "changed") for row in back])
-            cells = (Cell(f"{pictures:,}"), Cell(number(hours, 2)), Cell(*told(changed, percent=True)))
+            changed = share_of(sum(row.state == "changed" for row in back), len(back))
+            cells = (Cell(f"{pictures:,}"), Cell(hours_words(hours)), Cell(*told(changed, percent=True)))
             rows.append((Cell(one.name, is_text=True), *cells))
-    return Table("Effort by round", ("round", "pictures", "person-hours", "changed"), tuple(rows))
+    return Table("Effort by round", ("round", "pictures", "people's work", "changed"), tuple(rows))
 
 
 def _advice(by_class: Mapping[str, Counter[str]]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from agir_cvtoolkit.reporting.page_parts import Gallery, Part, Picture, Section, Words
 from agir_cvtoolkit.reporting.page_pictures import data_address
@@ -16,14 +16,37 @@ _SPARE = 3
 """So many times as many records are tried, because pictures may be gone."""
 
 
-def pictures_section(rows: Iterable[RecordRow], runs: Mapping[str, Run], count: int, longest: int) -> Section:
-    """Return the worst and the most edited pictures as overlays, inside the page.
+Source = Callable[[RecordRow], str | None]
+"""Gives the address of a record's overlay; None where it cannot be drawn."""
+
+
+def pictures_inside(runs: Mapping[str, Run], longest: int) -> Source:
+    """Return a source of pictures that lie inside the page.
+
+    Args:
+        runs: by id.
+        longest: side of a picture, in pixels.
+    """
+    readers = {run_id: RunPictures(run) for run_id, run in runs.items()}
+
+    def source(row: RecordRow) -> str | None:
+        reader = readers.get(row.run_id)
+        content = None if reader is None else reader.overlay(row.record_id, row.task_id, longest)
+        return None if content is None else data_address(content)
+
+    return source
+
+
+def pictures_section(
+    rows: Iterable[RecordRow], count: int, source: Source, link: Callable[[RecordRow], str] | None = None
+) -> Section:
+    """Return the worst and the most edited pictures as overlays.
 
     Args:
         rows: of all records.
-        runs: by id.
         count: of pictures in each of the two galleries.
-        longest: side of a picture, in pixels.
+        source: of the pictures.
+        link: where a click on a picture leads; None for nowhere.
     """
     shows = (
         "Proposal and correction laid over the picture, cut to the plants or animals: white lines are what the model and"
@@ -34,19 +57,16 @@ def pictures_section(rows: Iterable[RecordRow], runs: Mapping[str, Run], count: 
         " correction is wrong, not the proposal, talk to the annotator."
     )
     changed = [row for row in rows if row.agreement is not None and row.state == "changed"]
-    readers = {run_id: RunPictures(run) for run_id, run in runs.items()}
-    worst = _gallery(
-        "Least agreement",
-        heapq.nsmallest(_SPARE * count, changed, key=lambda row: (row.agreement, -row.edits, row.record_id)),
-        readers,
-        count,
-        longest,
-        frozenset(),
+    least = heapq.nsmallest(
+        _SPARE * count, changed, key=lambda row: (row.agreement, -row.edits, row.record_id)
     )
-    shown = frozenset(picture.title for picture in worst.pictures)
+    worst = _drawn(least, count, source, link)
+    shown = {picture.title for picture in worst}
     busiest = heapq.nlargest(_SPARE * count, changed, key=lambda row: (row.edits, -(row.agreement or 0)))
-    edited = _gallery("Most shapes changed", busiest, readers, count, longest, shown)
-    parts: tuple[Part, ...] = tuple(gallery for gallery in (worst, edited) if gallery.pictures)
+    others = [row for row in busiest if row.record_id not in shown]
+    edited = _drawn(others, count, source, link)
+    named = (("Least agreement", worst), ("Most shapes changed", edited))
+    parts: tuple[Part, ...] = tuple(Gallery(caption, pictures) for caption, pictures in named if pictures)
     if not parts:
         why = (
             "No picture was changed."
@@ -65,25 +85,17 @@ def note_of(row: RecordRow) -> str:
     return f"{agreement}{counts or row.state}{by}"
 
 
-def _gallery(
-    caption: str,
-    rows: Iterable[RecordRow],
-    readers: Mapping[str, RunPictures],
-    count: int,
-    longest: int,
-    left_out: frozenset[str],
-) -> Gallery:
-    pictures = []
+def _drawn(
+    rows: Iterable[RecordRow], count: int, source: Source, link: Callable[[RecordRow], str] | None
+) -> tuple[Picture, ...]:
+    pictures: list[Picture] = []
     for row in rows:
         if len(pictures) == count:
             break
-        reader = readers.get(row.run_id)
-        if row.record_id in left_out or reader is None:
-            continue
-        content = reader.overlay(row.record_id, row.task_id, longest)
-        if content is not None:
-            pictures.append(picture_of(row, data_address(content)))
-    return Gallery(caption, tuple(pictures))
+        address = source(row)
+        if address is not None:
+            pictures.append(picture_of(row, address, link(row) if link is not None else None))
+    return tuple(pictures)
 
 
 def picture_of(row: RecordRow, source: str, link: str | None = None) -> Picture:

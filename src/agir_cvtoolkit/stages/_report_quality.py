@@ -17,7 +17,7 @@ from agir_cvtoolkit.reporting.page_parts import (
 )
 
 from ._evaluations import RunEvaluation, Tested
-from ._interval import mean_of, number, told
+from ._interval import hours_words, mean_of, told
 from ._report_data import ReportData
 from ._report_rounds import RoundView
 
@@ -189,9 +189,9 @@ def _labels_chart(data: ReportData, figure: str) -> LineChart | None:
         return None
     models = [Tested("", point.quality, point.low, point.high) for point in points]
     line = _line("measured", tuple(float(point.labels) for point in points), models, ())
-    hours = number(data.effort.hours, 1)
+    hours = hours_words(data.effort.hours)
     return LineChart(
-        f"{figure} by labelled pictures ({hours} person-hours so far)",
+        f"{figure} by labelled pictures ({hours} of people's work so far)",
         f"From {points[0].labels} to {points[-1].labels} pictures {figure} went from {points[0].quality:.3f} to"
         f" {points[-1].quality:.3f}.",
         "labelled pictures that the model learned from",

@@ -26,6 +26,15 @@ _OF_STATE = {
     "deferred": 4,
 }
 """Steps that are done in each state of a round."""
+_WAITS_FOR = (
+    "next: choose pictures",
+    "next: send them",
+    "with the annotators",
+    "with the annotators",
+    "next: train",
+    "next: test the model",
+    "next: put the model into service",
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ class RoundView:
             return "ended: the new model was not better and was rejected"
         if self.done >= len(STEPS):
             return "ended: the new model is the champion"
-        return f"next: {STEPS[self.done]}" if self.reason == "" else self.reason
+        return self.reason or _WAITS_FOR[self.done]
 
 
 def rounds_of_loop(ledger: Ledger, loop: str) -> list[RoundView]:
@@ -142,4 +151,6 @@ def _of_run(number: int, run: Run, promoted: set[str | None]) -> RoundView:
     if done < len(STEPS) and worse:
         return RoundView(run.run_id, number, run.run_id, run.run_id, None, done, ending="rejected")
     opened = run.started_at() or ""
-    return RoundView(run.run_id, number, run.run_id, run.run_id, None, done, opened=opened)
+    tested = steps[5] and not steps[6]
+    reason = "tested; its model was not put into service" if tested else ""
+    return RoundView(run.run_id, number, run.run_id, run.run_id, None, done, reason=reason, opened=opened)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agir_cvtoolkit.reporting.page_parts import Cell, Fact, Facts, Part, Section, Table, Ways, Words
 
-from ._interval import mean_of, number, told
+from ._interval import hours_words, mean_of, told
 from ._report_data import ReportData
 from ._report_people import pace_words
 from ._report_quality import quality_words
@@ -34,7 +34,7 @@ def summary_of(data: ReportData) -> tuple[Words, ...]:
         pace, interval = pace_words(data.effort.pace)
         found.append(
             Words(
-                f"People have corrected {data.labelled:,} pictures in about {number(data.effort.hours, 1)} hours,"
+                f"People have corrected {data.labelled:,} pictures in about {hours_words(data.effort.hours)},"
                 f" {pace} a picture{f' ({interval})' if interval else ''}."
             )
         )
@@ -63,7 +63,7 @@ def facts_of(data: ReportData) -> Facts:
         value, interval = told(control)
         facts.append(Fact(value, "agreement on the whole pool (control slice)", interval))
     facts.append(Fact(f"{data.labelled:,}", "pictures corrected", f"of {data.pool:,} predicted"))
-    facts.append(Fact(number(data.effort.hours, 1), "person-hours"))
+    facts.append(Fact(hours_words(data.effort.hours), "of people's work"))
     return Facts(tuple(facts))
 
 
@@ -162,14 +162,14 @@ def _table(data: ReportData) -> Table:
             (
                 Cell(one.name, is_text=True),
                 Cell(one.now, is_text=True, warns=one.failed is not None),
-                Cell(one.opened[:16].replace("T", " "), is_text=True),
+                Cell(one.opened[:16].replace("T", " ")),
                 Cell(f"{len(own):,}"),
                 Cell(f"{sum(row.state != 'predicted' for row in own):,}"),
                 Cell(f"{len(back):,}"),
-                Cell(number(hours, 2)),
+                Cell(hours_words(hours)),
                 Cell(*value),
             )
         )
     figure = next((e.figure for e in data.evaluations.values()), "quality")
-    columns = ("round", "state", "begun (UTC)", "predicted", "sent", "back", "person-hours", figure)
+    columns = ("round", "state", "begun (UTC)", "predicted", "sent", "back", "people's work", figure)
     return Table("All rounds, the newest first", columns, tuple(rows))

@@ -43,6 +43,7 @@ class RecordRow:
             (IoU) of an edited one, 0 for one that was deleted or added; 1 where there was nothing to do. None until it
             came back.
         chosen: how it came into a batch; None where it was not chosen, or everything was sent.
+        species: that the source names; empty where it names none, or was not asked.
     """
 
     run_id: str
@@ -57,6 +58,7 @@ class RecordRow:
     agreement: float | None = None
     task_id: int | None = None
     chosen: ChosenUnit | None = None
+    species: str = ""
 
     @property
     def edits(self) -> int:
@@ -137,7 +139,10 @@ def _row(
 
 
 def _chosen(ledger: Ledger) -> dict[tuple[str, str], ChosenUnit]:
-    return {}
+    return {
+        (one.run_id, one.unit_id): ChosenUnit(one.rank, one.score, one.rule, one.control)
+        for one in ledger.selections()
+    }
 
 
 def shapes_by_class(outcomes: Iterable[RecordOutcome]) -> tuple[tuple[str, str, int], ...]:

@@ -17,7 +17,7 @@ from ._call import Call
 from ._report_data import ReportData, Scope, gather
 from ._report_lineage import choice_section, lineage_section
 from ._report_people import annotators_section, effort_section
-from ._report_pictures import pictures_section
+from ._report_pictures import pictures_inside, pictures_section
 from ._report_plan import plan_section
 from ._report_quality import calibration_section, control_section, model_section
 from ._report_state import facts_of, state_section, summary_of
@@ -113,4 +113,5 @@ def page_of(data: ReportData, settings: Settings, pictures: tuple[Section, ...])
 
 
 def _pictures(data: ReportData, settings: Settings) -> Section:
-    return pictures_section(data.rows, data.runs, settings.report.pictures, settings.report.thumbnail)
+    source = pictures_inside(data.runs, settings.report.thumbnail)
+    return pictures_section(data.rows, settings.report.pictures, source)
