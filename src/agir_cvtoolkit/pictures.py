@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from . import jpeg, row_decoding
+from . import float_tiff, jpeg, row_decoding
 from .errors import DataError, MaskError, PictureError
 from .free_memory import free_bytes
 from .picture_limit import allowed_megapixels, allowed_pixels
@@ -98,8 +98,8 @@ def glance(picture: Path | bytes) -> PictureInfo:
 def load_rgb(picture: Path | bytes, scratch: Path | None = None) -> RGB:
     """Decode a picture's file, or its content, to upright 8-bit RGB; of an animation the first frame.
 
-    Of 16 bits the upper 8 are kept, floats up to 1 are shares of white, transparency is laid on black, CMYK
-    converted.
+    Of 16 bits the upper 8 are kept, floats up to 1 are shares of white (`pixel_depth`), transparency is laid on black,
+    CMYK converted.
 
     Args:
         picture: the file, or its content.
@@ -345,7 +345,7 @@ def _opened(source: Path | bytes, kind: type[DataError] = PictureError) -> Itera
             held.enter_context(stream)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                image = held.enter_context(Image.open(stream, formats=_FORMATS))
+                image = held.enter_context(_image(stream))
         except UnidentifiedImageError as error:
             raise kind(
                 f"{what} is not a picture that can be read",
@@ -359,6 +359,16 @@ def _opened(source: Path | bytes, kind: type[DataError] = PictureError) -> Itera
                 "It looks like a decompression bomb: remove the file, or of a true picture raise io.max_megapixels.",
             )
         yield image
+
+
+def _image(stream: IO[bytes]) -> Image.Image:
+    try:
+        return Image.open(stream, formats=_FORMATS)
+    except UnidentifiedImageError:
+        image = float_tiff.opened(stream)
+        if image is None:
+            raise
+        return image
 
 
 _NOUNS: dict[type[DataError], str] = {PictureError: "picture", MaskError: "mask"}

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .pixel_depth import as_8_bit
 from .scratch import beside, let_go
 
 DAMAGE = (
@@ -63,7 +64,7 @@ def upright_rgb(image: Image.Image) -> Image.Image:
 def flat_rgb(image: Image.Image) -> Image.Image:
     """Return a decoded picture as 8-bit RGB: transparency on black, of 16 bits the upper 8, CMYK converted."""
     if image.mode.startswith(("I", "F")):
-        image = Image.fromarray(_as_8_bit(np.asarray(image)))
+        image = Image.fromarray(as_8_bit(np.asarray(image)))
     if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
         layered = image.convert("RGBA")
         flat = Image.new("RGBA", layered.size, (0, 0, 0, 255))
@@ -104,17 +105,6 @@ def _speaks_late(image: Image.Image) -> bool:
         return False
     finally:
         stream.seek(at)
-
-
-def _as_8_bit(array: NDArray[np.generic]) -> NDArray[np.uint8]:
-    if array.dtype.itemsize == 2:
-        return (array.astype(np.uint16) >> 8).astype(np.uint8)
-    values = np.nan_to_num(array.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    highest = values.max(initial=0)
-    is_share = array.dtype.kind == "f" and highest <= 1
-    top = 1.0 if is_share else 65535.0 if highest > 255 else 255.0
-    scaled: NDArray[np.uint8] = (values.clip(0, top) * (255.0 / top)).round().astype(np.uint8)
-    return scaled
 
 
 _TURNS = {

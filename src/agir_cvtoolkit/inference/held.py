@@ -24,7 +24,7 @@ _RGB = 3
 _FOUND = 7
 """Class indices, their connected parts, and what is counted while they are found."""
 
-_DECODING = {"RGB": 7, "L": 8, "P": 8, "1": 8, "CMYK": 12, "I;16": 10, "I": 33, "F": 33}
+_DECODING = {"RGB": 7, "L": 8, "P": 8, "1": 8, "CMYK": 12, "I;16": 10, "I": 12, "F": 12}
 """Bytes for each pixel while a file is decoded to RGB, by Pillow's mode."""
 _DECODING_LAYERS = 16
 _TURNING = 4
