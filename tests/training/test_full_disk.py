@@ -12,15 +12,15 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
 from agir_cvtoolkit.errors import DataError  # noqa: E402
-from agir_cvtoolkit.training import trainer  # noqa: E402
+from agir_cvtoolkit.training import keeping  # noqa: E402
 from agir_cvtoolkit.training.segmentation import fit  # noqa: E402
 
 from .test_flags import with_flag  # noqa: E402
 from .test_segmentation import make_dataset  # noqa: E402
 
 WRITERS: dict[str, tuple[Any, str]] = {
-    "best.pth": (trainer, "save_checkpoint"),
-    "history.csv": (trainer, "write_history"),
+    "best.pth": (keeping, "save_checkpoint"),
+    "history.csv": (keeping, "write_history"),
 }
 
 
