@@ -21,7 +21,7 @@ from ._embeddings import Embedded, Pictured, embeddings_of
 from ._mask_candidates import image_of
 from ._select_hashes import looks_of
 from ._select_known import corrected_shares
-from ._select_regions import RegionScores, region_scores, regions_of
+from ._select_regions import RegionsSeen, regions_of, regions_seen
 
 HISTORY = "history"
 """The score of how often the classes of a unit were corrected."""
@@ -67,9 +67,9 @@ def gather(run: Run, settings: Settings, ledger: Ledger, progress: Progress) -> 
             f"run {run.run_id} has no pictures to choose from",
             "Predict with seg_inference.output.save_images=true.",
         )
-    by_region: RegionScores | None = None
+    by_region: RegionsSeen | None = None
     if wanted.unit == "region":
-        by_region = region_scores(run, [entry for entry, _ in pictures.values()], wanted.region, progress)
+        by_region = regions_seen(run, [entry for entry, _ in pictures.values()], wanted.region, progress)
     units = [
         (entry, path, region)
         for entry, path in pictures.values()
@@ -99,7 +99,11 @@ def gather(run: Run, settings: Settings, ledger: Ledger, progress: Progress) -> 
         hashes=hashes,
         contents=[entry.sha256 for entry in entries],
         strata=_strata(entries, wanted.strata),
-        classes=_classes(entries) if by_region is None else {},
+        classes=_classes(
+            [entry.class_shares for entry in entries]
+            if by_region is None
+            else [by_region[_id_of(entry, region)].class_shares for entry, _, region in units]
+        ),
     )
     return Gathered(pool, entries, embedded, tuple(items), notes)
 
@@ -141,7 +145,7 @@ def _hashes(
 def _scores(
     entries: Sequence[ManifestEntry],
     units: Sequence[tuple[ManifestEntry, Path, Region | None]],
-    by_region: RegionScores | None,
+    by_region: RegionsSeen | None,
     settings: Settings,
     ledger: Ledger,
 ) -> tuple[dict[str, NDArray[np.float32]], tuple[str, ...]]:
@@ -149,7 +153,7 @@ def _scores(
     if by_region is not None:
         found = {
             "uncertainty": np.array(
-                [by_region[_id_of(entry, region)] for entry, _, region in units], dtype=np.float32
+                [by_region[_id_of(entry, region)].doubt for entry, _, region in units], dtype=np.float32
             )
         }
     else:
@@ -200,9 +204,6 @@ def _strata(entries: Sequence[ManifestEntry], column: str | None) -> list[str] |
     return [str(entry.label_values.get(column) or "") for entry in entries]
 
 
-def _classes(entries: Sequence[ManifestEntry]) -> dict[str, NDArray[np.float32]]:
-    names = sorted({name for entry in entries for name in entry.class_shares})
-    return {
-        name: np.array([entry.class_shares.get(name, 0.0) for entry in entries], dtype=np.float32)
-        for name in names
-    }
+def _classes(shares: Sequence[Mapping[str, float]]) -> dict[str, NDArray[np.float32]]:
+    names = sorted({name for own in shares for name in own})
+    return {name: np.array([own.get(name, 0.0) for own in shares], dtype=np.float32) for name in names}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
@@ -14,16 +14,30 @@ from numpy.typing import NDArray
 from agir_cvtoolkit.choosing import Region, region_id
 from agir_cvtoolkit.config import RegionGrid
 from agir_cvtoolkit.errors import DataError, UsageError
-from agir_cvtoolkit.pictures import load_mask, load_rgb, save_png, sha256_of
+from agir_cvtoolkit.pictures import load_mask, load_rgb, png_bytes, sha256_of
 from agir_cvtoolkit.progress import Progress
 from agir_cvtoolkit.records import ManifestEntry, file_stem
-from agir_cvtoolkit.runs import Run
+from agir_cvtoolkit.runs import Run, write_bytes
 
 from ._ahead import ahead
 from ._batch import FOLDER
 from ._mask_candidates import image_of, load_instances
 
-RegionScores = Mapping[str, float]
+
+@dataclass(frozen=True)
+class RegionSeen:
+    """What was predicted in a region.
+
+    Attributes:
+        doubt: mean of its pixels, in [0, 1].
+        class_shares: share of its pixels by name of each class, without the background.
+    """
+
+    doubt: float
+    class_shares: Mapping[str, float] = field(hash=False)
+
+
+RegionsSeen = Mapping[str, RegionSeen]
 _FULL_DOUBT = 255.0
 _T = TypeVar("_T", bound=np.generic)
 
@@ -39,10 +53,10 @@ def regions_of(entry: ManifestEntry, grid: RegionGrid) -> list[Region]:
     return [Region(left, top, wide, high) for top in tops for left in lefts]
 
 
-def region_scores(
+def regions_seen(
     run: Run, entries: Sequence[ManifestEntry], grid: RegionGrid, progress: Progress
-) -> RegionScores:
-    """Return the mean doubt of each region's pixels, in [0, 1], by its unit id.
+) -> RegionsSeen:
+    """Return what was predicted in each region, by its unit id.
 
     Raises:
         UsageError: there are no maps of doubt, or the run has poses.
@@ -58,11 +72,14 @@ def region_scores(
             if posed
             else "Predict with -o seg_inference.output.save_uncertainty=true",
         )
-    found: dict[str, float] = {}
+    names = {
+        int(value): str(name) for value, name in run.read_metrics("infer-seg").get("classes", {}).items()
+    }
+    found: dict[str, RegionSeen] = {}
     with progress.bar("regions", len(entries)) as bar:
-        work = ((entry, partial(_scored, run, entry, grid)) for entry in entries)
+        work = ((entry, partial(_seen, run, entry, grid, names)) for entry in entries)
         for entry, outcome in ahead(work, 2):
-            found |= outcome.result() if outcome else _scored(run, entry, grid)
+            found |= outcome.result() if outcome else _seen(run, entry, grid, names)
             bar.advance()
     return found
 
@@ -112,7 +129,7 @@ def _cut_one(
         parts["instances"] = _numbered_anew(_part(instances, region))
     for folder, pixels in parts.items():
         paths[folder] = f"{FOLDER}/{folder}/{name}"
-        save_png(np.ascontiguousarray(pixels), run.path(paths[folder]))
+        write_bytes(run.path(paths[folder]), png_bytes(np.ascontiguousarray(pixels)))
     of_mask = parts.get("masks")
     numbered = parts.get("instances")
     return replace(
@@ -147,7 +164,7 @@ def _starts(length: int, side: int, step: int) -> list[int]:
     return [round(place * (length - side) / max(1, count - 1)) for place in range(count)]
 
 
-def _scored(run: Run, entry: ManifestEntry, grid: RegionGrid) -> RegionScores:
+def _seen(run: Run, entry: ManifestEntry, grid: RegionGrid, names: Mapping[int, str]) -> RegionsSeen:
     path = run.inside(entry.uncertainty_path or "")
     doubt = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.is_file() else None
     if doubt is None or doubt.shape != (entry.height, entry.width):
@@ -155,10 +172,20 @@ def _scored(run: Run, entry: ManifestEntry, grid: RegionGrid) -> RegionScores:
             f"{entry.uncertainty_path} does not hold the doubt of a picture of {entry.width}x{entry.height}",
             "Predict again.",
         )
-    return {
-        region_id(entry.record_id, region): float(_part(doubt, region).mean()) / _FULL_DOUBT
-        for region in regions_of(entry, grid)
-    }
+    mask = None
+    if entry.mask_path is not None:
+        mask = load_mask(run.inside(entry.mask_path), (entry.width, entry.height))
+    found: dict[str, RegionSeen] = {}
+    for region in regions_of(entry, grid):
+        shares: dict[str, float] = {}
+        if mask is not None:
+            counts = np.bincount(_part(mask, region).reshape(-1), minlength=256) / (
+                region.width * region.height
+            )
+            shares = {name: float(counts[value]) for value, name in names.items() if value and counts[value]}
+        mean = float(_part(doubt, region).mean()) / _FULL_DOUBT
+        found[region_id(entry.record_id, region)] = RegionSeen(mean, shares)
+    return found
 
 
 def _part(pixels: NDArray[_T], region: Region) -> NDArray[_T]:

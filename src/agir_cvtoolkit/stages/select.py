@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from agir_cvtoolkit.choosing import Choice, Known
@@ -163,6 +163,9 @@ def chosen_of(
     """Gather what can be chosen of a run and what is known, and choose."""
     gathered = gather(run, settings, ledger, progress)
     known = known_units(settings, ledger, progress)
+    # People's names of classes and the model's may differ in their capitals.
+    counts = {name: known.class_counts.get(name.casefold(), 0.0) for name in gathered.pool.classes}
+    known = replace(known, class_counts=counts)
     return known, gathered, decide(gathered.pool, count, rules, known, settings.select.seed)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from agir_cvtoolkit.choosing import parted_id
 from agir_cvtoolkit.cvat import moment
 from agir_cvtoolkit.errors import UsageError
 from agir_cvtoolkit.ledger import Event, Ledger
@@ -23,7 +24,7 @@ class Life:
 
 
 def why(record_id: str, call: Call | None = None) -> Life:
-    """Read the life of a record out of the ledger.
+    """Read the life of a record, and of the regions of it that were chosen, out of the ledger.
 
     Args:
         record_id: of the record; the id of a capture is understood too.
@@ -41,8 +42,14 @@ def why(record_id: str, call: Call | None = None) -> Life:
             record_id = file_stem(record_id)
             events = ledger.events_of_record(record_id)
         near = [] if events else ledger.record_ids_like(record_id)
+        for region in ledger.regions_of_record(record_id):
+            events += [_of_region(region, event) for event in ledger.events_of_record(region)]
     if not events:
         hint = f"Known: {', '.join(near)}" if near else "It has not been predicted, pushed or pulled here."
         raise UsageError(f"nothing is known of record '{record_id}'", hint)
     reviews = said_of(Path(settings.io.out_root), record_id)
     return Life(record_id, tuple(sorted((*events, *reviews), key=lambda event: moment(event.at))))
+
+
+def _of_region(unit_id: str, event: Event) -> Event:
+    return replace(event, detail={"region": str(parted_id(unit_id)[1]), **event.detail})
