@@ -88,8 +88,8 @@ def demo(
         pictures = real_pictures(data, folder)
     with Sandbox(SandboxOptions(root=folder / "sandbox")) as sandbox:
         tell(f"Sandbox: {sandbox.url}")
-        project_id = _project(sandbox.url, pictures)
-        groups = _settings(folder, project_id, pictures, epochs, seed, real=data is not None)
+        project_id = project_of(sandbox.url, pictures)
+        groups = settings_of(folder, project_id, pictures, epochs, seed, real=data is not None)
         configure(folder, sandbox.url, groups)
         call = _Calls(folder, progress or Silent())
         build_db(pictures.folder, pictures.records_csv, folder / "semif.db", call=call())
@@ -158,15 +158,17 @@ class _Calls:
         )
 
 
-def _project(url: str, pictures: DemoPictures) -> int:
+def project_of(url: str, pictures: DemoPictures) -> int:
+    """Make a project with a label for each species, and return its id."""
     session = CvatSession.open(Credentials(url, *ACCOUNT))
     labels = [NewLabel(name, type="mask") for name in sorted(set(pictures.species.values()))]
     return create_project(session, "Field scenes", labels).id
 
 
-def _settings(
+def settings_of(
     folder: Path, project_id: int, pictures: DemoPictures, epochs: int | None, seed: int, *, real: bool
 ) -> dict[str, dict[str, object]]:
+    """Return the settings of a demonstration by group, as its pictures want them."""
     return {
         "io": {"semif_storage_dir": str(pictures.folder)},
         "db": {"semif": {"db_path": str(folder / "semif.db")}},
