@@ -138,6 +138,4 @@ def _pace(timed: Sequence[_Timed], assumed: float) -> Pace:
         )
         sums = weights @ values
         low, high = (float(value) for value in np.percentile(sums[:, 0] / sums[:, 1], (2.5, 97.5)))
-    return Pace(
-        float(total[0] / total[1]), low, high, len(values), int(total[1]), left_out, is_measured=True
-    )
+    return Pace(float(total[0] / total[1]), low, high, len(values), int(total[1]), left_out, is_measured=True)
