@@ -135,3 +135,8 @@ def test_colour_indices_are_named_and_checked() -> None:
     assert 0 < segment(found, picture(90, 110), settings).scores["ensemble"] < 1
     with pytest.raises(ValidationError, match=r"seg_inference\.model\.ensemble"):
         SegInference.model_validate({"uncertainty": {"score": "ensemble"}})
+
+
+def test_amount_counts_doubt_over_all_pixels() -> None:
+    found = scored([[0.5, 0.0], [0.0, 0.0]], "amount")
+    assert found["amount"] == pytest.approx(0.25, abs=1e-3)

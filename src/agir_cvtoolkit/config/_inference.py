@@ -30,7 +30,7 @@ COLOUR_INDICES = (
 THRESHOLD_METHODS = ("otsu", "triangle", "entropy", "cross_entropy")
 """How the threshold of a colour index can be found."""
 PixelScore = Literal["entropy", "margin", "top_k", "disagreement", "ensemble"]
-Score = PixelScore | Literal["boundary"]
+Score = PixelScore | Literal["boundary", "amount"]
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 TILE_MULTIPLE = 32
@@ -109,7 +109,7 @@ class UncertaintyScore(Group):
     """What the uncertainty of a pixel and of a picture is."""
 
     score: PixelScore = "entropy"
-    scores: tuple[Score, ...] = ("entropy", "margin", "top_k", "boundary")
+    scores: tuple[Score, ...] = ("entropy", "margin", "top_k", "boundary", "amount")
     top_k: float = Field(default=0.01, gt=0.0, le=1.0)
 
 

@@ -17,7 +17,7 @@ from .postprocess import classify
 from .predictor import Probabilities
 from .uncertainty import Doubt, margin_doubt, normalised_entropy
 
-SINGLE_PASS = ("entropy", "margin", "top_k", "boundary")
+SINGLE_PASS = ("entropy", "margin", "top_k", "boundary", "amount")
 """Scores that need no more than the prediction itself."""
 _PLAUSIBLE = 0.05
 _MOST_SAMPLES = 1 << 18
@@ -35,6 +35,7 @@ class ScoreGrid:
     - ``top_k``: mean entropy of the most doubtful pixels.
     - ``boundary``: mean entropy beside the borders between predicted classes; 0 where there are none. Doubt that is
       spread over a leaf raises it no more than doubt about where the leaf ends.
+    - ``amount``: mean entropy of all pixels: how much doubt there is, and not how deep it is.
     - any other: mean of the plane of that name where foreground is plausible.
     """
 
@@ -81,6 +82,8 @@ class ScoreGrid:
             elif name == "top_k":
                 most = max(1, round(entropy.size * self._share))
                 found[name] = float(np.partition(entropy, entropy.size - most, axis=None)[-most:].mean())
+            elif name == "amount":
+                found[name] = float(entropy.mean(dtype=np.float64))
             elif name == "boundary":
                 beside = _beside_boundary(classify(probabilities, self._threshold))
                 found[name] = float(entropy[beside].mean()) if beside.any() else 0.0
