@@ -23,6 +23,7 @@ from ._simulate_units import Unit, Units
 FIRST = ""
 """In the place of a strategy: the units drawn at random that all strategies begin with."""
 RANDOM, ENTROPY, DEFAULT = "random", "entropy", "default"
+UNCONTROLLED = "default-without-control"
 _THRESHOLD, _TOP = 0.5, 0.01
 """As ``infer-seg`` has them by default."""
 Column = NDArray[np.float32]
@@ -70,7 +71,7 @@ def rules_of(names: Sequence[str], configured: ChoiceRules, kind: str) -> dict[s
 
     Args:
         names: ``random`` and ``entropy`` (the most doubtful and nothing else: near-duplicates too, and no control slice),
-            ``default`` (what ``select`` does), or a strategy of its own with the other settings of ``select``.
+            ``default`` (what ``select`` does), ``default-without-control`` (the same but for the slice drawn at random), or a strategy of its own with the other settings of ``select``.
         configured: what ``select`` does.
         kind: ``masks`` or ``poses``.
     """
@@ -82,6 +83,7 @@ def rules_of(names: Sequence[str], configured: ChoiceRules, kind: str) -> dict[s
         RANDOM: replace(plain, strategy="random", scores={}),
         ENTROPY: replace(plain, strategy="uncertainty", scores=doubt),
         DEFAULT: configured,
+        UNCONTROLLED: replace(configured, control=0.0),
     }
     return {
         name: known[name] if name in known else replace(configured, strategy=name, options={})
@@ -166,7 +168,10 @@ class Arena:
             assert self._joints is not None
             rows += [pose_scores(pose) for pose in self._joints.poses(head, left)]
         scores = {n: np.array([row[n] for row in rows], dtype=np.float32) for n in rows[0]}
-        scores["uncertainty"] = scores["entropy" if self._pixels is not None else "joints"]
+        # What select goes by: of regions the mean doubt of all pixels, of pictures and poses what the manifest says.
+        regions = any(self._units.pool[place].region for place in left)
+        plain = "amount" if regions else "entropy" if self._pixels is not None else "confidence"
+        scores["uncertainty"] = scores[plain]
         by_class = np.stack(shares, axis=1) if shares else np.zeros((0, len(left)), np.float32)
         classes = dict(zip(self._units.classes[1:], by_class[1:], strict=True)) if shares else {}
         return scores, classes

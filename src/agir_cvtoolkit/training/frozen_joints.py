@@ -15,7 +15,7 @@ from agir_cvtoolkit.joints import JointSchema
 from agir_cvtoolkit.models.heatmap import heatmap_loss, place_probabilities
 from agir_cvtoolkit.models.heatmap_decoding import Decoded, decode, place_targets
 from agir_cvtoolkit.models.pose_crop import crop_around
-from agir_cvtoolkit.poses import Keypoint, Pose, joint_doubt
+from agir_cvtoolkit.poses import Keypoint, Pose, joint_doubt, overall_confidence
 
 from .frozen_features import RGB, FrozenFeatures, tensors
 from .frozen_head import Averaged, ColumnHead, chance
@@ -192,8 +192,12 @@ class JointLearner:
 
 
 def pose_scores(pose: Pose) -> dict[str, float]:
-    """Return what ``infer-pose`` writes of a pose: ``joints`` and ``peaks``."""
-    return {"joints": joint_doubt(pose), "peaks": pose.rivalry or 0.0}
+    """Return what ``infer-pose`` writes of a pose, and ``confidence``: 1 minus the overall one, its ``uncertainty``."""
+    return {
+        "joints": joint_doubt(pose),
+        "peaks": pose.rivalry or 0.0,
+        "confidence": 1 - overall_confidence(pose),
+    }
 
 
 def _pose(decoded: Decoded, points: NDArray[np.float64], schema: JointSchema) -> Pose:
