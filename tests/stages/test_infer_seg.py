@@ -19,9 +19,9 @@ from agir_cvtoolkit.engines import Bounds, Processes, Threads
 from agir_cvtoolkit.errors import NoRunError, QueryError, UsageError
 from agir_cvtoolkit.inference.predictor import RGB, Band, Probabilities
 from agir_cvtoolkit.ledger import Ledger
-from agir_cvtoolkit.pictures import load_mask, load_rgb, sha256_of
+from agir_cvtoolkit.pictures import load_mask, load_rgb, save_png, sha256_of
 from agir_cvtoolkit.records import Box, Record
-from agir_cvtoolkit.runs import Run, start_run
+from agir_cvtoolkit.runs import Run, open_run, start_run
 from agir_cvtoolkit.stages import Call
 from agir_cvtoolkit.stages.build_db import build_db
 from agir_cvtoolkit.stages.infer_seg import infer_seg, plan, predict_records
@@ -326,7 +326,7 @@ def test_query_then_predict(workspace: Path) -> None:
     result = infer_seg(Call(overrides=("io.ledger_url=null",), command_line=("agir-cvtoolkit", "infer-seg")))
     assert result.total == result.predicted == 2
     assert result.model == "excess_green"
-    run = Run(result.run_id, result.run_root)
+    run = open_run(workspace / "outputs" / "runs", result.run_id)
     assert {e.record_id: e.class_id for e in run.read_manifest()} == {"one": 7, "two": 7}
     content = yaml.safe_load(run.path("cfg.infer-seg.yaml").read_text(encoding="utf-8"))
     assert content["seg_inference"]["source"]["image_mode"] == "full_image"
@@ -335,10 +335,29 @@ def test_query_then_predict(workspace: Path) -> None:
     assert infer_seg().already_done
 
 
+def test_a_folder_of_pictures_needs_no_query(workspace: Path) -> None:
+    pictures = workspace / "pictures"
+    pictures.mkdir()
+    for name in ("a", "b"):
+        save_png(np.full((64, 64, 3), 90, dtype=np.uint8), pictures / f"{name}.png")
+    planned = infer_seg(Call(dry_run=True), folder=pictures)
+    assert (planned.total, planned.run_id, planned.manifest_path) == (2, None, None)
+    result = infer_seg(folder=pictures)
+    assert (result.predicted, infer_seg().already_done) == (2, True)
+    save_png(np.full((64, 64, 3), 40, dtype=np.uint8), pictures / "c.png")
+    again = infer_seg(folder=pictures)
+    assert (again.run_id, again.predicted) == (result.run_id, 3)
+    query(call=Call(overrides=(DB,)))
+    with pytest.raises(UsageError, match="of other pictures"):
+        infer_seg(Call(run=open_run(workspace / "outputs" / "runs").run_id), folder=pictures)
+
+
 def test_cutouts_have_the_size_of_their_scaled_boxes(workspace: Path) -> None:
     query(call=Call(overrides=(DB,)))
     result = infer_seg(Call(overrides=("seg_inference.source.image_mode=cutout",)))
-    entries = {e.record_id: e for e in Run(result.run_id, result.run_root).read_manifest()}
+    entries = {
+        e.record_id: e for e in open_run(workspace / "outputs" / "runs", result.run_id).read_manifest()
+    }
     assert {i: (e.width, e.height) for i, e in entries.items()} == {
         "one_0": (20, 20), "one_1": (10, 10), "two_0": (20, 20), "two_1": (10, 10),
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -15,19 +16,23 @@ if TYPE_CHECKING:
 
 
 @click.command("infer-seg")
+@click.argument("folder", required=False, type=click.Path(path_type=Path, file_okay=False))
 @with_options
-def command(shell: Shell) -> None:
-    """Predict masks for the records of the query, with an uncertainty for each.
+def command(shell: Shell, *, folder: Path | None) -> None:
+    """Predict masks for the records of the query or the pictures of FOLDER, with an uncertainty for each.
 
     \b
     agir-cvtoolkit infer-seg
+    agir-cvtoolkit infer-seg pictures/
     agir-cvtoolkit infer-seg -o seg_inference.model.ckpt_path=outputs/runs/current/model/best.pth
+
+    A FOLDER starts a run, or continues the current one of the same FOLDER.
     """
 
     def stage(call: Call) -> InferResult:
         from agir_cvtoolkit.stages.infer_seg import infer_seg
 
-        return infer_seg(call)
+        return infer_seg(call, folder=folder)
 
     shell.run(stage, _show)
 
@@ -39,4 +44,7 @@ def _show(result: InferResult) -> None:
         f" {result.skipped} skipped, {result.failed} failed"
     )
     echo_items(result.items)
-    click.echo(f"Run: {result.run_id} ({result.run_root})")
+    if result.run_id is None:
+        click.echo("A new run would be started")
+    else:
+        click.echo(f"Run: {result.run_id} ({result.run_root})")

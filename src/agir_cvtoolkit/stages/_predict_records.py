@@ -47,20 +47,18 @@ class InferResult(Predictions):
     """What ``infer-seg`` did, or in a dry run would do.
 
     Attributes:
-        manifest_path: one line for each predicted record.
+        manifest_path: one line for each predicted record; None where a dry run would start a run.
         mean_uncertainty: over the predicted records, in [0, 1]; None where there is none.
     """
 
-    run_id: str
-    run_root: Path
-    manifest_path: Path
+    manifest_path: Path | None
     mean_uncertainty: float | None
 
 
-def plan(run: Run, records: Sequence[Record], predictor: Predictor) -> InferResult:
+def plan(run: Run | None, records: Sequence[Record], predictor: Predictor) -> InferResult:
     """Say which records would be predicted; looks at the headers of the pictures and changes nothing."""
     fields = planned(run, records, predictor.name)
-    return InferResult(**fields, manifest_path=run.manifest_path, mean_uncertainty=None)
+    return InferResult(**fields, manifest_path=run.manifest_path if run else None, mean_uncertainty=None)
 
 
 def predict_records(

@@ -7,23 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agir_cvtoolkit.errors import CheckpointError, ConfigError, NoRunError, UsageError
+from agir_cvtoolkit.errors import CheckpointError, ConfigError, UsageError
 from agir_cvtoolkit.progress import Progress
 from agir_cvtoolkit.records import Record
-from agir_cvtoolkit.runs import (
-    Run,
-    list_runs,
-    make_current,
-    open_run,
-    start_run,
-)
+from agir_cvtoolkit.runs import Run
 
 from ._call import Call
 from ._engine import devices_of, engine_of, is_here
 from ._kind_of_run import check_kind
-from ._pictures_folder import keep_folder, kept_folder
+from ._pictures_folder import Asked, records_to_predict
 from ._predict_poses import OUTPUTS, STAGE, InferPoseResult, plan, predict_poses
-from ._queried import queried_db
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.config import Settings
@@ -32,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["OUTPUTS", "STAGE", "InferPoseResult", "infer_pose"]
 
 CHAMPION, NONE = "champion", "none"
-_QUERY_FILES = ("query.json", "query.csv", "query.parquet")
 
 
 def infer_pose(folder: Path | None = None, call: Call | None = None) -> InferPoseResult:
@@ -55,28 +47,17 @@ def infer_pose(folder: Path | None = None, call: Call | None = None) -> InferPos
     """
     call = call or Call()
     settings = call.settings()
-    run: Run | None
-    if folder is None:
-        run = call.open_run(settings)
-        records = _records(run, settings)
-    else:
-        from agir_cvtoolkit.sources.folder import folder_records
-
-        records = folder_records(folder)
-        run = _run_of_folder(folder, settings, call)
-    if run is not None:
-        check_kind(run, STAGE)
+    source = settings.pose_inference.source
+    found = records_to_predict(folder, Asked("pose_inference", source.db, source.image_mode), settings, call)
+    if found.run is not None:
+        check_kind(found.run, STAGE)
     predictor = open_pose_predictor(settings)
     if call.dry_run:
-        return plan(run, records, predictor)
-    if run is None:
-        run = _started(settings, call)
-    if folder is not None:
-        keep_folder(run, folder)
-        make_current(run, Path(settings.io.out_root))
+        return plan(found.run, found.records, predictor)
+    run = found.opened(settings, call)
     with call.work(run, STAGE):
         call.record_config(run, STAGE, settings, settings.dump("pose_inference", "io", "db", "project"))
-        result = _predicted(run, records, predictor, settings, call.progress)
+        result = _predicted(run, found.records, predictor, settings, call.progress)
         _tell_ledger(run, settings)
     return result
 
@@ -150,68 +131,6 @@ def _predictor(path: Path, device: str, options: dict[str, Any]) -> PosePredicto
     from agir_cvtoolkit.inference.pose_predictor import PosePredictor
 
     return PosePredictor.load(path, device, **options)
-
-
-def _records(run: Run, settings: Settings) -> Sequence[Record]:
-    source = settings.pose_inference.source
-    folder = kept_folder(run)
-    if folder is not None:
-        from agir_cvtoolkit.sources.folder import folder_records
-
-        return folder_records(folder)
-    query_dir = run.path("query")
-    if not any((query_dir / name).is_file() for name in _QUERY_FILES):
-        raise NoRunError(
-            f"run {run.run_id} has no query result",
-            f"Name a folder of pictures, or choose records first: agir-cvtoolkit query --db {source.db} --limit 100",
-        )
-    from agir_cvtoolkit.sources import records_of
-
-    db = queried_db(run, settings, "pose_inference", source.db)
-    records: Sequence[Record] = records_of(query_dir, db, source.image_mode, settings)
-    if not records:
-        raise UsageError(
-            f"the query of run {run.run_id} holds no records",
-            f"Widen it: agir-cvtoolkit query --db {source.db} --limit 100",
-        )
-    return records
-
-
-def _run_of_folder(folder: Path, settings: Settings, call: Call) -> Run | None:
-    """Return the run that a folder's poses go to; None where a new one is to be started.
-
-    Raises:
-        UsageError: the named run is of other pictures.
-    """
-    out_root = Path(settings.io.out_root)
-    named = call.run or "/".join(part for part in (settings.project.name, settings.project.subname) if part)
-    if named and named not in list_runs(out_root):
-        return None
-    try:
-        run = open_run(out_root, named or None)
-    except NoRunError:
-        return None
-    known = kept_folder(run)
-    if known == folder.resolve():
-        return run
-    if not named:
-        return None
-    if known is None and not any(run.path("query", name).is_file() for name in _QUERY_FILES):
-        return run
-    raise UsageError(
-        f"run {run.run_id} is of other pictures: {known or 'those of its query'}",
-        "Name another run, or leave out --run to start one.",
-    )
-
-
-def _started(settings: Settings, call: Call) -> Run:
-    out_root = Path(settings.io.out_root)
-    if call.run is None:
-        return start_run(out_root, settings.project.name, settings.project.subname)
-    parts = call.run.split("/")
-    if len(parts) > 2 or not all(parts):
-        raise ConfigError(f"run '{call.run}' cannot be started", "Name it like name or name/subname.")
-    return start_run(out_root, *parts)
 
 
 def _tell_ledger(run: Run, settings: Settings) -> None:

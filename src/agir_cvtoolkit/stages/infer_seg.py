@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agir_cvtoolkit.errors import NoRunError, UsageError
 from agir_cvtoolkit.progress import Progress
 from agir_cvtoolkit.records import Record
 
 from ._call import Call
 from ._engine import devices_of, engine_of, is_here
 from ._kind_of_run import check_kind
-from ._pictures_folder import kept_folder
+from ._pictures_folder import Asked, records_to_predict
 from ._predict_records import OUTPUTS, STAGE, InferResult, plan, predict_records
-from ._queried import queried_db
 from ._segmentation_champion import champion_of
 
 if TYPE_CHECKING:
@@ -26,36 +25,41 @@ if TYPE_CHECKING:
 
 __all__ = ["OUTPUTS", "STAGE", "InferResult", "infer_seg", "plan", "predict_records"]
 
-_QUERY_FILES = ("query.json", "query.csv", "query.parquet")
 
-
-def infer_seg(call: Call | None = None) -> InferResult:
-    """Predict masks for the records of the run's query, with an uncertainty for each.
+def infer_seg(call: Call | None = None, *, folder: Path | None = None) -> InferResult:
+    """Predict masks for the records of the run's query or the pictures of a folder, with an uncertainty for each.
 
     Records that the same call has finished before are left alone; with another query, checkpoint or
     configuration the earlier results move to ``history/infer-seg/`` and a new pass begins. What fails for one
     record is listed, the rest goes on.
 
+    Args:
+        call: the common options.
+        folder: of pictures; starts a run, or continues the current one if that is of the same folder. None takes
+            the run's query, or the folder that the run was started with.
+
     Raises:
-        NoRunError: there is no run, or no query in it.
+        NoRunError: there is no run, or neither query nor folder in it.
         UsageError: the query holds no records, no model has been promoted, or the run holds poses.
         ConfigError: wrong settings.
         CheckpointError: the checkpoint is not one of this package, or not the one that was promoted.
     """
     call = call or Call()
     settings = call.settings()
-    run = call.open_run(settings)
-    check_kind(run, STAGE)
-    records = _records(run, settings)
+    source = settings.seg_inference.source
+    found = records_to_predict(folder, Asked("seg_inference", source.db, source.image_mode), settings, call)
+    if found.run is not None:
+        check_kind(found.run, STAGE)
     from agir_cvtoolkit.inference.registry import open_predictor
 
     champion = champion_of(settings)
     predictor = open_predictor(settings.seg_inference, champion)
     if call.dry_run:
-        return plan(run, records, predictor)
+        return plan(found.run, found.records, predictor)
+    run = found.opened(settings, call)
     with call.work(run, STAGE):
         call.record_config(run, STAGE, settings, settings.dump("seg_inference", "io", "db", "project"))
-        result = _predicted(run, records, predictor, champion, settings.seg_inference, call.progress)
+        result = _predicted(run, found.records, predictor, champion, settings.seg_inference, call.progress)
         _tell_ledger(run, settings)
     return result
 
@@ -83,31 +87,6 @@ def _opened(
 
     device = devices[worker % len(devices)]
     return open_predictor(settings.model_copy(update={"device": device}), champion)
-
-
-def _records(run: Run, settings: Settings) -> Sequence[Record]:
-    folder = kept_folder(run)
-    if folder is not None:
-        from agir_cvtoolkit.sources.folder import folder_records
-
-        return folder_records(folder)
-    query_dir = run.path("query")
-    source = settings.seg_inference.source
-    if not any((query_dir / name).is_file() for name in _QUERY_FILES):
-        raise NoRunError(
-            f"run {run.run_id} has no query result",
-            f'Choose records first: agir-cvtoolkit query --db {source.db} --filters "state=NC" --limit 100',
-        )
-    from agir_cvtoolkit.sources import records_of
-
-    db = queried_db(run, settings, "seg_inference", source.db)
-    records: Sequence[Record] = records_of(query_dir, db, source.image_mode, settings)
-    if not records:
-        raise UsageError(
-            f"the query of run {run.run_id} holds no records",
-            f"Widen it: agir-cvtoolkit query --db {source.db} --limit 100",
-        )
-    return records
 
 
 def _tell_ledger(run: Run, settings: Settings) -> None:
