@@ -58,4 +58,4 @@ def texts_of(pieces: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:  # noqa: P
         else:
             place = len(buffer)
     if not ended:
-        raise ValueError("it breaks off")
+        raise ValueError("it breaks off" if begun else "it holds no JSON object")

@@ -196,9 +196,15 @@ def test_a_bad_line_is_listed_and_the_others_are_taken(tmp_path: Path, line: str
 def test_a_bad_pose_is_listed(tmp_path: Path, line: str) -> None:
     _dataset(tmp_path, {"names": ["dog"], "kpt_shape": [2, 3]}, line)
     incoming = read_yolo(tmp_path, None, "pose")
-    (picture,) = incoming.labelled
-    assert not picture.shapes
+    assert list(incoming.labelled) == []
     assert len(incoming.problems.items) == 1
+
+
+def test_a_class_number_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    _dataset(tmp_path, {}, "")
+    (tmp_path / "data.yaml").write_text("names:\n  0: crop\n  0: weed\n")
+    with pytest.raises(DataError, match="'0' is there twice in line 2"):
+        read_yolo(tmp_path, None, "seg")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from PIL import Image
 from agir_cvtoolkit.cli import main
 from agir_cvtoolkit.cli.import_ import FORMATS as OFFERED
 from agir_cvtoolkit.config import load_settings
+from agir_cvtoolkit.cvat import xml_shapes
 from agir_cvtoolkit.errors import UsageError
 from agir_cvtoolkit.formats.coco_writer import write_coco
 from agir_cvtoolkit.formats.yolo_writer import write_yolo
@@ -157,9 +158,13 @@ def test_what_was_imported_can_be_exported_again() -> None:
         "",
         "<annotations><version>" + "x" * 2_000_000 + "</version></annotations>",
         "<annotations>" + "<a>" * 100,
+        "<annotations><image name='" + "x" * 4_000_000,
+        "<?xml version='1.0' encoding='nonsense'?><annotations/>",
     ],
+    ids=["entities", "no size", "html", "nothing", "long text", "deep", "long attribute", "encoding"],
 )
-def test_hostile_xml_ends_in_one_error(text: str) -> None:
+def test_hostile_xml_ends_in_one_error(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xml_shapes, "_LONGEST_TAG", 2_000_000)
     Path("annotations.xml").write_text(text, encoding="utf-8")
     done = CliRunner().invoke(main, ["import", "cvat", "annotations.xml"])
     assert done.exit_code == 4, done.output
@@ -244,3 +249,25 @@ def test_areas_are_taken_as_boxes_where_that_is_asked_for() -> None:
     (box,) = candidate.draw(str)
     assert isinstance(box, Rectangle)
     assert box.points == ((2.0, 2.0), (15.0, 11.0))
+
+
+def test_a_picture_of_which_nothing_is_understood_is_no_negative() -> None:
+    path = coco([mask(ring_with_hole())], [mask(ring_with_hole())], [])
+    content = json.loads(path.read_text())
+    content["annotations"][0]["attributes"] = [1, 2]
+    path.write_text(json.dumps(content))
+    result = imported(path)
+    assert [entry.record_id for entry in entries()] == ["p1", "p2"]
+    assert [item.reason for item in result.items] == [
+        "annotation 1: it cannot be understood (its attributes are no object)"
+    ]
+    lines = boxed("0 nan .1 .2 .2 .3 .3", "")
+    told = import_labels("yolo-seg", lines, ImportOptions(kind="masks"), Call(run="s"))
+    assert [entry.record_id for entry in open_run(RUNS, "s").read_manifest()] == ["p1"]
+    assert told.exit_code == 1
+    Path("a.xml").write_text(
+        "<annotations><version>1.1</version><image id='0' name='p0.png' width='16' height='12'>"
+        "<polygon label='weed' points='1,1;nan,1;10'/></image></annotations>"
+    )
+    drawn = import_labels("cvat", Path("a.xml"), ImportOptions(pictures=Path("pictures")), Call(run="t"))
+    assert (drawn.taken, len(drawn.items)) == (0, 1)

@@ -38,6 +38,8 @@ PIECE_BYTES = 1024 * 1024
 LARGEST_XML = LARGEST_UNPACKED
 _DEEPEST = 32
 _LONGEST_TEXT = 1024 * 1024
+_LONGEST_TAG = 64 * 1024**2
+"""Bytes of one tag with its attributes; each piece that is added to it is looked through from its start."""
 _LARGEST_NUMBER = 2**63 - 1
 _SHAPES = frozenset({"polygon", "polyline", "points", "box", "mask", "ellipse", "skeleton", "cuboid", "tag"})
 _NEXT_STEP = "Export it again from CVAT as 'CVAT for images 1.1'."
@@ -142,6 +144,7 @@ class _Reader:
         self._order: dict[str, list[str]] = {}
         self._task: dict[str, str] = {}
         self._created: dict[str, str] = {}
+        self._fed = 0
 
     def feed(self, piece: bytes, *, last: bool) -> None:
         try:
@@ -150,6 +153,14 @@ class _Reader:
             # Not "unclosed token: line 3": what stands behind "token:" is hidden in messages, as a secret.
             where = str(error).replace(": line", " at line")
             raise DataError(f"{self._path} is no sound XML: {where}", _NEXT_STEP) from error
+        except LookupError as error:
+            raise DataError(f"{self._path} is no sound XML: {error}", _NEXT_STEP) from error
+        self._fed += len(piece)
+        if self._fed - max(0, self._parser.CurrentByteIndex) > _LONGEST_TAG:
+            raise DataError(
+                f"{self._path} has a tag of more than {_LONGEST_TAG:,} bytes",
+                "CVAT writes none; do not trust this file.",
+            )
 
     def take(self) -> Iterator[ExportedImage]:
         done, self._done = self._done, []

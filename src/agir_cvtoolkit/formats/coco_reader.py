@@ -44,7 +44,7 @@ def read_coco(path: Path, finder: PictureFinder, reference: Path | None = None) 
         )
     for image_id in [key for key in index.places if key not in index.images]:
         count = len(index.places.pop(image_id)) // 2
-        problems.add(f"image {image_id!r}", f"{count} annotations are of an image that is not listed")
+        problems.add(f"image {image_id!r}", f"it is not listed; annotations of it: {count}")
 
     def pictures() -> Iterator[LabelledPicture]:
         for image_id, image in index.images.items():
@@ -71,8 +71,10 @@ def _picture(
         item: Any = orjson.loads(index.waiting.read(places[i + 1]))
         try:
             shapes += shapes_of(item, size, index.categories, problems, group=i // 2 + 1)
-        except (DataError, ValueError, TypeError, KeyError, OverflowError) as error:
+        except (DataError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             problems.add(name, f"annotation {item.get('id')!r}: {_said(error)}")
+    if places and not shapes:
+        return None  # it is no picture of nothing: what was on it is listed
     return LabelledPicture(
         record_id=record_of(name),
         file_name=name,

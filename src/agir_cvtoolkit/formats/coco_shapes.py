@@ -43,6 +43,8 @@ def shapes_of(
     if label is None:
         raise ValueError(f"category {item.get('category_id')!r} is not listed")
     attributes = item.get("attributes") or {}
+    if not isinstance(attributes, dict):
+        raise ValueError("its attributes are no object")  # noqa: TRY004 - one kind of error for every bad annotation
     score = item.get("score")
     words: dict[str, Any] = {
         "label": label.name,

@@ -6,6 +6,7 @@ Where a line ends with one number more, that is a confidence, as their predictio
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -66,6 +67,16 @@ def read_yolo(path: Path, pictures: Path | None, task: Task) -> Incoming:
     return Incoming(LabelledSet(root.name, described.labels, len(found), read), problems)
 
 
+class _Loader(yaml.SafeLoader):
+    """Takes no key twice, of which YAML would keep the last one without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [(key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if twice := next((value for (_, value), count in Counter(keys).items() if count > 1), None):
+            raise yaml.YAMLError(f"'{twice}' is there twice in line {node.start_mark.line + 1}")
+        return super().construct_mapping(node, deep)
+
+
 def _yamls(folder: Path) -> Sequence[Path]:
     return (folder / "data.yaml", folder / "dataset.yaml", *sorted(folder.glob("*.yaml")))
 
@@ -75,7 +86,7 @@ def _described(path: Path, task: Task) -> _Described:
     try:
         if path.stat().st_size > _LARGEST_YAML:
             raise DataError(f"{path} is larger than {_LARGEST_YAML:,} bytes", next_step)
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content: Any = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe one
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise DataError(f"{path} cannot be read: {error}", next_step) from error
     names = content.get("names") if isinstance(content, dict) else None
@@ -167,7 +178,8 @@ def _picture(
         return None
     shapes: list[Shape] = []
     try:
-        for number, line in enumerate(_lines(text), start=1):
+        lines = _lines(text)
+        for number, line in enumerate(lines, start=1):
             try:
                 shapes += _shapes(line.split(), described, task, size, number)
             except ValueError as error:
@@ -175,6 +187,8 @@ def _picture(
     except DataError as error:
         problems.add(record_id, str(error))
         return None
+    if lines and not shapes:
+        return None  # it is no picture of nothing: what was on it is listed
     return LabelledPicture(
         record_id=record_id,
         file_name=file_name,

@@ -88,6 +88,8 @@ def _read_cvat(path: Path, finder: PictureFinder) -> Incoming:
                 continue
             for kind, reason in image.skipped:
                 problems.add(record_of(name), f"a {kind}: {reason}", "skipped")
+            if image.skipped and not image.shapes:
+                continue  # it is no picture of nothing: what was on it is listed
             yield LabelledPicture(
                 record_id=record_of(name),
                 file_name=name,
