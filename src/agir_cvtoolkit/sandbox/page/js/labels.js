@@ -32,6 +32,13 @@ export class Labels {
     return /^#[0-9a-f]{6}$/i.test(color) ? color : "#d94f8a";
   }
 
+  /** @param {number} id @returns {string} the colour of its lines: a dark one is lightened, as grounds are dark more often than not */
+  lineColor(id) {
+    const color = this.color(id);
+    const [red, green, blue] = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
+    return 0.3 * red + 0.59 * green + 0.11 * blue < 110 ? `rgb(${[red, green, blue].map((value) => (value + 255) >> 1).join(" ")})` : color;
+  }
+
   /** @param {number} id @returns {{spec_id: number, value: string}[]} the values that a new shape has */
   defaults(id) {
     const found = (this.byId.get(id) ?? this.parts.get(id))?.attributes ?? [];

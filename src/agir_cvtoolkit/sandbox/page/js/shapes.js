@@ -92,9 +92,8 @@ export class ShapeLayer {
 
   /** @param {any} shape @param {boolean} selected */
   stroke(shape, selected) {
-    return { stroke: this.labels.color(shape.label_id), strokeWidth: selected ? 3 : 2, strokeScaleEnabled: false, hitStrokeWidth: 10,
-      dash: shape.occluded ? [8, 5] : undefined, shadowColor: "#000", shadowBlur: 0, shadowOpacity: 0.9, shadowOffset: { x: 0, y: 0 },
-      perfectDrawEnabled: false };
+    return { stroke: this.labels.lineColor(shape.label_id), strokeWidth: selected ? 3 : 2, strokeScaleEnabled: false, hitStrokeWidth: 10,
+      dash: shape.occluded ? [8, 5] : undefined, perfectDrawEnabled: false };
   }
 
   /** @param {any} node @param {string} key @param {any} shape @param {number | null} [part] @param {string} [text] */
@@ -195,14 +194,14 @@ export class ShapeLayer {
   skeleton(group, key, shape, selected) {
     const label = this.labels.byId.get(shape.label_id);
     const there = new Map(shape.elements.filter((/** @type {any} */ e) => !e.outside).map((/** @type {any} */ e) => [e.label_id, e]));
-    const color = this.labels.color(shape.label_id);
+    const lineColor = this.labels.lineColor(shape.label_id);
     /** @type {any[]} */
     const lines = [];
     for (const [from, to] of label ? this.labels.drawing(label).edges : []) {
       const [a, b] = [there.get(from), there.get(to)];
       if (!a || !b) continue;
       const halo = new Konva.Line({ points: [...a.points, ...b.points], stroke: "rgba(0,0,0,.55)", strokeWidth: selected ? 5 : 4, strokeScaleEnabled: false, listening: false });
-      const line = new Konva.Line({ points: [...a.points, ...b.points], stroke: color, strokeWidth: selected ? 3 : 2, strokeScaleEnabled: false,
+      const line = new Konva.Line({ points: [...a.points, ...b.points], stroke: lineColor, strokeWidth: selected ? 3 : 2, strokeScaleEnabled: false,
         hitStrokeWidth: 8, dash: a.occluded || b.occluded ? [7, 5] : undefined });
       group.add(halo, this.listen(line, key, shape));
       lines.push({ from, to, nodes: [halo, line] });
