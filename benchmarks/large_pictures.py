@@ -122,7 +122,11 @@ def draw_large(path: Path, megapixels: int) -> None:
     noise = pyvips.Image.new_from_memory(drawn.tobytes(), 512, 512, 3, "uchar")
     noise = noise.replicate(scene.width // 512 + 1, scene.height // 512 + 1)
     field = scene + noise.crop(0, 0, scene.width, scene.height)
-    options = {"jpg": {"Q": 92}, "tif": {"tile": True, "compression": "lzw"}, "png": {"compression": 1}}
+    options: dict[str, dict[str, object]] = {
+        "jpg": {"Q": 92},
+        "tif": {"tile": True, "compression": "lzw"},
+        "png": {"compression": 1},
+    }
     field.cast("uchar").copy(interpretation="srgb").write_to_file(str(path), **options[path.suffix[1:]])
 
 

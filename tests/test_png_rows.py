@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image
 
 from agir_cvtoolkit import pictures
@@ -32,8 +33,8 @@ def test_other_readers_read_what_is_written(
     write_rows(stream, (width, height), (array[top : top + rows] for top in range(0, height, rows)))
     assert np.array_equal(np.asarray(Image.open(stream)), array)
     read = cv2.imdecode(np.frombuffer(stream.getvalue(), np.uint8), cv2.IMREAD_UNCHANGED)
-    order = {1: slice(None), 3: [2, 1, 0], 4: [2, 1, 0, 3]}[channels]
-    assert np.array_equal(np.asarray(read) if channels == 1 else np.asarray(read)[..., order], array)
+    order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[channels]
+    assert np.array_equal(np.asarray(read).reshape(shape)[..., order], array.reshape(shape))
 
 
 def test_large_pictures_are_made_and_written_by_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,7 +44,7 @@ def test_large_pictures_are_made_and_written_by_rows(tmp_path: Path, monkeypatch
     mask = rgb[..., 0] // 128
     made: list[int] = []
 
-    def plants(colours: np.ndarray, index: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    def plants(colours: NDArray[np.uint8], index: NDArray[np.uint8]) -> NDArray[np.uint8]:
         made.append(len(index))
         return np.asarray(colours * index[..., None])
 

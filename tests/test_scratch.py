@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agir_cvtoolkit import scratch
 from agir_cvtoolkit.scratch import bands, beside, copied, let_go, on_disk
 
 
@@ -60,7 +59,7 @@ def test_a_full_disk_says_so_before_anything_is_written(
     def full(file: int, start: int, size: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(scratch.os, "posix_fallocate", full)
+    monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(OSError, match="No space left"):
         on_disk((10, 10), np.uint8, tmp_path)
     assert not list(tmp_path.iterdir())
@@ -70,7 +69,7 @@ def test_where_room_cannot_be_taken_a_file_grows(tmp_path: Path, monkeypatch: py
     def unknown(file: int, start: int, size: int) -> None:
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(scratch.os, "posix_fallocate", unknown)
+    monkeypatch.setattr(os, "posix_fallocate", unknown)
     assert not on_disk((10, 10), np.uint8, tmp_path).any()
-    monkeypatch.delattr(scratch.os, "posix_fallocate")
+    monkeypatch.delattr(os, "posix_fallocate")
     assert not on_disk((10, 10), np.uint8, tmp_path).any()

@@ -37,7 +37,8 @@ _STORED = {
 _COMPRESSIONS = {"raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits", "jpeg"}
 _PLANAR_CONFIGURATION, _SEPARATE = 284, 2
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
-_ROWS_PIXELS = 1 << 20
+_ROWS_PIXELS = 1 << 18
+"""Decoded at once: larger pieces leave holes in the heap that add up to more than they are."""
 
 
 class RowsError(Exception):
@@ -98,7 +99,10 @@ def decoded_rows(path: Path, image: Image.Image) -> Iterator[tuple[int, Image.Im
     vips: Any = _vips()
     with path.open("rb") as stream:
         try:
-            source = vips.Source.new_from_descriptor(stream.fileno())
+            # Read and not mapped, as libvips would: a mapped file counts as memory.
+            source = vips.SourceCustom()
+            source.on_read(stream.read)
+            source.on_seek(stream.seek)
             load = getattr(vips.Image, _LOADERS[image.format or ""])
             # Lines of a TIFF that are missing, or do not unpack, are no error before this level.
             stored = load(source, access="sequential", fail_on="error")

@@ -20,6 +20,8 @@ from agir_cvtoolkit.scratch import let_go
 from .predictor import RGB, Band, Probabilities, TilePredictor
 
 _FAINTEST = np.float32(1e-3)
+_BAND_PIXELS = 1 << 22
+"""Rows of tiles of a wider picture are given out in several bands."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +122,11 @@ def blended_bands(
         top = grid.tops[row]
         finished = (grid.tops[row + 1] if row + 1 < len(grid.tops) else grid.height) - top
         first, last = max(top, grid.pad_top), min(top + finished, grid.pad_top + size[1])
-        if first < last:
-            part = sums[:, first - top : last - top, grid.pad_left : grid.pad_left + size[0]]
-            yield Band(first - grid.pad_top, _whole(part, share_y[first:last], share_x, classes))
+        step = max(1, _BAND_PIXELS // size[0])
+        for start in range(first, last, step):
+            end = min(start + step, last)
+            part = sums[:, start - top : end - top, grid.pad_left : grid.pad_left + size[0]]
+            yield Band(start - grid.pad_top, _whole(part, share_y[start:end], share_x, classes))
         sums[:, : tiling.height - finished] = sums[:, finished:].copy()
         sums[:, tiling.height - finished :] = 0.0
 
