@@ -32,7 +32,9 @@ _STORED = {
     "pngload_source": {
         "1", "L;2", "L;4", "L", "LA", "RGB", "RGBA", "P;1", "P;2", "P;4", "P", "I;16B", "LA;16B", "RGB;16B", "RGBA;16B",
     },
-    "tiffload_source": {"1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I;16B", "I;16N", "RGB;16L", "RGB;16B", "RGB;16N"},
+    "tiffload_source": {
+        "1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I;16B", "I;16N", "RGB;16L", "RGB;16B", "RGB;16N",
+    },
 }  # fmt: skip
 _COMPRESSIONS = {"raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits", "jpeg"}
 _PLANAR_CONFIGURATION, _SEPARATE = 284, 2
