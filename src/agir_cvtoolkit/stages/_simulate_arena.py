@@ -11,21 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agir_cvtoolkit.choosing import Known, Pool
-from agir_cvtoolkit.inference.scores import SINGLE_PASS, ScoreGrid
 from agir_cvtoolkit.selection import ChoiceRules, choose
 from agir_cvtoolkit.training.frozen_features import FrozenFeatures
-from agir_cvtoolkit.training.frozen_head import ColumnHead, one_thread
-from agir_cvtoolkit.training.frozen_joints import JointLearner, pose_scores
-from agir_cvtoolkit.training.frozen_pixels import PixelLearner
+from agir_cvtoolkit.training.frozen_head import one_thread
 
+from ._simulate_learners import Joints, Learner, Looked, Pixels
 from ._simulate_units import Unit, Units
 
 FIRST = ""
 """In the place of a strategy: the units drawn at random that all strategies begin with."""
 RANDOM, ENTROPY, DEFAULT = "random", "entropy", "default"
 UNCONTROLLED = "default-without-control"
-_THRESHOLD, _TOP = 0.5, 0.01
-"""As ``infer-seg`` has them by default."""
 Column = NDArray[np.float32]
 
 
@@ -71,7 +67,8 @@ def rules_of(names: Sequence[str], configured: ChoiceRules, kind: str) -> dict[s
 
     Args:
         names: ``random`` and ``entropy`` (the most doubtful and nothing else: near-duplicates too, and no control slice),
-            ``default`` (what ``select`` does), ``default-without-control`` (the same but for the slice drawn at random), or a strategy of its own with the other settings of ``select``.
+            ``default`` (what ``select`` does), ``default-without-control`` (the same but for the slice drawn at random), or a
+            strategy of its own with the other settings of ``select``.
         configured: what ``select`` does.
         kind: ``masks`` or ``poses``.
     """
@@ -80,7 +77,7 @@ def rules_of(names: Sequence[str], configured: ChoiceRules, kind: str) -> dict[s
     )
     doubt = {"entropy" if kind == "masks" else "joints": 1.0}
     known = {
-        RANDOM: replace(plain, strategy="random", scores={}),
+        RANDOM: replace(plain, strategy="random"),
         ENTROPY: replace(plain, strategy="uncertainty", scores=doubt),
         DEFAULT: configured,
         UNCONTROLLED: replace(configured, control=0.0),
@@ -103,18 +100,11 @@ class Arena:
             rules: by strategy.
         """
         self._units, self._rules = units, rules
-        everything = (*units.pool, *units.test)
-        self._test = range(len(units.pool), len(everything))
         self._places = {unit.unit_id: place for place, unit in enumerate(units.pool)}
         features = FrozenFeatures(store)
-        self._pixels: PixelLearner | None = None
-        self._joints: JointLearner | None = None
-        if units.schema is None:
-            labels = [unit.cells for unit in everything if unit.cells is not None]
-            self._pixels = PixelLearner(features, [u.key for u in everything], labels, len(units.classes))
-        else:
-            poses = [unit.pose for unit in everything if unit.pose is not None]
-            self._joints = JointLearner(features, poses, units.schema)
+        self._learner: Learner = (
+            Pixels(units, features) if units.schema is None else Joints(units, units.schema, features)
+        )
 
     def first(self, seed: int, count: int) -> tuple[str, ...]:
         """Draw the units that every strategy begins with."""
@@ -125,56 +115,18 @@ class Arena:
         """Do a step; the same one gives the same cell whenever and wherever it is done."""
         started = time.perf_counter()
         members = [self._places[unit_id] for unit_id in step.labelled]
+        chosen: dict[str, tuple[str, ...]] = {}
         with one_thread():
-            learner = self._pixels or self._joints
-            assert learner is not None
-            head = learner.learn(members, step.seed)
-            score, parts = self._judged(head)
-            chosen: dict[str, tuple[str, ...]] = {}
+            head = self._learner.learn(members, step.seed)
+            score, parts = self._learner.judged(head)
             if step.following:
                 left = sorted(set(range(len(self._units.pool))) - set(members))
-                scores, classes = self._looked(head, left, step.following)
+                # Random choice looks at nothing.
+                seen = Looked() if set(step.following) == {RANDOM} else self._learner.looked(head, left)
                 for name in step.following:
-                    chosen[name] = self._chosen(name, step, left, members, scores, classes)
+                    chosen[name] = self._chosen(name, step, left, members, seen)
         seconds = round(time.perf_counter() - started, 3)
         return Cell(step.strategy, step.seed, step.budget, len(members), score, parts, seconds, chosen)
-
-    def _judged(self, head: ColumnHead) -> tuple[float, dict[str, float | None]]:
-        if self._pixels is not None:
-            found = self._pixels.score(head, self._test)
-            by_class = zip(self._units.classes, found.iou_by_class, strict=True)
-            return round(found.mean_iou, 6), {n: None if v is None else round(v, 6) for n, v in by_class}
-        assert self._joints is not None
-        scores = self._joints.score(head, self._test)
-        return round(scores.pck[0.05], 6), {n: round(v, 6) for n, v in scores.per_joint.items()}
-
-    def _looked(
-        self, head: ColumnHead, left: Sequence[int], names: Sequence[str]
-    ) -> tuple[dict[str, Column], dict[str, Column]]:
-        """Return scores and predicted shares of classes of what is not labelled, by name."""
-        if all(not self._rules[name].scores for name in names):
-            return {}, {}
-        rows: list[Mapping[str, float]] = []
-        shares: list[NDArray[np.float32]] = []
-        if self._pixels is not None:
-            count = len(self._units.classes)
-            for planes in self._pixels.probabilities(head, left):
-                grid = ScoreGrid((planes.shape[1], planes.shape[2]), _THRESHOLD, _TOP)
-                grid.add(0, planes)
-                rows.append(grid.scores(count, (), SINGLE_PASS))
-                found = np.bincount(planes.argmax(axis=0).reshape(-1), minlength=count)
-                shares.append((found / found.sum()).astype(np.float32))
-        else:
-            assert self._joints is not None
-            rows += [pose_scores(pose) for pose in self._joints.poses(head, left)]
-        scores = {n: np.array([row[n] for row in rows], dtype=np.float32) for n in rows[0]}
-        # What select goes by: of regions the mean doubt of all pixels, of pictures and poses what the manifest says.
-        regions = any(self._units.pool[place].region for place in left)
-        plain = "amount" if regions else "entropy" if self._pixels is not None else "confidence"
-        scores["uncertainty"] = scores[plain]
-        by_class = np.stack(shares, axis=1) if shares else np.zeros((0, len(left)), np.float32)
-        classes = dict(zip(self._units.classes[1:], by_class[1:], strict=True)) if shares else {}
-        return scores, classes
 
     def _chosen(
         self,
@@ -182,8 +134,7 @@ class Arena:
         step: Step,
         left: Sequence[int],
         members: Sequence[int],
-        scores: Mapping[str, Column],
-        classes: Mapping[str, Column],
+        seen: Looked,
     ) -> tuple[str, ...]:
         free = [self._units.pool[place] for place in left]
         held = [self._units.pool[place] for place in members]
@@ -192,11 +143,11 @@ class Arena:
             ids=[unit.unit_id for unit in free],
             records=[unit.record_id for unit in free],
             regions=[unit.region for unit in free] if any(unit.region for unit in free) else None,
-            scores={n: scores[n] for n in rules.scores if n in scores},
+            scores={n: seen.scores[n] for n in rules.scores if n in seen.scores},
             embeddings=_rows(free),
             hashes=np.array([unit.hash for unit in free], dtype=np.uint64),
             contents=[unit.key for unit in free],
-            classes=dict(classes),
+            classes=dict(seen.classes),
         )
         known = Known(
             ids=frozenset(unit.unit_id for unit in held),

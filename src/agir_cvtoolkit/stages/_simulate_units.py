@@ -20,7 +20,7 @@ from agir_cvtoolkit.progress import Progress
 from agir_cvtoolkit.similarity.hashing import perceptual_hash
 from agir_cvtoolkit.training.frozen_features import FrozenEncoder, FrozenFeatures, embedding_of, key_of
 from agir_cvtoolkit.training.frozen_joints import JointSettings, PoseUnit, views_of
-from agir_cvtoolkit.training.frozen_pixels import STEP, cells_of
+from agir_cvtoolkit.training.frozen_pixels import CELL, IGNORED, STEP, cells_of
 from agir_cvtoolkit.training.pose_samples import PoseSample
 
 from ._simulate_data import LabelledData, Truth
@@ -62,7 +62,7 @@ class Units:
 
     Attributes:
         pool: sorted by id; near-duplicates behind the others.
-        test: whole pictures that nothing is chosen from.
+        test: what covers whole pictures that nothing is chosen from.
         classes: names of the learner's outputs, background first; empty for poses.
         schema: of poses.
     """
@@ -75,11 +75,17 @@ class Units:
 
 @dataclass(frozen=True)
 class _Cut:
-    """What of a picture is a unit, and how its pixels are changed: 0 for not at all, else the number of the copy."""
+    """What of a picture is a unit.
+
+    Attributes:
+        copy: how its pixels are changed: 0 for not at all, else the number of the copy.
+        known: its upper rows and left columns that another one has already, pixels.
+    """
 
     truth: Truth
     region: Region | None
     copy: int = 0
+    known: tuple[int, int] = (0, 0)
 
 
 def pool_and_test(
@@ -127,7 +133,7 @@ def cuts_of(
     held: list[_Cut] = []
     for truth in data.truths:
         if truth.group in tested:
-            held.append(_Cut(truth, None))
+            held += _covering(truth, settings) if data.kind == "masks" else [_Cut(truth, None)]
         elif settings.unit == "picture" or data.kind == "poses":
             own.append(_Cut(truth, None))
         else:
@@ -144,6 +150,26 @@ def _tiles(truth: Truth, settings: Simulate) -> list[Region | None]:
         Region(left * side, top * side, side, side)
         for top in range(height // side)
         for left in range(width // side)
+    ]
+
+
+def _covering(truth: Truth, settings: Simulate) -> list[_Cut]:
+    """Return tiles that cover a picture, each pixel counted once: models see what they have learned from."""
+    size = _shrunk_size(glance(truth.picture).size, settings.max_side)
+    side = settings.tile
+    if settings.unit == "picture" or min(size) < side:
+        return [_Cut(truth, None)]
+    lefts, tops = (
+        [min(step * side, length - side) for step in range(-(-length // side))] for length in size
+    )
+    return [
+        _Cut(
+            truth,
+            Region(left, top, side, side),
+            known=(row * side - top, column * side - left),
+        )
+        for row, top in enumerate(tops)
+        for column, left in enumerate(lefts)
     ]
 
 
@@ -209,7 +235,10 @@ class _Looking:
             )
         assert mask is not None
         key = self._seen(rgb, STEP)
-        return Unit(unit_id, record_id, region, key, digest, self._embedding(key), cells=cells_of(mask))
+        cells = cells_of(mask)
+        cells[: cut.known[0] // CELL] = IGNORED
+        cells[:, : cut.known[1] // CELL] = IGNORED
+        return Unit(unit_id, record_id, region, key, digest, self._embedding(key), cells=cells)
 
     def _pose(self, sample: PoseSample, rgb: Pixels, moved: tuple[int, int]) -> PoseUnit:
         assert self._data.schema is not None
