@@ -70,8 +70,8 @@ def post(url: str, message: bytes, secret: str, timeout_s: float) -> Outcome:
     """Send a message, signed as CVAT signs its webhooks (HMAC-SHA256, RFC 2104)."""
     signature = "sha256=" + hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()
     headers = {"Content-Type": "application/json", "X-Signature-256": signature}
-    request = urllib.request.Request(url, message, headers, method="POST")  # noqa: S310 - http(s), checked
     try:
+        request = urllib.request.Request(url, message, headers, method="POST")  # noqa: S310 - http(s), checked
         with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310
             return Outcome(True, f"status {answer.status}")
     except urllib.error.HTTPError as error:
