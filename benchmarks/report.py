@@ -28,8 +28,9 @@ def measure(options: argparse.Namespace) -> list[Row]:
     from agir_cvtoolkit.stages.report import report
 
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        make_workspace(folder, options.records)
+        folder = options.workspace or Path(name)
+        if not (folder / "conf").is_dir():
+            make_workspace(folder, options.records)
         call = Call(config=str(folder / "conf"))
         call.settings()
         begun = time.monotonic()
@@ -75,6 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark and print its table."""
     options_parser = parser(__doc__)
     options_parser.add_argument("--records", type=int, default=100_000)
+    options_parser.add_argument(
+        "--workspace", type=Path, help="keep the made-up workspace here, or use it again"
+    )
     options = options_parser.parse_args(arguments)
     return finish(TITLE, measure(options), options.json_file)
 

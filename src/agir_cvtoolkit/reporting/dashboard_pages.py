@@ -11,7 +11,7 @@ from .page_parts import Gallery, Page, Part
 
 POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'unsafe-inline'; img-src 'self' data:;"
-    " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    " base-uri 'none'; form-action 'self'"
 )
 """What a served page may do: nothing from elsewhere."""
 

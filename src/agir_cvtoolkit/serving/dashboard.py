@@ -127,7 +127,8 @@ class _Guarded:
         self._door = door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http":  # the application's own start; there are no WebSockets
+            await self._app(scope, receive, send)
             return
 
         async def with_headers(message: Message) -> None:
@@ -159,7 +160,7 @@ class _Guarded:
 
 
 _HEADERS = {
-    "content-security-policy": POLICY,
+    "content-security-policy": f"{POLICY}; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",

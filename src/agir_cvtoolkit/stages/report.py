@@ -14,6 +14,7 @@ from agir_cvtoolkit.reporting.page_parts import Page, Section
 from agir_cvtoolkit.runs import write_text
 
 from ._call import Call
+from ._report_benefit import benefit_section
 from ._report_data import ReportData, Scope, gather
 from ._report_lineage import choice_section, lineage_section
 from ._report_people import annotators_section, effort_section
@@ -91,6 +92,7 @@ def page_of(data: ReportData, settings: Settings, pictures: tuple[Section, ...])
     found = (
         state_section(data),
         model_section(data),
+        benefit_section(data),
         control_section(data),
         effort_section(data),
         annotators_section(data),

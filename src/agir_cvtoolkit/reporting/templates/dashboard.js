@@ -1,7 +1,7 @@
 // Looks for news, and shows them without moving what is being read.
 const main = () => document.querySelector("main");
 const live = () => document.querySelector(".live");
-const pause = 1000 * Number(document.body.dataset.refresh || document.querySelector("[data-refresh]").dataset.refresh);
+const pause = 1000 * Number(document.querySelector("[data-refresh]").dataset.refresh);
 
 async function show() {
   const answer = await fetch(location.href, {headers: {accept: "text/html"}});
