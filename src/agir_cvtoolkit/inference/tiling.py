@@ -77,10 +77,10 @@ def predicted_tiles(predictor: TilePredictor, rgb: RGB, tiling: Tiling) -> Itera
     places = [(top, left) for top in grid.tops for left in grid.lefts]
     for start in range(0, len(places), tiling.batch_size):
         chosen = places[start : start + tiling.batch_size]
-        batch = np.stack(
-            [padded[top : top + tiling.height, left : left + tiling.width] for top, left in chosen]
-        )
-        let_go(rgb)
+        batch = np.empty((len(chosen), tiling.height, tiling.width, 3), dtype=np.uint8)
+        for tile, (top, left) in zip(batch, chosen, strict=True):
+            tile[:] = padded[top : top + tiling.height, left : left + tiling.width]
+            let_go(rgb)
         yield predictor.predict_tiles(batch)
 
 
