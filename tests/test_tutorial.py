@@ -35,7 +35,6 @@ class _Reader:
             self.printed = [line for command in content.splitlines() for line in self._type(command)]
         elif kind == "yaml":
             path = self.folder / content.splitlines()[0].removeprefix("# ")
-            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content, encoding="utf-8")
         else:
             self._compare(content.splitlines())
@@ -45,6 +44,10 @@ class _Reader:
         if words[0] == "export":
             name, _, value = words[1].partition("=")
             os.environ[name] = value
+            return []
+        if words[:2] == ["mkdir", "-p"]:
+            for name in words[2:]:
+                (self.folder / name).mkdir(parents=True)
             return []
         if words[0] in {"pip", "mkdir"}:
             return []
