@@ -17,7 +17,9 @@ def pool_of(classes: dict[str, list[float]], embeddings: list[list[float]] | Non
     return Pool(ids=[f"u{n}" for n in range(count)], classes=shares, embeddings=rows)
 
 
-def ranked(pool: Pool, scores: list[float], wanted: int = 9, known: Known | None = None, **options: float) -> list[int]:
+def ranked(
+    pool: Pool, scores: list[float], wanted: int = 9, known: Known | None = None, **options: float
+) -> list[int]:
     made = strategy("class-doubt", options)
     rng = np.random.default_rng(0)
     return made.rank(pool, np.array(scores, dtype=np.float32), known or Known(), wanted, rng).tolist()

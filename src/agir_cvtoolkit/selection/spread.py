@@ -56,10 +56,12 @@ def farthest_first(
 
     The greedy k-center of T. Gonzalez, "Clustering to minimize the maximum intercluster distance" (1985), used for
     active learning by O. Sener and S. Savarese, "Active Learning for Convolutional Neural Networks: A Core-Set Approach"
-    (ICLR 2018): at most twice the covering radius of the best choice. Of equals the first row is taken.
+    (ICLR 2018): at most twice the covering radius of the best choice. A distance only ever falls, so that what it was
+    once is a bound: only rows whose bound is among the largest are compared anew, many with many at once (M. Minoux,
+    "Accelerated greedy algorithms", 1978). The result is that of comparing all.
 
     Args:
-        embeddings: of shape (n, d), rows of length 1.
+        embeddings: of shape (n, d), rows of length 1; a few thousand of them are read at a time.
         weights: float32 of shape (n,), not negative; None for all alike.
         known: of shape (k, d): what is covered already.
         wanted: how many at most.
@@ -67,15 +69,44 @@ def farthest_first(
     Returns:
         indices in the order of choice, `wanted` or all.
     """
-    apart = distances_to(embeddings, known)
-    held = rows(embeddings, slice(None))
+    count = len(embeddings)
+    bounds = distances_to(embeddings, known)
     # Above 0, so that what was chosen (-1) stays below what is left.
-    heavy = None if weights is None else np.maximum(weights, np.float32(1e-6))
+    heavy = np.ones(count, dtype=np.float32) if weights is None else np.maximum(weights, np.float32(1e-6))
+    compared = np.zeros(count, dtype=np.int64)
+    centres = np.empty((min(wanted, count), embeddings.shape[1]), dtype=np.float32)
     chosen: list[int] = []
-    for _ in range(min(wanted, len(held))):
-        worth = apart if heavy is None else apart * heavy
-        best = int(np.argmax(worth))
-        chosen.append(best)
-        np.minimum(apart, np.maximum(0, 1 - held @ held[best]), out=apart)
-        apart[best] = -1
+    while len(chosen) < len(centres):
+        worth = bounds * heavy
+        # Of the first choice every distance is known: of equals the first row is taken.
+        block, outside = _largest(worth) if chosen else (np.array([int(np.argmax(worth))]), -np.inf)
+        held = rows(embeddings, block)
+        fresh = centres[int(compared[block].min()) : len(chosen)]
+        if len(fresh):
+            near = np.maximum(0, 1 - (held @ fresh.T).max(axis=1))
+            # What was chosen stays at -1.
+            bounds[block] = np.minimum(bounds[block], near)
+        compared[block] = len(chosen)
+        first = len(chosen)
+        while len(chosen) < len(centres):
+            own = bounds[block] * heavy[block]
+            best = int(np.argmax(own))
+            if own[best] < outside or bounds[block[best]] < 0:
+                break
+            centres[len(chosen)] = held[best]
+            chosen.append(int(block[best]))
+            bounds[block] = np.minimum(bounds[block], np.maximum(0, 1 - held @ held[best]))
+            bounds[block[best]] = -1
+            compared[block] = len(chosen)
+        if first == len(chosen) and bounds.max() < 0:
+            break
     return np.array(chosen, dtype=np.int64)
+
+
+def _largest(worth: Vector) -> tuple[NDArray[np.int64], float]:
+    """Return the places of the largest values, ascending, and the largest of the others."""
+    if len(worth) <= _ROWS:
+        return np.arange(len(worth)), -np.inf
+    cut = len(worth) - _ROWS
+    order = np.argpartition(worth, [cut - 1, cut])
+    return np.sort(order[cut:]), float(worth[order[cut - 1]])

@@ -40,17 +40,16 @@ class Units:
         _, self.first = np.unique(self.records, return_index=True)
         self.has_embeddings = pool.embeddings is not None
 
-    def embeddings(self, positions: Positions) -> NDArray[np.float32] | None:
-        """Return the embeddings of some units as float32, or the bits of their hashes where there are none."""
+    def embeddings(self, positions: Positions) -> Floats | None:
+        """Return the embeddings of some units, or the bits of their hashes where there are none."""
         if self._embeddings is not None:
-            return np.asarray(self._embeddings[self._order[positions]], dtype=np.float32)
+            return self._embeddings[self._order[positions]]
         return None if self.pool.hashes is None else bits_as_embeddings(self.pool.hashes[positions])
 
     def row(self, position: int) -> NDArray[np.float32]:
         """Return the embedding of one unit."""
         held = self.embeddings(np.array([position], dtype=np.int64))
-        found: NDArray[np.float32] = np.empty(0, dtype=np.float32) if held is None else held[0]
-        return found
+        return np.empty(0, dtype=np.float32) if held is None else held[0].astype(np.float32)
 
     def part(self, positions: Positions) -> Pool:
         """Return some of the units as a pool of their own."""
