@@ -83,7 +83,7 @@ def test_without_the_token_nothing_is_told(guarded: TestClient) -> None:
         assert "overview" not in answer.text
     assert guarded.get("/", headers={"accept": "text/html"}).headers["location"] == "/login"
     assert guarded.get("/", headers={"authorization": "Bearer wrong"}).status_code == 401
-    assert guarded.get("/", headers={"authorization": "Bearer ümlaut".encode()}).status_code == 401
+    assert guarded.get("/", headers={b"authorization": "Bearer ümlaut".encode()}).status_code == 401
     guarded.cookies.set(COOKIE, TOKEN)
     assert guarded.get("/").status_code == 401
 

@@ -36,6 +36,12 @@ def _show(result: Status) -> None:
     for stage in result.stages:
         figures = ", ".join(f"{key} {_short(value)}" for key, value in stage.figures.items())
         click.echo(f"  {stage.stage:14}{stage.state:8}  {figures}")
+    if result.chosen:
+        click.echo(f"  {result.chosen}")
+    if result.effort is not None:
+        pace, pictures = result.effort.pace, sum(result.effort.pictures_by_run.values())
+        time = f"{pace.seconds:.1f} s a picture{'' if pace.is_measured else ' (assumed)'}"
+        click.echo(f"People: {counted(pictures, 'picture')} came back, {result.effort.hours:.1f} h, {time}")
     if result.tasks:
         click.echo("Tasks:")
     for task in result.tasks:

@@ -37,3 +37,7 @@ def _show(result: Life) -> None:
         detail = ", ".join(f"{key} {value}" for key, value in event.detail.items() if value is not None)
         run = f"  (run {event.run_id})" if event.run_id else ""
         click.echo(harmless(f"  {event.at}  {event.kind:10} {detail}{run}"))
+    for line in result.rounds:
+        click.echo(harmless(f"  {line}"))
+    if result.seconds is not None:
+        click.echo(f"  about {result.seconds:.0f} s of people's work")

@@ -51,12 +51,14 @@ class Effort:
         by_person: of each annotator who was timed.
         pictures_by_run: pictures that came back, by run.
         hours_by_run: person-hours by run: the measured time, and that of everybody's pace for the rest.
+        by_job: seconds for each picture of a job, by run and job; jobs that could not be timed are not in it.
     """
 
     pace: Pace
     by_person: Mapping[str, Pace] = field(default_factory=dict, hash=False)
     pictures_by_run: Mapping[str, int] = field(default_factory=dict, hash=False)
     hours_by_run: Mapping[str, float] = field(default_factory=dict, hash=False)
+    by_job: Mapping[tuple[str, int], float] = field(default_factory=dict, hash=False, repr=False)
 
     @property
     def hours(self) -> float:
@@ -101,9 +103,9 @@ def measured_effort(jobs: Iterable[FinishedJob], assumed: float, longest_s: floa
         seconds = one.seconds if one.seconds is not None else pace.seconds * one.job.frames
         hours[one.job.run_id] += seconds / 3600
     paces = {name: _pace(own, assumed) for name, own in sorted(by_person.items())}
-    return Effort(
-        pace, {name: own for name, own in paces.items() if own.is_measured}, dict(pictures), dict(hours)
-    )
+    by_job = {(one.job.run_id, one.job.job_id): one.seconds / one.job.frames for one in timed if one.seconds}
+    known = {name: own for name, own in paces.items() if own.is_measured}
+    return Effort(pace, known, dict(pictures), dict(hours), by_job)
 
 
 def _timed(jobs: Iterable[FinishedJob], longest_s: float) -> list[_Timed]:

@@ -13,6 +13,7 @@ from ._call import Call
 from ._correction_line import corrections_line
 from ._transfer_journal import STAGE as TRANSFER
 from ._transfer_journal import is_transfer
+from .effort import Effort, effort
 
 _AFTER_PREDICTION = ("upload-cvat", "download-cvat", "preprocess", "train")
 PREDICTIONS = ("infer-seg", "infer-pose", "import")
@@ -48,7 +49,12 @@ class TaskStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """The workspace: its runs, the shown run's stages, all tasks, all models, and the next command."""
+    """The workspace: its runs, the shown run's stages, all tasks, all models, and the next command.
+
+    Attributes:
+        chosen: what was chosen of the shown run, in words; empty where nothing was.
+        effort: people's work in all; None while nothing came back.
+    """
 
     out_root: Path
     runs: tuple[str, ...]
@@ -57,6 +63,8 @@ class Status:
     tasks: tuple[TaskStatus, ...]
     models: tuple[ModelRow, ...]
     next_step: str
+    chosen: str = ""
+    effort: Effort | None = None
 
 
 _FIGURES = {
@@ -94,7 +102,30 @@ def status(call: Call | None = None) -> Status:
     next_step = _next_step(run, out_root) if run is not None else _COMMANDS["query"]
     tasks, models, again = _ledger_part(settings, run, named=call.run is not None)
     run_id = run.run_id if run else None
-    return Status(out_root, tuple(known), run_id, tuple(stages), tasks, models, again or next_step)
+    work = effort(call)
+    return Status(
+        out_root,
+        tuple(known),
+        run_id,
+        tuple(stages),
+        tasks,
+        models,
+        again or next_step,
+        _chosen(settings, run_id),
+        work if work.pictures_by_run else None,
+    )
+
+
+def _chosen(settings: Settings, run_id: str | None) -> str:
+    if run_id is None:
+        return ""
+    with Ledger.open_to_read(settings.io.ledger_url, settings.io.out_root) as ledger:
+        rows = ledger.selections(run_id)
+    if not rows:
+        return ""
+    newest = [row for row in rows if row.batch == rows[-1].batch]
+    control = sum(row.control for row in newest)
+    return f"batch {newest[0].batch}: {len(newest)} chosen by {newest[0].strategy}, {control} of them by chance"
 
 
 def stages_of(run: Run) -> tuple[str, ...]:

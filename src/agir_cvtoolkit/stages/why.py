@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,14 +14,22 @@ from agir_cvtoolkit.records import file_stem
 
 from ._call import Call
 from ._reviews import said_of
+from .effort import measured_effort
 
 
 @dataclass(frozen=True)
 class Life:
-    """What happened to a record, in order."""
+    """What happened to a record, in order.
+
+    Attributes:
+        rounds: that it was in, in words.
+        seconds: of people's work on it, as much as on each picture of its jobs; None where none could be timed.
+    """
 
     record_id: str
     events: tuple[Event, ...]
+    rounds: tuple[str, ...] = ()
+    seconds: float | None = None
 
 
 def why(record_id: str, call: Call | None = None) -> Life:
@@ -44,11 +53,28 @@ def why(record_id: str, call: Call | None = None) -> Life:
         near = [] if events else ledger.record_ids_like(record_id)
         for region in ledger.regions_of_record(record_id):
             events += [_of_region(region, event) for event in ledger.events_of_record(region)]
+        runs = dict.fromkeys(event.run_id for event in events if event.run_id)
+        rounds = tuple(found for run_id in runs if (found := _round(ledger, run_id)))
+        jobs = ledger.finished_jobs() if any(event.kind == "pulled" for event in events) else []
     if not events:
         hint = f"Known: {', '.join(near)}" if near else "It has not been predicted, pushed or pulled here."
         raise UsageError(f"nothing is known of record '{record_id}'", hint)
     reviews = said_of(Path(settings.io.out_root), record_id)
-    return Life(record_id, tuple(sorted((*events, *reviews), key=lambda event: moment(event.at))))
+    ordered = tuple(sorted((*events, *reviews), key=lambda event: moment(event.at)))
+    report = settings.report
+    by_job = measured_effort(jobs, report.seconds_per_picture, report.longest_s).by_job
+    return Life(record_id, ordered, rounds, _seconds(events, by_job))
+
+
+def _round(ledger: Ledger, run_id: str) -> str:
+    found = ledger.round_of_run(run_id)
+    return "" if found is None else f"round {found.number} of loop {found.loop}: {found.state}"
+
+
+def _seconds(events: Sequence[Event], by_job: Mapping[tuple[str, int], float]) -> float | None:
+    jobs = {(str(event.run_id), event.detail.get("job")) for event in events if event.kind == "pulled"}
+    known = [by_job[run_id, job] for run_id, job in jobs if isinstance(job, int) and (run_id, job) in by_job]
+    return sum(known) if known else None
 
 
 def _of_region(unit_id: str, event: Event) -> Event:
