@@ -126,7 +126,10 @@ def _add_image(item: Mapping[str, Any], index: Index, problems: Problems) -> Non
     if image_id is None or not isinstance(name, str) or not name:
         problems.add(f"image {item.get('id')!r}", "it has no id or no file_name")
     elif not (
-        isinstance(width, int) and isinstance(height, int) and 0 < width * height <= allowed_pixels() and width > 0
+        isinstance(width, int)
+        and isinstance(height, int)
+        and 0 < width * height <= allowed_pixels()
+        and width > 0
     ):
         problems.add(name, f"its size is {width!r} x {height!r}")
     elif image_id in index.images:
