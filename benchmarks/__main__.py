@@ -18,6 +18,7 @@ from . import (
     learning,
     mask_encoding,
     memory,
+    near_duplicates,
     page,
     pipeline,
     pose_return,
@@ -26,6 +27,7 @@ from . import (
     reading,
     scale,
     scores,
+    select,
     startup,
     task_creation,
     tiled,
@@ -46,6 +48,8 @@ BENCHMARKS = (
     feed,
     tiled,
     scores,
+    near_duplicates,
+    select,
     pipeline,
     query,
     pose_return,
@@ -74,6 +78,8 @@ QUICK = {
     "transfer": ["--count", "200"],
     "formats": ["--pictures", "300", "--formats", "coco"],
     "page": ["--rounds", "1"],
+    "near_duplicates": ["--count", "20000"],
+    "select": ["--counts", "20000", "--thinned", "5000"],
     "scores": ["--size", "1500x1000", "--rounds", "1"],
 }
 """Options of a short run: the same gates on less work, so noise weighs more."""

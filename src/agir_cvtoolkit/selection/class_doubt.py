@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from agir_cvtoolkit.choosing import Known, Pool
+from agir_cvtoolkit.choosing import Floats, Known, Pool
 from agir_cvtoolkit.errors import ConfigError
 
 from .scores import Scores, ranked
-from .spread import Vector, distances_to, rows
+from .spread import Vector, best_apart, rows
 from .strategy import Order
 from .uncertainty import best_first
 
@@ -21,7 +21,7 @@ class ClassDoubt:
 
     A unit's doubt about a class is the share of its pixels that are predicted as the class, times its score; its worth is
     the sum, over the foreground classes, of its share of the pool's doubt about each. Where most pixels are soil, a mean
-    of doubt over them, or over what is plausible, says little of how much there is to be learned (M. van Marrewijk et al.,
+    of doubt over them, or over what is plausible, says little of how much there is to learn (M. van Marrewijk et al.,
     "Active learning for efficient annotation in precision agriculture", arXiv 2404.02580). Pools without classes, as
     of poses, go by the score alone.
 
@@ -45,17 +45,13 @@ class ClassDoubt:
         worth = _worth(pool, scores)
         if pool.embeddings is None or not self._near or len(pool) < 2:
             return best_first(worth)
-        held = rows(pool.embeddings, slice(None))
-        apart = distances_to(pool.embeddings, known.embeddings)
-        near = np.float32(max(self._near * _ordinary(held, rng), 1e-6))
-        order: list[int] = []
-        for _ in range(min(wanted, len(pool))):
-            best = int(np.argmax(np.where(apart < 0, -1, worth * np.minimum(1, apart / near) ** 2)))
-            order.append(best)
-            np.minimum(apart, np.maximum(0, 1 - held @ held[best]), out=apart)
-            # Below every distance: never again.
-            apart[best] = -1
-        return np.array(order, dtype=np.int64)
+        near = np.float32(max(self._near * _ordinary(pool.embeddings, rng), 1e-6))
+        return best_apart(
+            pool.embeddings,
+            lambda apart, at: worth[at] * np.minimum(1, apart / near) ** 2,
+            known.embeddings,
+            wanted,
+        )
 
 
 def _worth(pool: Pool, scores: Scores) -> Vector:
@@ -72,9 +68,9 @@ def _worth(pool: Pool, scores: Scores) -> Vector:
     return (worth / max(float(worth.max()), 1e-12) + tie + _TIE).astype(np.float32)
 
 
-def _ordinary(held: Vector, rng: np.random.Generator) -> float:
+def _ordinary(embeddings: Floats, rng: np.random.Generator) -> float:
     """Return the median distance of pairs drawn at random."""
-    first, second = rng.integers(0, len(held), (2, _PAIRS))
+    first, second = rng.integers(0, len(embeddings), (2, _PAIRS))
     different = first != second
-    products = (held[first[different]] * held[second[different]]).sum(axis=1)
+    products = (rows(embeddings, first[different]) * rows(embeddings, second[different])).sum(axis=1)
     return max(0.0, 1 - float(np.median(products))) if len(products) else 0.0

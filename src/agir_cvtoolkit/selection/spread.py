@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,12 +58,10 @@ def farthest_first(
 
     The greedy k-center of T. Gonzalez, "Clustering to minimize the maximum intercluster distance" (1985), used for
     active learning by O. Sener and S. Savarese, "Active Learning for Convolutional Neural Networks: A Core-Set Approach"
-    (ICLR 2018): at most twice the covering radius of the best choice. A distance only ever falls, so that what it was
-    once is a bound: only rows whose bound is among the largest are compared anew, many with many at once (M. Minoux,
-    "Accelerated greedy algorithms", 1978). The result is that of comparing all.
+    (ICLR 2018): at most twice the covering radius of the best choice. Of equals the first row is taken.
 
     Args:
-        embeddings: of shape (n, d), rows of length 1; a few thousand of them are read at a time.
+        embeddings: of shape (n, d), rows of length 1.
         weights: float32 of shape (n,), not negative; None for all alike.
         known: of shape (k, d): what is covered already.
         wanted: how many at most.
@@ -69,37 +69,61 @@ def farthest_first(
     Returns:
         indices in the order of choice, `wanted` or all.
     """
+    # Above 0, so that a weight of 0 does not make the nearest and the farthest alike.
+    heavy = None if weights is None else np.maximum(weights, np.float32(1e-6))
+    return best_apart(
+        embeddings, lambda apart, at: apart if heavy is None else apart * heavy[at], known, wanted
+    )
+
+
+def best_apart(
+    embeddings: Floats,
+    worth: Callable[[Vector, NDArray[np.int64] | slice], Vector],
+    known: Floats | None,
+    wanted: int,
+) -> NDArray[np.int64]:
+    """Choose rows one by one, each the one that is worth most at its distance to all chosen and known ones.
+
+    A distance only ever falls, and worth with it, so that what it was once is a bound: only rows whose bound is among
+    the largest are compared anew, many with many at once (M. Minoux, "Accelerated greedy algorithms", 1978). The result
+    is that of comparing all.
+
+    Args:
+        embeddings: of shape (n, d), rows of length 1; a few thousand of them are read at a time.
+        worth: given distances, float32 of shape (m,), and which rows they are of: what these rows are worth, 0 or more,
+            and never more at a smaller distance.
+        known: of shape (k, d): what is covered already.
+        wanted: how many at most.
+
+    Returns:
+        indices in the order of choice, `wanted` or all.
+    """
     count = len(embeddings)
-    bounds = distances_to(embeddings, known)
-    # Above 0, so that what was chosen (-1) stays below what is left.
-    heavy = np.ones(count, dtype=np.float32) if weights is None else np.maximum(weights, np.float32(1e-6))
+    apart = distances_to(embeddings, known)
+    bounds = worth(apart, slice(None)).astype(np.float32)
     compared = np.zeros(count, dtype=np.int64)
     centres = np.empty((min(wanted, count), embeddings.shape[1]), dtype=np.float32)
     chosen: list[int] = []
     while len(chosen) < len(centres):
-        worth = bounds * heavy
         # Of the first choice every distance is known: of equals the first row is taken.
-        block, outside = _largest(worth) if chosen else (np.array([int(np.argmax(worth))]), -np.inf)
-        held = rows(embeddings, block)
+        block, outside = _largest(bounds) if chosen else (np.array([int(np.argmax(bounds))]), -np.inf)
+        held, near = rows(embeddings, block), apart[block]
+        taken = bounds[block] < 0
         fresh = centres[int(compared[block].min()) : len(chosen)]
         if len(fresh):
-            near = np.maximum(0, 1 - (held @ fresh.T).max(axis=1))
-            # What was chosen stays at -1.
-            bounds[block] = np.minimum(bounds[block], near)
-        compared[block] = len(chosen)
-        first = len(chosen)
+            near = np.minimum(near, np.maximum(0, 1 - (held @ fresh.T).max(axis=1)))
+        own = np.where(taken, -1, worth(near, block))
         while len(chosen) < len(centres):
-            own = bounds[block] * heavy[block]
             best = int(np.argmax(own))
-            if own[best] < outside or bounds[block[best]] < 0:
+            if own[best] < max(outside, 0):
                 break
             centres[len(chosen)] = held[best]
             chosen.append(int(block[best]))
-            bounds[block] = np.minimum(bounds[block], np.maximum(0, 1 - held @ held[best]))
-            bounds[block[best]] = -1
-            compared[block] = len(chosen)
-        if first == len(chosen) and bounds.max() < 0:
-            break
+            taken[best] = True
+            near = np.minimum(near, np.maximum(0, 1 - held @ held[best]))
+            # Below all worth: never again.
+            own = np.where(taken, -1, worth(near, block))
+        apart[block], bounds[block], compared[block] = near, own, len(chosen)
     return np.array(chosen, dtype=np.int64)
 
 
