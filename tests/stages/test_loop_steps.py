@@ -21,6 +21,7 @@ from agir_cvtoolkit.stages._loop_lease import hold_loop
 from agir_cvtoolkit.stages._loop_steps import EXHAUSTED, LoopSteps, Step
 from agir_cvtoolkit.stages._round_work import CameBack, Chosen, Figures, LoopPlace
 from agir_cvtoolkit.stages.loop import LoopOptions, loop
+from agir_cvtoolkit.stages.status import status
 
 SCORES = {1: 0.4, 2: 0.6, 3: 0.5}
 
@@ -329,3 +330,9 @@ def test_a_rehearsal_says_what_comes_next(bench: Bench) -> None:
     before = bench.told()
     assert loop("barley", call=replace(call)).why == "round 1 is in_annotation; it waits for people"
     assert bench.told() == before
+    (shown,) = status().loops
+    assert (shown.name, shown.round, shown.state, shown.words) == (
+        "barley", 1, "in_annotation", "it waits for people",
+    )  # fmt: skip
+    bench.run()
+    assert status().loops[0].words == EXHAUSTED

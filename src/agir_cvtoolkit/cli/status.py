@@ -42,6 +42,9 @@ def _show(result: Status) -> None:
         pace, pictures = result.effort.pace, sum(result.effort.pictures_by_run.values())
         time = f"{pace.seconds:.1f} s a picture{'' if pace.is_measured else ' (assumed)'}"
         click.echo(f"People: {counted(pictures, 'picture')} came back, {result.effort.hours:.1f} h, {time}")
+    for loop in result.loops:
+        where = f"round {loop.round} {loop.state.replace('_', ' ')}; " if loop.round else ""
+        click.echo(f"Loop {loop.name}: {where}{loop.words}")
     if result.tasks:
         click.echo("Tasks:")
     for task in result.tasks:

@@ -11,6 +11,7 @@ from agir_cvtoolkit.runs import CURRENT, Run, list_runs, open_run
 
 from ._call import Call
 from ._correction_line import corrections_line
+from ._loop_plan import next_words
 from ._transfer_journal import STAGE as TRANSFER
 from ._transfer_journal import is_transfer
 from .effort import Effort, effort
@@ -48,12 +49,29 @@ class TaskStatus:
 
 
 @dataclass(frozen=True)
+class LoopStatus:
+    """Where a loop stands.
+
+    Attributes:
+        round: that is under way or was last; 0 where none was.
+        state: of it; empty where there is none.
+        words: what comes next, or why the loop is at its end.
+    """
+
+    name: str
+    round: int
+    state: str
+    words: str
+
+
+@dataclass(frozen=True)
 class Status:
     """The workspace: its runs, the shown run's stages, all tasks, all models, and the next command.
 
     Attributes:
         chosen: what was chosen of the shown run, in words; empty where nothing was.
         effort: people's work in all; None while nothing came back.
+        loops: the oldest first.
     """
 
     out_root: Path
@@ -65,6 +83,7 @@ class Status:
     next_step: str
     chosen: str = ""
     effort: Effort | None = None
+    loops: tuple[LoopStatus, ...] = ()
 
 
 _FIGURES = {
@@ -113,7 +132,20 @@ def status(call: Call | None = None) -> Status:
         again or next_step,
         _chosen(settings, run_id),
         work if work.pictures_by_run else None,
+        _loops(settings),
     )
+
+
+def _loops(settings: Settings) -> tuple[LoopStatus, ...]:
+    found = []
+    with Ledger.open_to_read(settings.io.ledger_url, settings.io.out_root) as ledger:
+        for row in ledger.loops():
+            newest = next(iter(reversed(ledger.rounds(row.name))), None)
+            number, state = (newest.number, newest.state) if newest is not None else (0, "")
+            reason = newest.figures.get("reason", "") if newest is not None and state == "failed" else ""
+            comes = next_words(newest.stands) if newest is not None else "a batch is chosen next"
+            found.append(LoopStatus(row.name, number, state, row.ended or reason or comes))
+    return tuple(found)
 
 
 def _chosen(settings: Settings, run_id: str | None) -> str:
@@ -125,7 +157,9 @@ def _chosen(settings: Settings, run_id: str | None) -> str:
         return ""
     newest = [row for row in rows if row.batch == rows[-1].batch]
     control = sum(row.control for row in newest)
-    return f"batch {newest[0].batch}: {len(newest)} chosen by {newest[0].strategy}, {control} of them by chance"
+    return (
+        f"batch {newest[0].batch}: {len(newest)} chosen by {newest[0].strategy}, {control} of them by chance"
+    )
 
 
 def stages_of(run: Run) -> tuple[str, ...]:
