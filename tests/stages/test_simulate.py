@@ -72,7 +72,12 @@ def test_the_learner_learns_and_all_that_was_promised_is_there(done: tuple[Path,
     assert random.strategy == "random"
     assert random.points[-1].score.mean > random.points[0].score.mean
     assert random.points[-1].score.mean > 0.5
-    assert {path.name for path in result.folder.iterdir()} >= {"cells.jsonl", "curves.csv", "curves.png", "simulation.json"}
+    assert {path.name for path in result.folder.iterdir()} >= {
+        "cells.jsonl",
+        "curves.csv",
+        "curves.png",
+        "simulation.json",
+    }
     table = (result.folder / "curves.csv").read_text().splitlines()
     assert len(table) == 1 + 3 * 3
     assert any("against random" in line for line in result.words)
@@ -145,7 +150,15 @@ def test_a_dry_run_estimates_and_leaves_nothing(field: Path, tmp_path: Path) -> 
 
 
 def test_near_duplicates_fill_the_pool(field: Path, tmp_path: Path) -> None:
-    result = simulate(field, strategies=["random", "default"], budgets=[2, 4], seeds=1, duplicates=0.5, jobs=1, call=call(tmp_path))
+    result = simulate(
+        field,
+        strategies=["random", "default"],
+        budgets=[2, 4],
+        seeds=1,
+        duplicates=0.5,
+        jobs=1,
+        call=call(tmp_path),
+    )
     assert result.pool == 32
     drawn = [unit for c in cells(result) for ids in c["chosen"].values() for unit in ids]  # type: ignore[attr-defined]
     assert drawn
@@ -164,10 +177,14 @@ def test_what_cannot_be_simulated_is_refused(field: Path, tmp_path: Path) -> Non
     names.write_text("p1\nq1\n")
     with pytest.raises(DataError, match="no picture 'q1'"):
         simulate(field, test=names, call=call(tmp_path))
-    run_one = simulate(field, strategies=["random"], budgets=[2, 4], seeds=1, jobs=1, out=tmp_path / "o", call=call(tmp_path))
+    run_one = simulate(
+        field, strategies=["random"], budgets=[2, 4], seeds=1, jobs=1, out=tmp_path / "o", call=call(tmp_path)
+    )
     assert run_one.words[-1] != ""
     with pytest.raises(UsageError, match="another simulation"):
-        simulate(field, strategies=["random"], budgets=[2, 5], seeds=1, out=tmp_path / "o", call=call(tmp_path))
+        simulate(
+            field, strategies=["random"], budgets=[2, 5], seeds=1, out=tmp_path / "o", call=call(tmp_path)
+        )
 
 
 def cell(strategy: str, seed: int, budget: int, score: float) -> Cell:
@@ -208,7 +225,10 @@ def test_differences_are_paired_by_seed() -> None:
 def test_no_gain_is_said_to_be_none() -> None:
     same = COMPARED | table(("a", 0, 16, 0.61), ("a", 1, 16, 0.69), ("a", 2, 16, 0.5))
     curves = outcome_of(same, ("random", "a"), (8, 16), 0.9)
-    assert words_of(curves, "mean IoU", 0.9)[-1] == "No strategy was better than random choice beyond its interval."
+    assert (
+        words_of(curves, "mean IoU", 0.9)[-1]
+        == "No strategy was better than random choice beyond its interval."
+    )
 
 
 def test_labels_that_random_quality_needs() -> None:
@@ -224,7 +244,13 @@ def test_first_seeds_come_first_and_nothing_is_planned_twice(tmp_path: Path) -> 
     schedule = Schedule({0: ("a",), 1: ("b",)}, ("random",), (1, 2))
     assert schedule.total == 4
     book = Book(tmp_path / "cells.jsonl")
-    assert [(s.strategy, s.seed, s.wanted) for s in schedule.ready(book.cells)] == [(FIRST, 0, 1), (FIRST, 1, 1)]
+    assert [(s.strategy, s.seed, s.wanted) for s in schedule.ready(book.cells)] == [
+        (FIRST, 0, 1),
+        (FIRST, 1, 1),
+    ]
     book.add(Cell(FIRST, 0, 1, 1, 0.5, chosen={"random": ("c",)}))
     ready = schedule.ready(Book(tmp_path / "cells.jsonl").cells)
-    assert [(s.strategy, s.seed, s.labelled) for s in ready] == [("random", 0, ("a", "c")), (FIRST, 1, ("b",))]
+    assert [(s.strategy, s.seed, s.labelled) for s in ready] == [
+        ("random", 0, ("a", "c")),
+        (FIRST, 1, ("b",)),
+    ]

@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 
 @click.command("simulate")
 @click.argument("data", required=False, type=click.Path(path_type=Path, exists=True))
-@click.option("--strategies", metavar="A,B", help="To compare: random, entropy, default, or names of select --list.")
+@click.option(
+    "--strategies", metavar="A,B", help="To compare: random, entropy, default, or names of select --list."
+)
 @click.option("--budgets", metavar="8,16,32", help="Labelled units; the first are drawn at random.")
 @click.option("--seeds", type=click.IntRange(1), help="Repetitions.")
 @click.option("--unit", type=click.Choice(("tile", "picture")), help="What is labelled at a time.")
 @click.option(
-    "--test", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="List of pictures to test on."
+    "--test",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="List of pictures to test on.",
 )
 @click.option(
     "--duplicates", type=click.FloatRange(0, 0.95), help="Make this share of the pool near-duplicates."

@@ -41,7 +41,7 @@ class Select(Group):
     """Settings of ``select``; every key is described in ``conf/select/default.yaml``."""
 
     count: int = Field(default=20, ge=1)
-    strategy: str = Field(default="uncertainty-diversity", min_length=1)
+    strategy: str = Field(default="class-doubt", min_length=1)
     options: Mapping[str, Any] = Field(default_factory=dict)
     scores: Mapping[str, float] = Field(default_factory=lambda: {"uncertainty": 1.0})
     unit: Literal["picture", "region"] = "picture"

@@ -86,5 +86,7 @@ def _pose(table: Path, cells: list[str], joints: tuple[str, ...]) -> Pose:
             for joint, (x, y) in zip(joints, pairs, strict=True)
         }
     except ValueError as error:
-        raise DataError(f"{table}: {error}", "Each part has one x and one y; empty where not visible.") from error
+        raise DataError(
+            f"{table}: {error}", "Each part has one x and one y; empty where not visible."
+        ) from error
     return Pose(points)

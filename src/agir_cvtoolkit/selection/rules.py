@@ -50,7 +50,7 @@ class ChoiceRules:
         exact_up_to: a pool of more units is thinned out to so many before the strategy sees it.
     """
 
-    strategy: str = "uncertainty-diversity"
+    strategy: str = "class-doubt"
     options: Mapping[str, Any] = field(default_factory=dict)
     scores: Mapping[str, float] = field(default_factory=lambda: {"uncertainty": 1.0})
     control: float = 0.10

@@ -137,9 +137,7 @@ def run_all(
             raise
 
 
-def _in_processes(
-    schedule: Schedule, book: Book, crew: ProcessPoolExecutor, jobs: int, bar: Bar
-) -> None:
+def _in_processes(schedule: Schedule, book: Book, crew: ProcessPoolExecutor, jobs: int, bar: Bar) -> None:
     under_way: dict[tuple[str, int, int], Future[Cell]] = {}
     while True:
         for step in schedule.ready(book.cells):
@@ -178,12 +176,16 @@ def _cell(line: bytes) -> Cell | None:
 
 
 def curves_of(
-    cells: Mapping[tuple[str, int, int], Cell], strategies: Sequence[str], budgets: Sequence[int]
+    cells: Mapping[tuple[str, int, int], Cell],
+    strategies: Sequence[str],
+    budgets: Sequence[int],
+    *,
+    shared: bool = True,
 ) -> Iterator[tuple[str, list[dict[int, Cell]]]]:
-    """Yield the cells of each strategy: for each budget by seed; the first units belong to every strategy."""
+    """Yield the cells of each strategy: for each budget by seed; `shared`: the first units belong to every strategy."""
     for name in strategies:
         found: list[dict[int, Cell]] = []
         for budget in budgets:
-            own = FIRST if budget == budgets[0] else name
+            own = FIRST if shared and budget == budgets[0] else name
             found.append({seed: cell for (n, seed, b), cell in cells.items() if (n, b) == (own, budget)})
         yield name, found

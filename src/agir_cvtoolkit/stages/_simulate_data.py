@@ -20,7 +20,7 @@ from agir_cvtoolkit.training.dataset import CLASSES, PICTURE_OF, SPLITS, TRAINED
 from agir_cvtoolkit.training.pairs import pairs_from_folders
 from agir_cvtoolkit.training.pose_samples import PoseSample
 
-from ._dataset_pairs import find_pairs
+from ._dataset_pairs import FoundPairs, find_pairs
 
 _TRUTH = ("labels", "masks")
 _FORMS = "Give a folder with images/ and labels/, with images/ and poses/, a data set version, or CollectedData_*.csv."
@@ -66,24 +66,20 @@ class LabelledData:
     tested: frozenset[str] = frozenset()
 
 
-def labelled_data(place: Path | None, run: Run | None, settings: Settings) -> LabelledData:
+def labelled_data(place: Path, run: Run | None, settings: Settings) -> LabelledData:
     """Find the labelled pictures of a folder, a table, or a run.
 
     Args:
-        place: a folder or a table; None for the corrections of `run`.
-        run: whose pairs are taken where there is no place.
+        place: a folder or a table.
+        run: whose pairs are taken instead; None for the place.
         settings: what of the run's tasks is taken.
 
     Raises:
         DataError: there are none, or they cannot be read.
         NoRunError: the run has none.
     """
-    if place is None:
-        assert run is not None
-        found = find_pairs(run, settings)
-        truths = [Truth(p.record_id, p.group, p.image_path, p.mask_path) for p in found.pairs]
-        names = {c.id: c.name for c in found.classes} if found.classes else {}
-        return _of_masks(run.run_id, truths, names, frozenset())
+    if run is not None:
+        return masks_of(run.run_id, find_pairs(run, settings))
     tables = sorted(place.glob("CollectedData*.csv")) if place.is_dir() else [place]
     if tables and tables[0].suffix == ".csv":
         return _of_table(tables[0])
@@ -102,6 +98,13 @@ def labelled_data(place: Path | None, run: Run | None, settings: Settings) -> La
     names = {int(c["id"]): str(c["name"]) for c in table.get(TRAINED) or table.get("classes") or ()}
     tested = frozenset(str(of.get(name, name)) for name in splits.get("test") or ())
     return _of_masks(place.resolve().name, truths, names, tested)
+
+
+def masks_of(name: str, found: FoundPairs) -> LabelledData:
+    """Return pairs of pictures and masks as labelled data."""
+    truths = [Truth(p.record_id, p.group, p.image_path, p.mask_path) for p in found.pairs]
+    names = {c.id: c.name for c in found.classes} if found.classes else {}
+    return _of_masks(name, truths, names, frozenset())
 
 
 def tested_groups(data: LabelledData, listed: str | None, share: float) -> frozenset[str]:
@@ -125,7 +128,8 @@ def tested_groups(data: LabelledData, listed: str | None, share: float) -> froze
         tested = frozenset(groups[number] for number in drawn)
     if not tested or len(tested) == len(groups):
         raise DataError(
-            f"of {len(groups)} pictures {len(tested)} are tested on", "Leave some on both sides: simulate.test."
+            f"of {len(groups)} pictures {len(tested)} are tested on",
+            "Leave some on both sides: simulate.test.",
         )
     return tested
 
@@ -140,20 +144,26 @@ def _listed(path: Path) -> list[str]:
             names = [line.strip() for line in text.splitlines() if line.strip()]
         return [str(name) for name in names]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} lists no pictures: {error}", 'Write {"test": [names]}, or a name a line.') from error
+        raise DataError(
+            f"{path} lists no pictures: {error}", 'Write {"test": [names]}, or a name a line.'
+        ) from error
 
 
 def _of_masks(
     name: str, truths: Sequence[Truth], names: Mapping[int, str], tested: frozenset[str]
 ) -> LabelledData:
     values: set[int] = set()
-    for truth in truths:
-        assert truth.mask is not None
-        values |= set(np.unique(load_mask(truth.mask)).tolist())
-    classes = {value: names.get(value, "background" if value == 0 else f"class {value}") for value in sorted(values | {0})}
+    for mask in (truth.mask for truth in truths):
+        values |= set(np.unique(load_mask(mask)).tolist()) if mask else set()
+    classes = {
+        value: names.get(value, "background" if value == 0 else f"class {value}")
+        for value in sorted(values | {0})
+    }
     if len(classes) < 2:
         raise DataError(f"the masks of {name} hold nothing but background", "Give labelled pictures.")
-    return LabelledData(name, "masks", tuple(sorted(truths, key=lambda t: t.record_id)), classes, None, tested)
+    return LabelledData(
+        name, "masks", tuple(sorted(truths, key=lambda t: t.record_id)), classes, None, tested
+    )
 
 
 def _of_table(table: Path) -> LabelledData:
@@ -179,7 +189,9 @@ def _of_poses(place: Path) -> LabelledData:
             names.add(name)
             poses[path.stem] = pictures[path.stem], found[0]
     if len(names) != 1:
-        raise DataError(f"{place} has poses of {len(names)} schemas", "Give pictures with one animal, of one schema.")
+        raise DataError(
+            f"{place} has poses of {len(names)} schemas", "Give pictures with one animal, of one schema."
+        )
     return _of_samples(place.resolve().name, poses, load_schema(names.pop()))
 
 

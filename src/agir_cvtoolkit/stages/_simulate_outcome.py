@@ -71,7 +71,12 @@ class StrategyCurve:
 
 
 def outcome_of(
-    cells: Mapping[tuple[str, int, int], Cell], strategies: Sequence[str], budgets: Sequence[int], level: float
+    cells: Mapping[tuple[str, int, int], Cell],
+    strategies: Sequence[str],
+    budgets: Sequence[int],
+    level: float,
+    *,
+    shared: bool = True,
 ) -> tuple[StrategyCurve, ...]:
     """Return the curve of each strategy, from the seeds that have all its cells.
 
@@ -80,11 +85,12 @@ def outcome_of(
         strategies: names.
         budgets: labels.
         level: of the intervals.
+        shared: the first budget is the same units for every strategy, and no comparison.
     """
-    curves = {name: _table(found) for name, found in curves_of(cells, strategies, budgets)}
+    curves = {name: _table(found) for name, found in curves_of(cells, strategies, budgets, shared=shared)}
     random = curves.get(RANDOM, {})
     return tuple(
-        _curve(name, table, random, budgets, level) for name, table in curves.items() if table
+        _curve(name, table, random, budgets, level, int(shared)) for name, table in curves.items() if table
     )
 
 
@@ -100,6 +106,7 @@ def _curve(
     random: Mapping[int, Sequence[float]],
     budgets: Sequence[int],
     level: float,
+    first: int,
 ) -> StrategyCurve:
     paired = sorted(table.keys() & random.keys()) if name != RANDOM else []
     points = tuple(
@@ -115,10 +122,8 @@ def _curve(
     savings: tuple[Saving, ...] = ()
     if paired:
         own, others = (np.array([values[seed] for seed in paired]) for values in (table, random))
-        savings = tuple(
-            _saving(own, others, budgets, place, level) for place in range(1, len(budgets))
-        )
-    return StrategyCurve(name, points, savings, _verdict(points[1:]))
+        savings = tuple(_saving(own, others, budgets, place, level) for place in range(1, len(budgets)))
+    return StrategyCurve(name, points, savings, _verdict(points[first:]))
 
 
 def _verdict(points: Sequence[Point]) -> str:
@@ -190,7 +195,9 @@ def words_of(curves: Sequence[StrategyCurve], metric: str, level: float) -> tupl
     """Return what was found, in sentences."""
     lines: list[str] = []
     seeds = curves[0].points[0].score.count if curves else 0
-    lines.append(f"{metric}, mean of {seeds} seeds with {level:.0%} intervals; differences are paired by seed.")
+    lines.append(
+        f"{metric}, mean of {seeds} seeds with {level:.0%} intervals; differences are paired by seed."
+    )
     compared = [c for c in curves if c.points[-1].difference is not None]
     for curve in compared:
         parts = []
@@ -232,7 +239,17 @@ def table_of(curves: Sequence[StrategyCurve]) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(
-        ["strategy", "labels", "seeds", "score", "low", "high", "difference", "difference_low", "difference_high"]
+        [
+            "strategy",
+            "labels",
+            "seeds",
+            "score",
+            "low",
+            "high",
+            "difference",
+            "difference_low",
+            "difference_high",
+        ]
     )
     for curve in curves:
         for point in curve.points:

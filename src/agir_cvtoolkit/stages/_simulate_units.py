@@ -113,6 +113,7 @@ def pool_and_test(
         )
     looking = _Looking(data, settings, store)
     with progress.bar("look at pictures", len(own) + len(copies) + len(held)) as bar:
+
         def seen(cuts: Sequence[_Cut]) -> Iterator[Unit]:
             for truth, group in _by_picture(cuts):
                 rgb, mask = looking.open(truth)
@@ -125,9 +126,7 @@ def pool_and_test(
     return Units(tuple(pool), tuple(test), tuple(data.classes.values()), data.schema)
 
 
-def cuts_of(
-    data: LabelledData, tested: frozenset[str], settings: Simulate
-) -> tuple[list[_Cut], list[_Cut]]:
+def cuts_of(data: LabelledData, tested: frozenset[str], settings: Simulate) -> tuple[list[_Cut], list[_Cut]]:
     """Return the units of the pool, without near-duplicates, and those of the test set."""
     own: list[_Cut] = []
     held: list[_Cut] = []
@@ -159,9 +158,7 @@ def _covering(truth: Truth, settings: Simulate) -> list[_Cut]:
     side = settings.tile
     if settings.unit == "picture" or min(size) < side:
         return [_Cut(truth, None)]
-    lefts, tops = (
-        [min(step * side, length - side) for step in range(-(-length // side))] for length in size
-    )
+    lefts, tops = ([min(step * side, length - side) for step in range(-(-length // side))] for length in size)
     return [
         _Cut(
             truth,
@@ -263,9 +260,7 @@ def _shrunk_size(size: tuple[int, int], most: int) -> tuple[int, int]:
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
-def _varied(
-    rgb: Pixels, mask: Pixels | None, number: int
-) -> tuple[Pixels, Pixels | None, tuple[int, int]]:
+def _varied(rgb: Pixels, mask: Pixels | None, number: int) -> tuple[Pixels, Pixels | None, tuple[int, int]]:
     """Return the next shot of the same thing: a little shifted, a little lighter or darker, with other noise."""
     rng = np.random.default_rng([_DRAW, number])
     right, down = (int(value) for value in rng.integers(-_SHIFT, _SHIFT + 1, 2))
@@ -294,5 +289,3 @@ def _shifted(pose: Pose, by: tuple[int, int]) -> Pose:
         },
         box=None,
     )
-
-

@@ -101,7 +101,7 @@ def simulate(
     wanted = settings.simulate
     started = time.perf_counter()
     run = None if data is not None else call.open_run(settings)
-    found = labelled_data(data, run, settings)
+    found = labelled_data(data or Path(), run, settings)
     tested = tested_groups(found, wanted.test, wanted.test_share)
     unit = "region" if found.kind == "masks" and wanted.unit == "tile" else "picture"
     configured = rules_of_select(settings.select.model_copy(update={"unit": unit}))
@@ -204,9 +204,7 @@ def _write(result: SimulateResult, key: str, settings: Settings) -> None:
     write_json(result.folder / RESULT, content)
 
 
-def _planned(
-    data: LabelledData, tested: frozenset[str], settings: Settings, folder: Path
-) -> SimulateResult:
+def _planned(data: LabelledData, tested: frozenset[str], settings: Settings, folder: Path) -> SimulateResult:
     from ._simulate_cells import CELLS, Book
     from ._simulate_units import cuts_of
 
@@ -242,7 +240,9 @@ def _key(
     ]
     poses = [repr(truth.sample.pose) for truth in data.truths if truth.sample is not None]
     same = wanted.model_dump(mode="json", exclude={"jobs", "seeds", "level", "test", "test_share"})
-    return fingerprint(_REVISION, files, poses, sorted(tested), same, {n: asdict(r) for n, r in rules.items()})
+    return fingerprint(
+        _REVISION, files, poses, sorted(tested), same, {n: asdict(r) for n, r in rules.items()}
+    )
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:

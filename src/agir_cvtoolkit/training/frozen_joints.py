@@ -41,9 +41,9 @@ class JointSettings:
         shown: size, width of joints and strength of variations, as of the training of pose models.
     """
 
-    width: int = 64
+    width: int = 32
     steps: int = 150
-    batch: int = 6
+    batch: int = 4
     lr: float = 4e-3
     weight_decay: float = 1e-2
     variations: int = 3
@@ -121,7 +121,9 @@ class JointLearner:
             seed: of weights and order.
         """
         wanted, joints = self._settings, len(self._schema.joints)
-        shown = [(member, view) for member in sorted(members) for view in range(len(self._units[member].keys))]
+        shown = [
+            (member, view) for member in sorted(members) for view in range(len(self._units[member].keys))
+        ]
         with chance(seed) as generator:
             mean, std = self._moments(sorted(members))
             head = ColumnHead(mean, std, wanted.width, 2 * joints)

@@ -41,8 +41,8 @@ class PixelSettings:
         background: the same of the background.
     """
 
-    width: int = 64
-    steps: int = 300
+    width: int = 32
+    steps: int = 200
     batch: int = 512
     lr: float = 4e-3
     weight_decay: float = 1e-2
