@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from agir_cvtoolkit.choosing import parted_id
+from agir_cvtoolkit.errors import ConfigError
 from agir_cvtoolkit.pictures import load_mask, load_rgb
 from agir_cvtoolkit.runs import read_json_object
 from agir_cvtoolkit.stages import Call
@@ -131,3 +132,19 @@ def test_a_labelled_picture_gives_no_regions(pool: Workspace) -> None:
     records = {choice.record_id for choice in regions.choices}
     assert records
     assert not records & {choice.unit_id for choice in first.choices}
+
+
+def test_films_are_chosen_from_by_what_jumps_in_them(pool: Workspace) -> None:
+    lines = [json.loads(line) for line in (pool.run / "manifest.jsonl").read_text().splitlines()]
+    for line in lines:
+        line["foreground_share"] = 0.9 if line["record_id"] == lines[2]["record_id"] else 0.1
+    (pool.run / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    jumpy = ("select.scores={jump: 1, uncertainty: 0}", "select.strategy=uncertainty", "select.control=0")
+    with pytest.raises(ConfigError, match=r"select\.sequence\.by"):
+        chosen(1, *jumpy)
+    with pytest.raises(ConfigError, match="no record has a column 'reel'"):
+        chosen(1, *jumpy, "select.sequence.by=reel")
+    (found,) = chosen(1, *jumpy, "select.sequence.by=folder").choices
+    assert found.unit_id == lines[2]["record_id"]
+    with pytest.raises(ConfigError, match="finite"):
+        chosen(1, "select.scores={uncertainty: nan}")

@@ -66,6 +66,11 @@ def test_the_control_slice_has_its_share_and_comes_first(name: str, wanted: int,
     assert [one.rank for one in control] == list(range(1, len(control) + 1))
 
 
+def test_the_control_slice_is_a_share_of_what_there_is_where_more_is_asked_for() -> None:
+    choices = choose(pool_of(20), 500, ChoiceRules(near_bits=None, alike=None), Known(), 1)
+    assert (len(chosen(choices)), sum(one.control for one in choices)) == (20, 2)
+
+
 @settings(max_examples=25, deadline=None)
 @given(names, st.integers(0, 1000))
 def test_the_order_of_the_rows_changes_nothing(name: str, seed: int) -> None:

@@ -53,3 +53,13 @@ def test_of_masks_it_is_the_area_that_jumps(run: Run) -> None:
     assert set(found) == set(shares)
     assert found["c"] == pytest.approx(0.9, abs=0.02)
     assert found["a"] < 0.1
+
+
+def test_frames_of_one_folder_are_a_film(run: Run) -> None:
+    frames = [
+        replace(entry(name), foreground_share=share, mask_path="m", source_path=f"/films/{film}/{name}.png")
+        for name, film, share in (("a", "x", 0.2), ("b", "x", 0.2), ("c", "y", 0.9), ("d", "y", 0.3))
+    ]
+    found = jumps(run, frames, "folder")
+    assert (found["a"], found["b"]) == (0.0, 0.0)
+    assert found["d"] > 0.5

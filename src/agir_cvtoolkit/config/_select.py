@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
 from ._base import Group
 
@@ -37,13 +37,20 @@ class RegionGrid(Group):
     stride: int | None = Field(default=None, ge=8)
 
 
+class Sequence(Group):
+    """Which records follow each other: frames of one film."""
+
+    by: str | None = Field(default=None, min_length=1)
+    order: str | None = Field(default=None, min_length=1)
+
+
 class Select(Group):
     """Settings of ``select``; every key is described in ``conf/select/default.yaml``."""
 
     count: int = Field(default=20, ge=1)
     strategy: str = Field(default="class-doubt", min_length=1)
     options: Mapping[str, Any] = Field(default_factory=dict)
-    scores: Mapping[str, float] = Field(default_factory=lambda: {"uncertainty": 1.0})
+    scores: Mapping[str, FiniteFloat] = Field(default_factory=lambda: {"uncertainty": 1.0})
     unit: Literal["picture", "region"] = "picture"
     control: float = Field(default=0.10, ge=0.0, le=1.0)
     seed: int = Field(default=0, ge=0)
@@ -51,6 +58,7 @@ class Select(Group):
     alike: float | None = Field(default=0.995, gt=0.0, le=1.0)
     embeddings: str = Field(default="auto", min_length=1)
     device: str = Field(default="auto", min_length=1)
+    sequence: Sequence = Sequence()
     strata: str | None = Field(default=None, min_length=1)
     quotas: Quotas = Quotas()
     class_share: float = Field(default=0.01, gt=0.0, le=1.0)

@@ -61,7 +61,7 @@ def decide(pool: Pool, wanted: int, rules: ChoiceRules, known: Known, seed: int)
     _leave_out_known(batch, units, known, rules)
     groups = grouped(units, batch.free, scores, rules, np.random.default_rng([seed, 0]))
     wanted = max(0, wanted)
-    population = _draw_control(batch, units, groups, _control_count(rules, wanted), seed)
+    population = _draw_control(batch, units, groups, rules, wanted, seed)
     _leave_out_doubles(batch, units, groups, rules)
     fill(batch, chosen_by, wanted, np.random.default_rng([seed, 2]))
     return batch.decisions(population, notes)
@@ -125,8 +125,11 @@ def _leave_out_known(batch: Batch, units: Units, known: Known, rules: ChoiceRule
         batch.drop(position, "near-duplicate of what is labelled or in flight")
 
 
-def _draw_control(batch: Batch, units: Units, groups: Groups, count: int, seed: int) -> int:
+def _draw_control(
+    batch: Batch, units: Units, groups: Groups, rules: ChoiceRules, wanted: int, seed: int
+) -> int:
     drawable = np.flatnonzero(batch.free & (groups.faces[units.records] == units.records))
+    count = _control_count(rules, min(wanted, len(drawable)))
     rng = np.random.default_rng([seed, 1])
     for position in drawable[rng.permutation(len(drawable))].tolist():
         if batch.size == count:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from pathlib import Path
 
 from agir_cvtoolkit.poses import Pose, box_of, overall_confidence, read_poses
 from agir_cvtoolkit.records import FieldValue, ManifestEntry
 from agir_cvtoolkit.runs import Run
 
+FOLDER_OF_FRAMES = "folder"
 _FAR = 0.5
 """Of the animal's diagonal: a joint that is so far from where its neighbours in time are scores 1."""
 _SHARE_OF_JOINTS = 0.9
@@ -27,7 +29,7 @@ def jumps(
     Args:
         run: that the entries are of.
         entries: in any order.
-        sequence: the column whose value frames of one sequence share.
+        sequence: the column whose value frames of one sequence share; `FOLDER_OF_FRAMES` where each has a folder.
         order: the column that orders them; None orders by record id.
 
     Returns:
@@ -37,13 +39,19 @@ def jumps(
         DataError: a file of poses is damaged.
     """
 
+    def film(entry: ManifestEntry) -> str:
+        value = entry.label_values.get(sequence)
+        if value in (None, "") and sequence == FOLDER_OF_FRAMES and entry.source_path:
+            return str(Path(entry.source_path).parent)
+        return "" if value is None else str(value)
+
     def place(entry: ManifestEntry) -> tuple[str, bool, float, str, str]:
         value = entry.label_values.get(order) if order is not None else entry.record_id
-        return (str(entry.label_values.get(sequence)), *_sortable(value), entry.record_id)
+        return (film(entry), *_sortable(value), entry.record_id)
 
-    there = [entry for entry in entries if entry.label_values.get(sequence) not in (None, "")]
+    there = [entry for entry in entries if film(entry)]
     found: dict[str, float] = {}
-    for _, group in groupby(sorted(there, key=place), key=lambda e: str(e.label_values.get(sequence))):
+    for _, group in groupby(sorted(there, key=place), key=film):
         frames = list(group)
         said = [_said(run, entry) for entry in frames]
         for number, entry in enumerate(frames):

@@ -18,6 +18,7 @@ from agir_cvtoolkit.records import Item, ManifestEntry
 from agir_cvtoolkit.runs import Run
 
 from ._embeddings import Embedded, Pictured, embeddings_of
+from ._jumps import FOLDER_OF_FRAMES, jumps
 from ._mask_candidates import image_of
 from ._select_hashes import looks_of
 from ._select_known import corrected_shares
@@ -25,6 +26,8 @@ from ._select_regions import RegionsSeen, regions_of, regions_seen
 
 HISTORY = "history"
 """The score of how often the classes of a unit were corrected."""
+JUMP = "jump"
+"""The score of how far a frame is from the frames before and after it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +92,7 @@ def gather(run: Run, settings: Settings, ledger: Ledger, progress: Progress) -> 
             spread = None if spread is None else spread[kept]
     hashes, unread = _hashes(units, ledger, progress)
     items += unread
-    scores, notes = _scores(entries, units, by_region, settings, ledger)
+    scores, notes = _scores(run, entries, units, by_region, settings, ledger)
     pool = Pool(
         ids=[_id_of(entry, region) for entry, _, region in units],
         records=None if by_region is None else [entry.record_id for entry in entries],
@@ -143,6 +146,7 @@ def _hashes(
 
 
 def _scores(
+    run: Run,
     entries: Sequence[ManifestEntry],
     units: Sequence[tuple[ManifestEntry, Path, Region | None]],
     by_region: RegionsSeen | None,
@@ -169,12 +173,36 @@ def _scores(
             notes.append(
                 "nothing was corrected yet in the classes of these pictures: the score history is empty"
             )
+    if JUMP in settings.select.scores and by_region is None:
+        found[JUMP] = _jumps(run, entries, settings)
     for name in settings.select.scores:
         if name not in found:
-            near = did_you_mean(name, [*found, HISTORY])
-            known = ", ".join(sorted([*found, HISTORY]))
+            made_here = [*found, HISTORY] if by_region is not None else [*found, HISTORY, JUMP]
+            near = did_you_mean(name, made_here)
+            known = ", ".join(sorted(set(made_here)))
             raise ConfigError(f"select.scores: this run has no score '{name}'; there are: {known}", near)
     return found, tuple(notes)
+
+
+def _jumps(run: Run, entries: Sequence[ManifestEntry], settings: Settings) -> NDArray[np.float32]:
+    """Return how far each frame is from its neighbours in time; NaN where it has none."""
+    by, order = settings.select.sequence.by, settings.select.sequence.order
+    known = {name for entry in entries for name in entry.label_values}
+    listed = ", ".join(sorted(known | {FOLDER_OF_FRAMES}))
+    if by is None:
+        raise ConfigError(
+            "the score jump needs to know which frames are of one film",
+            f"Name the column: select.sequence.by, one of: {listed}",
+        )
+    for key, column in (("by", by), ("order", order)):
+        if column is not None and column not in known and (key, column) != ("by", FOLDER_OF_FRAMES):
+            near = did_you_mean(column, known)
+            raise ConfigError(
+                f"select.sequence.{key}: no record has a column '{column}'",
+                f"{near} Columns: {listed}".strip(),
+            )
+    found = jumps(run, entries, by, order)
+    return np.array([found.get(entry.record_id, np.nan) for entry in entries], dtype=np.float32)
 
 
 def _history(entries: Sequence[ManifestEntry], corrected: Mapping[str, float]) -> NDArray[np.float32]:
