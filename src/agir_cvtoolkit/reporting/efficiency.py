@@ -19,7 +19,7 @@ _DASHES: tuple[tuple[int, ...], ...] = ((), (9, 5), (2, 4), (12, 4, 2, 4), (5, 3
 """On and off, in pixels; nothing for a whole line."""
 _REACH = 5
 _SPREAD = 0.025
-"""How far lines are set aside from each other, as a share of a doubling, so that their intervals do not hide each other."""
+"""How far lines are set aside from each other, as a share of a doubling, or intervals would hide each other."""
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def rules_of(names: Sequence[str], configured: ChoiceRules, kind: str) -> dict[s
 
     Args:
         names: ``random`` and ``entropy`` (the most doubtful and nothing else: near-duplicates too, and no control slice),
-            ``default`` (what ``select`` does), ``default-without-control`` (the same but for the slice drawn at random), or a
+            ``default`` (what ``select`` does), ``default-without-control`` (the same but for the control slice), or a
             strategy of its own with the other settings of ``select``.
         configured: what ``select`` does.
         kind: ``masks`` or ``poses``.
@@ -152,7 +152,8 @@ class Arena:
         known = Known(
             ids=frozenset(unit.unit_id for unit in held),
             contents=frozenset(unit.key for unit in held),
-            hashes=np.array([unit.hash for unit in held], dtype=np.uint64),
+            # The other regions of a picture are no near-duplicates of one that is labelled.
+            hashes=np.array([unit.hash for unit in held if unit.region is None], dtype=np.uint64),
             embeddings=_rows(held),
         )
         seed = step.seed * 1_000_003 + step.budget

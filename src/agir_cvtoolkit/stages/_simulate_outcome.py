@@ -202,9 +202,8 @@ def words_of(curves: Sequence[StrategyCurve], metric: str, level: float) -> tupl
     for curve in compared:
         parts = []
         for point in curve.points[1:]:
-            d = point.difference
-            assert d is not None
-            parts.append(f"{_signed(d)} with {point.labels}")
+            if point.difference is not None:
+                parts.append(f"{_signed(point.difference)} with {point.labels}")
         lines.append(f"{curve.strategy} against random: {', '.join(parts)}.")
         lines += [f"{curve.strategy} {_saved(s)}." for s in curve.savings]
     better = [c.strategy for c in compared if c.verdict == "better"]

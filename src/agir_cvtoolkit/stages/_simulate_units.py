@@ -1,4 +1,4 @@
-"""What a simulation chooses from and tests on: units, what the encoder saw of them, and their labels as learners take them."""
+"""What a simulation chooses from and tests on: units, what the encoder saw of them, their labels for learners."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Unit:
     Attributes:
         unit_id, record_id, region: as in a pool.
         key: of its pixels, and of the maps of its plain view.
-        hash: perceptual.
+        hash: perceptual; of a region that of its picture.
         embedding: float32, of length 1.
         cells: labels, see `frozen_pixels.cells_of`; None for poses.
         pose: None for masks.
@@ -117,8 +117,9 @@ def pool_and_test(
         def seen(cuts: Sequence[_Cut]) -> Iterator[Unit]:
             for truth, group in _by_picture(cuts):
                 rgb, mask = looking.open(truth)
+                whole = perceptual_hash(rgb)
                 for cut in group:
-                    yield looking.unit(cut, rgb, mask)
+                    yield looking.unit(cut, rgb, mask, whole)
                     bar.advance()
 
         pool = [*sorted(seen(own), key=lambda u: u.unit_id), *sorted(seen(copies), key=lambda u: u.unit_id)]
@@ -171,7 +172,7 @@ def _covering(truth: Truth, settings: Simulate) -> list[_Cut]:
 
 
 def _copies(own: Sequence[_Cut], share: float) -> list[_Cut]:
-    """Return near-duplicates of few units, as a camera makes them that stands still, until they are a share of the pool."""
+    """Return near-duplicates of few units, as a camera makes them that stands still: so many that they are a share."""
     if not share:
         return []
     rng = np.random.default_rng(_DRAW)
@@ -211,8 +212,8 @@ class _Looking:
             mask = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST), dtype=np.uint8)
         return rgb, mask
 
-    def unit(self, cut: _Cut, rgb: Pixels, mask: Pixels | None) -> Unit:
-        """Cut and vary, look, and label."""
+    def unit(self, cut: _Cut, rgb: Pixels, mask: Pixels | None, digest: int) -> Unit:
+        """Cut and vary, look, and label; `digest` is the hash of the whole picture, as regions of it have it."""
         truth, region = cut.truth, cut.region
         if region is not None:
             part = np.s_[region.top : region.top + region.height, region.left : region.left + region.width]
@@ -224,13 +225,16 @@ class _Looking:
             unit_id, record_id = f"copy {cut.copy:05d} of {unit_id}", f"copy {cut.copy:05d} of {record_id}"
             region = None
         rgb = np.ascontiguousarray(rgb)
-        digest = perceptual_hash(rgb)
+        digest = perceptual_hash(rgb) if cut.copy else digest
         if truth.sample is not None:
             pose = self._pose(truth.sample, rgb, moved)
             return Unit(
                 unit_id, record_id, region, pose.keys[0], digest, self._embedding(pose.keys[0]), pose=pose
             )
-        assert mask is not None
+        if mask is None:
+            raise DataError(
+                f"{truth.record_id} has no mask", "Give every picture a mask, or every one a pose."
+            )
         key = self._seen(rgb, STEP)
         cells = cells_of(mask)
         cells[: cut.known[0] // CELL] = IGNORED
@@ -238,7 +242,8 @@ class _Looking:
         return Unit(unit_id, record_id, region, key, digest, self._embedding(key), cells=cells)
 
     def _pose(self, sample: PoseSample, rgb: Pixels, moved: tuple[int, int]) -> PoseUnit:
-        assert self._data.schema is not None
+        if self._data.schema is None:
+            raise DataError(f"{sample.record_id} has a pose of no schema", "Name the joints.")
         if moved != (0, 0):
             sample = replace(sample, pose=_shifted(sample.pose, moved))
         views = views_of(sample, rgb, self._data.schema, self._joints)

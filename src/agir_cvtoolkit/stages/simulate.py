@@ -23,7 +23,9 @@ from .select import rules_of as rules_of_select
 
 FOLDER = "simulations"
 RESULT, TABLE, PICTURE = "simulation.json", "curves.csv", "curves.png"
+_IOU, _PCK = "mean IoU", "PCK at 5 %"
 _REVISION = 2
+"""Of what cells depend on beside their settings: another one when the learner changes."""
 _LOOK_S, _CELL_S, _UNIT_S = 0.15, 2.5, 0.004
 """Seconds on one core of 2024: one look of the encoder at 320 x 320 pixels, one training and test, one unit's scores."""
 
@@ -70,12 +72,12 @@ def simulate(
 ) -> SimulateResult:
     """Replay labelled data as a pool whose labels are known, and compare how fast a model learns by each strategy.
 
-    Every cell (strategy, seed, number of labels) is kept as it is finished: killed and started again, the simulation goes
-    on; finished, the same call does nothing. The same cells come out whatever the number of processes.
+    Every cell (strategy, seed, number of labels) is kept as it is finished: killed and started again, the simulation
+    goes on; finished, the same call does nothing. The same cells come out whatever the number of processes.
 
     Args:
-        data: a folder with ``images/`` and ``labels/`` (or ``masks/``, or ``poses/``), a data set version, or DeepLabCut's
-            ``CollectedData_*.csv``; None for the corrections of the run.
+        data: a folder with ``images/`` and ``labels/`` (or ``masks/``, or ``poses/``), a data set version, or
+            DeepLabCut's ``CollectedData_*.csv``; None for the corrections of the run.
         strategies, budgets, seeds, unit, test, duplicates, jobs: as in the group ``simulate``, in whose place they are
             taken where they are given.
         out: folder of the results; None for one below ``simulations/`` beside the runs, named after data and settings.
@@ -156,7 +158,7 @@ def _simulated(
         with call.progress.bar("simulate", schedule.total) as bar:
             bar.advance(before)
             run_all(schedule, book, (units, store, rules), wanted.jobs, bar)
-    metric = "mean IoU" if data.kind == "masks" else "PCK at 5 %"
+    metric = _IOU if data.kind == "masks" else _PCK
     curves = outcome_of(book.cells, wanted.strategies, wanted.budgets, wanted.level)
     words = words_of(curves, metric, wanted.level)
     result = SimulateResult(
@@ -190,7 +192,7 @@ def _write(result: SimulateResult, key: str, settings: Settings) -> None:
             )
             for curve in result.curves
         ],
-        x_name=f"labelled {settings.simulate.unit}s",
+        x_name=f"labelled {'pictures' if result.metric == _PCK else settings.simulate.unit + 's'}",
     )
     content = {
         "key": key,
@@ -211,16 +213,17 @@ def _planned(data: LabelledData, tested: frozenset[str], settings: Settings, fol
     wanted = settings.simulate
     own, held = cuts_of(data, tested, wanted)
     pool = round(len(own) / (1 - wanted.duplicates))
+    what = wanted.unit if data.kind == "masks" else "picture"
     tested_on = len({cut.truth.record_id for cut in held})
     total = _cells(wanted)
     done = len(Book(folder / CELLS).cells)
     looks = (pool + len(held)) * (1 if data.kind == "masks" else 4)
     seconds = looks * _LOOK_S + (total - done) * (_CELL_S + pool * _UNIT_S) / wanted.jobs
     words = (
-        f"would choose from {pool} {wanted.unit if data.kind == 'masks' else 'picture'}s and test on {tested_on} pictures",
+        f"would choose from {pool} {what}s and test on {tested_on} pictures",
         f"would train {total - done} of {total} small models, in about {max(1, round(seconds / 60))} min",
     )
-    metric = "mean IoU" if data.kind == "masks" else "PCK at 5 %"
+    metric = _IOU if data.kind == "masks" else _PCK
     return SimulateResult(
         folder, metric, pool, tested_on, total, done, (), words, round(seconds, 1), dry_run=True
     )

@@ -41,14 +41,12 @@ class ColumnHead(nn.Module):
         weight = self.first.weight / self.std
         bias = self.first.bias - (weight * self.mean).sum(dim=1)
         size = max((level.shape[-2:] for level in maps), key=lambda one: one[0] * one[1])
-        total: Tensor | None = None
+        total = maps[0].new_zeros(())
         start = 0
         for level in maps:
             part = F.conv2d(level, weight[:, start : start + level.shape[1], None, None])
-            part = part if part.shape[-2:] == size else resized(part, size)
-            total = part if total is None else total + part
+            total = total + (part if part.shape[-2:] == size else resized(part, size))
             start += level.shape[1]
-        assert total is not None
         return self._rest((total + bias[:, None, None]).movedim(1, -1)).movedim(-1, 1)
 
     def _rest(self, x: Tensor) -> Tensor:
@@ -67,7 +65,7 @@ class Averaged:
     def add(self) -> None:
         """Count the weights as they are now."""
         for held, p in zip(self._sums, self._network.parameters(), strict=True):
-            held += p.detach()
+            held.add_(p.detach())
         self._count += 1
 
     def take(self) -> None:

@@ -37,7 +37,7 @@ class PixelSettings:
         batch: cells of each step.
         lr: highest rate; it rises and falls once.
         weight_decay: of AdamW.
-        per_class: cells of each foreground class that are learned from in one picture; each stands for as many as there are.
+        per_class: cells of each foreground class that are learned from in one picture; they stand for all of them.
         background: the same of the background.
     """
 
