@@ -6,6 +6,7 @@ import json
 import re
 import urllib.parse
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,12 @@ from starlette.testclient import TestClient
 
 from agir_cvtoolkit.errors import NoRunError, UsageError
 from agir_cvtoolkit.ledger import Ledger
+from agir_cvtoolkit.reporting.page_parts import Words
 from agir_cvtoolkit.runs import write_json
 from agir_cvtoolkit.serving.dashboard import dashboard_app
 from agir_cvtoolkit.stages import Call
 from agir_cvtoolkit.stages._picture_list import PER_PAGE
+from agir_cvtoolkit.stages._report_benefit import benefit_section
 from agir_cvtoolkit.stages._report_data import ReportData, Scope, gather
 from agir_cvtoolkit.stages._thumbnails import Thumbnails
 from agir_cvtoolkit.stages.dashboard import Dashboard, open_dashboard
@@ -98,6 +101,25 @@ def test_no_gain_so_far_is_said(workspace: Path, html: str) -> None:
     assert "no gain so far" in section
     assert "entropy" in section
     (folder / "simulation.json").unlink()
+
+
+def test_what_a_round_has_measured_is_shown(data: ReportData) -> None:
+    def estimate(mean: float) -> dict[str, object]:
+        return {"mean": mean, "low": mean - 0.01, "high": mean + 0.01, "count": 5}
+
+    def curve(name: str, verdict: str, scores: tuple[float, ...]) -> dict[str, object]:
+        points = [{"labels": 8 * (n + 1), "score": estimate(score)} for n, score in enumerate(scores)]
+        return {"strategy": name, "points": points, "verdict": verdict}
+
+    def section(benefit: dict[str, object]) -> list[str]:
+        last = replace(data.rounds[-1], figures={"benefit": benefit})
+        found = benefit_section(replace(data, rounds=(*data.rounds[:-1], last)))
+        return [f"{part.lead} {part.text}" for part in found.parts if isinstance(part, Words)]
+
+    curves = [curve("random", "no different", (0.5, 0.6)), curve("chosen", "better", (0.6, 0.7))]
+    assert "a gain" in section({"metric": "IoU", "curves": curves, "words": ()})[0]
+    few = section({"metric": "IoU", "curves": (), "words": ("3 labels are too few.",)})
+    assert few == ["Too few labels to tell: no gain so far. 3 labels are too few."]
 
 
 def test_hostile_names_do_nothing(html: str) -> None:

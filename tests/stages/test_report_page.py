@@ -68,7 +68,7 @@ def test_the_report_reads_by_day_by_night_on_a_telephone_and_on_paper(workspace:
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
     paper = {}
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         paper[scheme] = page.evaluate("getComputedStyle(document.body).backgroundColor")
         stroke = "getComputedStyle(document.querySelector('figure svg text')).fill"
         assert page.evaluate(stroke) != paper[scheme]

@@ -43,16 +43,18 @@ def benefit_section(data: ReportData) -> Section:
     """Return label efficiency, active against random, with intervals."""
     shows = (
         "The same number of labels spent in two ways: on pictures that a strategy chose and on pictures drawn at random;"
-        " the strategy pays where its line lies above, beyond the whiskers."
+        " the strategy pays where its line lies above, beyond chance; whiskers are 90 % intervals."
     )
     title = "Does choosing pay?"
     found = [*_of_rounds(data), *_of_simulations(data.out_root.parent / "simulations")]
+    few = _too_few(data)
     if not found:
         act = (
             "Measure it: simulate on a labelled data set, or loop.measure_benefit=true in the rounds to come."
         )
-        return Section("benefit", title, shows, act, (Words("It was not measured here yet.", "Not known."),))
-    parts: list[Part] = []
+        unknown = (Words("It was not measured here yet.", "Not known."),)
+        return Section("benefit", title, shows, act, few or unknown)
+    parts: list[Part] = [*few]
     for one in found:
         parts.append(_verdict(one))
         parts.append(_chart(one))
@@ -98,6 +100,15 @@ def _of_rounds(data: ReportData) -> list[Efficiency]:
         for one in measured[:1]
     )
     return [one for one in found if one is not None]
+
+
+def _too_few(data: ReportData) -> tuple[Words, ...]:
+    """Return what the newest measurement of a round says where it had too few labels."""
+    measured = [one.figures["benefit"] for one in data.rounds if isinstance(one.figures.get("benefit"), dict)]
+    if not measured or measured[-1].get("curves"):
+        return ()
+    words = " ".join(str(line) for line in measured[-1].get("words", ()))
+    return (Words(words, "Too few labels to tell: no gain so far.", "warn"),)
 
 
 def _of_simulations(folder: Path) -> list[Efficiency]:
