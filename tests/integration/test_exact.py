@@ -345,6 +345,17 @@ def test_a_mask_value_without_a_label_fails_alone(predicted: Workspace, sdk: Any
         assert np.array_equal(by_label["weed"], mask > 1)
 
 
+def test_a_push_that_sent_nothing_is_still_to_be_done(predicted: Workspace) -> None:
+    words = ["-o", "cvat_upload.labels=[weed]"]
+    predicted.conf("cvat_upload", {"label_map": {"_class": {250: "weed"}}})
+    result = predicted.upload(*words, code=4)
+    assert (result["uploaded_annotations"], result["failed"]) == (0, 3)
+    assert json.loads(predicted.cli("status", "--json").stdout)["next_step"] == "agir-cvtoolkit upload-cvat"
+    predicted.conf("cvat_upload", {"label_map": {"_default": "weed"}})
+    predicted.upload(*words)
+    assert "complete the jobs" in predicted.cli("status").stdout
+
+
 def test_class_ids_are_those_of_the_database(predicted: Workspace) -> None:
     predicted.conf("cvat_upload", {"label_map": {"category_common_name": "{value}"}})
     words = ["-o", "cvat_upload.labels=[wheat,barley,hairy_vetch]"]

@@ -160,7 +160,8 @@ def write_metrics(run: Run, result: UploadResult) -> None:
     if run.read_metrics(STAGE).get("push_id") != result.push_id:
         number += 1
     run.write_metrics(STAGE, content, number=max(1, number))
-    run.mark_done(STAGE, result.push_id or "")
+    if result.uploaded_annotations or not result.total_records:  # what sent nothing is to be done again
+        run.mark_done(STAGE, result.push_id or "")
 
 
 def _wanted(plan: Plan, replaced: Replaced) -> set[str]:
