@@ -99,6 +99,7 @@ class LoopSteps:
         if rounds:
             rounds = [*rounds[:-1], self._completed(rounds[-1])]
             self._tell_ended(rounds[-1])
+            self._measure(rounds)
         spent = spent_of(rounds, self._hours(rounds))
         why = end_of(self._loop.budget, spent)
         if why is not None:
@@ -244,3 +245,11 @@ class LoopSteps:
 
         hours = effort(self._place.call).hours_by_run
         return sum(hours.get(row.run_id, 0.0) for row in rounds)
+
+    def _measure(self, rounds: Sequence[RoundRow]) -> None:
+        row = rounds[-1]
+        if self._loop.measure_benefit and self._loop.kind == "segmentation" and "benefit" not in row.figures:
+            from ._round_benefit import benefit_of
+
+            found = benefit_of(self._place, row, rounds)
+            self._place.ledger.note_round(row, self._lease.owner, found)
