@@ -11,6 +11,7 @@ from PIL import Image
 
 from agir_cvtoolkit.errors import MaskError, PictureError
 from agir_cvtoolkit.picture_limit import DEFAULT_MEGAPIXELS, allow_megapixels
+from agir_cvtoolkit.picture_memory import A_PIXEL, decoding_bytes
 from agir_cvtoolkit.pictures import check, glance, load_mask, load_rgb
 from agir_cvtoolkit.pixel_depth import as_8_bit
 
@@ -95,3 +96,20 @@ def test_a_picture_in_parts_has_one_white() -> None:
 def test_greys_of_floats_are_as_before(tmp_path: Path) -> None:
     Image.fromarray((RGB[..., 0] / 255).astype(np.float32)).save(tmp_path / "a.tif")
     assert np.array_equal(load_rgb(tmp_path / "a.tif")[..., 0], RGB[..., 0])
+
+
+def test_a_glance_decodes_nothing_and_tells_what_decoding_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = written(tmp_path / "a.tif", (RGB / 255).astype(np.float64))
+
+    def decoded(*_: object) -> None:
+        raise AssertionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cv2, "imdecode", decoded)
+        info = glance(file)
+    assert info.size == (40, 24)
+    assert decoding_bytes(info) >= 3 * 8 * 3
+    Image.fromarray(RGB).save(tmp_path / "b.tif")
+    assert decoding_bytes(glance(tmp_path / "b.tif")) < A_PIXEL

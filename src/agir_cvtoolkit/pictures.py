@@ -49,6 +49,7 @@ class PictureInfo:
         width, height: of the upright picture.
         copyable: an upright, whole 8-bit RGB JPEG or PNG, which may go to CVAT byte for byte.
         suffix: of the file that `save_original` makes of it.
+        float_bytes: that each pixel takes while colours of floats are decoded; 0 of any other file.
     """
 
     width: int
@@ -58,6 +59,7 @@ class PictureInfo:
     orientation: int
     copyable: bool
     suffix: str
+    float_bytes: int = 0
 
     @property
     def size(self) -> tuple[int, int]:
@@ -290,7 +292,9 @@ def _decodes_by_rows(path: Path, image: Image.Image) -> bool:
 
 
 def _bytes_to_decode(image: Image.Image, orientation: int) -> int:
-    """Return about how much memory Pillow takes to decode a picture as a whole."""
+    """Return about how much memory it takes to decode a picture as a whole."""
+    if each := float_tiff.bytes_to_decode(image):
+        return each * image.width * image.height
     each = 1 if len(image.getbands()) == 1 and not image.mode.startswith(("I", "F")) else 4
     if image.mode != "RGB":
         each += 4
@@ -329,7 +333,16 @@ def _info(image: Image.Image) -> PictureInfo:
         width, height = height, width
     copyable = kind in _COPYABLE and image.mode == "RGB" and orientation == 1 and not wide
     copyable = copyable and "transparency" not in image.info and getattr(image, "n_frames", 1) == 1
-    return PictureInfo(width, height, kind, image.mode, orientation, copyable, _COPYABLE.get(kind, ".png"))
+    return PictureInfo(
+        width,
+        height,
+        kind,
+        image.mode,
+        orientation,
+        copyable,
+        _COPYABLE.get(kind, ".png"),
+        float_tiff.bytes_to_decode(image),
+    )
 
 
 @contextmanager

@@ -11,8 +11,9 @@ from PIL import Image
 
 from agir_cvtoolkit.config import SegInference
 from agir_cvtoolkit.inference.colour_predictor import ColourPredictor
-from agir_cvtoolkit.inference.held import A_PIXEL, Predicting, held_bytes
+from agir_cvtoolkit.inference.held import Predicting, held_bytes
 from agir_cvtoolkit.inference.predictor import RGB, Probabilities
+from agir_cvtoolkit.picture_memory import A_PIXEL
 from agir_cvtoolkit.records import Box, Record
 
 SIZE = (200, 100)

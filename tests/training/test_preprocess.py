@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,6 +15,7 @@ from PIL import Image
 from agir_cvtoolkit.config._training import CuttingWorkers, Pad, Preprocess, Split, TileSize
 from agir_cvtoolkit.engines import Bounds, Threads
 from agir_cvtoolkit.errors import DataError
+from agir_cvtoolkit.picture_memory import A_PIXEL
 from agir_cvtoolkit.pictures import sha256_of
 from agir_cvtoolkit.runs import write_bytes
 from agir_cvtoolkit.training import cutting
@@ -190,7 +192,7 @@ def test_a_cluster_is_asked_when_it_is_configured(tmp_path: Path, monkeypatch: p
     values = {"engine": "ray", "ray_address": "head:6379", "processes": 3, "readers": 4, "megapixels": 9}
     wanted = SETTINGS.model_copy(update={"workers": CuttingWorkers.model_validate(values)})
     assert prepare([make_pair(tmp_path, "r")], tmp_path / "d", wanted).written == 1
-    assert asked == [("head:6379", 3, 4, 9_000_000)]
+    assert asked == [("head:6379", 3, 4, 9_000_000 * A_PIXEL)]
 
 
 def test_only_what_is_new_is_cut_and_the_end_is_that_of_a_fresh_start(tmp_path: Path) -> None:
@@ -407,3 +409,15 @@ def test_a_class_that_no_training_picture_shows_is_said(tmp_path: Path) -> None:
     made = prepare(pairs, tmp_path / "dataset", SETTINGS, classes=classes, listed=listed)
     assert made.dataset.warning == "no training picture shows barley"
     assert prepare(pairs[:4], tmp_path / "dataset", SETTINGS, classes=classes).dataset.warning == ""
+
+
+def test_deep_pictures_weigh_by_their_bytes(tmp_path: Path) -> None:
+    Image.new("RGB", (30, 20)).save(tmp_path / "plain.png")
+    cv2.imwrite(str(tmp_path / "deep.tif"), np.zeros((20, 30, 3), np.float32))
+    work = Cutting(tmp_path, SETTINGS, (), binary=True)
+
+    def weighed(name: str) -> int:
+        return work.weigh(Pair(name, tmp_path / name, tmp_path / name, name, None, ""))
+
+    assert weighed("plain.png") == 600 * A_PIXEL
+    assert weighed("deep.tif") > 2 * weighed("plain.png")

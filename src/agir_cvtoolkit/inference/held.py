@@ -1,7 +1,7 @@
 """How many bytes a record holds on its way from its file to its mask: what is in work at once is bounded by them.
 
 The figures are measured peaks of a process, per pixel. A picture in a file of 8 bits and a network of few classes take
-about `A_PIXEL`; files of more bits, many classes and further outputs take more.
+about `picture_memory.A_PIXEL`; files of more bits, many classes and further outputs take more.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from agir_cvtoolkit.config import SegInference
 from agir_cvtoolkit.errors import DataError
+from agir_cvtoolkit.picture_memory import decoding_bytes
 from agir_cvtoolkit.pictures import glance
 from agir_cvtoolkit.records import Record
 
@@ -17,17 +18,9 @@ from .originals import crop_of
 from .predictor import Predictor
 from .tile_size import tile_of
 
-A_PIXEL = 14
-"""Bytes that a pixel of a picture takes for which nothing special is asked."""
-
 _RGB = 3
 _FOUND = 7
 """Class indices, their connected parts, and what is counted while they are found."""
-
-_DECODING = {"RGB": 7, "L": 8, "P": 8, "1": 8, "CMYK": 12, "I;16": 10, "I": 12, "F": 12}
-"""Bytes for each pixel while a file is decoded to RGB, by Pillow's mode."""
-_DECODING_LAYERS = 16
-_TURNING = 4
 
 _PIECES = 4
 """Batches of tiles of one picture at a time: one is being predicted, two wait, one is being blended."""
@@ -79,7 +72,5 @@ def held_bytes(record: Record, predicting: Predicting) -> int:
     width, height = right - left, bottom - top
     each = _RGB + predicting.pixel
     if record.crop is None:
-        mode = "I;16" if info.mode.startswith("I;16") else info.mode
-        decoding = _DECODING.get(mode, _DECODING_LAYERS) + _TURNING * (info.orientation != 1)
-        each = max(each, decoding)
+        each = max(each, decoding_bytes(info))
     return round(width * height * each) + width * predicting.row + predicting.fixed

@@ -37,7 +37,7 @@ def is_here(engine: Engine) -> bool:
 def bounds_of(workers: Workers) -> Bounds:
     """Return how much is in work at once in each process, in bytes: those of so many megapixels of plain pictures."""
     from agir_cvtoolkit.engines import Bounds
-    from agir_cvtoolkit.inference.held import A_PIXEL
+    from agir_cvtoolkit.picture_memory import A_PIXEL
 
     return Bounds(readers=workers.readers, weight=workers.megapixels * 1_000_000 * A_PIXEL)
 

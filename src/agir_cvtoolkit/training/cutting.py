@@ -15,6 +15,7 @@ from agir_cvtoolkit.config._training import Preprocess
 from agir_cvtoolkit.engines import Pieces
 from agir_cvtoolkit.errors import DataError, MaskError, PictureError
 from agir_cvtoolkit.picture_limit import allow_megapixels, allowed_megapixels
+from agir_cvtoolkit.picture_memory import A_PIXEL, decoding_bytes
 from agir_cvtoolkit.pictures import glance, load_mask, load_rgb, png_bytes, sha256_of
 from agir_cvtoolkit.records import file_stem
 from agir_cvtoolkit.runs import discard, fingerprint, read_json_object, write_bytes, write_json
@@ -73,12 +74,12 @@ class Cutting:
         return self
 
     def weigh(self, pair: Pair) -> int:
-        """Return the picture's number of pixels."""
+        """Return the bytes that the picture holds in memory at most."""
         try:
             info = glance(pair.image_path)
         except PictureError:  # told when it is read
             return 0
-        return info.width * info.height
+        return info.width * info.height * max(A_PIXEL, decoding_bytes(info))
 
     def read(self, pair: Pair) -> tuple[bool, CutRecord]:
         """Cut a pair, in one of several threads.

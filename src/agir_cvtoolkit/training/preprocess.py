@@ -14,6 +14,7 @@ from agir_cvtoolkit.config._training import Preprocess
 from agir_cvtoolkit.engines import Bounds, Engine, Processes, RayCluster, Threads
 from agir_cvtoolkit.errors import AgirError, DataError
 from agir_cvtoolkit.ledger import DatasetMember
+from agir_cvtoolkit.picture_memory import A_PIXEL
 from agir_cvtoolkit.progress import Progress, Silent
 from agir_cvtoolkit.records import Item, file_stem
 from agir_cvtoolkit.runs import discard, fingerprint, read_json_object, write_json
@@ -126,7 +127,7 @@ def prepare(
 def _engine(settings: Preprocess) -> Engine:
     wanted = settings.workers
     readers = wanted.readers or min(os.cpu_count() or 1, 8)
-    bounds = Bounds(readers=readers, weight=wanted.megapixels * 1_000_000, items=readers + 2)
+    bounds = Bounds(readers=readers, weight=wanted.megapixels * 1_000_000 * A_PIXEL, items=readers + 2)
     if wanted.engine == "ray":
         return RayCluster(wanted.ray_address, wanted.processes, bounds)
     return Threads(bounds) if wanted.processes in {None, 1} else Processes(wanted.processes or 1, bounds)
