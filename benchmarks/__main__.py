@@ -16,6 +16,7 @@ from . import (
     formats,
     large_pictures,
     learning,
+    loop,
     mask_encoding,
     memory,
     near_duplicates,
@@ -25,6 +26,7 @@ from . import (
     push_pull,
     query,
     reading,
+    report,
     scale,
     scores,
     select,
@@ -57,6 +59,8 @@ BENCHMARKS = (
     transfer,
     formats,
     page,
+    loop,
+    report,
 )
 
 QUICK = {
@@ -79,6 +83,8 @@ QUICK = {
     "formats": ["--pictures", "300", "--formats", "coco"],
     "page": ["--rounds", "1"],
     "near_duplicates": ["--count", "20000"],
+    "loop": ["--count", "12", "--each", "3", "--rounds", "2", "--epochs", "1", "--kills", "1"],
+    "report": ["--records", "400"],
     "select": ["--counts", "20000", "--thinned", "5000"],
     "scores": ["--size", "1500x1000", "--rounds", "1"],
 }

@@ -87,8 +87,8 @@ def test_a_quick_run_of_all_knows_every_option() -> None:
     assert len({title for _, title, _, _ in listed}) == len(everything.QUICK)
     folder = Path(everything.__file__).parent
     measuring = {p.stem for p in folder.glob("[a-z]*.py") if "def measure(" in p.read_text(encoding="utf-8")}
-    # The one of crops and weeds needs pictures that are fetched by hand.
-    assert {name for name, _, _, _ in listed} == measuring - {"cwfid"}
+    # These need pictures that are fetched by hand.
+    assert {name for name, _, _, _ in listed} == measuring - {"cwfid", "simulate"}
 
 
 @pytest.mark.integration
