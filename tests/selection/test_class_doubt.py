@@ -22,7 +22,8 @@ def ranked(
 ) -> list[int]:
     made = strategy("class-doubt", options)
     rng = np.random.default_rng(0)
-    return made.rank(pool, np.array(scores, dtype=np.float32), known or Known(), wanted, rng).tolist()
+    found = made.rank(pool, np.array(scores, dtype=np.float32), known or Known(), wanted, rng)
+    return [int(index) for index in found]
 
 
 def test_a_rare_class_weighs_as_much_as_a_frequent_one() -> None:
@@ -40,7 +41,7 @@ def test_units_without_foreground_come_last_and_by_their_score() -> None:
 
 
 def test_pools_without_classes_go_by_the_score() -> None:
-    turned = [[1, 0, 0], [0, 1, 0], [0, 0, 1.0]]
+    turned = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     assert ranked(pool_of({}, turned), [0.1, 0.9, 0.4]) == [1, 2, 0]
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("simulate")
-@click.argument("data", required=False, type=click.Path(path_type=Path, exists=True))
+@click.argument("data", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--strategies", metavar="A,B", help="To compare: random, entropy, default, or names of select --list."
 )
@@ -64,7 +64,7 @@ def command(
 
         return simulate(
             data,
-            strategies=[name.strip() for name in strategies.split(",")] if strategies else None,
+            strategies=[name.strip() for name in strategies.split(",")] if strategies is not None else None,
             budgets=numbers,
             seeds=seeds,
             unit=unit,

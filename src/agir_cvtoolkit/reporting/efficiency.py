@@ -107,7 +107,7 @@ def _interval(panel: Panel, x: float, low: float, high: float, colour: Colour) -
 def _dashed(
     panel: Panel, points: Sequence[tuple[float, float]], colour: Colour, dashes: Sequence[int]
 ) -> None:
-    pattern = [length * FINE for length in dashes] or [math.inf]
+    pattern = [float(length * FINE) for length in dashes] or [math.inf]
     part, left = 0, float(pattern[0])
     for (x0, y0), (x1, y1) in pairwise(points):
         length = math.hypot(x1 - x0, y1 - y0)

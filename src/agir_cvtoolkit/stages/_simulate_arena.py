@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from agir_cvtoolkit.choosing import Known, Pool
+from agir_cvtoolkit.choosing import Known, Pool, Region
 from agir_cvtoolkit.selection import ChoiceRules, choose
 from agir_cvtoolkit.training.frozen_features import FrozenFeatures
 from agir_cvtoolkit.training.frozen_head import one_thread
@@ -22,6 +22,8 @@ FIRST = ""
 """In the place of a strategy: the units drawn at random that all strategies begin with."""
 RANDOM, ENTROPY, DEFAULT = "random", "entropy", "default"
 UNCONTROLLED = "default-without-control"
+_ALL = Region(0, 0, 1, 1)
+"""In the place of a region, of what has none beside others that have: near-duplicates are records of their own."""
 Column = NDArray[np.float32]
 
 
@@ -142,7 +144,7 @@ class Arena:
         pool = Pool(
             ids=[unit.unit_id for unit in free],
             records=[unit.record_id for unit in free],
-            regions=[unit.region for unit in free] if any(unit.region for unit in free) else None,
+            regions=[unit.region or _ALL for unit in free] if any(unit.region for unit in free) else None,
             scores={n: seen.scores[n] for n in rules.scores if n in seen.scores},
             embeddings=_rows(free),
             hashes=np.array([unit.hash for unit in free], dtype=np.uint64),

@@ -17,6 +17,9 @@ class ColumnHead(nn.Module):
     that nothing wide is ever computed at the finest size; and single cells can be learned from without the rest.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, mean: Tensor, std: Tensor, width: int, outputs: int) -> None:
         """Build a head with random weights.
 
@@ -29,6 +32,8 @@ class ColumnHead(nn.Module):
         self.first = nn.Linear(len(mean), width)
         self.second = nn.Linear(width, width)
         self.last = nn.Linear(width, outputs)
+        self.mean: Tensor
+        self.std: Tensor
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
 

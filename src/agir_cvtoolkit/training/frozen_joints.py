@@ -142,7 +142,7 @@ class JointLearner:
                 taken, order = order[: wanted.batch], order[wanted.batch :]
                 maps, places, hidden = self._batch([shown[number] for number in taken])
                 optimizer.zero_grad()
-                heatmap_loss(head(maps), places, hidden).backward()
+                heatmap_loss(head(maps), places, hidden).backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
                 if step >= wanted.steps * 3 // 4:

@@ -107,7 +107,7 @@ class PixelLearner:
                 chosen = torch.randint(len(y), (wanted.batch,), generator=generator)
                 lost = F.cross_entropy(head.columns(x[chosen]), y[chosen], reduction="none")
                 optimizer.zero_grad()
-                (lost * weight[chosen]).mean().backward()
+                (lost * weight[chosen]).mean().backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
                 if step >= wanted.steps // 2:
