@@ -72,14 +72,17 @@ def _dashboard(call: object) -> list[Row]:
     return rows
 
 
+def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the options."""
+    made = parser(__doc__ or "")
+    made.add_argument("--records", type=int, default=100_000, help="of the made-up workspace")
+    made.add_argument("--workspace", type=Path, help="keep the made-up workspace here, or use it again")
+    return made.parse_args(arguments)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark and print its table."""
-    options_parser = parser(__doc__)
-    options_parser.add_argument("--records", type=int, default=100_000)
-    options_parser.add_argument(
-        "--workspace", type=Path, help="keep the made-up workspace here, or use it again"
-    )
-    options = options_parser.parse_args(arguments)
+    """Measure, print, and return 1 when a gate is missed."""
+    options = options_of(arguments)
     return finish(TITLE, measure(options), options.json_file)
 
 

@@ -31,7 +31,9 @@ def apart(one: int, other: int) -> int:
 @given(seeds, st.integers(0, 120), radii)
 def test_leaders_are_those_of_a_walk_through_all(seed: int, count: int, radius: int) -> None:
     hashes = crowded(seed, count)
-    values, leaders, wanted = hashes.tolist(), [], []
+    values: list[int] = hashes.tolist()
+    leaders: list[int] = []
+    wanted: list[int] = []
     for index, value in enumerate(values):
         near = next((one for one in leaders if apart(values[one], value) <= radius), index)
         if near == index:

@@ -16,7 +16,8 @@ from agir_cvtoolkit.similarity.hashing import perceptual_hash
 from ._ahead import ahead
 
 _log = logging.getLogger(__name__)
-_SIDE = 64
+_SIDE = 128
+"""Decoded to so many pixels: nearer to the hash of the full picture, which preprocess measures, by a bit or two."""
 _KEPT_AT_ONCE = 500
 
 

@@ -129,7 +129,7 @@ def _cut_one(
         parts["instances"] = _numbered_anew(_part(instances, region))
     for folder, pixels in parts.items():
         paths[folder] = f"{FOLDER}/{folder}/{name}"
-        write_bytes(run.path(paths[folder]), png_bytes(np.ascontiguousarray(pixels)))
+        write_bytes(run.path(paths[folder]), png_bytes(pixels))
     of_mask = parts.get("masks")
     numbered = parts.get("instances")
     return replace(
@@ -189,7 +189,8 @@ def _seen(run: Run, entry: ManifestEntry, grid: RegionGrid, names: Mapping[int, 
 
 
 def _part(pixels: NDArray[_T], region: Region) -> NDArray[_T]:
-    return pixels[region.top : region.top + region.height, region.left : region.left + region.width]
+    part = pixels[region.top : region.top + region.height, region.left : region.left + region.width]
+    return np.ascontiguousarray(part)
 
 
 def _numbered_anew(instances: NDArray[np.uint16]) -> NDArray[np.uint16]:
