@@ -18,6 +18,7 @@ from agir_cvtoolkit.models.card import PixelNorm
 from agir_cvtoolkit.models.pyramid import Encoder
 
 from .batches import Batch
+from .dropping import drawn_by_place
 from .history import Epoch
 from .losses import segmentation_loss
 from .remembered import answering
@@ -53,6 +54,7 @@ class SegmentationLearner(LightningModule):
     ) -> None:
         super().__init__()
         self.network = network
+        self._draws = drawn_by_place(network)
         self.settings = settings
         self.fingerprint = fingerprint
         self.history: list[Epoch] = []
@@ -131,8 +133,12 @@ class SegmentationLearner(LightningModule):
         self._encoder.requires_grad_(not frozen)
         self._hold_norms()
 
-    def on_train_batch_start(self, _batch: Batch, _index: int) -> None:
-        """Throw new dice: what is dropped follows from seed and step, after a kill too."""
+    def on_train_batch_start(self, batch: Batch, index: int) -> None:
+        """Throw new dice: what is dropped of a tile follows from seed, epoch and its place, after a kill too."""
+        here = len(batch[0])
+        first = index * self.settings.batch_size + self.global_rank * here
+        self._draws.begin(self.settings.seed, self.current_epoch, range(first, first + here))
+        # For what a backbone draws otherwise.
         dice = np.random.SeedSequence([self.settings.seed, self.global_step, self.global_rank])
         torch.manual_seed(int(dice.generate_state(1)[0]))
 

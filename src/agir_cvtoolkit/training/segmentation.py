@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .dataset import PreparedDataset
 
 BEST, LAST, HISTORY, FINISHED = "best.pth", "last.ckpt", "history.csv", "training.json"
-_REVISION = 2
+_REVISION = 3
 
 
 @dataclass(frozen=True)
