@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from agir_cvtoolkit.choosing import parted_id
-from agir_cvtoolkit.errors import ConfigError
+from agir_cvtoolkit.errors import ConfigError, DataError
 from agir_cvtoolkit.pictures import load_mask, load_rgb
 from agir_cvtoolkit.runs import read_json_object
 from agir_cvtoolkit.stages import Call
-from agir_cvtoolkit.stages.select import SelectResult, select
+from agir_cvtoolkit.stages.select import SelectResult, select, select_explain
 from agir_cvtoolkit.stages.upload_cvat import upload_cvat
 
 from .workspace import Json, Workspace
@@ -148,3 +148,10 @@ def test_films_are_chosen_from_by_what_jumps_in_them(pool: Workspace) -> None:
     assert found.unit_id == lines[2]["record_id"]
     with pytest.raises(ConfigError, match="finite"):
         chosen(1, "select.scores={uncertainty: nan}")
+
+
+def test_a_damaged_list_of_choices_is_named(pool: Workspace) -> None:
+    chosen(2)
+    (pool.run / "select" / "choices.csv").write_text("garbage\n")
+    with pytest.raises(DataError, match=r"choices\.csv cannot be read: it has no column unit_id"):
+        select_explain()

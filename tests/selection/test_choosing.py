@@ -112,6 +112,7 @@ def test_nothing_like_what_is_known_is_chosen(name: str, bits: int, doubles: flo
     choices = choose(pool, 20, ChoiceRules(strategy=name, near_bits=bits, alike=0.99), known, 0)
     place = {unit: index for index, unit in enumerate(pool.ids)}
     taken = [place[one.unit_id] for one in chosen(choices)]
+    control = {place[one.unit_id] for one in chosen(choices) if one.control}
     assert not set(taken) & set(range(15))
     for index in taken:
         apart = [int(one ^ pool.hashes[index]).bit_count() for one in pool.hashes[6:12]]
@@ -119,7 +120,8 @@ def test_nothing_like_what_is_known_is_chosen(name: str, bits: int, doubles: flo
         for other in taken:
             if other < index:
                 assert int(pool.hashes[index] ^ pool.hashes[other]).bit_count() > bits
-                assert float(pool.embeddings[index] @ pool.embeddings[other]) < 0.99
+                if not {index, other} <= control:
+                    assert float(pool.embeddings[index] @ pool.embeddings[other]) < 0.99
 
 
 def test_of_near_duplicates_the_best_scored_is_kept() -> None:
@@ -142,6 +144,21 @@ def test_every_unit_is_as_likely_in_the_control_slice() -> None:
         drawn += found.control
     # Four of twenty each time: 400 expected, 18 the standard deviation.
     assert np.all(np.abs(drawn - 400) < 5 * 18)
+
+
+def test_likeness_cuts_nothing_off_the_control_slice() -> None:
+    pool = replace(pool_of(10), embeddings=np.ones((10, 4), dtype=np.float32) / 2)
+    choices = choose(pool, 10, ChoiceRules(strategy="uncertainty", control=0.5), Known(), 0)
+    assert [one.control for one in choices if one.chosen] == [True] * 5
+    assert sum(one.rule.startswith("looks like ") for one in choices) == 5
+
+
+def test_a_copy_is_called_one_whichever_was_drawn() -> None:
+    pool = replace(pool_of(4), contents=["x"] * 4)
+    for seed in range(4):
+        choices = choose(pool, 2, ChoiceRules(control=0.5), Known(), seed)
+        (drawn,) = [one.unit_id for one in choices if one.chosen]
+        assert {one.rule for one in choices if not one.chosen} == {f"copy of {drawn}"}
 
 
 def test_scores_decide_nothing_about_the_control_slice() -> None:

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from agir_cvtoolkit.config import Policy
+from agir_cvtoolkit.errors import ConfigError, UsageError
 from agir_cvtoolkit.ledger import CorrectionRow, Ledger, Pull, RoundRow, SelectionRow
 from agir_cvtoolkit.stages._policy import decide
 from agir_cvtoolkit.stages._policy_evidence import Condition, Evidence, Slice, evidence_of
+from agir_cvtoolkit.stages.loop import LoopOptions, loop
+from agir_cvtoolkit.stages.trigger import TriggerResult, trigger_explain
 
 FEW = Evidence(
     effort={"a": 0.1, "b": 0.3}, learned={"barley": 9}, pictures={"barley": 11, "vetch": 2}, days=3.0
@@ -123,3 +126,25 @@ def test_evidence_is_what_came_back_since_the_last_training(ledger: Ledger) -> N
         told = evidence_of(ledger, loop, [trained, second])
         assert told.effort == {"c": 1.0}
         assert (told.learned, told.pictures) == ({"weed": 1}, {"vetch": 1, "weed": 1})
+
+
+def test_without_a_loop_and_without_devices_no_store_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("GOOGLE_APPLICATION_CREDENTIALS", "FIRESTORE_EMULATOR_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    assert trigger_explain() == TriggerResult((), None)
+    with pytest.raises(ConfigError):
+        trigger_explain(captures=True)
+
+
+def test_a_loop_that_cannot_be_leaves_nothing_in_the_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="has no pool"):
+        loop("nopool")
+    with pytest.raises(UsageError, match="neither a run nor a folder"):
+        loop("nopool", LoopOptions(pool="nowhere"))
+    assert trigger_explain(captures=False).loops == ()

@@ -254,3 +254,10 @@ def test_first_seeds_come_first_and_nothing_is_planned_twice(tmp_path: Path) -> 
         ("random", 0, ("a", "c")),
         (FIRST, 1, ("b",)),
     ]
+
+
+def test_impossible_budgets_are_said_in_plain_words(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^simulate: budgets are two or more rising numbers"):
+        simulate(draw_field(tmp_path / "field"), budgets=(8, 4))
+    with pytest.raises(ConfigError, match=r"^simulate\.budgets\.0=0: input should be greater"):
+        simulate(draw_field(tmp_path / "field"), budgets=(0, 4))

@@ -4,7 +4,7 @@ from ._base import Group
 from ._compose import load_settings
 from ._credentials import describe_credentials, load_credentials
 from ._cvat import CvatDownload, CvatUpload, PoseProposals, UploadSource
-from ._explanations import settings_keys
+from ._explanations import settings_keys, unfit
 from ._fetch import Fetch
 from ._firebase import Firebase
 from ._inference import SegInference, Workers
@@ -57,4 +57,5 @@ __all__ = [
     "made_webhook_secret",
     "redacted",
     "settings_keys",
+    "unfit",
 ]

@@ -63,6 +63,15 @@ def explained(error: ValidationError, origins: Mapping[str, str]) -> ConfigError
     return ConfigError(f"{dotted}={value}{where}: {first['msg'].lower()}", see)
 
 
+def unfit(error: ValidationError, group: str) -> str:
+    """Return what is said of an option that does not fit into a group, such as one of the command line."""
+    first = error.errors(include_url=False)[0]
+    dotted = ".".join((group, *(str(part) for part in first["loc"])))
+    if first["type"] == "value_error":
+        return f"{dotted}: {first['ctx']['error']}"
+    return f"{dotted}={redacted(repr(first.get('input')))}: {first['msg'].lower()}"
+
+
 def _origin_of(dotted: str, location: Sequence[str], origins: Mapping[str, str]) -> str:
     for key in (dotted, *_parents(location)):
         if key in origins:

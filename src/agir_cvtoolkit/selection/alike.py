@@ -20,12 +20,10 @@ class Groups:
 
     Attributes:
         leaders: of each record the one that stands for it, its best-scored; int64 of shape (records,).
-        copies: it is an exact copy of its leader, bool of shape (records,).
         faces: of each record one of its group, drawn at random without a look at any score; int64 of shape (records,).
     """
 
     leaders: Positions
-    copies: NDArray[np.bool_]
     faces: Positions
 
 
@@ -69,7 +67,7 @@ def grouped(
         near = near_leaders(units.pool.hashes[units.first[heads]], rules.near_bits)
         leaders[heads] = heads[near]
         leaders[copies] = leaders[leaders[copies]]
-    return Groups(leaders, copies, _faces(leaders, ordered, rng))
+    return Groups(leaders, _faces(leaders, ordered, rng))
 
 
 def near_to_known(units: Units, known: Known, rules: ChoiceRules) -> NDArray[np.bool_]:

@@ -70,7 +70,7 @@ class Batch:
                 if regions[position].shared_with(regions[other]) > _SHARED:
                     self.drop(position, "overlaps", other)
                     return False
-        found = self._near.to(position, record)
+        found = self._near.to(position, record, control=control)
         if found is not None:
             word = "looks like" if found >= 0 else "looks like what is labelled or in flight"
             self.drop(position, word, found)
@@ -137,12 +137,15 @@ class _Near:
         self._rows = np.empty((0, 0), dtype=np.float32)
         self._taken: list[tuple[int, int]] = []
 
-    def to(self, position: int, record: int) -> int | None:
-        """Return the taken unit that one is like, -1 for a known one, None for none."""
+    def to(self, position: int, record: int, *, control: bool) -> int | None:
+        """Return the taken unit that one is like, -1 for a known one, None for none.
+
+        Of the control slice only what is known counts: chance draws what is alike as often as it is there.
+        """
         if self._from is None:
             return None
         row = self._row(position)
-        if self._taken:
+        if self._taken and not control:
             alike = np.flatnonzero(self._rows[: len(self._taken)] @ row >= self._from)
             for index in alike.tolist():
                 other, of = self._taken[index]

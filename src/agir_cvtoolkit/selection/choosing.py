@@ -146,9 +146,12 @@ def _leave_out_doubles(batch: Batch, units: Units, groups: Groups, rules: Choice
     stands = stands[groups.leaders]
     free = np.flatnonzero(batch.free)
     for position in free[stands[units.records[free]] != units.records[free]].tolist():
-        record = int(units.records[position])
-        word = "copy of" if groups.copies[record] else "near-duplicate of"
-        batch.drop(position, word, int(units.first[stands[record]]))
+        other = int(units.first[stands[units.records[position]]])
+        contents = units.pool.contents
+        same = (
+            contents is not None and contents[position] is not None and contents[position] == contents[other]
+        )
+        batch.drop(position, "copy of" if same else "near-duplicate of", other)
     if units.pool.hashes is not None and rules.near_bits is not None and len(drawn):
         _leave_out_near_to(batch, units, units.pool.hashes, np.unique(drawn), rules.near_bits)
 

@@ -78,7 +78,10 @@ def read_choices(path: Path) -> list[Choice]:
     """
     try:
         with path.open(encoding="utf-8", errors="surrogatepass", newline="") as stream:
-            return [_choice(row) for row in csv.DictReader(stream)]
+            rows = csv.DictReader(stream)
+            if "unit_id" not in (rows.fieldnames or ()):
+                raise ValueError("it has no column unit_id")
+            return [_choice(row) for row in rows]
     except (OSError, KeyError, ValueError, csv.Error) as error:
         raise DataError(f"{path} cannot be read: {error}", "Select again.") from error
 

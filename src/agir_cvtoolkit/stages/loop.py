@@ -164,6 +164,8 @@ def looping(
     call = _with(call, options)
     settings = call.settings()
     _check_name(name)
+    if options.query is None:  # before it is known to the ledger: a loop that cannot be leaves nothing there
+        _pool(name, options, call, _plan(settings, name))
     with (
         Ledger.open(settings.io.ledger_url, settings.io.out_root) as ledger,
         hold_loop(settings, name, {}) as lease,
@@ -230,6 +232,11 @@ def _work(place: LoopPlace) -> RoundWork:
 
     learning = PoseLearning(place) if settings.kind == "pose" else SegmentationLearning(place)
     return PoolRounds(place, learning)
+
+
+def _plan(settings: Settings, name: str) -> dict[str, Any]:
+    with Ledger.open_to_read(settings.io.ledger_url, settings.io.out_root) as ledger:
+        return next((dict(row.plan) for row in ledger.loops() if row.name == name), {})
 
 
 def _pool(name: str, options: LoopOptions, call: Call, plan: dict[str, Any]) -> str:

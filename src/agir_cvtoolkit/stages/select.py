@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from pydantic import ValidationError
+
 from agir_cvtoolkit.choosing import Choice, Known
-from agir_cvtoolkit.config import Select, Settings
+from agir_cvtoolkit.config import Select, Settings, unfit
 from agir_cvtoolkit.errors import ConfigError, NoRunError, UsageError, did_you_mean
 from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.progress import Progress
@@ -230,10 +232,8 @@ def _with(settings: Settings, given: Mapping[str, Any]) -> Settings:
         return settings
     try:
         changed = Select.model_validate(settings.select.model_dump() | dict(given))
-    except ValueError as error:
-        raise ConfigError(
-            f"these options do not go together: {error}", "See: agir-cvtoolkit select --help"
-        ) from error
+    except ValidationError as error:
+        raise ConfigError(unfit(error, "select"), "See: agir-cvtoolkit select --help") from error
     return settings.model_copy(update={"select": changed})
 
 

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from agir_cvtoolkit.config import Settings
+from pydantic import ValidationError
+
+from agir_cvtoolkit.config import Settings, unfit
 from agir_cvtoolkit.config._simulate import Simulate
 from agir_cvtoolkit.errors import ConfigError, UsageError
 from agir_cvtoolkit.records import file_stem
@@ -256,10 +258,8 @@ def _stamp(path: Path) -> tuple[str, int, int]:
 def _with(settings: Settings, given: Mapping[str, object]) -> Settings:
     try:
         changed = Simulate.model_validate(settings.simulate.model_dump() | dict(given))
-    except ValueError as error:
-        raise ConfigError(
-            f"these options do not go together: {error}", "See: agir-cvtoolkit simulate --help"
-        ) from error
+    except ValidationError as error:
+        raise ConfigError(unfit(error, "simulate"), "See: agir-cvtoolkit simulate --help") from error
     return settings.model_copy(update={"simulate": changed})
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agir_cvtoolkit.errors import UsageError, did_you_mean
+from agir_cvtoolkit.errors import ConfigError, UsageError, did_you_mean
 from agir_cvtoolkit.ledger import Ledger
 
 from ._call import Call
@@ -79,7 +79,8 @@ def trigger_explain(
     Args:
         name: of a loop; None explains all of them.
         call: the common options.
-        captures: ask the store of captures too; None does so where there is no loop, or one of captures.
+        captures: ask the store of captures too; None does so where there is a loop of captures, or none at all and the
+            credentials of a store.
 
     Raises:
         UsageError: there is no such loop.
@@ -87,6 +88,7 @@ def trigger_explain(
     """
     call = call or Call()
     settings = call.settings()
+    asked = captures is True
     with Ledger.open_to_read(settings.io.ledger_url, settings.io.out_root) as ledger:
         known = {row.name: row for row in ledger.loops()}
         if name is not None and name not in known:
@@ -108,6 +110,10 @@ def trigger_explain(
                     row.name, newest.number if newest else 0, state, decision, _words(state, decision)
                 )
             )
+    if captures and not asked and not wanted:
+        with suppress(ConfigError):
+            return TriggerResult((), _captures(settings))
+        return TriggerResult((), None)
     return TriggerResult(tuple(found), _captures(settings) if captures else None)
 
 
