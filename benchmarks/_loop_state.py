@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from agir_cvtoolkit.cvat import Credentials, CvatSession
@@ -12,6 +13,8 @@ from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.runs import open_run
 
 _OF_THE_MOMENT = {"asked", "tasks", "pulls"}
+_PUSH = re.compile(r"\[[0-9a-f]+-")
+"""A task's name bears the id of its push, which is drawn anew for each workspace, and the task's number in it."""
 
 
 def end_state(workspace: LoopWorkspace) -> dict[str, Any]:
@@ -63,5 +66,5 @@ def _tasks(url: str) -> list[Any]:
         frames = session.get(f"/api/tasks/{task['id']}/data/meta", "a task")["frames"]
         shapes = session.get(f"/api/tasks/{task['id']}/annotations/", "a task")["shapes"]
         drawn = sorted((shape["frame"], shape["type"], json.dumps(shape["points"])) for shape in shapes)
-        found.append((task["name"].partition("#")[0], [frame["name"] for frame in frames], drawn))
+        found.append((_PUSH.sub("[", task["name"]), [frame["name"] for frame in frames], drawn))
     return sorted(found)
