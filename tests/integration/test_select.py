@@ -155,3 +155,10 @@ def test_a_damaged_list_of_choices_is_named(pool: Workspace) -> None:
     (pool.run / "select" / "choices.csv").write_text("garbage\n")
     with pytest.raises(DataError, match=r"choices\.csv cannot be read: it has no column unit_id"):
         select_explain()
+
+
+def test_a_damaged_batch_says_to_select_again(pool: Workspace) -> None:
+    chosen(2)
+    (pool.run / "select" / "batch.jsonl").write_text("{nonsense\n")
+    with pytest.raises(DataError, match=r"line 1 is damaged.*Select again"):
+        upload_cvat()

@@ -14,6 +14,7 @@ from agir_cvtoolkit.errors import NoRunError, UsageError
 from agir_cvtoolkit.ledger import Ledger, Pull, PushedFrame, PushedTask, PushKey
 from agir_cvtoolkit.records import ManifestEntry, file_stem
 from agir_cvtoolkit.runs import start_run
+from agir_cvtoolkit.stages.status import LoopStatus, _next_of_loops
 
 ROOT = Path("outputs/runs")
 
@@ -204,3 +205,15 @@ def test_why_takes_the_id_of_a_capture() -> None:
     with Ledger.open(None, ROOT) as ledger:
         ledger.record_transfers("r", {file_stem("a/1"): {"capture": "a/1"}})
     assert why("a/1").record_id == file_stem("a/1")
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("opened", "agir-cvtoolkit loop barley"),
+        ("in_annotation", "complete the jobs"),
+        ("rejected", "agir-cvtoolkit report --loop barley"),
+    ],
+)
+def test_a_loop_says_what_follows_where_there_is_no_run(state: str, said: str) -> None:
+    assert said in _next_of_loops((LoopStatus("barley", 1, state, ""),))

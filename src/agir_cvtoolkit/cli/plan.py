@@ -37,11 +37,14 @@ def command(shell: Shell, *, hours: float, target: float | None, loop: str | Non
 def _show(result: Plan) -> None:
     pace = result.pace
     bounds = "" if result.pictures_low is None else f" ({result.pictures_low:,} to {result.pictures_high:,})"
-    click.echo(f"{result.hours:g} hours: a batch of {result.pictures:,} pictures{bounds}")
+    hours = "hour" if result.hours == 1 else "hours"
+    click.echo(f"{result.hours:g} {hours}: a batch of {result.pictures:,} pictures{bounds}")
     known = f"measured on {pace.pictures:,} pictures" if pace.is_measured else "assumed: no job was timed yet"
     click.echo(f"  {pace.seconds:.1f} s a picture, {known}")
     if result.quality is not None:
-        click.echo(f"  now {result.figure} {result.quality:.3f} with {result.labels:,} labelled pictures")
+        click.echo(
+            f"  the newest model: {result.figure} {result.quality:.3f} with {result.labels:,} labelled pictures"
+        )
     if result.forecast is not None:
         one = result.forecast
         click.echo(

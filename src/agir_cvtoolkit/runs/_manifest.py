@@ -36,7 +36,8 @@ def read_lines(path: Path) -> list[ManifestEntry]:
         except ValueError as error:
             if number == len(lines):
                 continue
-            raise DataError(f"{path} line {number} is damaged: {error}", "Run infer-seg again.") from error
+            again = "Select again." if path.parent.name == "select" else "Run infer-seg again."
+            raise DataError(f"{path} line {number} is damaged: {error}", again) from error
         entries[entry.record_id] = entry
     return list(entries.values())
 

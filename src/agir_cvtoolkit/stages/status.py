@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,7 +119,8 @@ def status(call: Call | None = None) -> Status:
     current = (out_root / CURRENT).is_dir()
     run = open_run(out_root, call.run) if call.run or current else None
     stages = [stage_status(run, stage) for stage in stages_of(run)] if run is not None else []
-    next_step = _next_step(run, out_root) if run is not None else _COMMANDS["query"]
+    loops = _loops(settings)
+    next_step = _next_step(run, out_root) if run is not None else _next_of_loops(loops)
     tasks, models, again = _ledger_part(settings, run, named=call.run is not None)
     run_id = run.run_id if run else None
     work = effort(call)
@@ -132,7 +134,7 @@ def status(call: Call | None = None) -> Status:
         again or next_step,
         _chosen(settings, run_id),
         work if work.pictures_by_run else None,
-        _loops(settings),
+        loops,
     )
 
 
@@ -206,6 +208,18 @@ def _next_step(run: Run, out_root: Path) -> str:
         return f"Learn from the corrected poses in {run.path('cvat_downloads')}"
     following = stages[number + 1]
     return _COMMANDS[following]
+
+
+def _next_of_loops(loops: Sequence[LoopStatus]) -> str:
+    """Return what follows where there is no current run, because loops have runs of their own."""
+    if not loops:
+        return _COMMANDS["query"]
+    newest = loops[-1]
+    if newest.state == "in_annotation":
+        return f"Correct in CVAT and complete the jobs; where the loop does not run: agir-cvtoolkit loop {newest.name}"
+    if newest.state in {"promoted", "rejected"}:
+        return f"agir-cvtoolkit report --loop {newest.name}"
+    return f"agir-cvtoolkit loop {newest.name}"
 
 
 def _next_of_a_transfer(run: Run) -> str:
