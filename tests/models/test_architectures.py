@@ -184,11 +184,13 @@ def test_normalisation_is_that_of_the_folder(tmp_path: Path) -> None:
 
 
 def test_mix_transformers_come_without_weights() -> None:
-    encoder = build_encoder(ArchSpec(encoder="mit_b0", encoder_weights=None))
+    encoder = build_encoder(ArchSpec(encoder="mit_b0", encoder_weights=None)).eval()
     assert encoder.channels == (32, 64, 160, 256)
+    sent = pickle.loads(pickle.dumps(encoder))  # as another process of a training gets it
     with torch.inference_mode():
-        maps = encoder.eval()(torch.zeros(1, 3, 64, 64))
+        maps, there = encoder(torch.zeros(1, 3, 64, 64)), sent(torch.zeros(1, 3, 64, 64))
     assert [tuple(m.shape[1:]) for m in maps] == [(32, 16, 16), (64, 8, 8), (160, 4, 4), (256, 2, 2)]
+    assert all(torch.equal(a, b) for a, b in zip(maps, there, strict=True))
     with pytest.raises(ConfigError, match=r"no package brings.*encoder_weights=null"):
         build_encoder(ArchSpec(encoder="mit_b0"))
 

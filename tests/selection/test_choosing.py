@@ -147,7 +147,7 @@ def test_every_unit_is_as_likely_in_the_control_slice() -> None:
 
 
 def test_likeness_cuts_nothing_off_the_control_slice() -> None:
-    pool = replace(pool_of(10), embeddings=np.ones((10, 4), dtype=np.float32) / 2)
+    pool = replace(pool_of(10), embeddings=np.full((10, 4), 0.5, dtype=np.float32))
     choices = choose(pool, 10, ChoiceRules(strategy="uncertainty", control=0.5), Known(), 0)
     assert [one.control for one in choices if one.chosen] == [True] * 5
     assert sum(one.rule.startswith("looks like ") for one in choices) == 5

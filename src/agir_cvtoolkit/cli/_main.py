@@ -81,9 +81,13 @@ def main() -> None:
     \b
     agir-cvtoolkit query --db semif --filters "state=NC" --limit 100
     agir-cvtoolkit infer-seg
+    agir-cvtoolkit select --count 50
     agir-cvtoolkit upload-cvat
     agir-cvtoolkit download-cvat
     agir-cvtoolkit train
+    agir-cvtoolkit report
+
+    agir-cvtoolkit loop NAME runs all of it, round after round.
 
     Exit codes: 0 done, 1 done in part, 2 usage or configuration, 3 remote side failed, 4 data check failed,
     130 interrupted.

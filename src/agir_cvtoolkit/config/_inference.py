@@ -172,7 +172,9 @@ class SegInference(Group):
     @model_validator(mode="after")
     def _has_others(self) -> SegInference:
         if not self.model.ensemble and "ensemble" in (self.uncertainty.score, *self.uncertainty.scores):
-            raise ValueError("the score ensemble needs other models: name them in seg_inference.model.ensemble")
+            raise ValueError(
+                "the score ensemble needs other models: name them in seg_inference.model.ensemble"
+            )
         return self
 
     @property

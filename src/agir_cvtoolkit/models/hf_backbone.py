@@ -74,6 +74,18 @@ class BackboneEncoder(Encoder):
         )
         self.divisor, self.coarsest_stride = _strides(config)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over what another process has sent: transformers 5 knows by instance what a network can record."""
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        try:
+            from transformers.utils import output_capturing
+        except ImportError:
+            return
+        known: Any = getattr(output_capturing, "_CAN_RECORD_REGISTRY", {})
+        for module in self.modules():
+            if hasattr(module, "_can_record_outputs"):
+                known[module] = module._can_record_outputs
+
     def forward(self, pixels: Tensor) -> list[Tensor]:
         """Return four maps of normalised pixels (B, 3, H, W); H and W are multiples of `divisor`."""
         if self._mix:

@@ -14,9 +14,9 @@ from agir_cvtoolkit.errors import UsageError
 from agir_cvtoolkit.ledger import Ledger, PushKey
 from agir_cvtoolkit.runs import Run
 
+from ._batch import only_chosen
 from ._box_candidates import detection_batch
 from ._call import Call
-from ._batch import only_chosen
 from ._candidates import Batch
 from ._connect import Target, connect
 from ._imported_boxes import holds_boxes, imported_boxes_batch, with_imported_boxes
