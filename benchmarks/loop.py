@@ -15,12 +15,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from agir_cvtoolkit.demo.loop_annotator import LoopAnnotator
 from agir_cvtoolkit.demo.loop_run import NAME, POOL, LoopWorkspace, loop_workspace
-from agir_cvtoolkit.ledger import Ledger
+from agir_cvtoolkit.ledger import Ledger, RoundEvent
 
 from ._loop_state import differences, end_state
 from ._table import Row, finish, parser, seconds
@@ -28,12 +30,26 @@ from ._table import Row, finish, parser, seconds
 TITLE = "Rounds, killed at random and undisturbed"
 
 
+@dataclass(frozen=True)
+class Moment:
+    """When something happens in a loop.
+
+    Attributes:
+        events: that its ledger knows by then.
+        after: seconds since the last one of them; of the events themselves seconds since the start.
+    """
+
+    events: int
+    after: float
+
+
 def measure(options: argparse.Namespace) -> list[Row]:
     """Run a loop undisturbed and killed, and compare."""
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         root = Path(name)
-        quiet, took, _ = _run(root / "undisturbed", options, 0, 0.0)
-        killed, took_killed, kills = _run(root / "killed", options, options.kills, took)
+        quiet, took, seen, _ = _run(root / "undisturbed", options, ())
+        moments = _moments(seen, options.kills, random.Random(options.seed))
+        killed, took_killed, _, kills = _run(root / "killed", options, moments)
     found = differences(quiet, killed)
     for line in found:
         print(line, file=sys.stderr)
@@ -48,31 +64,50 @@ def measure(options: argparse.Namespace) -> list[Row]:
 
 
 def _run(
-    folder: Path, options: argparse.Namespace, kills: int, expected_s: float
-) -> tuple[dict[str, Any], float, int]:
-    rng = random.Random(options.seed)
+    folder: Path, options: argparse.Namespace, moments: Sequence[Moment]
+) -> tuple[dict[str, Any], float, list[Moment], int]:
+    """Run a loop to its end, killed at `moments`; return its end, seconds, when each of its events was, and kills."""
     with loop_workspace(
         folder, options.data, count=options.count, seed=0, epochs=options.epochs
     ) as workspace:
-        started, done = time.monotonic(), 0
+        started, began, done = time.monotonic(), datetime.now(UTC), 0
         with LoopAnnotator(workspace.url, workspace.out_root, NAME, workspace.pictures):
-            # Later calls go on where the last one was killed, so that the moments lie over all of the work.
-            while done < kills:
+            for moment in moments:
                 process = _start(workspace, options)
-                wait = rng.uniform(0.3, 1.0) * 2 * expected_s / (kills + 1)
-                try:
-                    process.wait(wait)
+                if not _killed(process, workspace, moment):
                     break
-                except subprocess.TimeoutExpired:
-                    os.kill(process.pid, signal.SIGKILL)
-                    process.wait()
-                    done += 1
-                    print(f"killed after {wait:.1f} s, {_where(workspace)}", file=sys.stderr)
+                done += 1
+                print(f"killed {moment.after:.1f} s after {_where(workspace)}", file=sys.stderr)
             process = _start(workspace, options)
             code = process.wait()
         if code:
             raise SystemExit(f"the loop ended with {code}; see above")
-        return end_state(workspace), time.monotonic() - started, done
+        times = [(datetime.fromisoformat(event.at) - began).total_seconds() for event in _events(workspace)]
+        seen = [Moment(number, at) for number, at in enumerate((0.0, *times))]
+        return end_state(workspace), time.monotonic() - started, seen, done
+
+
+def _moments(seen: Sequence[Moment], kills: int, rng: random.Random) -> list[Moment]:
+    """Draw moments over the time of an undisturbed loop, each told by the event before it.
+
+    A loop that is started again and again has a time of its own.
+    """
+    drawn = sorted(rng.uniform(seen[0].after, seen[-1].after) for _ in range(kills))
+    before = [max((one for one in seen if one.after <= at), key=lambda one: one.after) for at in drawn]
+    return [Moment(one.events, at - one.after) for one, at in zip(before, drawn, strict=True)]
+
+
+def _killed(process: subprocess.Popen[bytes], workspace: LoopWorkspace, moment: Moment) -> bool:
+    """Kill a loop at a moment; False where it has ended before."""
+    while len(_events(workspace)) < moment.events and process.poll() is None:
+        time.sleep(0.1)
+    try:
+        process.wait(moment.after)
+        return False
+    except subprocess.TimeoutExpired:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        return True
 
 
 def _start(workspace: LoopWorkspace, options: argparse.Namespace) -> subprocess.Popen[bytes]:
@@ -84,12 +119,18 @@ def _start(workspace: LoopWorkspace, options: argparse.Namespace) -> subprocess.
     )
 
 
-def _where(workspace: LoopWorkspace) -> str:
+def _events(workspace: LoopWorkspace) -> list[RoundEvent]:
     if not Ledger.is_there(None, workspace.out_root):
-        return "before the first round"
+        return []
     with Ledger.open_to_read(None, workspace.out_root) as ledger:
-        rounds = ledger.rounds(NAME)
-    return f"round {rounds[-1].number} {rounds[-1].state}" if rounds else "before the first round"
+        return ledger.round_events(NAME)
+
+
+def _where(workspace: LoopWorkspace) -> str:
+    events = _events(workspace)
+    if not events:
+        return "the start"
+    return f"round {events[-1].number} {events[-1].detail.get('to', events[-1].kind)}"
 
 
 def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
