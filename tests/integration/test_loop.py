@@ -20,7 +20,9 @@ from agir_cvtoolkit.sandbox.oracle import correct_task
 from agir_cvtoolkit.stages import Call
 from agir_cvtoolkit.stages.loop import LoopOptions, LoopResult, loop
 from agir_cvtoolkit.stages.trigger import trigger_explain
+from agir_cvtoolkit.stages.webhooks import webhook_add
 
+from .annotator import LABEL
 from .plants import draw
 from .workspace import CREDENTIALS, Workspace
 
@@ -191,6 +193,33 @@ def end_state(workspace: Workspace) -> dict[str, Any]:
             "models": sorted((model.version, sorted(model.metrics.items())) for model in ledger.models()),
             "champion": champion.version if champion else None,
         }
+
+
+def test_a_webhook_wakes_the_watch(pool: Workspace) -> None:
+    project = pool.project(LABEL)
+    pool.conf("cvat_upload", {"project_id": project})
+    loop_conf = {"test": {"least": 1}, "poll_s": 600, "budget": {"patience": None}}
+    pool.conf("loop", loop_conf)
+    webhook_add("http://127.0.0.1:9/", project_id=project, ping=False)  # makes the secret
+    words = ("loop", NAME, "--pool", "pool", "--rounds", "1", "--count", "3")
+    staying = pool.start(*words, "--watch", "--listen", "127.0.0.1:0", "--json")
+    try:
+        assert staying.stderr is not None
+        line = next(line for line in staying.stderr if "Listening" in line)
+        webhook_add(line.split()[-1], project_id=project, ping=False)
+        while not (rounds := rounds_of(pool)) or rounds[-1].state != "in_annotation":
+            assert staying.poll() is None
+            time.sleep(0.1)
+        assert "Correct in CVAT and complete the jobs" in pool.cli("status").stdout
+        time.sleep(1)  # it has looked, and sleeps
+        correct(pool, rounds[-1].figures["tasks"])
+        spoken, _ = staying.communicate(timeout=120)
+    finally:
+        staying.kill()
+        staying.wait()
+    assert staying.returncode == 0
+    assert json.loads(spoken)["why"] == "1 round is done"
+    assert rounds_of(pool)[0].state == "promoted"
 
 
 def events_of(workspace: Workspace) -> int:

@@ -57,12 +57,14 @@ class LoopStatus:
         round: that is under way or was last; 0 where none was.
         state: of it; empty where there is none.
         words: what comes next, or why the loop is at its end.
+        pool: run or folder that its pictures come from; empty with captures.
     """
 
     name: str
     round: int
     state: str
     words: str
+    pool: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,11 @@ def status(call: Call | None = None) -> Status:
     run = open_run(out_root, call.run) if call.run or current else None
     stages = [stage_status(run, stage) for stage in stages_of(run)] if run is not None else []
     loops = _loops(settings)
-    next_step = _next_step(run, out_root) if run is not None else _next_of_loops(loops)
+    # The current run of somebody who has begun a loop is often its pool, of which nothing follows by hand.
+    if run is None or (call.run is None and run.run_id in {one.pool for one in loops}):
+        next_step = _next_of_loops(loops)
+    else:
+        next_step = _next_step(run, out_root)
     tasks, models, again = _ledger_part(settings, run, named=call.run is not None)
     run_id = run.run_id if run else None
     work = effort(call)
@@ -146,7 +152,11 @@ def _loops(settings: Settings) -> tuple[LoopStatus, ...]:
             number, state = (newest.number, newest.state) if newest is not None else (0, "")
             reason = newest.figures.get("reason", "") if newest is not None and state == "failed" else ""
             comes = next_words(newest.stands) if newest is not None else "a batch is chosen next"
-            found.append(LoopStatus(row.name, number, state, row.ended or reason or comes))
+            found.append(
+                LoopStatus(
+                    row.name, number, state, row.ended or reason or comes, str(row.plan.get("pool", ""))
+                )
+            )
     return tuple(found)
 
 
@@ -211,7 +221,7 @@ def _next_step(run: Run, out_root: Path) -> str:
 
 
 def _next_of_loops(loops: Sequence[LoopStatus]) -> str:
-    """Return what follows where there is no current run, because loops have runs of their own."""
+    """Return what follows where there is no current run, because loops have runs of their own, or only a pool."""
     if not loops:
         return _COMMANDS["query"]
     newest = loops[-1]
