@@ -347,6 +347,8 @@ def test_what_a_killed_call_was_writing_goes_unless_another_call_may_be_writing_
     with run.lock("download-cvat"):
         assert not left.exists()
         assert like.exists()
+        left.write_text("{")  # as a worker does that is killed with the call
+    assert not left.exists()
 
 
 # --- metrics and configuration -----------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from agir_cvtoolkit.sandbox import Fault, Sandbox
 
-from .page_hand import Chromium, Hand, chromium, kept_browser
+from .page_hand import PATIENCE_MS, Chromium, Hand, chromium, kept_browser
 from .plain import Plain, picture, rectangle, shapes
 
 if TYPE_CHECKING:
@@ -105,6 +106,23 @@ def _close_without_a_word(page: Page) -> None:
     page.wait_for_event("close") if not page.is_closed() else None
 
 
+def _open_with_offer(hand: Hand, job: dict[str, Any]) -> None:
+    """Open a job whose earlier page has just gone: the browser may need a moment to notice."""
+    offer = hand.page.get_by_text(TITLE)
+    for _ in range(5):
+        hand.open(job)
+        with suppress(_timeout()):
+            offer.wait_for(timeout=PATIENCE_MS / 5)
+            return
+    pytest.fail("the unsaved work was never offered")
+
+
+def _timeout() -> type[Exception]:
+    from playwright.sync_api import TimeoutError
+
+    return TimeoutError
+
+
 def test_a_killed_browser_loses_nothing(
     plain: Plain,
     job: dict[str, Any],
@@ -167,7 +185,7 @@ def test_what_others_saved_since_is_kept_or_asked_about(
     path = f"/api/jobs/{job['id']}/annotations/?action=update"
     assert plain("PATCH", path, shapes(*theirs)).status == 200
     again = _window(context, plain)
-    again.open(job)
+    _open_with_offer(again, job)
     again.page.locator("dialog [data-answer=take]").click()
     again.page.get_by_text("Somebody else has changed the same shapes").wait_for()
     assert "1 shape (stone)" in again.page.locator("dialog").inner_text()
@@ -197,7 +215,7 @@ def test_what_arrived_without_an_answer_is_not_made_twice(
     _close_without_a_word(hand.page)
     assert len(hand.shapes(job)) == 1
     again = _window(context, plain)
-    again.open(job)
+    _open_with_offer(again, job)
     again.page.locator("dialog [data-answer=take]").click()
     again.page.wait_for_selector("dialog", state="detached")
     again.save()
@@ -228,14 +246,15 @@ def test_closing_asks_first_and_other_windows_keep_their_drafts(
         dialog.dismiss()
 
     hand.page.once("dialog", stay)
-    hand.page.close(run_before_unload=True)
+    with hand.page.expect_event("dialog"):
+        hand.page.close(run_before_unload=True)
     hand.page.wait_for_timeout(500)
     assert asked == ["beforeunload"]
     assert hand.page.locator(".canvas").is_visible()
     _close_without_a_word(hand.page)
     shared_sandbox.faults.replace([])
     again = _window(context, plain)
-    again.open(job)
+    _open_with_offer(again, job)
     again.page.locator("dialog [data-answer=drop]").click()
     again.page.wait_for_selector("dialog", state="detached")
     _draft_is_kept(again.page, 0)

@@ -90,11 +90,14 @@ def test_two_nodes_find_what_one_process_does(address: str, tmp_path: Path) -> N
     here, there = start_run(tmp_path / "here", "r"), start_run(tmp_path / "there", "r")
     engine = RayCluster(address=address, bounds=Bounds(items=2))
     predict_records(here, records, ColourPredictor(), SegInference(), engine=Threads())
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), there.lock("infer-seg"):
         predict_records(
             there, records, ColourPredictor(), SegInference(), Interrupting(4), engine=engine, opened=opened
         )
-    result = predict_records(there, records, ColourPredictor(), SegInference(), engine=engine, opened=opened)
+    with there.lock("infer-seg"):
+        result = predict_records(
+            there, records, ColourPredictor(), SegInference(), engine=engine, opened=opened
+        )
     assert (result.kept, result.predicted, result.skipped) == (4, 10, 1)
     assert content(there) == content(here)
     with pytest.raises(ConfigError, match="no such GPU"):

@@ -87,14 +87,18 @@ class RayCluster:
             scheduling_strategy="SPREAD",
         )(_Actor)
         actors = [kind.remote(work, number, self.bounds) for number in range(count)]
+        asked: dict[Any, tuple[int, int]] = {}
         try:
             for error in ray.get([actor.trouble.remote() for actor in actors]):
                 if error is not None:
                     raise error
-            yield from _in_order(ray, actors, items, self.bounds.items)
+            yield from _in_order(ray, actors, items, asked, self.bounds.items)
         finally:
             for actor in actors:
                 ray.kill(actor)
+            # What they have in hand ends with them: nothing may write any more once this call has returned.
+            if asked:
+                ray.wait(list(asked), num_returns=len(asked), timeout=_PATIENCE)
 
 
 def _reach(address: str) -> None:
@@ -124,10 +128,9 @@ class _Actor:
 
 
 def _in_order(
-    ray: Any, actors: Sequence[Any], items: Sequence[_Item], window: int
+    ray: Any, actors: Sequence[Any], items: Sequence[_Item], asked: dict[Any, tuple[int, int]], window: int
 ) -> Iterator[Outcome[_Item, Any]]:
-    """Keep every actor busy with `window` items and yield outcomes in the order of the items."""
-    asked: dict[Any, tuple[int, int]] = {}
+    """Keep every actor busy with `window` items, noted in `asked`; yield outcomes in the order of the items."""
     found: dict[int, Any] = {}
     load = [0] * len(actors)
     upcoming = 0

@@ -141,8 +141,8 @@ class Run:
     def lock(self, stage: str) -> Iterator[None]:
         """Hold a stage of this run against other processes; a killed process lets go by itself.
 
-        The half-written files that killed calls left in the run are removed. Who holds the data set already may
-        hold it again: ``train`` preprocesses.
+        The half-written files that killed calls and workers left in the run are removed, at the beginning and at the
+        end. Who holds the data set already may hold it again: ``train`` preprocesses.
 
         Raises:
             UsageError: another process holds it.
@@ -163,9 +163,10 @@ class Run:
                 yield
             finally:
                 _held.reset(token)
+                self._sweep(path)
 
     def _sweep(self, own: Path) -> None:
-        """Remove the half-written files of killed calls, unless another call is at work, whose they may be."""
+        """Remove half-written files, unless another call is at work, whose they may be."""
         left = temporaries(self.root)
         if left and not any(is_locked(lock) for lock in own.parent.glob("*.lock") if lock != own):
             for path in left:
