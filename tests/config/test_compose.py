@@ -238,9 +238,42 @@ def test_a_wrong_value_of_the_command_line_names_it() -> None:
         load_settings(["train.max_epochs=soon"])
 
 
-def test_a_single_value_has_no_keys_below() -> None:
-    with pytest.raises(ConfigError, match="single value"):
-        load_settings(["train.max_epochs.x=1"])
+@pytest.mark.parametrize("key", ["train.max_epochs.x", "select.quotas.classes.weed.least.x", "io.roots.a.b"])
+def test_a_single_value_has_no_keys_below(key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{re.escape(key[:-2])} is a single value"):
+        load_settings([f"{key}=1"])
+
+
+def test_every_mapping_takes_keys_below_it() -> None:
+    settings = load_settings(
+        [
+            "select.quotas.classes.weed.least=5",
+            "select.strata=state",
+            "select.quotas.strata.NC.most=3",
+            "select.options.keep=0.3",
+            "select.options.nested.deep=1",
+            "select.scores.entropy=2",
+            "seg_inference.model.options.encoder_name=resnet34",
+            "io.roots.store=/mnt/store",
+        ]
+    )
+    assert settings.select.quotas.classes["weed"].least == 5
+    assert settings.select.quotas.strata["NC"].most == 3
+    assert settings.select.options == {"keep": 0.3, "nested": {"deep": 1}}
+    assert settings.select.scores == {"uncertainty": 1.0, "entropy": 2.0}
+    assert settings.seg_inference.model.options["encoder_name"] == "resnet34"
+    assert settings.io.roots["store"] == "/mnt/store"
+    assert settings.origins["select.quotas.classes.weed.least"] == COMMAND_LINE
+
+
+def test_a_misspelt_key_below_a_mapping_names_the_near_one() -> None:
+    write("conf/select/default.yaml", "quotas: {classes: {weed: {leest: 5}}}\n")
+    with pytest.raises(ConfigError, match=r"select\.quotas\.classes\.weed\.leest.*") as caught:
+        load_settings()
+    assert "'select.quotas.classes.weed.least'" in str(caught.value)
+    with pytest.raises(ConfigError, match=r"unknown setting 'select\.quotas\.classes\.weed\.mots'") as caught:
+        load_settings(["select.quotas.classes.weed.mots=5"])
+    assert "'select.quotas.classes.weed.most'" in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["a: [", "- a\n- b\n", "\tx: 1", "a: 1\na: 2\n", "just text"])

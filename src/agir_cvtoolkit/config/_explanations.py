@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from agir_cvtoolkit.errors import ConfigError, did_you_mean
 
-from ._base import Group
+from ._keys import fields_of, values_of
 from ._redact import redacted
 from ._settings import PACKAGED, RETIRED, Settings
 
@@ -87,11 +87,8 @@ def _parents(location: Sequence[str]) -> Iterator[str]:
 
 
 def _fields_at(location: Sequence[str]) -> Mapping[str, object]:
-    model: type[Group] = Settings
+    annotation: object = Settings
     for part in location:
-        field = model.model_fields.get(part)
-        annotation = field.annotation if field else None
-        if not (isinstance(annotation, type) and issubclass(annotation, Group)):
-            return {}
-        model = annotation
-    return {key: value for key, value in model.model_fields.items() if key != "origins"}
+        fields = fields_of(annotation)
+        annotation = values_of(annotation) if fields is None else fields.get(part)
+    return fields_of(annotation) or {}

@@ -29,6 +29,16 @@ class Budget(Group):
     patience: int | None = Field(default=2, ge=1)
 
 
+class CapturesLookedAt(Group):
+    """How captures of devices are chosen."""
+
+    window: int | None = Field(default=None, ge=1)
+
+    def of(self, count: int) -> int:
+        """Return how many captures a round of so many looks at."""
+        return 4 * count if self.window is None else self.window
+
+
 class Policy(Group):
     """When the labels that have come back are learned from; null leaves a condition out."""
 
@@ -73,6 +83,7 @@ class Loop(Group):
     cold_start: str = Field(default="random", min_length=1)
     test_run: str | None = Field(default=None, min_length=1)
     test: LoopTestSet = LoopTestSet()
+    captures: CapturesLookedAt = CapturesLookedAt()
     budget: Budget = Budget()
     policy: Policy = Policy()
     hook: Hook = Hook()
@@ -84,6 +95,8 @@ class Loop(Group):
     def _captures_are_poses(self) -> Loop:
         if self.source == "captures" and self.kind != "pose":
             raise ValueError("source captures brings poses: set kind to pose")
+        if self.source == "captures" and self.measure_benefit:
+            raise ValueError("no capture is drawn at random, so measure_benefit has nothing to compare with")
         if self.source == "captures" and self.policy.asks:
             raise ValueError("with source captures firebase.retraining_threshold says when to train")
         return self

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Union, get_args, get_origin
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic.fields import FieldInfo
 
 from agir_cvtoolkit.errors import ConfigError
 
-from ._base import Group
 from ._explanations import unknown_setting
+from ._keys import fields_of, values_of
 from ._redact import redacted
 from ._settings import RETIRED, Settings
 from ._user_files import GROUPS, REPLACED_WHOLE, Tree
@@ -61,26 +59,16 @@ def _check_key(key: str) -> None:
     for retired, text in RETIRED.items():
         if key == retired or key.startswith(retired + "."):
             raise ConfigError(f"{retired} is not a setting of this version", f"Instead: {text}.")
-    model: type[Group] | None = Settings
+    annotation: object = Settings
     path: list[str] = []
     for part in key.split("."):
-        if model is None:
-            return
-        fields: dict[str, FieldInfo] = {k: v for k, v in model.model_fields.items() if k != "origins"}
-        if part not in fields:
+        fields = fields_of(annotation)
+        if fields is not None and part not in fields:
             raise unknown_setting(".".join([*path, part]), part, fields)
-        path.append(part)
-        annotation = fields[part].annotation
-        model = annotation if isinstance(annotation, type) and issubclass(annotation, Group) else None
-        if model is None and not _holds_keys(annotation) and len(path) < len(key.split(".")):
+        annotation = values_of(annotation) if fields is None else fields[part]
+        if annotation is None:
             raise ConfigError(f"{'.'.join(path)} is a single value and has no key below it")
-
-
-def _holds_keys(annotation: object) -> bool:
-    origin = get_origin(annotation)
-    if origin is Union or str(origin) == "<class 'types.UnionType'>":
-        return any(_holds_keys(part) for part in get_args(annotation))
-    return origin is dict
+        path.append(part)
 
 
 def composed_tree(tree: Tree, parsed: Sequence[Override]) -> Tree:
