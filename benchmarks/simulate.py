@@ -1,11 +1,12 @@
 """Whether choosing pays: the default strategy against random choice and plain entropy, on real labelled pictures.
 
-Three simulations of ``agir-cvtoolkit simulate``: tiles of the Crop/Weed Field Image Dataset (``--data``, as of
-``benchmarks.cwfid``: tested on the 10 whole pictures of its split, chosen from the other 29); the same with a pool of
-which 80 % are near-duplicates; and poses (``--poses``, a folder with DeepLabCut's ``CollectedData_*.csv``). Every seed
-has other first units, other weights and the same for all strategies; differences are paired by seed.
+Simulations of ``agir-cvtoolkit simulate``: tiles of the Crop/Weed Field Image Dataset (``--data``, as of
+``benchmarks.cwfid``), where each seed draws ten whole pictures of its own to test on and chooses from the other 29; the
+same where every seed is tested on the ten pictures that ``cwfid_split.json`` lists; a pool of which 80 % are
+near-duplicates; and poses (``--poses``, a folder with DeepLabCut's ``CollectedData_*.csv``). Every seed has other first
+units, other weights and the same for all strategies; differences are paired by seed.
 
-The default strategy was chosen on the 29 pictures alone, parted into 19 to choose from and 10 to test on.
+The default strategy was chosen on the 29 pictures that are not listed, parted into 19 to choose from and 10 to test on.
 """
 
 from __future__ import annotations
@@ -29,7 +30,15 @@ SPLIT = Path(__file__).with_name("cwfid_split.json")
 LEVEL, MARGIN = 0.9, 0.01
 BUDGETS, DOUBLED, POSE_BUDGETS = (8, 16, 24, 32, 64), (8, 16, 32, 64), (5, 10, 20, 40)
 RANDOM, ENTROPY, DEFAULT, UNCONTROLLED = "random", "entropy", "default", "default-without-control"
-PARTS = ("tiles", "duplicates", "poses")
+PARTS = ("tiles", "listed", "duplicates", "poses")
+PICTURES, TESTED = 39, 10
+"""Pictures there are, and pictures that each seed tests on: as many as are listed."""
+NAMES = {
+    "tiles": "tiles",
+    "listed": "tiles, listed test pictures",
+    "duplicates": "80 % near-duplicates",
+    "poses": "poses",
+}
 
 
 def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -52,50 +61,42 @@ def measure(options: argparse.Namespace) -> list[Row]:
     """Simulate, and judge."""
     with tempfile.TemporaryDirectory() as temporary:
         root = (options.keep or Path(temporary)).absolute()
-        call = Call((f"io.out_root={root / 'runs'}", f"simulate.level={LEVEL}"))
+        data, seeds, jobs = options.data, options.seeds, options.jobs
+        given: dict[str, tuple[Path | None, Path | None, float, Sequence[int]]]
+        given = {"tiles": (data, None, 0.0, BUDGETS), "listed": (data, SPLIT, 0.0, BUDGETS)}
+        given |= {"duplicates": (data, None, 0.8, DOUBLED), "poses": (options.poses, None, 0.0, POSE_BUDGETS)}
         rows: list[Row] = []
-        if "tiles" in options.parts:
+        for part in options.parts:
+            place, test, duplicates, budgets = given[part]
+            if place is None:
+                continue
+            share = () if part == "poses" else (f"simulate.test_share={TESTED / PICTURES}",)
             found = simulate(
-                options.data,
-                strategies=(RANDOM, ENTROPY, DEFAULT, UNCONTROLLED),
-                budgets=BUDGETS,
-                seeds=options.seeds,
-                jobs=options.jobs,
-                test=SPLIT,
-                out=root / "tiles",
-                call=call,
+                place,
+                strategies=(RANDOM, ENTROPY, DEFAULT, *((UNCONTROLLED,) if budgets is BUDGETS else ())),
+                budgets=budgets,
+                seeds=seeds,
+                jobs=jobs,
+                test=test,
+                duplicates=duplicates,
+                out=root / part,
+                call=Call((f"io.out_root={root / 'runs'}", f"simulate.level={LEVEL}", *share)),
             )
-            rows += _curves("tiles", found)
-            rows += [_equals(found, DEFAULT, gate=True), _equals(found, UNCONTROLLED, gate=False)]
-            rows.append(_never_worse("tiles", found, BUDGETS))
-        if "duplicates" in options.parts:
-            found = simulate(
-                options.data,
-                strategies=(RANDOM, ENTROPY, DEFAULT),
-                budgets=DOUBLED,
-                seeds=options.seeds,
-                jobs=options.jobs,
-                test=SPLIT,
-                duplicates=0.8,
-                out=root / "duplicates",
-                call=call,
-            )
-            rows += _curves("80 % near-duplicates", found)
-            rows += [_beats(found, RANDOM, 32), _beats(found, ENTROPY, 32)]
-            rows.append(_never_worse("80 % near-duplicates", found, DOUBLED))
-        if "poses" in options.parts and options.poses is not None:
-            found = simulate(
-                options.poses,
-                strategies=(RANDOM, ENTROPY, DEFAULT),
-                budgets=POSE_BUDGETS,
-                seeds=options.seeds,
-                jobs=options.jobs,
-                out=root / "poses",
-                call=call,
-            )
-            rows += _curves("poses", found)
-            rows.append(_never_worse("poses", found, POSE_BUDGETS))
+            rows += _judged(part, found, budgets)
     return rows
+
+
+def _judged(part: str, found: SimulateResult, budgets: Sequence[int]) -> list[Row]:
+    name = NAMES[part]
+    rows = _curves(name, found)
+    if budgets is BUDGETS:
+        rows += [
+            _equals(name, found, own, gate=(part, own) == ("tiles", DEFAULT))
+            for own in (DEFAULT, UNCONTROLLED)
+        ]
+    if part == "duplicates":
+        rows += [_beats(found, RANDOM, 32), _beats(found, ENTROPY, 32)]
+    return [*rows, _never_worse(name, found, budgets)]
 
 
 def _curves(name: str, found: SimulateResult) -> list[Row]:
@@ -122,10 +123,10 @@ def _gain(
     return gain
 
 
-def _equals(found: SimulateResult, own: str, *, gate: bool) -> Row:
+def _equals(name: str, found: SimulateResult, own: str, *, gate: bool) -> Row:
     gain = _gain(found, own, 32, RANDOM, 64, BUDGETS)
     return Row(
-        f"tiles: {own} with 32 against random with 64, {gain.count} seeds",
+        f"{name}: {own} with 32 against random with 64, {gain.count} seeds",
         "",
         "",
         _told(gain),

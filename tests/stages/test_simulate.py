@@ -12,6 +12,7 @@ from agir_cvtoolkit.errors import ConfigError, DataError, UsageError
 from agir_cvtoolkit.pictures import save_png
 from agir_cvtoolkit.stages._simulate_arena import FIRST, Cell
 from agir_cvtoolkit.stages._simulate_cells import Book, Schedule
+from agir_cvtoolkit.stages._simulate_data import HeldOut
 from agir_cvtoolkit.stages._simulate_outcome import labels_for, outcome_of, paired_gain, words_of
 from agir_cvtoolkit.stages.simulate import SimulateResult
 
@@ -65,6 +66,12 @@ def cells(result: SimulateResult) -> list[dict[str, object]]:
     return sorted(found, key=lambda c: (c["strategy"], c["seed"], c["budget"]))
 
 
+def chosen_from(result: SimulateResult, seed: int) -> set[str]:
+    """Return the pictures that a seed has chosen from."""
+    own = [cell for cell in cells(result) if cell["seed"] == seed]
+    return {unit.split("@")[0] for c in own for ids in c["chosen"].values() for unit in ids}  # type: ignore[attr-defined]
+
+
 def test_the_learner_learns_and_all_that_was_promised_is_there(done: tuple[Path, SimulateResult]) -> None:
     _, result = done
     assert (result.pool, result.tested, result.cells) == (16, 2, 2 * (1 + 3 * 2))
@@ -88,9 +95,20 @@ def test_strategies_begin_alike_and_never_see_the_test_pictures(done: tuple[Path
     begun = [c for c in cells(result) if c["strategy"] == FIRST]
     assert len(begun) == 2
     assert all(set(c["chosen"]) == {"random", "entropy", "default"} for c in begun)  # type: ignore[call-overload]
-    seen = {unit.split("@")[0] for c in cells(result) for ids in c["chosen"].values() for unit in ids}  # type: ignore[attr-defined]
-    assert len(seen) <= 4
+    tested = HeldOut(tuple(f"p{number}" for number in range(6)), 2)
+    for seed in range(2):
+        assert len(tested.by(seed)) == 2
+        assert not chosen_from(result, seed) & tested.by(seed)
+    assert len({tested.by(seed) for seed in range(9)}) > 3
     assert {curve.points[0].score.mean for curve in result.curves} == {result.curves[0].points[0].score.mean}
+
+
+def test_listed_pictures_are_tested_by_every_seed(field: Path, tmp_path: Path) -> None:
+    names = tmp_path / "test.txt"
+    names.write_text("p1\np4\n")
+    result = run(field, tmp_path, strategies=["random"], test=names)
+    assert (result.pool, result.tested, result.drawn) == (16, 2, False)
+    assert chosen_from(result, 0) | chosen_from(result, 1) <= {"p0", "p2", "p3", "p5"}
 
 
 def test_the_same_call_does_nothing(
@@ -150,11 +168,14 @@ def test_a_dry_run_estimates_and_leaves_nothing(field: Path, tmp_path: Path) -> 
 
 
 def test_near_duplicates_fill_the_pool(field: Path, tmp_path: Path) -> None:
+    names = tmp_path / "test.txt"
+    names.write_text("p1\np4\n")
     result = simulate(
         field,
         strategies=["random", "default"],
         budgets=[2, 4],
         seeds=1,
+        test=names,
         duplicates=0.5,
         jobs=1,
         call=call(tmp_path),

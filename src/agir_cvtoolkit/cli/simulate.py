@@ -95,7 +95,8 @@ def _show(result: SimulateResult) -> None:
             click.echo(f"{line[:1].upper()}{line[1:]}")
         return
     tested = counted(result.tested, "picture")
-    click.echo(f"{result.pool} to choose from, tested on {tested} that nothing was chosen from")
+    others = ", other ones for each seed" if result.drawn else ""
+    click.echo(f"{result.pool} to choose from, tested on {tested} that nothing was chosen from{others}")
     width = max((len(curve.strategy) for curve in result.curves), default=0)
     budgets = [point.labels for point in result.curves[0].points] if result.curves else []
     click.echo(" " * width + "".join(f"{labels:>9}" for labels in budgets))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,7 @@ class Arena:
             rules: by strategy.
         """
         self._units, self._rules = units, rules
+        self._sides = cache(units.sides)
         self._places = {unit.unit_id: place for place, unit in enumerate(units.pool)}
         features = FrozenFeatures(store)
         self._learner: Learner = (
@@ -110,8 +112,9 @@ class Arena:
 
     def first(self, seed: int, count: int) -> tuple[str, ...]:
         """Draw the units that every strategy begins with."""
-        drawn = np.random.default_rng([seed, 0]).permutation(len(self._units.pool))[:count]
-        return tuple(self._units.pool[place].unit_id for place in drawn)
+        pool, _ = self._sides(seed)
+        drawn = np.random.default_rng([seed, 0]).permutation(len(pool))[:count]
+        return tuple(self._units.pool[pool[place]].unit_id for place in drawn)
 
     def run(self, step: Step) -> Cell:
         """Do a step; the same one gives the same cell whenever and wherever it is done."""
@@ -120,9 +123,10 @@ class Arena:
         chosen: dict[str, tuple[str, ...]] = {}
         with one_thread():
             head = self._learner.learn(members, step.seed)
-            score, parts = self._learner.judged(head)
+            pool, tested = self._sides(step.seed)
+            score, parts = self._learner.judged(head, tested)
             if step.following:
-                left = sorted(set(range(len(self._units.pool))) - set(members))
+                left = sorted(set(pool) - set(members))
                 # Random choice looks at nothing.
                 seen = Looked() if set(step.following) == {RANDOM} else self._learner.looked(head, left)
                 for name in step.following:

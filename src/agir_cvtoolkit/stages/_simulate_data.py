@@ -66,6 +66,30 @@ class LabelledData:
     tested: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """Which pictures are tested on, and never chosen from.
+
+    Attributes:
+        groups: sorted; all of them, or what each seed draws its own from.
+        count: that each seed draws; None where all are tested on by every seed.
+    """
+
+    groups: tuple[str, ...] = ()
+    count: int | None = None
+
+    def by(self, seed: int) -> frozenset[str]:
+        """Return the groups that a seed tests on."""
+        if self.count is None:
+            return frozenset(self.groups)
+        drawn = np.random.default_rng([seed, 1]).permutation(len(self.groups))[: self.count]
+        return frozenset(self.groups[number] for number in drawn)
+
+    def always(self, group: str) -> bool:
+        """Tell whether no seed may choose from a group."""
+        return self.count is None and group in self.groups
+
+
 def labelled_data(place: Path, run: Run | None, settings: Settings) -> LabelledData:
     """Find the labelled pictures of a folder, a table, or a run.
 
@@ -107,8 +131,10 @@ def masks_of(name: str, found: FoundPairs) -> LabelledData:
     return _of_masks(name, truths, names, frozenset())
 
 
-def tested_groups(data: LabelledData, listed: str | None, share: float) -> frozenset[str]:
-    """Return the groups to test on: those that are listed, those that a data set version names, or a share.
+def tested_groups(data: LabelledData, listed: str | None, share: float) -> HeldOut:
+    """Return the groups to test on: those that are listed, those that a data set version names, or a share by seed.
+
+    Where every seed draws its own, intervals tell what other pictures to test on would have said, too.
 
     Raises:
         DataError: the list cannot be read, or names what is not there; or nothing is left on one side.
@@ -119,16 +145,15 @@ def tested_groups(data: LabelledData, listed: str | None, share: float) -> froze
         missing = [name for name in names if name not in groups]
         if missing:
             raise DataError(f"{listed}: there is no picture '{missing[0]}'", did_you_mean(missing[0], groups))
-        tested = frozenset(names)
+        tested = HeldOut(tuple(sorted(set(names))))
     elif data.tested:
-        tested = data.tested
+        tested = HeldOut(tuple(sorted(data.tested)))
     else:
-        count = min(len(groups) - 1, max(1, round(share * len(groups))))
-        drawn = np.random.default_rng(0).permutation(len(groups))[:count]
-        tested = frozenset(groups[number] for number in drawn)
-    if not tested or len(tested) == len(groups):
+        tested = HeldOut(tuple(groups), min(len(groups) - 1, max(1, round(share * len(groups)))))
+    count = len(tested.groups) if tested.count is None else tested.count
+    if not count or count == len(groups):
         raise DataError(
-            f"of {len(groups)} pictures {len(tested)} are tested on",
+            f"of {len(groups)} pictures {count} are tested on",
             "Leave some on both sides: simulate.test.",
         )
     return tested

@@ -42,8 +42,8 @@ class Learner(Protocol):
     def learn(self, members: Sequence[int], seed: int) -> ColumnHead:
         """Train on some units of the pool."""
 
-    def judged(self, head: ColumnHead) -> tuple[float, Mapping[str, float | None]]:
-        """Return the score on the test set, and the same by class or joint."""
+    def judged(self, head: ColumnHead, tested: Sequence[int]) -> tuple[float, Mapping[str, float | None]]:
+        """Return the score on some units to test on, and the same by class or joint."""
 
     def looked(self, head: ColumnHead, members: Sequence[int]) -> Looked:
         """Predict on some units of the pool."""
@@ -57,7 +57,7 @@ class Pixels:
         labels = [unit.cells for unit in everything if unit.cells is not None]
         self._learner = PixelLearner(features, [u.key for u in everything], labels, len(units.classes))
         self._classes = units.classes
-        self._test = range(len(units.pool), len(everything))
+        self._first_tested = len(units.pool)
         # What select goes by: of regions the mean doubt of all pixels, of pictures what the manifest says.
         self._plain = "amount" if any(unit.region for unit in units.pool) else "entropy"
 
@@ -65,9 +65,9 @@ class Pixels:
         """Train on some units of the pool."""
         return self._learner.learn(members, seed)
 
-    def judged(self, head: ColumnHead) -> tuple[float, Mapping[str, float | None]]:
-        """Return the score on the test set, and the same by class."""
-        found = self._learner.score(head, self._test)
+    def judged(self, head: ColumnHead, tested: Sequence[int]) -> tuple[float, Mapping[str, float | None]]:
+        """Return the score on some units to test on, and the same by class."""
+        found = self._learner.score(head, [self._first_tested + place for place in tested])
         by_class = zip(self._classes, found.iou_by_class, strict=True)
         return round(found.mean_iou, 6), {n: None if v is None else round(v, 6) for n, v in by_class}
 
@@ -96,15 +96,15 @@ class Joints:
         everything = (*units.pool, *units.test)
         poses = [unit.pose for unit in everything if unit.pose is not None]
         self._learner = JointLearner(features, poses, schema)
-        self._test = range(len(units.pool), len(everything))
+        self._first_tested = len(units.pool)
 
     def learn(self, members: Sequence[int], seed: int) -> ColumnHead:
         """Train on some units of the pool."""
         return self._learner.learn(members, seed)
 
-    def judged(self, head: ColumnHead) -> tuple[float, Mapping[str, float | None]]:
-        """Return the score on the test set, and the same by joint."""
-        scores = self._learner.score(head, self._test)
+    def judged(self, head: ColumnHead, tested: Sequence[int]) -> tuple[float, Mapping[str, float | None]]:
+        """Return the score on some units to test on, and the same by joint."""
+        scores = self._learner.score(head, [self._first_tested + place for place in tested])
         return round(scores.pck[0.05], 6), {n: round(v, 6) for n, v in scores.per_joint.items()}
 
     def looked(self, head: ColumnHead, members: Sequence[int]) -> Looked:

@@ -23,7 +23,7 @@ from agir_cvtoolkit.training.frozen_joints import JointSettings, PoseUnit, views
 from agir_cvtoolkit.training.frozen_pixels import CELL, IGNORED, STEP, cells_of
 from agir_cvtoolkit.training.pose_samples import PoseSample
 
-from ._simulate_data import LabelledData, Truth
+from ._simulate_data import LabelledData, HeldOut, Truth
 
 Pixels = NDArray[np.uint8]
 _SHIFT, _BRIGHTER, _LIGHTER, _NOISE = 3, 0.06, 5.0, 2.0
@@ -39,6 +39,7 @@ class Unit:
 
     Attributes:
         unit_id, record_id, region: as in a pool.
+        group: as of its picture.
         key: of its pixels, and of the maps of its plain view.
         hash: perceptual; of a region that of its picture.
         embedding: float32, of length 1.
@@ -48,6 +49,7 @@ class Unit:
 
     unit_id: str
     record_id: str
+    group: str
     region: Region | None
     key: str
     hash: int
@@ -61,16 +63,26 @@ class Units:
     """All units.
 
     Attributes:
-        pool: sorted by id; near-duplicates behind the others.
-        test: what covers whole pictures that nothing is chosen from.
+        pool: what any seed may choose, sorted by id; near-duplicates behind the others.
+        test: what covers the whole pictures that any seed tests on.
+        tested: which of them each seed does; it chooses nothing from those.
         classes: names of the learner's outputs, background first; empty for poses.
         schema: of poses.
     """
 
     pool: tuple[Unit, ...]
     test: tuple[Unit, ...]
+    tested: HeldOut
     classes: tuple[str, ...]
     schema: JointSchema | None
+
+    def sides(self, seed: int) -> tuple[list[int], list[int]]:
+        """Return the places of what a seed chooses from in `pool`, and of what it tests on in `test`."""
+        tested = self.tested.by(seed)
+        return (
+            [place for place, unit in enumerate(self.pool) if unit.group not in tested],
+            [place for place, unit in enumerate(self.test) if unit.group in tested],
+        )
 
 
 @dataclass(frozen=True)
@@ -89,13 +101,13 @@ class _Cut:
 
 
 def pool_and_test(
-    data: LabelledData, tested: frozenset[str], settings: Simulate, store: Path, progress: Progress
+    data: LabelledData, tested: HeldOut, settings: Simulate, store: Path, progress: Progress
 ) -> Units:
     """Look at all pictures once; what the encoder saw is kept in a folder for the next time.
 
     Args:
         data: labelled pictures.
-        tested: groups of them that are tested on, as whole pictures.
+        tested: which are tested on, as whole pictures.
         settings: the group ``simulate``.
         store: folder of the encoder's maps.
         progress: one step for each unit.
@@ -106,9 +118,10 @@ def pool_and_test(
     """
     own, held = cuts_of(data, tested, settings)
     copies = _copies(own, settings.duplicates)
-    if len(own) + len(copies) < settings.budgets[-1]:
+    least = least_pool([cut.truth.group for cut in (*own, *copies)], tested, settings.seeds)
+    if least < settings.budgets[-1]:
         raise DataError(
-            f"the pool has {len(own)} {settings.unit}s, fewer than the largest budget {settings.budgets[-1]}",
+            f"the pool has {least} {settings.unit}s, fewer than the largest budget {settings.budgets[-1]}",
             "Lower simulate.budgets, or take smaller tiles.",
         )
     looking = _Looking(data, settings, store)
@@ -124,17 +137,32 @@ def pool_and_test(
 
         pool = [*sorted(seen(own), key=lambda u: u.unit_id), *sorted(seen(copies), key=lambda u: u.unit_id)]
         test = list(seen(held))
-    return Units(tuple(pool), tuple(test), tuple(data.classes.values()), data.schema)
+    return Units(tuple(pool), tuple(test), tested, tuple(data.classes.values()), data.schema)
 
 
-def cuts_of(data: LabelledData, tested: frozenset[str], settings: Simulate) -> tuple[list[_Cut], list[_Cut]]:
-    """Return the units of the pool, without near-duplicates, and those of the test set."""
+def least_pool(groups: Sequence[str], tested: HeldOut, seeds: int) -> int:
+    """Return the units that the seed with the smallest pool may choose from.
+
+    Args:
+        groups: of every unit that any seed may choose.
+        tested: which each seed tests on.
+        seeds: how many.
+    """
+    return min(
+        sum(group not in held for group in groups) for held in {tested.by(seed) for seed in range(seeds)}
+    )
+
+
+def cuts_of(data: LabelledData, tested: HeldOut, settings: Simulate) -> tuple[list[_Cut], list[_Cut]]:
+    """Return the units that any seed may choose, without near-duplicates, and those that any tests on."""
     own: list[_Cut] = []
     held: list[_Cut] = []
     for truth in data.truths:
-        if truth.group in tested:
+        if truth.group in tested.groups:
             held += _covering(truth, settings) if data.kind == "masks" else [_Cut(truth, None)]
-        elif settings.unit == "picture" or data.kind == "poses":
+        if tested.always(truth.group):
+            continue
+        if settings.unit == "picture" or data.kind == "poses":
             own.append(_Cut(truth, None))
         else:
             own += [_Cut(truth, region) for region in _tiles(truth, settings)]
@@ -228,9 +256,8 @@ class _Looking:
         digest = perceptual_hash(rgb) if cut.copy else digest
         if truth.sample is not None:
             pose = self._pose(truth.sample, rgb, moved)
-            return Unit(
-                unit_id, record_id, region, pose.keys[0], digest, self._embedding(pose.keys[0]), pose=pose
-            )
+            key = pose.keys[0]
+            return Unit(unit_id, record_id, truth.group, region, key, digest, self._embedding(key), pose=pose)
         if mask is None:
             raise DataError(
                 f"{truth.record_id} has no mask", "Give every picture a mask, or every one a pose."
@@ -239,7 +266,7 @@ class _Looking:
         cells = cells_of(mask)
         cells[: cut.known[0] // CELL] = IGNORED
         cells[:, : cut.known[1] // CELL] = IGNORED
-        return Unit(unit_id, record_id, region, key, digest, self._embedding(key), cells=cells)
+        return Unit(unit_id, record_id, truth.group, region, key, digest, self._embedding(key), cells=cells)
 
     def _pose(self, sample: PoseSample, rgb: Pixels, moved: tuple[int, int]) -> PoseUnit:
         if self._data.schema is None:

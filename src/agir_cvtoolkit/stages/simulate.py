@@ -19,14 +19,14 @@ from agir_cvtoolkit.selection import ChoiceRules, strategy
 
 from ._call import Call
 from ._simulate_arena import rules_of
-from ._simulate_data import LabelledData, labelled_data, tested_groups
+from ._simulate_data import LabelledData, HeldOut, labelled_data, tested_groups
 from ._simulate_outcome import StrategyCurve, outcome_of, table_of, words_of
 from .select import rules_of as rules_of_select
 
 FOLDER = "simulations"
 RESULT, TABLE, PICTURE = "simulation.json", "curves.csv", "curves.png"
 _IOU, _PCK = "mean IoU", "PCK at 5 %"
-_REVISION = 2
+_REVISION = 3
 """Of what cells depend on beside their settings: another one when the learner changes."""
 _LOOK_S, _CELL_S, _UNIT_S = 0.15, 2.5, 0.004
 """Seconds on one core of 2024: one look of the encoder at 320 x 320 pixels, one training and test, one unit's scores."""
@@ -39,7 +39,8 @@ class SimulateResult:
     Attributes:
         folder: with ``curves.csv``, ``curves.png``, ``cells.jsonl`` and ``simulation.json``.
         metric: of the scores.
-        pool, tested: units to choose from, whole pictures to test on.
+        pool, tested: units to choose from (of the seed that has the fewest), whole pictures to test on.
+        drawn: each seed tests on pictures of its own.
         cells: steps in all: trainings.
         done: of them, before this call.
         curves: one for each strategy.
@@ -51,6 +52,7 @@ class SimulateResult:
     metric: str
     pool: int
     tested: int
+    drawn: bool
     cells: int
     done: int
     curves: tuple[StrategyCurve, ...]
@@ -127,7 +129,7 @@ def simulate(
 
 def _simulated(
     data: LabelledData,
-    tested: frozenset[str],
+    tested: HeldOut,
     settings: Settings,
     rules: Mapping[str, ChoiceRules],
     key: str,
@@ -148,11 +150,12 @@ def _simulated(
     if before < total or "pool" not in sizes:
         require_torch("A simulation")
         from ._simulate_arena import Arena
-        from ._simulate_units import pool_and_test
+        from ._simulate_units import least_pool, pool_and_test
 
         store = root / "features" / file_stem(wanted.encoder)
         units = pool_and_test(data, tested, wanted, store, call.progress)
-        sizes = {"key": key, "pool": len(units.pool), "tested": len({unit.record_id for unit in units.test})}
+        sizes = {"key": key, "pool": least_pool([u.group for u in units.pool], tested, wanted.seeds)}
+        sizes["tested"] = len({units.test[place].record_id for place in units.sides(0)[1]})
         write_json(folder / RESULT, sizes)
         arena = Arena(units, store, rules)
         firsts = {seed: arena.first(seed, wanted.budgets[0]) for seed in range(wanted.seeds)}
@@ -168,6 +171,7 @@ def _simulated(
         metric,
         int(sizes["pool"]),
         int(sizes["tested"]),
+        tested.count is not None,
         total,
         before,
         curves,
@@ -208,26 +212,39 @@ def _write(result: SimulateResult, key: str, settings: Settings) -> None:
     write_json(result.folder / RESULT, content)
 
 
-def _planned(data: LabelledData, tested: frozenset[str], settings: Settings, folder: Path) -> SimulateResult:
+def _planned(data: LabelledData, tested: HeldOut, settings: Settings, folder: Path) -> SimulateResult:
     from ._simulate_cells import CELLS, Book
-    from ._simulate_units import cuts_of
+    from ._simulate_units import cuts_of, least_pool
 
     wanted = settings.simulate
     own, held = cuts_of(data, tested, wanted)
-    pool = round(len(own) / (1 - wanted.duplicates))
+    grown = 1 / (1 - wanted.duplicates)
+    pool = round(least_pool([cut.truth.group for cut in own], tested, wanted.seeds) * grown)
     what = wanted.unit if data.kind == "masks" else "picture"
-    tested_on = len({cut.truth.record_id for cut in held})
+    ours = tested.by(0)
+    tested_on = len({cut.truth.record_id for cut in held if cut.truth.group in ours})
     total = _cells(wanted)
     done = len(Book(folder / CELLS).cells)
-    looks = (pool + len(held)) * (1 if data.kind == "masks" else 4)
+    looks = (len(own) * grown + len(held)) * (1 if data.kind == "masks" else 4)
     seconds = looks * _LOOK_S + (total - done) * (_CELL_S + pool * _UNIT_S) / wanted.jobs
     words = (
-        f"would choose from {pool} {what}s and test on {tested_on} pictures",
+        f"would choose from {pool} {what}s and test on {tested_on} pictures"
+        + (", other ones for each seed" if tested.count is not None else ""),
         f"would train {total - done} of {total} small models, in about {max(1, round(seconds / 60))} min",
     )
     metric = _IOU if data.kind == "masks" else _PCK
     return SimulateResult(
-        folder, metric, pool, tested_on, total, done, (), words, round(seconds, 1), dry_run=True
+        folder,
+        metric,
+        pool,
+        tested_on,
+        tested.count is not None,
+        total,
+        done,
+        (),
+        words,
+        round(seconds, 1),
+        dry_run=True,
     )
 
 
@@ -235,9 +252,7 @@ def _cells(wanted: Simulate) -> int:
     return wanted.seeds * (1 + len(wanted.strategies) * (len(wanted.budgets) - 1))
 
 
-def _key(
-    data: LabelledData, tested: frozenset[str], wanted: Simulate, rules: Mapping[str, ChoiceRules]
-) -> str:
+def _key(data: LabelledData, tested: HeldOut, wanted: Simulate, rules: Mapping[str, ChoiceRules]) -> str:
     """Return what tells simulations apart; more seeds and more processes continue one, other labels begin another."""
     files = [
         (truth.record_id, *(_stamp(path) for path in (truth.picture, truth.mask) if path is not None))
@@ -246,7 +261,7 @@ def _key(
     poses = [repr(truth.sample.pose) for truth in data.truths if truth.sample is not None]
     same = wanted.model_dump(mode="json", exclude={"jobs", "seeds", "level", "test", "test_share"})
     return fingerprint(
-        _REVISION, files, poses, sorted(tested), same, {n: asdict(r) for n, r in rules.items()}
+        _REVISION, files, poses, asdict(tested), same, {n: asdict(r) for n, r in rules.items()}
     )
 
 
