@@ -15,6 +15,7 @@ from ._selection_table import selections
 
 TRANSFERRED = "transferred"
 RETURNED = "returned"
+LOOKED_AT = "looked_at"
 _AT_ONCE = 500
 
 
@@ -50,6 +51,37 @@ class Captures(LedgerPart):
             add_events(
                 connection, TRANSFERRED, run_id, ((i, d) for i, d in details.items() if i not in known)
             )
+
+    def record_looks(self, run_id: str, details: Mapping[str, Mapping[str, object]]) -> None:
+        """Record that captures were looked at and not chosen, by record id; what is known word by word is left alone.
+
+        Args:
+            run_id: of the run in which they were looked at.
+            details: with the id of the ``capture``, the ``place`` of its store, and the ``rule`` that left it out.
+        """
+        table = t.events
+        same = and_(table.c.run_id == run_id, table.c.kind == LOOKED_AT)
+        with self._begin() as connection:
+            rows = connection.execute(select(table.c.record_id, table.c.detail).where(same))
+            known = {(row.record_id, row.detail) for row in rows}
+            new = [(i, d) for i, d in details.items() if (i, json.dumps(d, default=str)) not in known]
+            add_events(connection, LOOKED_AT, run_id, new)
+
+    def looked_at(self, place: str) -> Mapping[str, str]:
+        """Return the captures of a store that were looked at and never transferred since, each with the last rule."""
+        table = t.events
+        query = select(table.c.kind, table.c.detail).where(table.c.kind.in_((LOOKED_AT, TRANSFERRED)))
+        found: dict[str, str] = {}
+        with self._begin() as connection:
+            for row in connection.execute(query.order_by(table.c.id)):
+                detail = json.loads(row.detail)
+                if detail.get("place") != place:
+                    continue
+                if row.kind == LOOKED_AT:
+                    found[str(detail["capture"])] = str(detail["rule"])
+                else:
+                    found.pop(str(detail.get("capture")), None)
+        return found
 
     def record_returns(self, details: Iterable[tuple[str, Mapping[str, object]]]) -> None:
         """Record that corrections came back, each with its record id; what is known word by word is left alone."""

@@ -1,27 +1,36 @@
-"""Rounds whose pictures come from devices: transferred as they are sent, the least sure ones first."""
+"""Rounds whose pictures come from devices: a window of those that wait is looked at, and the best are transferred."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 from agir_cvtoolkit.ledger import RoundRow
-from agir_cvtoolkit.runs import list_runs
+from agir_cvtoolkit.runs import Run, list_runs, start_run
 
-from ._round_work import CameBack, Chosen, Figures, LoopPlace
-from ._transfer_journal import STAGE as TRANSFER
-from ._transfer_journal import is_transfer
+from ._pool_learning import checkpoint_path
+from ._round_work import CameBack, Chosen, Figures, LoopPlace, cold_start
+from ._transfer_journal import finished_journals
 from .firebase_return import ReturnStep
-from .firebase_transfer import firebase_transfer
+from .firebase_transfer import end_interrupted, firebase_transfer, transfer_chosen
 from .retrain import STAGE as RETRAIN
 from .retrain import retrain
 
+if TYPE_CHECKING:
+    from agir_cvtoolkit.firebase import CaptureStore
+
+_TRIES = 3
+"""So often a batch is chosen of which others were quicker to take every capture."""
+IN_QUEUE = "priority of the queue"
+
 
 class CaptureRounds:
-    """Rounds of captures: ``firebase transfer``, ``firebase return`` and ``retrain``, one after the other.
+    """Rounds of captures: a look, ``firebase transfer``, ``firebase return`` and ``retrain``, one after the other.
 
-    The queue's priority, which a device gives by its doubt, is the choice. The batch lies in the run of the transfer,
-    the model in that of the retraining.
+    What is looked at lies in the run of the round, the batch in that of the transfer, the model in that of the
+    retraining. Where no more are looked at than are wanted, the queue's priority is the choice, which a device gives
+    by its doubt.
 
     Args:
         place: where the loop works.
@@ -30,10 +39,80 @@ class CaptureRounds:
     def __init__(self, place: LoopPlace) -> None:
         self._place = place
         self._looks: ReturnStep | None = None
+        self._in_vain: frozenset[str] = frozenset()
 
     def choose(self, row: RoundRow, rounds: Sequence[RoundRow], count: int) -> Chosen:
-        """Transfer captures; a transfer that a killed call has ended is this round's."""
-        taken = {one.run_id for one in rounds}
+        """Look at captures that wait and transfer the best; what a killed call has transferred is this round's."""
+        taken = {one.run_id for one in rounds if one.number != row.number}
+        if self._place.settings.loop.captures.of(count) <= count:
+            return self._first_in_queue(row, taken, count)
+        from agir_cvtoolkit.firebase import open_store
+
+        name, _, part = self._place.run_id(row.number).partition("/")
+        looked_in = start_run(self._place.settings.io.out_root, name, part, current=False)
+        end_interrupted(self._place.calling(None), looked_in.run_id)
+        with closing(open_store(self._place.settings.firebase)) as store:
+            for _ in range(_TRIES):
+                brought = self._brought(looked_in, taken)
+                if brought is not None:
+                    return self._is_chosen(row, looked_in, brought, store)
+                if not self._looks_and_takes(row, looked_in, store, count):
+                    break
+        return Chosen(0, comes_later=True)
+
+    def _looks_and_takes(self, row: RoundRow, looked_in: Run, store: CaptureStore, count: int) -> bool:
+        """Look once and transfer what was chosen; return whether anything was."""
+        from ._capture_look import CaptureLook, remember
+
+        version = str(row.figures["predictor"])
+        model = f"'{checkpoint_path(self._place, version)}'" if version else "none"
+        look = CaptureLook(
+            self._place.calling(looked_in.run_id),
+            looked_in,
+            store,
+            model,
+            () if version else cold_start(self._place.settings),
+        )
+        window = look.window(self._place.settings.loop.captures.of(count))
+        ids = frozenset(one.capture_id for one in window.captures)
+        if ids <= self._in_vain:
+            return False  # nothing has come since nothing of these could be chosen
+        found = look.choose(window, count)
+        if not found.chosen:
+            self._in_vain = found.looked
+            remember(looked_in, store, self._place.ledger, self._told(row))
+            return False
+        transfer_chosen(self._place.calling(None), found.chosen, looked_in.run_id)
+        return True
+
+    def _is_chosen(self, row: RoundRow, looked_in: Run, brought: Run, store: CaptureStore) -> Chosen:
+        from ._capture_look import control_of, remember
+
+        records = [entry.record_id for entry in brought.read_manifest()]
+        left = remember(looked_in, store, self._place.ledger, self._told(row))
+        rows = self._place.ledger.selections(looked_in.run_id)
+        figures = {
+            "control": control_of(looked_in, records),
+            "strategy": rows[-1].strategy if rows else "",
+            "looked_at": left + len(records),
+            "looked_in": looked_in.run_id,
+        }
+        return Chosen(len(records), figures, brought.run_id)
+
+    def _told(self, row: RoundRow) -> Figures:
+        return {"loop": row.loop, "round": row.number}
+
+    def _brought(self, looked_in: Run, taken: set[str]) -> Run | None:
+        """Return the run of a finished transfer of what was chosen in a run; None where it brought nothing."""
+        out_root = self._place.settings.io.out_root
+        new = [run_id for run_id in reversed(list_runs(out_root)) if run_id not in taken]
+        for journal in finished_journals(out_root, new):
+            brought = journal.options.chosen_in == looked_in.run_id and journal.run.manifest_path.is_file()
+            if brought and journal.run.read_manifest():
+                return journal.run
+        return None
+
+    def _first_in_queue(self, row: RoundRow, taken: set[str], count: int) -> Chosen:
         run_id = self._ended_before(row, taken)
         if run_id is None:
             result = firebase_transfer(self._place.calling(None), limit=count)
@@ -41,7 +120,7 @@ class CaptureRounds:
                 return Chosen(0, comes_later=True)
             run_id = result.run_id
         run = self._place.run(run_id)
-        return Chosen(len(run.read_manifest()), {"strategy": "priority of the queue"}, run_id)
+        return Chosen(len(run.read_manifest()), {"strategy": IN_QUEUE}, run_id)
 
     def push(self, row: RoundRow) -> Figures:
         """Return the tasks that the transfer has made."""
@@ -113,10 +192,16 @@ class CaptureRounds:
 
     def _ended_before(self, row: RoundRow, taken: set[str]) -> str | None:
         """Return the run of a transfer that was ended since the round began and belongs to none."""
-        for run_id in list_runs(self._place.settings.io.out_root):
-            run = self._place.run(run_id)
-            if run_id in taken or not is_transfer(run) or run.finished_at(TRANSFER) is None:
-                continue
-            if (run.started_at() or "") >= row.opened and run.manifest_path.is_file() and run.read_manifest():
-                return run_id
+        out_root = self._place.settings.io.out_root
+        new = [run_id for run_id in list_runs(out_root) if run_id not in taken]
+        for journal in finished_journals(out_root, new):
+            run = journal.run
+            since = (run.started_at() or "") >= row.opened
+            if (
+                since
+                and not journal.options.chosen_in
+                and run.manifest_path.is_file()
+                and run.read_manifest()
+            ):
+                return run.run_id
         return None

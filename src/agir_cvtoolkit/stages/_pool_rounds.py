@@ -14,7 +14,7 @@ from ._pictures_folder import keep_folder, kept_folder
 from ._pool_learning import Learning
 from ._pulled import read_frame_maps
 from ._round_tested import drawn_for_testing
-from ._round_work import CameBack, Chosen, Figures, LoopPlace
+from ._round_work import CameBack, Chosen, Figures, LoopPlace, cold_start
 from .download_cvat import DownloadStep
 from .upload_cvat import upload_cvat
 
@@ -41,8 +41,11 @@ class PoolRounds:
         run = self._laid_out(row)
         if not run.is_done(STAGE):  # a batch that was chosen is never chosen anew
             self._learning.predict(run, str(row.figures["predictor"]))
-            cold = not any(one.is_ended for one in rounds)
-            select(count, call=self._place.calling(run.run_id, *self._cold(cold=cold)))
+            known = any(one.is_ended for one in rounds)
+            select(
+                count,
+                call=self._place.calling(run.run_id, *(() if known else cold_start(self._place.settings))),
+            )
         rows = self._place.ledger.selections(run.run_id)
         newest = [one for one in rows if one.batch == rows[-1].batch]
         control = sorted(one.unit_id for one in newest if one.control)
@@ -127,13 +130,6 @@ class PoolRounds:
                 "Choose the pool: agir-cvtoolkit query, then name its run with --pool.",
             )
         return run
-
-    def _cold(self, *, cold: bool) -> tuple[str, ...]:
-        """Return how a batch is chosen that no model of the loop can say anything of."""
-        start = self._place.settings.loop.cold_start
-        if not cold:
-            return ()
-        return ("select.control=1.0",) if start == "random" else (f"select.strategy={start}",)
 
 
 def _copy(source: Path, target: Path) -> None:

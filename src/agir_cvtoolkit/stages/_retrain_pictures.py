@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agir_cvtoolkit.firebase import CaptureStore
     from agir_cvtoolkit.progress import Progress
 
+MISSING = "its picture is not in the storage"
 _MOST_BYTES = 256 * 2**20
 """Of one picture; one of 178 megapixels has fewer, however little it is compressed as JPEG."""
 
@@ -75,14 +76,14 @@ def fetch_pictures(
         for start in range(0, len(capture_ids), 4 * workers):
             group = capture_ids[start : start + 4 * workers]
             if used >= room:
-                reasons |= dict.fromkeys(capture_ids[start:], _no_room(settings))
+                reasons |= dict.fromkeys(capture_ids[start:], no_room(settings))
                 break
             for capture_id, outcome in zip(group, pool.map(one, group), strict=True):
                 bar.advance()
                 if isinstance(outcome, str):
                     reasons[capture_id] = outcome
                 elif used + outcome.bytes > room:
-                    reasons[capture_id] = _no_room(settings)
+                    reasons[capture_id] = no_room(settings)
                     outcome.path.unlink(missing_ok=True)
                 else:
                     used += outcome.bytes
@@ -105,7 +106,7 @@ def _fetched(store: CaptureStore, capture_id: str, folder: Path, settings: Setti
     try:
         write_bytes(path, store.picture(capture_id, _MOST_BYTES))
     except NotFoundError:
-        return "its picture is not in the storage"
+        return MISSING
     except PictureError as error:
         return error.problem
     outcome = _checked(path, settings)
@@ -131,7 +132,8 @@ def _path(folder: Path, capture_id: str) -> Path:
     return folder / f"{file_stem(capture_id)}.jpg"
 
 
-def _no_room(settings: Settings) -> str:
+def no_room(settings: Settings) -> str:
+    """Return the reason why a picture is not in the cache for which there is no place."""
     return f"there is no room for its picture within retrain.cache_gb={settings.retrain.cache_gb:g}"
 
 

@@ -82,6 +82,12 @@ class CameBack:
     drained: tuple[int, ...] = ()
 
 
+def cold_start(settings: Settings) -> tuple[str, ...]:
+    """Return how a batch is chosen that no model can say anything of, as overrides of ``select``."""
+    start = settings.loop.cold_start
+    return ("select.control=1.0",) if start == "random" else (f"select.strategy={start}",)
+
+
 class RoundWork(Protocol):
     """What brings a round from one state to the next; each call may be made again after a kill."""
 

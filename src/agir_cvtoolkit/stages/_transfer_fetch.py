@@ -24,6 +24,7 @@ from ._transfer_claims import Claims
 from ._transfer_journal import Journal, Progressed
 from ._transfer_picture import Fetched, Fetcher
 from ._transfer_probe import LOOKED_AT, PictureProbe, still_to_come
+from ._transfer_queue import waiting_for
 from ._transfer_tally import Tally
 from ._transfer_withdrawal import withdraw
 
@@ -90,7 +91,7 @@ class Fetching:
         """Take captures from the queue until `wanted` are here, or the queue is empty."""
         if wanted <= len(self.ready):
             return
-        head = self.store.pending(self.journal.options.priority, LOOKED_AT)
+        head = waiting_for(self.store, self.journal.options, LOOKED_AT)
         if head and self.probe.finds_any(head):
             self._fill(wanted)
 
@@ -117,7 +118,7 @@ class Fetching:
     def _page(self, wanted: int, tries: dict[tuple[str, str], int]) -> _Page:
         """Take the next captures from the queue with one request."""
         need = min(_PAGE if tries else _FIRST_PAGE, wanted)
-        waiting = self.store.pending(self.journal.options.priority, need + len(self.avoid))
+        waiting = waiting_for(self.store, self.journal.options, need + len(self.avoid))
         lost = {capture.capture_id for capture in waiting} & (set(self.ready) - self.avoid)
         if lost:
             # They are here and wait all the same: another took them and has given them back.

@@ -29,6 +29,8 @@ class TransferOptions:
         cvat_project: name of the project that it belongs to.
         joints: the pose schema, as the configuration names it.
         style, box_label, min_confidence: how the poses are proposed.
+        only: ids of the captures that may be taken, in the order in which they are; empty is the queue as it stands.
+        chosen_in: the run in which these were chosen.
     """
 
     limit: int
@@ -44,6 +46,8 @@ class TransferOptions:
     style: str
     box_label: str | None
     min_confidence: float
+    only: tuple[str, ...] = ()
+    chosen_in: str = ""
 
     def plain(self) -> dict[str, Any]:
         """Return the options as values that JSON can hold."""
@@ -56,8 +60,9 @@ class TransferOptions:
         Raises:
             KeyError: something is missing.
         """
-        values = {name: content[name] for name in cls.__dataclass_fields__}
-        return cls(**(values | {"output_dir": Path(values["output_dir"])}))
+        later = {"only": (), "chosen_in": ""}  # plans of earlier versions lack them
+        values = {name: (later | dict(content))[name] for name in cls.__dataclass_fields__}
+        return cls(**(values | {"output_dir": Path(values["output_dir"]), "only": tuple(values["only"])}))
 
     def has_aim_of(self, other: TransferOptions) -> bool:
         """Whether two calls want the same, so that the second may go on filling the first one's run."""

@@ -14,7 +14,7 @@ from agir_cvtoolkit.errors import PictureError
 from agir_cvtoolkit.firebase import CaptureStore, with_picture_size
 from agir_cvtoolkit.joints import JointSchema
 from agir_cvtoolkit.picture_metadata import can_lose_metadata, without_metadata
-from agir_cvtoolkit.pictures import PictureInfo, check, glance, load_rgb, png_bytes
+from agir_cvtoolkit.pictures import check, glance, load_rgb, png_bytes
 from agir_cvtoolkit.poses import Keypoint, Pose, write_poses
 from agir_cvtoolkit.records import ManifestEntry
 from agir_cvtoolkit.runs import Run, write_bytes
@@ -69,9 +69,9 @@ class Fetcher:
         """
         content = self.store.picture(capture.capture_id, MAX_BYTES)
         with _at_work:
-            return self._laid(capture, self._checked(content))
+            return self._laid(capture, prepared(content, strip=self.strip, max_pixels=self.max_pixels))
 
-    def _laid(self, capture: Capture, picture: _Picture) -> Fetched:
+    def _laid(self, capture: Capture, picture: PreparedPicture) -> Fetched:
         place = self.folder / f"{capture.stem}{picture.suffix}"
         write_bytes(place, picture.content)
         image = self.run.path("images", f"{capture.stem}{picture.original_suffix}")
@@ -100,34 +100,9 @@ class Fetcher:
         notes = tuple(f"the joint '{name}' is none of {self.schema.name}" for name in unknown)
         return Fetched(capture, done, (*sized.problems, *notes))
 
-    def _checked(self, content: bytes) -> _Picture:
-        if not content:
-            raise PictureError("the picture is empty (0 bytes)", "Send it again.")
-        info = glance(content)
-        self._refuse_large(info)
-        if self.strip and can_lose_metadata(content):
-            content = without_metadata(content, info.orientation)
-        with _one_large if info.width * info.height > _LARGE_PIXELS else nullcontext():
-            info = check(content, quick=True)
-            rendered = None if info.copyable else png_bytes(load_rgb(content))
-        if rendered is None:
-            return _Picture(info.size, content, info.suffix, content, info.suffix)
-        if self.strip and not can_lose_metadata(content):
-            # Of these kinds of file only the pixels are known to be free of what is personal.
-            return _Picture(info.size, rendered, ".png", rendered, ".png")
-        suffix = ".jpg" if content.startswith(_JPEG) else f".{info.format.lower()}"
-        return _Picture(info.size, content, suffix, rendered, ".png")
-
-    def _refuse_large(self, info: PictureInfo) -> None:
-        if info.width * info.height > self.max_pixels:
-            raise PictureError(
-                f"the picture has {info.width}x{info.height} pixels, more than {self.max_pixels / 1e6:g} megapixels",
-                "Raise firebase.max_megapixels, or send a smaller one.",
-            )
-
 
 @dataclass(frozen=True)
-class _Picture:
+class PreparedPicture:
     """What goes into the folder (`content`) and into the run (`original`); `size` is that of the upright picture."""
 
     size: tuple[int, int]
@@ -135,6 +110,39 @@ class _Picture:
     suffix: str
     original: bytes
     original_suffix: str
+
+
+def prepared(content: bytes, *, strip: bool, max_pixels: float) -> PreparedPicture:
+    """Check a picture as it was sent, and free it of personal data.
+
+    Args:
+        content: of the file.
+        strip: remove place, owner and serial numbers.
+        max_pixels: larger pictures are refused.
+
+    Raises:
+        PictureError: the picture is broken, too large or none.
+    """
+    if not content:
+        raise PictureError("the picture is empty (0 bytes)", "Send it again.")
+    info = glance(content)
+    if info.width * info.height > max_pixels:
+        raise PictureError(
+            f"the picture has {info.width}x{info.height} pixels, more than {max_pixels / 1e6:g} megapixels",
+            "Raise firebase.max_megapixels, or send a smaller one.",
+        )
+    if strip and can_lose_metadata(content):
+        content = without_metadata(content, info.orientation)
+    with _one_large if info.width * info.height > _LARGE_PIXELS else nullcontext():
+        info = check(content, quick=True)
+        rendered = None if info.copyable else png_bytes(load_rgb(content))
+    if rendered is None:
+        return PreparedPicture(info.size, content, info.suffix, content, info.suffix)
+    if strip and not can_lose_metadata(content):
+        # Of these kinds of file only the pixels are known to be free of what is personal.
+        return PreparedPicture(info.size, rendered, ".png", rendered, ".png")
+    suffix = ".jpg" if content.startswith(_JPEG) else f".{info.format.lower()}"
+    return PreparedPicture(info.size, content, suffix, rendered, ".png")
 
 
 def poses_by_schema(poses: tuple[Pose, ...], schema: JointSchema) -> tuple[tuple[Pose, ...], tuple[str, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from ._transfer_options import TransferOptions, made_folder
 from ._transfer_picture import Fetcher
 from ._transfer_probe import PictureProbe
 from ._transfer_publish import publish, record, take_back
+from ._transfer_queue import waiting_for
 from ._transfer_tally import Tally, TransferResult, result_of
 
 if TYPE_CHECKING:
@@ -57,8 +58,7 @@ class Transfer:
 
     def run(self) -> TransferResult:
         """End what was begun, then bring what is still wanted."""
-        for run in self._unfinished():
-            self._resume(run)
+        self.end_interrupted(self._unfinished())
         adopted = self.store.adopt()
         self.store.release_expired(datetime.now(UTC))
         if adopted:
@@ -66,8 +66,9 @@ class Transfer:
                 "%d captures were mended: their status, priority, time or lease could not be read",
                 len(adopted),
             )
-        wanted = self.options.limit - len(self.tally.transferred)
-        if wanted > 0 and self.tally.error is None and self.store.pending(self.options.priority, 1):
+        # What was chosen is brought whole, whatever else was ended on the way.
+        wanted = self.options.limit - (0 if self.options.only else len(self.tally.transferred))
+        if wanted > 0 and self.tally.error is None and waiting_for(self.store, self.options, 1):
             if self.options.create_task:
                 # Before any capture is taken; where none waits nobody has to log in, however often a watch looks.
                 self._check_cvat()
@@ -77,6 +78,11 @@ class Transfer:
         if error is not None and not self.tally.transferred:
             raise error
         return result_of(self.store, self.options, self.tally, self.newest)
+
+    def end_interrupted(self, runs: Sequence[Run]) -> None:
+        """End transfers of this workspace that were killed, but those that another process is at."""
+        for run in runs:
+            self._resume(run)
 
     def _check_cvat(self) -> None:
         from ._pose_push import check_pose_target

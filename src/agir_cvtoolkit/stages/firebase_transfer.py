@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agir_cvtoolkit.errors import UsageError
+from agir_cvtoolkit.runs import Run, list_runs
 
 from ._call import Call
 from ._transfer_delivery import check_rsync
-from ._transfer_journal import STAGE
+from ._transfer_journal import STAGE, Journal
 from ._transfer_manifest import MANIFEST, read_transfer_manifest
 from ._transfer_options import LIMIT, PRIORITY, TransferOptions, made_folder, transfer_options, with_given
 from ._transfer_probe import LOOKED_AT, PictureProbe
@@ -18,9 +21,19 @@ from ._transfer_tally import Tally, TransferResult, result_of
 from ._transferring import Transfer
 
 if TYPE_CHECKING:
+    from agir_cvtoolkit.config import Settings
     from agir_cvtoolkit.firebase import CaptureStore
 
-__all__ = ["LIMIT", "PRIORITY", "STAGE", "TransferOptions", "TransferResult", "firebase_transfer"]
+__all__ = [
+    "LIMIT",
+    "PRIORITY",
+    "STAGE",
+    "TransferOptions",
+    "TransferResult",
+    "end_interrupted",
+    "firebase_transfer",
+    "transfer_chosen",
+]
 
 
 def firebase_transfer(
@@ -95,6 +108,72 @@ def firebase_transfer(
         if call.dry_run:
             return _planned(store, options, Path(settings.io.out_root), group.picture_grace_s)
         return Transfer(call, settings.model_copy(update={"firebase": group}), store, options).run()
+
+
+def transfer_chosen(call: Call, capture_ids: Sequence[str], chosen_in: str) -> TransferResult:
+    """Bring captures that were chosen, as far as they still wait, as `firebase_transfer` brings those first in the queue.
+
+    Args:
+        call: the common options.
+        capture_ids: in the order in which they are taken.
+        chosen_in: the run in which they were chosen; the transfer's own run remembers it.
+
+    Raises:
+        AgirError: as `firebase_transfer`.
+    """
+    from agir_cvtoolkit.firebase import open_store
+
+    settings = call.settings()
+    options = _chosen_options(settings, capture_ids, chosen_in)
+    _check_ways(options)
+    with closing(open_store(settings.firebase)) as store:
+        return Transfer(call, settings, store, options).run()
+
+
+def end_interrupted(call: Call, chosen_in: str) -> None:
+    """End the transfers that were killed of captures that were chosen in a run; nothing new is taken.
+
+    Raises:
+        UsageError: another process is at one of them.
+        AgirError: as `firebase_transfer`.
+    """
+    settings = call.settings()
+    out_root = Path(settings.io.out_root)
+
+    def left() -> list[Journal]:
+        runs = [Run(run_id, out_root / run_id) for run_id in list_runs(out_root)]
+        journals = [journal for run in runs if (journal := Journal.read(run)) is not None]
+        return [journal for journal in journals if journal.options.chosen_in == chosen_in]
+
+    if not left():
+        return
+    from agir_cvtoolkit.firebase import open_store
+
+    with closing(open_store(settings.firebase)) as store:
+        transfer = Transfer(call, settings, store, _chosen_options(settings, (), chosen_in))
+        transfer.end_interrupted([journal.run for journal in left()])
+    if transfer.tally.error is not None:
+        raise transfer.tally.error
+    if still := left():
+        said = [item.reason for item in transfer.tally.items if item.outcome == "interrupted"]
+        raise UsageError(
+            f"the transfer of run {still[0].run.run_id} was interrupted and could not be ended"
+            + (f": {said[0]}" if said else ", since another process is at it, or it is of another store"),
+            "Start the same command again when that is over.",
+        )
+
+
+def _chosen_options(settings: Settings, capture_ids: Sequence[str], chosen_in: str) -> TransferOptions:
+    """Return the options of a transfer of captures that were chosen."""
+    options = transfer_options(
+        settings,
+        settings.firebase,
+        limit=max(1, len(capture_ids)),
+        priority=1,
+        dataset_name=None,
+        create_task=None,
+    )
+    return replace(options, only=tuple(capture_ids), chosen_in=chosen_in)
 
 
 def _check_ways(options: TransferOptions) -> None:

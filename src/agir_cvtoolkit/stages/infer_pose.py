@@ -54,10 +54,17 @@ def infer_pose(folder: Path | None = None, call: Call | None = None) -> InferPos
     predictor = open_pose_predictor(settings)
     if call.dry_run:
         return plan(found.run, found.records, predictor)
-    run = found.opened(settings, call)
+    return infer_records(found.opened(settings, call), found.records, predictor, call)
+
+
+def infer_records(
+    run: Run, records: Sequence[Record], predictor: PosePredictor, call: Call
+) -> InferPoseResult:
+    """Find joints in records that are at hand, into a run that is there; otherwise as `infer_pose`."""
+    settings = call.settings()
     with call.work(run, STAGE):
         call.record_config(run, STAGE, settings, settings.dump("pose_inference", "io", "db", "project"))
-        result = _predicted(run, found.records, predictor, settings, call.progress)
+        result = _predicted(run, records, predictor, settings, call.progress)
         _tell_ledger(run, settings)
     return result
 
