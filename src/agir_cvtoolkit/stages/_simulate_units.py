@@ -23,7 +23,7 @@ from agir_cvtoolkit.training.frozen_joints import JointSettings, PoseUnit, views
 from agir_cvtoolkit.training.frozen_pixels import CELL, IGNORED, STEP, cells_of
 from agir_cvtoolkit.training.pose_samples import PoseSample
 
-from ._simulate_data import LabelledData, HeldOut, Truth
+from ._simulate_data import HeldOut, LabelledData, Truth
 
 Pixels = NDArray[np.uint8]
 _SHIFT, _BRIGHTER, _LIGHTER, _NOISE = 3, 0.06, 5.0, 2.0

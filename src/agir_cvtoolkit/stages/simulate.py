@@ -19,7 +19,7 @@ from agir_cvtoolkit.selection import ChoiceRules, strategy
 
 from ._call import Call
 from ._simulate_arena import rules_of
-from ._simulate_data import LabelledData, HeldOut, labelled_data, tested_groups
+from ._simulate_data import HeldOut, LabelledData, labelled_data, tested_groups
 from ._simulate_outcome import StrategyCurve, outcome_of, table_of, words_of
 from .select import rules_of as rules_of_select
 
