@@ -195,7 +195,9 @@ def _times(result: QualityResult) -> None:
     from agir_cvtoolkit.quality.working_time import time_rows
 
     for row in time_rows(result.times):
-        what = "worked" if row.measured == "worked" else "elapsed, pauses included"
+        what = {"elapsed": "elapsed, pauses included", "simulated": "a simulated annotator"}.get(
+            row.measured, "worked"
+        )
         click.echo(
             harmless(
                 f"time   {row.annotator}: {row.median_per_frame:.1f} s for each picture ({what}; median of "

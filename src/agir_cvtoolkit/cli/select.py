@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ._counted import counted
+from ._counted import counted, spent
 from ._shell import Shell, echo_items, harmless, with_options
 
 if TYPE_CHECKING:
@@ -113,8 +113,9 @@ def _show(result: SelectResult) -> None:
         f" {result.control} of them at random, out of {result.population} that could be"
     )
     if result.seconds is not None:
-        hours = result.chosen * result.seconds / 3600
-        click.echo(f"About {hours:.1f} hours of work, at {result.seconds:.0f} s each")
+        click.echo(
+            f"About {spent(result.chosen * result.seconds)} of work, at {result.seconds:.0f} s each, {result.timing}"
+        )
     for rule, count in sorted(result.counts.items(), key=lambda pair: -pair[1]):
         click.echo(f"  {count:>8}  {rule}")
     for note in result.notes:

@@ -10,7 +10,7 @@ from ._ledger import Ledger
 from ._model_rows import DatasetMember, DatasetVersion, ModelRow, PictureHash
 from ._overview import FinishedJob, PredictedRecord, RecordOutcome, SentRecord
 from ._places import Workspace
-from ._pull_rows import CorrectionRow, Pull, PullCursor, PulledTaskRow, SeenJob
+from ._pull_rows import CorrectionRow, JobWork, Pull, PullCursor, PulledTaskRow, SeenJob, WaitingJob
 from ._push_rows import PushedAlias, PushedFrame, PushedJob, PushedShape, PushedTask, PushKey, Replacement
 from ._round_rows import LoopRow, RoundEvent, RoundRow
 from ._round_states import NEXT, STATES, RoundState, may_follow
@@ -26,6 +26,7 @@ __all__ = [
     "Event",
     "Finding",
     "FinishedJob",
+    "JobWork",
     "Ledger",
     "LoopRow",
     "ModelRow",
@@ -52,6 +53,7 @@ __all__ = [
     "SelectionRow",
     "SentRecord",
     "UnderWay",
+    "WaitingJob",
     "Workspace",
     "backup",
     "backup_ledger",

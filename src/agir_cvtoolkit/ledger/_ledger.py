@@ -19,6 +19,7 @@ from ._failures import failed
 from ._frozen_splits import FrozenSplits
 from ._holding import Holding
 from ._in_work import InWork
+from ._job_work import WorkOnJobs
 from ._loops import Loops
 from ._migrations import is_current, migrate
 from ._models import Models
@@ -41,6 +42,7 @@ class Ledger(
     Pushes,
     Replacements,
     Pulls,
+    WorkOnJobs,
     Models,
     FrozenSplits,
     Captures,

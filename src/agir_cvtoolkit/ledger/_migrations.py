@@ -83,6 +83,10 @@ def _m009_rounds(connection: Connection) -> None:
     _tables.metadata.create_all(connection, tables=tables)
 
 
+def _m010_work_on_jobs(connection: Connection) -> None:
+    _tables.metadata.create_all(connection, tables=[_tables.job_work])
+
+
 def _add_columns(connection: Connection, table: Table, *names: str) -> None:
     """Add columns that a table of an earlier version lacks; a new ledger has them from its first migration."""
     there = {column["name"] for column in inspect(connection).get_columns(table.name)}
@@ -102,6 +106,7 @@ MIGRATIONS: tuple[tuple[str, Migration], ...] = (
     ("007_predictions_of_every_original", _m007_predictions_of_every_original),
     ("008_selections", _m008_selections),
     ("009_rounds", _m009_rounds),
+    ("010_work_on_jobs", _m010_work_on_jobs),
 )
 
 

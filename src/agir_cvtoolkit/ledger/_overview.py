@@ -63,6 +63,8 @@ class FinishedJob(NamedTuple):
         frames: pictures in it.
         left: when its push had written it, as the server told; None where this tool did not make it.
         updated: when it was changed last before it was read.
+        worked: seconds that people were at work on it as it is, by the server's event log; None where that does not say.
+        is_simulated: no person did it, by that log.
     """
 
     run_id: str
@@ -72,6 +74,8 @@ class FinishedJob(NamedTuple):
     annotator: str | None
     left: str | None
     updated: str
+    worked: float | None = None
+    is_simulated: bool = False
 
 
 class Overview(LedgerPart):
@@ -124,9 +128,20 @@ class Overview(LedgerPart):
             }
             query = select(table).order_by(table.c.id)
             newest = {(row.server, row.job_id): row for row in connection.execute(query)}
+            told = {
+                (row.server, row.job_id, row.updated_date): (row.seconds, row.is_simulated)
+                for row in connection.execute(select(t.job_work))
+            }
         found = [
             FinishedJob(
-                row.run_id, row.server, row.job_id, row.frames, row.assignee, known.get(key), row.updated_date
+                row.run_id,
+                row.server,
+                row.job_id,
+                row.frames,
+                row.assignee,
+                known.get(key),
+                row.updated_date,
+                *told.get((*key, row.updated_date), (None, False)),
             )
             for key, row in newest.items()
         ]
@@ -138,4 +153,5 @@ class Overview(LedgerPart):
         with self._begin() as connection:
             ids = [connection.execute(select(func.max(table.c.id))).scalar() for table in tables]
             champions = select(func.max(t.models.c.champion_since), func.max(t.models.c.created))
-            return (*ids, *connection.execute(champions).one())
+            looked = connection.execute(select(func.max(t.job_work.c.looked))).scalar()
+            return (*ids, looked, *connection.execute(champions).one())

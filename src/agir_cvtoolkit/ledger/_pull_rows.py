@@ -87,6 +87,42 @@ class Pull:
 
 
 @dataclass(frozen=True)
+class WaitingJob:
+    """A job, as it was read last, of which the server's event log is still to be asked.
+
+    Attributes:
+        project_id: of its task as last listed; None where that is not known.
+    """
+
+    job_id: int
+    task_id: int
+    updated_date: str
+    assignee: str | None
+    project_id: int | None
+
+
+@dataclass(frozen=True)
+class JobWork:
+    """What the server's event log says of the work on a job.
+
+    Attributes:
+        updated_date: of the job when the log was looked at; after any later change it tells nothing.
+        seconds: that people were at work on it; None where the log does not say.
+        is_simulated: no person did it.
+        is_final: the log will not say more of the job as it is.
+        looked: when the log was asked, by this machine's clock.
+    """
+
+    server: str
+    job_id: int
+    updated_date: str
+    seconds: float | None
+    is_simulated: bool
+    is_final: bool
+    looked: str
+
+
+@dataclass(frozen=True)
 class PulledTaskRow:
     """A task that a run pulls from.
 

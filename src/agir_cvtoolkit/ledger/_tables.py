@@ -247,6 +247,18 @@ pulls = Table(
     UniqueConstraint("server", "run_id", "job_id", "updated_date", name="one_pull"),
 )
 
+job_work = Table(
+    "job_work",
+    metadata,
+    Column("server", _TEXT, primary_key=True),
+    Column("job_id", Integer, primary_key=True),
+    Column("updated_date", _string(40), nullable=False),
+    Column("seconds", Float),
+    Column("is_simulated", Boolean, nullable=False),
+    Column("is_final", Boolean, nullable=False),
+    Column("looked", _string(40), nullable=False),
+)
+
 corrections = Table(
     "corrections",
     metadata,

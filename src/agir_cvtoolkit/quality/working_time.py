@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-Measured = Literal["worked", "elapsed"]
+Measured = Literal["worked", "elapsed", "simulated"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class JobTime:
         shapes: on them now.
         seconds: ``worked`` is the time that people were at work, by CVAT's event log, of all who worked on it;
             ``elapsed`` is what passed between the job's assignment, or the push where the server does not say when
-            that was, and its last change, nights included. None where neither is known.
+            that was, and its last change, nights included; ``simulated`` is what a program took that says of itself that
+            no person worked. None where nothing is known.
     """
 
     job_id: int

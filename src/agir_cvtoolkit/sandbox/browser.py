@@ -61,6 +61,14 @@ class Browser:
         """
         return self._asked("GET", path, None)
 
+    def post(self, path: str, content: object) -> Any:
+        """Send something new.
+
+        Raises:
+            RemoteError: the server failed or refused.
+        """
+        return self._asked("POST", path, content)
+
     def put(self, path: str, content: object) -> Any:
         """Replace what lies at a path.
 

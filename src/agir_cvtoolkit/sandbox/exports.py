@@ -9,6 +9,7 @@ import zipfile
 from agir_cvtoolkit.runs import atomic_path
 
 from .cvat_xml import document, exported_frames
+from .events import write_log
 from .media import frames_of, original_bytes
 from .store import Json, Store
 from .tasks import work_jobs_of
@@ -21,6 +22,9 @@ def exporter(store: Store, simulated: SimulatedWork = NO_WORK) -> Work:
 
     def export(request: Json) -> str:
         operation = request["operation"]
+        if operation["target"] == "events":
+            work = request["work"]
+            return write_log(store, work["asked"], is_kept=bool(work["is_kept"]))
         target = str(operation["target"])
         found = store.get(target, operation[f"{target}_id"])
         if found is None:

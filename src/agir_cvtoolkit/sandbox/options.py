@@ -34,6 +34,7 @@ class SandboxOptions:
         creation_memory: seconds after its end for which the creation of a task is remembered as a request;
             0 forgets it at once.
         share: the folder that is mounted at the server as its share; None for none.
+        event_log: keeps a log of what pages report, as a server with ClickHouse does; else it answers that it has none.
         buckets: the folders that play buckets, by name; they can be registered as cloud storages.
     """
 
@@ -50,6 +51,7 @@ class SandboxOptions:
     anonymous_limit: int = 100
     creation_memory: float = 500.0
     share: Path | None = None
+    event_log: bool = True
     buckets: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:

@@ -17,7 +17,7 @@ from agir_cvtoolkit.masks import Runs, decode, encode
 from agir_cvtoolkit.outlines import bridged, rasterize, regions
 
 from .correction import BoolMask, BoxCorners, correct_boxes, correct_masks
-from .handwork import Changes, Json, OracleReport, edited, new_shape, save_changes, session
+from .handwork import Changes, Json, OracleReport, at_work, edited, new_shape, save_changes, session
 
 __all__ = ["OracleReport", "correct_task", "no_label"]
 
@@ -82,11 +82,12 @@ def correct_task(
         for job in jobs:
             if only_open and job["state"] == "completed":
                 continue
-            shapes = browser.get(f"/api/jobs/{job['id']}/annotations/")["shapes"]
-            changes = Changes()
-            for number in range(job["start_frame"], job["stop_frame"] + 1):
-                hand.correct(number, frames[number], [s for s in shapes if s["frame"] == number], changes)
-            save_changes(browser, job["id"], changes)
+            with at_work(browser, job):
+                shapes = browser.get(f"/api/jobs/{job['id']}/annotations/")["shapes"]
+                changes = Changes()
+                for number in range(job["start_frame"], job["stop_frame"] + 1):
+                    hand.correct(number, frames[number], [s for s in shapes if s["frame"] == number], changes)
+                save_changes(browser, job["id"], changes)
             if complete:
                 browser.patch(f"/api/jobs/{job['id']}", {"state": "completed"})
         return hand.report

@@ -15,7 +15,7 @@ from agir_cvtoolkit.poses import Keypoint, Pose, Visibility
 from agir_cvtoolkit.records import Box
 
 from .correction import BoxCorners, box_iou
-from .handwork import Changes, Json, OracleReport, edited, new_shape, save_changes, session
+from .handwork import Changes, Json, OracleReport, at_work, edited, new_shape, save_changes, session
 from .pose_correction import PoseHand, match_poses
 from .pose_task_labels import PoseLabels
 
@@ -65,13 +65,16 @@ def correct_poses(
         )
         jobs = sorted(browser.pages(f"/api/jobs?task_id={task_id}"), key=lambda job: int(job["id"]))
         for job in jobs:
-            shapes = sorted(
-                browser.get(f"/api/jobs/{job['id']}/annotations/")["shapes"], key=lambda s: int(s["id"])
-            )
-            changes = Changes()
-            for number in range(job["start_frame"], job["stop_frame"] + 1):
-                person.correct(number, frames[number], [s for s in shapes if s["frame"] == number], changes)
-            save_changes(browser, job["id"], changes)
+            with at_work(browser, job):
+                shapes = sorted(
+                    browser.get(f"/api/jobs/{job['id']}/annotations/")["shapes"], key=lambda s: int(s["id"])
+                )
+                changes = Changes()
+                for number in range(job["start_frame"], job["stop_frame"] + 1):
+                    person.correct(
+                        number, frames[number], [s for s in shapes if s["frame"] == number], changes
+                    )
+                save_changes(browser, job["id"], changes)
             if complete:
                 browser.patch(f"/api/jobs/{job['id']}", {"state": "completed"})
         return person.report

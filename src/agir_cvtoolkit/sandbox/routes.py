@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from . import (
     access,
+    events,
     export_requests,
     imports,
     jobs,
@@ -65,8 +66,8 @@ def show_about(call: Call) -> Response:
 
 def show_plugins(call: Call) -> Response:
     """Answer ``GET /api/server/plugins``."""
-    del call
-    return reply({"GIT_INTEGRATION": False, "ANALYTICS": False, "MODELS": False, "PREDICT": False})
+    analytics = call.world.options.event_log
+    return reply({"GIT_INTEGRATION": False, "ANALYTICS": analytics, "MODELS": False, "PREDICT": False})
 
 
 def _route(
@@ -175,6 +176,9 @@ ROUTES = (
     _route("/api/(?:projects|tasks|jobs)/ID/dataset/?", GET=export_requests.export_by_get),
     _route("/api/(?:projects|tasks)/ID/backup/?", GET=export_requests.gone),
     _route("/api/projects/ID/annotations/?", GET=export_requests.export_by_get),
+    _route("/api/events/?", POST=events.record_events, GET=events.export_by_get),
+    _route("/api/events/export", POST=events.start_export),
+    _route("/api/events/download", GET=workers.download),
     _route("/api/requests", GET=workers.list_requests),
     _route("/api/requests/([^/]+)/cancel", POST=workers.cancel_request),
     _route("/api/requests/([^/]+)", GET=workers.show_request),

@@ -152,7 +152,7 @@ def list_requests(call: Call) -> Response:
 
 
 def download(call: Call) -> Response:
-    """Answer ``GET .../dataset/download?rq_id=``."""
+    """Answer ``GET .../dataset/download?rq_id=`` and ``GET /api/events/download?rq_id=``."""
     request = call.store.get("request", call.query.get("rq_id", ""))
     if request is None or _forgotten(call, request):
         return _unknown()
@@ -161,9 +161,8 @@ def download(call: Call) -> Response:
     path = call.store.root / str(request["result"])
     if not path.is_file():
         raise Refusal(404, {"detail": "The exported file has expired, please retry exporting."})
-    return FileResponse(
-        path, media_type="application/zip", filename=path.name.partition("__")[2] or path.name
-    )
+    kind = "text/csv" if path.suffix == ".csv" else "application/zip"
+    return FileResponse(path, media_type=kind, filename=path.name.partition("__")[2] or path.name)
 
 
 def creation_id(task_id: int) -> str:
@@ -218,7 +217,8 @@ def _view(call: Call, request: Json) -> Json:
         "result_id": None,
     }
     if done and request["result"] is not None:
-        target = f"{operation['target']}s/{operation[operation['target'] + '_id']}"
+        kind = operation["target"]
+        where = "events" if kind == "events" else f"{kind}s/{operation[f'{kind}_id']}/dataset"
         quoted = str(request["id"]).replace("&", "%26").replace("=", "%3D")
-        view["result_url"] = f"{call.origin}/api/{target}/dataset/download?rq_id={quoted}"
+        view["result_url"] = f"{call.origin}/api/{where}/download?rq_id={quoted}"
     return view

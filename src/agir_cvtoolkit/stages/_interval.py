@@ -54,6 +54,11 @@ def number(value: float, digits: int = 2, *, percent: bool = False) -> str:
     return f"{100 * value:.0f} %" if percent else f"{value:,.{digits}f}"
 
 
+def counted(count: int, one: str) -> str:
+    """Return ``1 picture`` or ``2,000 pictures``."""
+    return f"{count:,} {one}{'' if count == 1 else 's'}"
+
+
 def hours_words(hours: float) -> str:
     """Return hours as people read them."""
     return f"{60 * hours:.0f} min" if 0 < hours < 1 else f"{hours:,.1f} h"

@@ -77,7 +77,7 @@ def _choices(data: ReportData, kept: Mapping[str, str]) -> Iterable[Choice]:
     runs += [(run_id, run_id) for run_id in data.rows_by_run if run_id not in listed]
     outcomes = [*_STATES, *((name, f"shapes {name}") for name in OUTCOMES)]
     labels = sorted({label for label, _, _ in data.shapes_by_class})
-    people = sorted({person for person, _ in data.agreement_by_person})
+    people = sorted({person for person, _ in data.work_by_person})
     for name, label, options in (
         ("run", "Round", runs),
         ("label", "Class", [(one, one) for one in labels]),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import orjson
 
+from agir_cvtoolkit.choosing import parted_id
 from agir_cvtoolkit.config import Settings
 from agir_cvtoolkit.errors import UsageError, did_you_mean
 from agir_cvtoolkit.ledger import DatasetVersion, Ledger, LoopRow, ModelRow
@@ -18,7 +19,15 @@ from agir_cvtoolkit.runs import Run, list_runs, open_run
 from ._evaluations import RunEvaluation, read_evaluation
 from ._learning_curve import Curve, CurvePoint, fit
 from ._report_rounds import RoundView, rounds_of_loop, rounds_of_runs
-from ._workspace_rows import RecordRow, agreement_by_person, read_rows, shapes_by_class
+from ._workspace_rows import (
+    WAITING,
+    ClassWork,
+    RecordRow,
+    read_rows,
+    shapes_by_class,
+    work_by_class,
+    work_by_person,
+)
 from .effort import Effort, measured_effort
 
 
@@ -47,7 +56,8 @@ class ReportData:
         models: newest first.
         datasets: newest first.
         shapes_by_class: class, outcome and how many shapes.
-        agreement_by_person: shapes and their summed agreement, by annotator and class.
+        work_by_class: what people did, by class.
+        work_by_person: what people did, by annotator and class.
         points: labels and quality of each trained model, the oldest first.
         curve: through them; None where there are too few.
     """
@@ -62,7 +72,8 @@ class ReportData:
     models: tuple[ModelRow, ...]
     datasets: tuple[DatasetVersion, ...]
     shapes_by_class: tuple[tuple[str, str, int], ...] = ()
-    agreement_by_person: Mapping[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
+    work_by_class: Mapping[str, ClassWork] = field(default_factory=dict)
+    work_by_person: Mapping[tuple[str, str], ClassWork] = field(default_factory=dict)
     points: tuple[CurvePoint, ...] = ()
     curve: Curve | None = None
     runs: Mapping[str, Run] = field(default_factory=dict)
@@ -76,6 +87,13 @@ class ReportData:
     def pool(self) -> int:
         """Pictures that were predicted, each once."""
         return len({row.record_id for row in self.rows})
+
+    @cached_property
+    def left(self) -> int:
+        """Pictures that were predicted, and of which people have got nothing yet, each once."""
+        waiting = {row.record_id for row in self.rows if row.state == WAITING}
+        given = {parted_id(row.record_id)[0] for row in self.rows if row.state != WAITING}
+        return len(waiting - given)
 
     @cached_property
     def rows_by_run(self) -> Mapping[str, Sequence[RecordRow]]:
@@ -143,7 +161,8 @@ def gather(settings: Settings, scope: Scope, *, with_species: bool = False) -> R
         models=tuple(m for m in models if within is None or m.run_id in within),
         datasets=tuple(d for d in datasets if within is None or d.run_id in within),
         shapes_by_class=shapes_by_class(outcomes),
-        agreement_by_person=agreement_by_person(outcomes),
+        work_by_class=work_by_class(outcomes),
+        work_by_person=work_by_person(outcomes),
         points=points,
         curve=fit(points),
         runs=runs,

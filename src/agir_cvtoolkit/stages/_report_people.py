@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from agir_cvtoolkit.reporting.page_parts import (
     BarChart,
@@ -18,21 +18,27 @@ from agir_cvtoolkit.reporting.page_parts import (
 )
 
 from ._correction_figures import NOBODY
-from ._interval import hours_words, mean_of, number, share_of, told
+from ._interval import counted, hours_words, mean_of, number, share_of, told
+from ._report_classes import classes_table, people_and_classes_table
 from ._report_data import ReportData
 from ._workspace_rows import OUTCOMES, RecordRow
 from .effort import FEWEST_JOBS, Pace
 
 _MOST_ROWS = 14
-_TOO_FAST_S = 1.0
+_LOG_RULE = "The log adds up what a job's page saw its users do; pauses of more than 100 s are not in it."
+_DATES_RULE = (
+    "By its dates a job counts from the annotator's job before (or from when it was sent) until it was saved last, so"
+    " short pauses are in it."
+)
 
 
 def pace_words(pace: Pace) -> tuple[str, str]:
-    """Return seconds for a picture and their interval as people read them."""
+    """Return seconds for a picture, with their interval and how they are known, as people read them."""
     digits = 1 if pace.seconds < 20 else 0
-    if pace.low is None or pace.high is None:
-        return f"{number(pace.seconds, digits)} s", "" if pace.is_measured else "assumed, not measured"
-    return f"{number(pace.seconds, digits)} s", f"{number(pace.low, digits)}–{number(pace.high, digits)} s"
+    parts = [pace.how]
+    if pace.low is not None and pace.high is not None:
+        parts.insert(0, f"{number(pace.low, digits)}–{number(pace.high, digits)} s")
+    return f"{number(pace.seconds, digits)} s", ", ".join(parts)
 
 
 def effort_section(data: ReportData) -> Section:
@@ -60,15 +66,17 @@ def effort_section(data: ReportData) -> Section:
         parts.append(
             BarChart(
                 "Shapes by what people did with them",
-                f"Of {sum(whole.values())} shapes {whole['accepted']} were accepted, {whole['edited']} edited,"
-                f" {whole['deleted']} deleted and {whole['added']} added.",
+                f"Of {counted(sum(whole.values()), 'shape')}: {whole['accepted']} accepted, {whole['edited']} edited,"
+                f" {whole['deleted']} deleted, {whole['added']} added.",
                 OUTCOMES,
                 tuple(rows),
             )
         )
     if len(ordered) > _MOST_ROWS:
-        parts.append(Words(f"{len(ordered) - _MOST_ROWS} more classes with fewer shapes are not drawn."))
-    parts += [_time_words(data), _rounds_table(data)]
+        parts.append(Words(f"Not drawn, because they have fewer shapes: {len(ordered) - _MOST_ROWS} more."))
+    if data.work_by_class:
+        parts.append(classes_table(data.work_by_class))
+    parts += [_time_words(data.effort.pace), _rounds_table(data)]
     return Section("effort", title, shows, _advice(by_class), tuple(parts))
 
 
@@ -99,7 +107,7 @@ def annotators_section(data: ReportData) -> Section | None:
         )
     columns = ("annotator", "pictures", "changed", "agreement with proposals", "time for a picture")
     parts: list[Part] = [Table("Each annotator", columns, tuple(rows))]
-    parts.append(_by_class(data.agreement_by_person, people))
+    parts.append(people_and_classes_table(data.work_by_person, people))
     shows = (
         "For each annotator: how many pictures, how many of them were changed, how far the result agreed with the"
         " proposals, and how long a picture took; brackets are 95 % intervals."
@@ -109,24 +117,6 @@ def annotators_section(data: ReportData) -> Section | None:
         " with quality, which holds them against gold frames."
     )
     return Section("people", "Who did what?", shows, act, tuple(parts))
-
-
-def _by_class(found: Mapping[tuple[str, str], tuple[int, float]], people: Iterable[str]) -> Table:
-    labels = sorted(
-        {label for _, label in found},
-        key=lambda label: -sum(n for (_, own), (n, _) in found.items() if own == label),
-    )
-    shown = labels[:8]
-    rows = []
-    for name in people:
-        cells = [Cell(name, is_text=True)]
-        for label in shown:
-            shapes, agreement = found.get((name, label), (0, 0.0))
-            cells.append(Cell(f"{agreement / shapes:.2f}", f"of {shapes:,}") if shapes else Cell("–"))
-        rows.append(tuple(cells))
-    more = f" (the {len(shown)} most frequent of {len(labels)} classes)" if len(labels) > len(shown) else ""
-    caption = f"Agreement with the proposals by class, and of how many shapes{more}"
-    return Table(caption, ("annotator", *shown), tuple(rows))
 
 
 def _bar(name: str, counts: Mapping[str, int]) -> BarRow:
@@ -150,27 +140,33 @@ def _facts(data: ReportData, whole: Mapping[str, int]) -> tuple[Fact, ...]:
     )
 
 
-def _time_words(data: ReportData) -> Words:
-    pace = data.effort.pace
+def _time_words(pace: Pace) -> Words:
+    nobody = (
+        f" {counted(pace.simulated, 'job')} of a simulated annotator cost no person's time and are left out."
+        if pace.simulated
+        else ""
+    )
     if not pace.is_measured:
         return Words(
-            "No job could be timed yet; the setting report.seconds_per_picture stands in for it.",
+            f"No person's job could be timed yet; the setting report.seconds_per_picture stands in for it.{nobody}",
             "The time is assumed.",
             "warn",
         )
-    if pace.seconds < _TOO_FAST_S:
-        return Words(
-            "No person works that fast: this looks like a simulated annotator, so plan nothing by it.",
-            f"{pace.seconds:.2f} s a picture.",
-            "warn",
-        )
-    left_out = f"; {pace.left_out} more held a pause or had no known beginning" if pace.left_out else ""
-    few = "" if pace.jobs >= FEWEST_JOBS else f" Below {FEWEST_JOBS} jobs no interval is given."
-    return Words(
-        f"Timed: {pace.jobs} jobs with {pace.pictures:,} pictures{left_out}. A job counts from the annotator's job before"
-        f" (or from when it was sent) until it was saved last, so short pauses are in it.{few}",
-        "How the time was measured.",
+    made_of = f"Timed: {counted(pace.jobs, 'job')} with {counted(pace.pictures, 'picture')}, {pace.how}."
+    left_out = (
+        f" {counted(pace.left_out, 'job')} more held a pause or had no known beginning."
+        if pace.left_out
+        else ""
     )
+    aside = (
+        f" {counted(pace.set_aside, 'job')} more that only dates could time are not in it."
+        if pace.set_aside
+        else ""
+    )
+    rule = f" {_LOG_RULE}" if pace.by_log else ""
+    rule += f" {_DATES_RULE}" if pace.by_dates else ""
+    few = "" if pace.jobs >= FEWEST_JOBS else f" Below {FEWEST_JOBS} jobs no interval is given."
+    return Words(f"{made_of}{left_out}{aside}{nobody}{rule}{few}", "How the time was measured.")
 
 
 def _rounds_table(data: ReportData) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from agir_cvtoolkit.ledger import Ledger, RecordOutcome
 
@@ -12,6 +13,7 @@ from ._correction_figures import EMPTY, NOBODY
 
 OUTCOMES = ("accepted", "edited", "relabelled", "deleted", "added")
 """Of shapes, in the order in which they are shown."""
+_Key = TypeVar("_Key", str, tuple[str, str])
 WAITING, SENT, UNCHANGED, CHANGED = "predicted", "sent", "unchanged", "changed"
 
 
@@ -154,12 +156,52 @@ def shapes_by_class(outcomes: Iterable[RecordOutcome]) -> tuple[tuple[str, str, 
     return tuple((label, outcome, count) for (label, outcome), count in sorted(counts.items()))
 
 
-def agreement_by_person(outcomes: Iterable[RecordOutcome]) -> Mapping[tuple[str, str], tuple[int, float]]:
-    """Return shapes and their summed agreement by annotator and class."""
-    found: dict[tuple[str, str], tuple[int, float]] = defaultdict(lambda: (0, 0.0))
-    for one in outcomes:
+@dataclass(frozen=True, slots=True)
+class ClassWork:
+    """What people did with the shapes of one class.
+
+    Attributes:
+        pictures: that have shapes of it.
+        changed_pictures: of these, those on which one of its shapes was not accepted.
+        shapes: of it.
+        changed: of these, those that were not accepted.
+        agreement: summed over the shapes, see `RecordOutcome`.
+    """
+
+    pictures: int
+    changed_pictures: int
+    shapes: int
+    changed: int
+    agreement: float
+
+
+def work_by_class(outcomes: Iterable[RecordOutcome]) -> Mapping[str, ClassWork]:
+    """Add up what people did, by class."""
+    return _work((one.label, one) for one in outcomes)
+
+
+def work_by_person(outcomes: Iterable[RecordOutcome]) -> Mapping[tuple[str, str], ClassWork]:
+    """Add up what people did, by annotator and class."""
+    return _work(((one.annotator or NOBODY, one.label), one) for one in outcomes)
+
+
+def _work(keyed: Iterable[tuple[_Key, RecordOutcome]]) -> Mapping[_Key, ClassWork]:
+    changed_in: dict[_Key, dict[tuple[str, str], bool]] = defaultdict(dict)
+    counts: dict[_Key, Counter[str]] = defaultdict(Counter)
+    agreement: dict[_Key, float] = defaultdict(float)
+    for key, one in keyed:
         if one.outcome in OUTCOMES:
-            key = (one.annotator or NOBODY, one.label)
-            shapes, agreement = found[key]
-            found[key] = shapes + one.shapes, agreement + one.agreement
-    return dict(found)
+            is_changed, picture = one.outcome != "accepted", (one.run_id, one.record_id)
+            changed_in[key][picture] = is_changed or changed_in[key].get(picture, False)
+            counts[key][one.outcome] += one.shapes
+            agreement[key] += one.agreement
+    return {
+        key: ClassWork(
+            len(pictures),
+            sum(pictures.values()),
+            counts[key].total(),
+            counts[key].total() - counts[key]["accepted"],
+            agreement[key],
+        )
+        for key, pictures in changed_in.items()
+    }

@@ -16,6 +16,7 @@ from agir_cvtoolkit.runs import Run
 from ._call import Call
 from ._connect import connect
 from ._correction_report import report_corrections
+from ._job_work import note_work
 from ._pull import Pulled, pull
 from ._pull_context import Labels, PullContext
 from ._pull_exports import fetch_exports
@@ -151,6 +152,7 @@ def _download(
             cursor = cursor_after(session.url, run.run_id, asked, listed, pulled.failed)
             if cursor is not None:
                 ledger.move_cursor(cursor)
+            note_work(session, ledger)
             corrections = _corrections(run, ledger, session.url)
             open_issues = store_reviews(run, session, ledger.tasks_pulled(session.url, run.run_id))
         result = replace(_result(run, settings, tasks, wanted, pulled, corrections), open_issues=open_issues)

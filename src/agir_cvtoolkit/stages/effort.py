@@ -1,11 +1,12 @@
-"""How long people take: seconds of work for each picture, measured from the times at which jobs were saved."""
+"""How long people take: seconds of work for each picture, by CVAT's event log, else by the dates of jobs."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Literal
 
 import numpy as np
 
@@ -17,8 +18,13 @@ from ._correction_figures import NOBODY
 
 FEWEST_JOBS = 5
 """Jobs below which no interval is given: of so few it says nothing."""
+FASTEST_S = 1.0
+"""Seconds for a picture below which no person works."""
 _DRAWS = 2000
 _SEED = 20260101
+
+Timing = Literal["log", "dates", "simulated"]
+"""How a job was timed: by the event log, by the dates at which jobs were saved, or no person worked on it."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +34,13 @@ class Pace:
     Attributes:
         seconds: for one picture.
         low, high: its 95 % interval; None of too few jobs, and of the setting.
-        jobs, pictures: that were timed.
+        jobs, pictures: that it is made of.
         left_out: jobs that hold a pause, or of which no beginning is known.
         is_measured: from jobs; else it is the setting ``report.seconds_per_picture``.
+        by_log: of `jobs`, those that CVAT's event log has timed; the others are timed by their dates, which holds short
+            pauses: an upper bound.
+        set_aside: jobs timed by their dates that are not in it, as enough others were timed by the log.
+        simulated: jobs of a simulated annotator, which are not in it.
     """
 
     seconds: float
@@ -40,6 +50,26 @@ class Pace:
     pictures: int
     left_out: int
     is_measured: bool
+    by_log: int = 0
+    set_aside: int = 0
+    simulated: int = 0
+
+    @property
+    def by_dates(self) -> int:
+        """Of `jobs`, those that were timed by their dates."""
+        return self.jobs - self.by_log
+
+    @property
+    def how(self) -> str:
+        """How it is known, in words."""
+        if not self.is_measured:
+            why = "only a simulated annotator has worked" if self.simulated else "no job was timed yet"
+            return f"assumed: {why}"
+        if not self.by_dates:
+            return "by CVAT's event log"
+        if not self.by_log:
+            return "by the dates of jobs, an upper bound"
+        return f"{self.by_log} of {self.jobs} jobs by CVAT's event log, the others by their dates, an upper bound"
 
 
 @dataclass(frozen=True)
@@ -50,7 +80,8 @@ class Effort:
         pace: of everybody together.
         by_person: of each annotator who was timed.
         pictures_by_run: pictures that came back, by run.
-        hours_by_run: person-hours by run: the measured time, and that of everybody's pace for the rest.
+        hours_by_run: person-hours by run: the measured time, and that of everybody's pace for the rest; a simulated
+            annotator's work costs none.
         by_job: seconds for each picture of a job, by run and job; jobs that could not be timed are not in it.
     """
 
@@ -70,6 +101,7 @@ class Effort:
 class _Timed:
     job: FinishedJob
     seconds: float | None
+    timing: Timing
 
 
 def effort(call: Call | None = None) -> Effort:
@@ -83,9 +115,14 @@ def effort(call: Call | None = None) -> Effort:
 def measured_effort(jobs: Iterable[FinishedJob], assumed: float, longest_s: float) -> Effort:
     """Measure what jobs cost.
 
-    A job's work begins when its annotator's job before was saved last, or when its push had written it, whichever came
-    later, and ends when it was saved last itself. Beyond `longest_s` for each of its pictures it holds a pause and is not
-    timed. What is seen is therefore an upper bound of the work without pauses.
+    Where the server's event log has told how long people were at work on a job, that is its time. Another job's work
+    begins when its annotator's job before was saved last, or when its push had written it, whichever came later, and ends
+    when it was saved last itself. Beyond `longest_s` for each of its pictures it holds a pause and is not timed. What
+    dates show is therefore an upper bound of the work without pauses; from five jobs on that the log has timed, these
+    alone make the pace.
+
+    Jobs that no person did are left out of the pace: those of which the log says so, and those of an annotator who, by
+    dates, took less than a second for a picture.
 
     Args:
         jobs: that were read when they were done.
@@ -100,12 +137,21 @@ def measured_effort(jobs: Iterable[FinishedJob], assumed: float, longest_s: floa
     for one in timed:
         by_person[one.job.annotator or NOBODY].append(one)
         pictures[one.job.run_id] += one.job.frames
-        seconds = one.seconds if one.seconds is not None else pace.seconds * one.job.frames
-        hours[one.job.run_id] += seconds / 3600
+        hours[one.job.run_id] += _cost(one, pace) / 3600
     paces = {name: _pace(own, assumed) for name, own in sorted(by_person.items())}
-    by_job = {(one.job.run_id, one.job.job_id): one.seconds / one.job.frames for one in timed if one.seconds}
+    by_job = {
+        (one.job.run_id, one.job.job_id): one.seconds / one.job.frames
+        for one in timed
+        if one.seconds and one.timing != "simulated"
+    }
     known = {name: own for name, own in paces.items() if own.is_measured}
     return Effort(pace, known, dict(pictures), dict(hours), by_job)
+
+
+def _cost(one: _Timed, pace: Pace) -> float:
+    if one.timing == "simulated":
+        return 0.0
+    return one.seconds if one.seconds is not None else pace.seconds * one.job.frames
 
 
 def _timed(jobs: Iterable[FinishedJob], longest_s: float) -> list[_Timed]:
@@ -118,19 +164,43 @@ def _timed(jobs: Iterable[FinishedJob], longest_s: float) -> list[_Timed]:
         starts = [before[person]] if person in before else []
         starts += [moment(job.left)] if job.left else []
         before[person] = end
+        if job.worked is not None:
+            found.append(_Timed(job, job.worked, "simulated" if job.is_simulated else "log"))
+            continue
         seconds = (end - max(starts)).total_seconds() if starts else None
         if seconds is not None and not 0 < seconds <= longest_s * job.frames:
             seconds = None
-        found.append(_Timed(job, seconds))
-    return found
+        found.append(_Timed(job, seconds, "dates"))
+    return _without_machines(found)
+
+
+def _without_machines(timed: Sequence[_Timed]) -> list[_Timed]:
+    """Mark what is too fast for a person: of all jobs of one annotator, as those saved together share their time."""
+    totals: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for one in timed:
+        if one.timing == "dates" and one.seconds is not None:
+            total = totals[one.job.annotator or NOBODY]
+            total[0] += one.seconds
+            total[1] += one.job.frames
+    machines = {person for person, (seconds, pictures) in totals.items() if seconds < FASTEST_S * pictures}
+    return [
+        replace(one, timing="simulated")
+        if one.timing == "dates" and (one.job.annotator or NOBODY) in machines
+        else one
+        for one in timed
+    ]
 
 
 def _pace(timed: Sequence[_Timed], assumed: float) -> Pace:
-    known = [(one.seconds, one.job.frames) for one in timed if one.seconds is not None]
-    left_out = len(timed) - len(known)
+    people = [one for one in timed if one.timing != "simulated"]
+    simulated = len(timed) - len(people)
+    known = [one for one in people if one.seconds is not None]
+    left_out = len(people) - len(known)
     if not known:
-        return Pace(assumed, None, None, 0, 0, left_out, is_measured=False)
-    values = np.asarray(known, dtype=np.float64)
+        return Pace(assumed, None, None, 0, 0, left_out, is_measured=False, simulated=simulated)
+    logged = [one for one in known if one.timing == "log"]
+    used = logged if len(logged) >= FEWEST_JOBS else known
+    values = np.asarray([(one.seconds, one.job.frames) for one in used], dtype=np.float64)
     total = values.sum(axis=0)
     low = high = None
     if len(values) >= FEWEST_JOBS:
@@ -140,4 +210,15 @@ def _pace(timed: Sequence[_Timed], assumed: float) -> Pace:
         )
         sums = weights @ values
         low, high = (float(value) for value in np.percentile(sums[:, 0] / sums[:, 1], (2.5, 97.5)))
-    return Pace(float(total[0] / total[1]), low, high, len(values), int(total[1]), left_out, is_measured=True)
+    return Pace(
+        float(total[0] / total[1]),
+        low,
+        high,
+        len(values),
+        int(total[1]),
+        left_out,
+        is_measured=True,
+        by_log=len(logged),
+        set_aside=len(known) - len(used),
+        simulated=simulated,
+    )

@@ -125,7 +125,7 @@ def _times(result: QualityResult) -> PageTable:
     rows = tuple(
         (
             Cell(row.annotator, is_text=True),
-            Cell("worked" if row.measured == "worked" else "elapsed", is_text=True),
+            Cell(row.measured, is_text=True),
             *(Cell(str(count)) for count in (row.jobs, row.frames, row.shapes)),
             Cell(f"{row.median_per_frame:.1f} s"),
         )
@@ -133,7 +133,7 @@ def _times(result: QualityResult) -> PageTable:
     )
     note = (
         "Median of the jobs' seconds for each picture. Worked: by the server's event log, without pauses. Elapsed: from a"
-        " job's assignment, or the push, to its last change."
+        " job's assignment, or the push, to its last change. Simulated: no person did it."
     )
     columns = ("who", "", "jobs", "pictures", "shapes", "each picture")
     return PageTable("Time", note, columns, rows)

@@ -23,7 +23,7 @@ from ._select_known import known_units
 from ._select_pool import Gathered, gather
 from ._select_sheet import draw_batch
 from ._select_write import lines_of, read_choices, rows_of, write_batch, write_choices
-from .effort import measured_effort
+from .effort import Pace, measured_effort
 
 STAGE = "select"
 
@@ -43,6 +43,7 @@ class SelectResult:
         embeddings: model and version; None where there were none.
         counts: units by the rule that kept or dropped them.
         seconds: of a person's work for one unit; None where it was not asked for.
+        timing: how these seconds are known, such as ``by CVAT's event log``; empty where they were not asked for.
         choices: of the chosen units, by rank.
         items: records that could not be chosen, with the reason.
         notes: what was done otherwise than asked for.
@@ -67,6 +68,7 @@ class SelectResult:
     notes: tuple[str, ...]
     files: tuple[str, ...] = ()
     dry_run: bool = False
+    timing: str = ""
 
     @property
     def exit_code(self) -> int:
@@ -141,17 +143,19 @@ def select_run(
     wanted = settings.select
     open_ledger = Ledger.open_to_read if call.dry_run else Ledger.open
     with open_ledger(settings.io.ledger_url, settings.io.out_root) as ledger:
-        seconds = None
+        pace = None
         count = wanted.count
         if hours is not None:
             report = settings.report
-            seconds = measured_effort(
-                ledger.finished_jobs(), report.seconds_per_picture, report.longest_s
-            ).pace.seconds
-            count = max(1, int(hours * 3600 / seconds))
+            jobs = ledger.finished_jobs()
+            pace = measured_effort(jobs, report.seconds_per_picture, report.longest_s).pace
+            count = max(1, int(hours * 3600 / pace.seconds))
         rules = rules_of(wanted)
         known, gathered, found = chosen_of(run, settings, ledger, count, rules, call.progress)
-        result = _result(run, wanted, count, gathered, found, seconds)
+        result = _result(run, wanted, count, gathered, found, pace)
+        if pace is not None and hours is not None and hours * 3600 < pace.seconds:
+            more = f"a {wanted.unit} takes {pace.seconds:.0f} s, more than {hours:g} hours: one was chosen all the same"
+            result = replace(result, notes=(*result.notes, more))
         if call.dry_run:
             return result
         call.record_config(run, STAGE, settings, settings.dump("select", "io"))
@@ -308,7 +312,7 @@ def _kept(
 
 
 def _result(
-    run: Run, wanted: Select, count: int, gathered: Gathered, found: Decisions, seconds: float | None
+    run: Run, wanted: Select, count: int, gathered: Gathered, found: Decisions, pace: Pace | None
 ) -> SelectResult:
     choices = tuple(found.choice(int(index)) for index in found.chosen)
     made = gathered.embedded
@@ -325,7 +329,8 @@ def _result(
         seed=wanted.seed,
         embeddings=None if made is None else f"{made.model}@{made.version}",
         counts=found.counts(),
-        seconds=seconds,
+        seconds=None if pace is None else pace.seconds,
+        timing="" if pace is None else pace.how,
         choices=choices,
         items=gathered.items,
         notes=(*gathered.notes, *found.notes),

@@ -1,6 +1,7 @@
 /** One open job: what is shown, what is selected, and what a person does to it. */
 
 import { ask as send, pages, patiently, Refused, Unreachable } from "./api.js";
+import { Activity } from "./activity.js";
 import { Annotations, newElement } from "./document.js";
 import { Saving } from "./saving.js";
 import { Drafts } from "./drafts.js";
@@ -84,7 +85,9 @@ export class Editor {
     this.panels = new Panels(this);
     this.pictures = new Pictures(job.id, (frame) => this.sizeOf(frame), (frame, trouble) => this.waits(frame, trouble));
     this.drafts = new Drafts(job, userId, () => this.annotations.changes(this.saving.tried));
+    this.activity = new Activity(job);
     this.saving = new Saving(job, this.annotations, {
+      settled: () => this.activity.saved(),
       told: (state, text) => {
         this.layout.tellSaving(state, text);
         this.drafts.later();
@@ -113,6 +116,7 @@ export class Editor {
   close() {
     this.closed = true;
     this.saving.stop();
+    this.activity.close();
     void this.drafts.close();
     this.closeKeys();
     this.shapeLayer.close();

@@ -20,8 +20,9 @@ export class Saving {
    * @param {any} job as the server gives it
    * @param {import("./document.js").Annotations} annotations
    * @param {{told: (state: string, text: string) => void, merged: (count: number) => void,
-   *   collide: (found: Collision[]) => Promise<boolean>, jobChanged: (job: any) => void, loggedOut: () => Promise<void>}} hooks
-   *   `collide` answers whether ours are kept
+   *   collide: (found: Collision[]) => Promise<boolean>, jobChanged: (job: any) => void, loggedOut: () => Promise<void>,
+   *   settled: () => Promise<void>}} hooks
+   *   `collide` answers whether ours are kept; `settled` is told before the job's state changes
    */
   constructor(job, annotations, hooks) {
     this.job = job;
@@ -77,6 +78,7 @@ export class Saving {
   /** Saves, then sets the job's state or stage. @param {Record<string, string>} fields @returns {Promise<boolean>} */
   async setJob(fields) {
     if (!(await this.now())) return false;
+    await this.hooks.settled();
     while (this.running) await this.running;
     this.running = this.attempt(async () => this.known(await ask("PATCH", this.path, fields)));
     const done = await this.running;
