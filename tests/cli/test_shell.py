@@ -47,6 +47,33 @@ def commands() -> dict[str, click.Command]:
     return found
 
 
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        ("there is no picture", "Error: There is no picture"),
+        ("pics holds no picture", "Error: pics holds no picture"),
+        ("here holds no picture", "Error: here holds no picture"),
+        ("barley has no pool", "Error: barley has no pool"),
+        ("train.epochs is wrong", "Error: train.epochs is wrong"),
+    ],
+)
+def test_a_sentence_begins_with_a_capital_and_a_name_with_its_own_letter(
+    problem: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("here").mkdir()
+    monkeypatch.setattr("sys.argv", ["agir-cvtoolkit", "loop", "barley", "--pool", "/data/pics"])
+
+    def stage(call: Any) -> None:
+        raise AgirError(problem)
+
+    @click.command()
+    @with_options
+    def command(shell: Shell) -> None:
+        shell.run(stage, lambda _: None, configured=False)
+
+    assert said in CliRunner().invoke(command, []).stderr
+
+
 @pytest.mark.parametrize("name", commands())
 def test_every_command_has_every_common_option(name: str) -> None:
     options = {o for p in commands()[name].params for o in p.opts}

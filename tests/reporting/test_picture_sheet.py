@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from agir_cvtoolkit.records import Box
-from agir_cvtoolkit.reporting.picture_sheet import SheetPicture, picture_sheet
+from agir_cvtoolkit.reporting.picture_sheet import SheetPicture, _broken, picture_sheet
 
 _GREY = np.full((60, 80, 3), 90, np.uint8)
 
@@ -28,6 +28,25 @@ def test_pictures_lie_row_by_row(tmp_path: Path) -> None:
     assert sheet.shape == (48 + 2 * (60 + 40 + 12), 12 + 2 * (80 + 12), 3)
     for (x, y), colour in zip([(52, 78), (144, 78), (52, 190)], colours, strict=True):
         assert np.abs(sheet[y, x].astype(int) - colour).max() < 12
+
+
+def test_words_are_broken_between_words_and_only_the_last_line_is_cut() -> None:
+    pen, font = ImageDraw.Draw(Image.new("RGB", (4, 4))), ImageFont.load_default(13)
+    rule = "12. 0.152: holds much of the doubt about a class, and is not like what was chosen"
+    found = _broken(pen, rule, 260, font, 3)
+    assert 1 < len(found) <= 3
+    assert " ".join(found) == rule
+    assert all(pen.textlength(line, font) <= 260 for line in found)
+    cut = _broken(pen, rule, 100, font, 2)
+    assert len(cut) == 2
+    assert cut[1].endswith("...")
+    assert _broken(pen, "", 100, font, 2) == []
+
+
+def test_a_longer_caption_has_its_room(tmp_path: Path) -> None:
+    one = _sheet(tmp_path / "one.jpg", SheetPicture("r", "many words " * 9, _GREY), cell=80)
+    three = _sheet(tmp_path / "three.jpg", SheetPicture("r", "many words " * 9, _GREY), cell=80, lines=3)
+    assert three.shape[0] - one.shape[0] == 2 * 17
 
 
 def test_a_box_is_shown_with_a_little_around_it_and_framed(tmp_path: Path) -> None:

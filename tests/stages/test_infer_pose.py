@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -17,12 +18,13 @@ from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.models.checkpoint import save_checkpoint
 from agir_cvtoolkit.models.pose_crop import RGB
 from agir_cvtoolkit.models.registry import build
+from agir_cvtoolkit.picture_limit import DEFAULT_MEGAPIXELS, allow_megapixels, allowed_megapixels
 from agir_cvtoolkit.pictures import load_rgb, sha256_of
 from agir_cvtoolkit.poses import Pose, joint_doubt, overall_confidence, read_poses
 from agir_cvtoolkit.records import Box, Record
 from agir_cvtoolkit.runs import Run, open_run, start_run
 from agir_cvtoolkit.stages import Call
-from agir_cvtoolkit.stages._predict_poses import boxes_of, predict_poses
+from agir_cvtoolkit.stages._predict_poses import PoseWork, boxes_of, predict_poses
 from agir_cvtoolkit.stages._run_joints import kept_schema
 from agir_cvtoolkit.stages.build_db import build_db
 from agir_cvtoolkit.stages.infer_pose import infer_pose
@@ -242,6 +244,19 @@ def test_the_command_prints_what_it_did(workspace: Path) -> None:
     content = json.loads(printed.stdout)
     assert (content["predicted"], content["schema"], content["already_done"]) == (4, "four", True)
     assert CliRunner().invoke(main, ["infer-pose", "nowhere"]).exit_code == 2
+
+
+def test_a_worker_of_another_process_takes_pictures_as_large_as_this_one(workspace: Path) -> None:
+    allow_megapixels(3)
+    work = PoseWork(
+        start_run(Path("outputs/runs"), "a"), PoseInference(), lambda _: cast("PosePredictor", None)
+    )
+    allow_megapixels(DEFAULT_MEGAPIXELS)
+    try:
+        work.open(0)
+        assert allowed_megapixels() == 3
+    finally:
+        allow_megapixels(DEFAULT_MEGAPIXELS)
 
 
 def test_status_and_runs_know_the_stage(workspace: Path) -> None:

@@ -20,7 +20,7 @@ from agir_cvtoolkit.stages._loop_hooks import Hooks
 from agir_cvtoolkit.stages._loop_lease import hold_loop
 from agir_cvtoolkit.stages._loop_steps import EXHAUSTED, LoopSteps, Step
 from agir_cvtoolkit.stages._round_work import CameBack, Chosen, Figures, LoopPlace
-from agir_cvtoolkit.stages.loop import LoopOptions, loop
+from agir_cvtoolkit.stages.loop import LoopOptions, LoopResult, loop, looping
 from agir_cvtoolkit.stages.status import status
 
 SCORES = {1: 0.4, 2: 0.6, 3: 0.5}
@@ -316,6 +316,33 @@ def test_a_call_without_a_pool_says_how_to_name_one(bench: Bench) -> None:
     for name in ("", "a/b", "..", "-x", "a" * 61):
         with pytest.raises(UsageError, match="no name of a loop"):
             loop(name, LoopOptions(pool="nowhere"))
+
+
+def test_a_count_is_kept_until_a_call_names_another(bench: Bench) -> None:
+    Path("pictures").mkdir()
+
+    def count(options: LoopOptions, *overrides: str) -> int:
+        with looping("barley", options, Call(overrides=overrides)) as steps:
+            return steps._place.settings.loop.count
+
+    assert count(LoopOptions(pool="pictures")) == Settings().loop.count
+    assert count(LoopOptions(), "loop.count=9") == 9
+    assert count(LoopOptions(count=3)) == 3
+    assert count(LoopOptions()) == 3
+    with Ledger.open(None, bench.out_root) as ledger:
+        found = ledger.loop("barley")
+    assert found is not None
+    assert found.plan["count"] == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"), [("segmentation", "mean IoU with background 0.589"), ("pose", "mean PCK 0.589")]
+)
+def test_a_score_is_called_by_its_name(kind: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from agir_cvtoolkit.cli.loop import _show
+
+    _show(LoopResult("barley", kind, "ended", "1 round is done", (), "v1", 0.589))
+    assert f"In service: v1, {said}" in capsys.readouterr().out
 
 
 def test_a_rehearsal_says_what_comes_next(bench: Bench) -> None:

@@ -22,9 +22,10 @@ from agir_cvtoolkit.stages import Call
 from agir_cvtoolkit.stages._picture_list import PER_PAGE
 from agir_cvtoolkit.stages._report_benefit import benefit_section
 from agir_cvtoolkit.stages._report_data import ReportData, Scope, gather
+from agir_cvtoolkit.stages._report_plan import plan_section
 from agir_cvtoolkit.stages._thumbnails import Thumbnails
 from agir_cvtoolkit.stages.dashboard import Dashboard, open_dashboard
-from agir_cvtoolkit.stages.plan import plan
+from agir_cvtoolkit.stages.plan import plan, planned
 from agir_cvtoolkit.stages.report import report
 
 ROUNDS, RECORDS = 4, 160
@@ -167,6 +168,28 @@ def test_a_plan_follows_the_measured_pace(workspace: Path, data: ReportData) -> 
     assert few.verdict.startswith("Too few points to tell")
     with pytest.raises(UsageError, match="nothing to plan with"):
         plan(0, call=_call(workspace))
+
+
+def test_a_plan_says_what_the_pool_has_left_and_how_few_jobs_it_goes_by(data: ReportData) -> None:
+    pace = replace(data.effort.pace, jobs=1, seconds=60.0, low=None, high=None)
+    few = replace(data, effort=replace(data.effort, pace=pace))
+    all_sent = planned(few, 1)
+    assert (all_sent.left, all_sent.batch) == (0, 60)
+    assert len(all_sent.cautions) == 2
+    assert "those of 1 job," in all_sent.cautions[0]
+    assert "No predicted picture is left" in all_sent.cautions[1]
+
+    sent = next(row for row in data.rows if row.state == "sent")
+    region = replace(sent, record_id="cut@0,0,8x8")
+    new = [replace(sent, record_id=name, state="predicted") for name in ("one", "two", "cut")]
+    some = replace(few, rows=(*data.rows, region, *new, replace(new[0], run_id="field/002")))
+    found = planned(some, 1)
+    assert (found.pictures, found.left, found.batch) == (60, 2, 2)
+    assert found.cautions[1].startswith("The pool has 2 pictures left")
+    assert found.forecast is not None
+    assert found.forecast.labels == found.labels + 2
+    assert "all that are left" in str(plan_section(some))
+    assert planned(some, 2 / 60).cautions == found.cautions[:1]
 
 
 @pytest.fixture(scope="module")

@@ -93,6 +93,12 @@ def test_hours_are_reckoned_by_the_seconds_for_a_picture(run: Run) -> None:
         choose(3, hours=1.0)
 
 
+def test_less_than_a_picture_takes_is_said(run: Run) -> None:
+    found = choose(hours=0.001)
+    assert found.chosen == 1
+    assert found.notes == ("a picture takes 60 s, more than 0.001 hours: one was chosen all the same",)
+
+
 def test_scores_are_those_that_are_named(run: Run) -> None:
     assert choose(1, "select.control=0", scores={"entropy": 1.0}).choices[0].unit_id == "r0"
     with pytest.raises(ConfigError, match="Did you mean 'entropy'"):

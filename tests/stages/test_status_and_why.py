@@ -11,7 +11,7 @@ import pytest
 from agir_cvtoolkit import Call, status, why
 from agir_cvtoolkit.config import load_settings
 from agir_cvtoolkit.errors import NoRunError, UsageError
-from agir_cvtoolkit.ledger import Ledger, Pull, PushedFrame, PushedTask, PushKey
+from agir_cvtoolkit.ledger import Ledger, Pull, PushedFrame, PushedTask, PushKey, SelectionRow
 from agir_cvtoolkit.records import ManifestEntry, file_stem
 from agir_cvtoolkit.runs import start_run
 from agir_cvtoolkit.stages.status import LoopStatus, _next_of_loops
@@ -160,6 +160,18 @@ def test_why_tells_the_life_of_a_record() -> None:
     life = why("MD_1")
     assert life.record_id == "MD_1"
     assert [event.kind for event in life.events] == ["predicted", "pushed", "pulled"]
+
+
+def test_why_leaves_out_batches_that_were_replaced_before_they_were_sent() -> None:
+    def chosen(batch: int, unit_id: str = "MD_9") -> SelectionRow:
+        return SelectionRow("a", batch, unit_id, "MD_9", None, False, 1, 0.15245, "random", "r", 0, "m")
+
+    fill()
+    with Ledger.open(None, ROOT) as ledger:
+        for batch in (1, 2, 3):
+            ledger.record_selection("a", batch, [chosen(batch), chosen(batch, "MD_9@0,0,8x8")])
+    told = [event.detail for event in why("MD_9").events if event.kind == "selected"]
+    assert [(one["batch"], one.get("region")) for one in told] == [(3, None), (3, "0,0,8x8")]
 
 
 def test_why_suggests_records_that_are_known() -> None:

@@ -101,10 +101,16 @@ class Shell:
         if self.as_json:
             echo_json_error(type(error).__name__, problem, next_step)
         text = str(AgirError(problem, next_step))
-        if text.split(" ", 1)[0].isalpha():  # a key or a path keeps its spelling
+        if not _is_a_name(text.split(" ", 1)[0]):
             text = f"{text[:1].upper()}{text[1:]}"
         click.echo(harmless(redacted(f"Error: {text}")), err=True)
         sys.exit(code)
+
+
+def _is_a_name(word: str) -> bool:
+    """Whether a sentence begins with a key, a path, or what the user has called something: it keeps its spelling."""
+    given = {part for text in sys.argv[1:] for part in (text, Path(text).name, text.partition("=")[2])}
+    return not word.isalpha() or word in given or Path(word).exists()
 
 
 def echo_json_error(kind: str, problem: str, next_step: str) -> None:

@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 @click.command("loop")
 @click.argument("name")
 @click.option("--rounds", type=click.IntRange(min=1), default=None, help="So many rounds in all, then end.")
-@click.option("--count", type=click.IntRange(min=1), default=None, help="Pictures of a round.  [default: 20]")
+@click.option(
+    "--count", type=click.IntRange(min=1), default=None, help="Pictures of a round; kept.  [default: 20]"
+)
 @click.option("--hours", type=click.FloatRange(min=0, min_open=True), default=None, help="Of people's work.")
 @click.option(
     "--target",
     type=click.FloatRange(min=0, max=1, min_open=True),
     default=None,
-    help="End when the model in service reaches this score.",
+    help="End when the model in service reaches this mean IoU, background counted (poses: PCK).",
 )
 @click.option(
     "--patience",
@@ -54,8 +56,8 @@ def command(shell: Shell, *, name: str, watch: bool, listen: str | None, **given
     agir-cvtoolkit loop barley --watch --listen 0.0.0.0:8086
     agir-cvtoolkit loop barley --dry-run
 
-    The same NAME goes on with the same loop, wherever it was ended or killed. trigger explain NAME says what it waits
-    for.
+    The same NAME goes on with the same loop, its pool and its count, wherever it was ended or killed.
+    trigger explain NAME says what it waits for.
     """
 
     def once(call: Call) -> LoopResult:
@@ -142,13 +144,13 @@ def _show(result: LoopResult) -> None:
     for row in result.rounds:
         said = row.figures.get("words") or row.figures.get("reason") or ""
         score = row.figures.get("score")
-        figures = f", score {score:.3f}" if isinstance(score, float) else ""
+        figures = f", {result.figure} {score:.3f}" if isinstance(score, float) else ""
         state = row.state.replace("_", " ")
         click.echo(
             f"Round {row.number}: {state}, {row.figures.get('chosen', 0)} chosen{figures}. {said}".rstrip()
         )
     if result.champion:
-        score = "" if result.score is None else f", score {result.score:.3f}"
+        score = "" if result.score is None else f", {result.figure} {result.score:.3f}"
         click.echo(f"In service: {result.champion}{score}")
     click.echo(f"{counted(result.pictures, 'picture')}, {result.hours:.1f} hours of people's work")
     does = {"ended": "At its end", "waiting": "Waits", "stopped": "Stopped", "planned": "Next"}

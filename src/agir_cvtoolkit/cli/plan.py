@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ._counted import counted
 from ._shell import Shell, with_options
 
 if TYPE_CHECKING:
@@ -38,9 +39,14 @@ def _show(result: Plan) -> None:
     pace = result.pace
     bounds = "" if result.pictures_low is None else f" ({result.pictures_low:,} to {result.pictures_high:,})"
     hours = "hour" if result.hours == 1 else "hours"
-    click.echo(f"{result.hours:g} {hours}: a batch of {result.pictures:,} pictures{bounds}")
-    known = f"measured on {pace.pictures:,} pictures" if pace.is_measured else "assumed: no job was timed yet"
-    click.echo(f"  {pace.seconds:.1f} s a picture, {known}")
+    suffices = f"{counted(result.pictures, 'picture')}{bounds}"
+    if result.batch < result.pictures:
+        suffices = f"{suffices}, of which the pool has {result.left:,}"
+    click.echo(f"{result.hours:g} {hours}: {suffices}")
+    measured = f"measured on {counted(pace.pictures, 'picture')} " if pace.is_measured else ""
+    click.echo(f"  {pace.seconds:.1f} s a picture, {measured}{pace.how}")
+    if pace.simulated and pace.is_measured:
+        click.echo(f"  {counted(pace.simulated, 'job')} of a simulated annotator left out")
     if result.quality is not None:
         click.echo(
             f"  the newest model: {result.figure} {result.quality:.3f} with {result.labels:,} labelled pictures"
@@ -51,3 +57,5 @@ def _show(result: Plan) -> None:
             f"  then {result.figure} {one.quality:.3f} ({one.low:.3f} to {one.high:.3f}) with {one.labels:,}"
         )
     click.echo(f"  {result.verdict}")
+    for caution in result.cautions:
+        click.echo(f"  {caution}")

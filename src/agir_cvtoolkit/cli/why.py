@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.argument("record")
 @with_options
 def command(shell: Shell, *, record: str) -> None:
-    """Tell the whole life of RECORD: predicted, pushed, pulled.
+    """Tell the whole life of RECORD: predicted, chosen and why, pushed, pulled, corrected, learned from.
 
     \b
     agir-cvtoolkit why MD_1659702025

@@ -19,7 +19,7 @@ _INK: Colour = (33, 37, 41)
 _FAINT: Colour = (125, 130, 136)
 _BLANK: Colour = (234, 232, 226)
 _GAP = 12
-_CAPTION = 40
+_LINE = 17
 _AROUND = 0.25
 """How much of a box's longer side is shown around it."""
 
@@ -30,7 +30,7 @@ class SheetPicture:
 
     Attributes:
         record_id: below the picture.
-        species: below the picture, above the id.
+        species: below the picture, above the id; or other words.
         picture: uint8 RGB of shape (height, width, 3); None leaves the cell blank.
         box: what of the picture is meant, in its pixels: it is shown with a little around it, and framed.
         note: in the blank cell.
@@ -51,6 +51,7 @@ def picture_sheet(
     title: str = "",
     columns: int = 6,
     cell: int = 260,
+    lines: int = 1,
 ) -> Path:
     """Draw pictures row by row and write a JPEG; each is let go before the next one is taken.
 
@@ -61,31 +62,35 @@ def picture_sheet(
         title: first line of the sheet.
         columns: so many beside each other.
         cell: width of a picture's place, in pixels; its height is three quarters of that.
+        lines: that the first line below a picture may take; the rest of it is cut.
 
     Returns:
         `path`.
     """
     columns = max(1, min(columns, count))
     rows, tall = -(-count // columns), cell * 3 // 4
-    top = _GAP * 2 + 24
-    size = _GAP + columns * (cell + _GAP), top + rows * (tall + _CAPTION + _GAP)
+    top, caption = _GAP * 2 + 24, 6 + _LINE * (lines + 1)
+    size = _GAP + columns * (cell + _GAP), top + rows * (tall + caption + _GAP)
     sheet = Image.new("RGB", size, _PAPER)
     pen = ImageDraw.Draw(sheet)
     title_font, font = ImageFont.load_default(18), ImageFont.load_default(13)
     pen.text((_GAP, _GAP), _shortened(pen, title, size[0] - 2 * _GAP, title_font), _INK, title_font)
     for number, shown in enumerate(pictures):
         left = _GAP + number % columns * (cell + _GAP)
-        upper = top + number // columns * (tall + _CAPTION + _GAP)
+        upper = top + number // columns * (tall + caption + _GAP)
         pen.rectangle((left, upper, left + cell - 1, upper + tall - 1), _BLANK)
         if shown.picture is not None:
             part = _part(shown.picture, shown.box, (cell, tall))
             sheet.paste(part, (left + (cell - part.width) // 2, upper + (tall - part.height) // 2))
         else:
             pen.text((left + 8, upper + 8), _shortened(pen, shown.note, cell - 16, font), _FAINT, font)
-        lines = [line for line in (shown.species, shown.record_id) if line]
-        for line, text in enumerate(lines):
-            colour = _INK if line == 0 else _FAINT
-            pen.text((left, upper + tall + 3 + 17 * line), _shortened(pen, text, cell, font), colour, font)
+        texts = [
+            *_broken(pen, shown.species or "", cell, font, lines),
+            _shortened(pen, shown.record_id, cell, font),
+        ]
+        for line, text in enumerate(texts):
+            colour = _INK if line == 0 or line < len(texts) - 1 else _FAINT
+            pen.text((left, upper + tall + 3 + _LINE * line), text, colour, font)
     with atomic_path(path) as temporary:
         sheet.save(temporary, format="JPEG", quality=90)
     return path
@@ -109,6 +114,26 @@ def _part(picture: RGB, box: Box | None, place: tuple[int, int]) -> Image.Image:
         corners += [(box.x + box.width - left) * scale - 1, (box.y + box.height - upper) * scale - 1]
         ImageDraw.Draw(part).rectangle(corners, outline=HIT, width=2)
     return part
+
+
+def _broken(
+    pen: ImageDraw.ImageDraw,
+    text: str,
+    width: int,
+    font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
+    lines: int,
+) -> list[str]:
+    """Return a text as lines that fit, broken between words; the last one is cut."""
+    words, found = text.split(), []
+    while words:
+        take = 1
+        while take < len(words) and pen.textlength(" ".join(words[: take + 1]), font) <= width:
+            take += 1
+        if len(found) == lines - 1:
+            take = len(words)
+        found.append(_shortened(pen, " ".join(words[:take]), width, font))
+        words = words[take:]
+    return found
 
 
 def _shortened(

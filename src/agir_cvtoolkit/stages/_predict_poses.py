@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from agir_cvtoolkit.picture_limit import allow_megapixels, allowed_megapixels
 from agir_cvtoolkit.poses import Pose, joint_doubt, overall_confidence, write_poses
 from agir_cvtoolkit.progress import Progress
 from agir_cvtoolkit.records import Box, ManifestEntry, Record
@@ -146,16 +147,19 @@ class PoseWork:
         run: where the files go.
         settings: boxes and outputs.
         opened: opens the predictor, by the worker's number.
+        max_megapixels: that a picture may have, there as here.
     """
 
     run: Run
     settings: PoseInference
     opened: Callable[[int], PosePredictor]
+    max_megapixels: int = field(default_factory=allowed_megapixels)
 
     def open(self, worker: int) -> PoseSteps:
         """Open the predictor in this process."""
         from agir_cvtoolkit.inference.originals import Reading
 
+        allow_megapixels(self.max_megapixels)
         in_memory = self.settings.workers.megapixels * 1_000_000
         reading = Reading(self.run, save=self.settings.output.save_images, in_memory=in_memory)
         return PoseSteps(self.run, reading, self.opened(worker), self.settings)

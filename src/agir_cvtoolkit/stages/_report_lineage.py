@@ -12,6 +12,7 @@ from agir_cvtoolkit.ledger import DatasetVersion, ModelRow
 from agir_cvtoolkit.reporting.page_parts import BarChart, BarRow, Cell, Part, Section, Table, Words
 from agir_cvtoolkit.runs import Run, read_json_object
 
+from ._interval import counted
 from ._report_data import ReportData
 from ._report_quality import table_of_tests
 
@@ -47,7 +48,7 @@ def choice_section(data: ReportData) -> Section | None:
     bars = tuple(BarRow(rule, (totals[rule],), f"{totals[rule]:,}") for rule in rules[:12])
     chart = BarChart(
         "Pictures by the rule that chose or dropped them",
-        f"{totals.total():,} pictures were looked at; the most frequent rule is {rules[0]}, for {totals[rules[0]]:,}.",
+        f"{counted(totals.total(), 'unit')} looked at; the most frequent rule is {rules[0]}, for {totals[rules[0]]:,}.",
         ("pictures",),
         bars,
         as_shares=False,

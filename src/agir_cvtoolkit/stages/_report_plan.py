@@ -23,6 +23,7 @@ def plan_section(data: ReportData) -> Section:
     told = plans[2].forecast
     tone = "good" if told is not None and told.is_told else "warn"
     parts: list[Part] = [Words(plans[2].verdict, "Six hours.", tone)]  # type: ignore[arg-type]
+    parts += [Words(caution, "Mind:", "warn") for caution in plans[2].cautions]
     chart = _chart(data)
     if chart is not None:
         parts.append(chart)
@@ -36,7 +37,10 @@ def _columns(plan: Plan) -> tuple[str, ...]:
 
 def _row(plan: Plan) -> tuple[Cell, ...]:
     interval = "" if plan.pictures_low is None else f"{plan.pictures_low:,}–{plan.pictures_high:,}"
-    cells = (Cell(f"{plan.hours:g}"), Cell(f"{plan.pictures:,}", interval))
+    cells = (
+        Cell(f"{plan.hours:g}"),
+        Cell(f"{plan.batch:,}", "all that are left" if plan.batch < plan.pictures else interval),
+    )
     if plan.forecast is None:
         return cells
     one = plan.forecast

@@ -16,6 +16,8 @@ from ._mask_candidates import image_of
 
 SHEET = f"{FOLDER}/contact_sheet.jpg"
 _MOST = 300
+_LINES = 3
+"""What the longest rule of a shipped strategy takes."""
 
 
 def draw_batch(run: Run, choices: Sequence[Choice], entries: Mapping[str, ManifestEntry]) -> str:
@@ -29,7 +31,7 @@ def draw_batch(run: Run, choices: Sequence[Choice], entries: Mapping[str, Manife
     shown = choices[:_MOST]
     more = f", the first {_MOST}" if len(choices) > _MOST else ""
     title = f"{len(choices)} chosen{more}, by rank"
-    picture_sheet(_pictures(run, shown, entries), len(shown), run.path(SHEET), title=title)
+    picture_sheet(_pictures(run, shown, entries), len(shown), run.path(SHEET), title=title, lines=_LINES)
     return SHEET
 
 
@@ -37,8 +39,8 @@ def _pictures(
     run: Run, choices: Sequence[Choice], entries: Mapping[str, ManifestEntry]
 ) -> Iterator[SheetPicture]:
     for one in choices:
-        score = "" if one.score is None else f"  {one.score:.3f}"
-        words = f"{one.rank}.{score}  {one.rule}"
+        score = "" if one.score is None else f" {one.score:.3f}:"
+        words = f"{one.rank}.{score} {one.rule}"
         path = image_of(run, entries[one.record_id])
         region = one.region
         box = None if region is None else Box(region.left, region.top, region.width, region.height)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from agir_cvtoolkit.config import COMMAND_LINE
 from agir_cvtoolkit.errors import NoRunError, UsageError
 from agir_cvtoolkit.ledger import Ledger, RoundRow
 
@@ -36,7 +37,7 @@ class LoopOptions:
 
     Attributes:
         rounds: how many are done at the end, those of earlier calls included.
-        count: pictures of a round.
+        count: pictures of a round; kept with the loop, as its pool is.
         hours: of people's work at the end.
         target: score of the model in service at the end.
         patience: so many models in a row that do not take over end the loop.
@@ -76,7 +77,7 @@ class LoopResult:
         why: in words; in a dry run what would come next.
         rounds: all of the loop, in order.
         champion: version of the model in service; empty where there is none.
-        score: of it on the test set; None where it was never tested.
+        score: of it on the test set, see `figure`; None where it was never tested.
         pictures: that were chosen.
         hours: of people's work.
     """
@@ -91,6 +92,11 @@ class LoopResult:
     pictures: int = 0
     hours: float = 0.0
     dry_run: bool = False
+
+    @property
+    def figure(self) -> str:
+        """What the scores of rounds and champion are; a report shows the IoU of the plants alone."""
+        return "mean PCK" if self.kind == "pose" else "mean IoU with background"
 
     @property
     def exit_code(self) -> int:
@@ -171,8 +177,12 @@ def looping(
         hold_loop(settings, name, {}) as lease,
         Hooks(settings, name, lambda: _secret(settings)) as hooks,
     ):
-        pool = _pool(name, options, call, dict(lease.row.plan))
-        ledger.plan_loop(name, lease.owner, {"pool": pool, "source": settings.loop.source})
+        plan = dict(lease.row.plan)
+        pool = _pool(name, options, call, plan)
+        count = _count(settings, plan)
+        call = replace(call, overrides=(*call.overrides, *(f"loop.count={one}" for one in count.values())))
+        settings = call.settings()
+        ledger.plan_loop(name, lease.owner, {"pool": pool, "source": settings.loop.source, **count})
         place = LoopPlace(name, call, settings, ledger, pool)
         yield LoopSteps(place, _work(place), lease, hooks, patient=patient)
 
@@ -264,6 +274,13 @@ def _pool(name: str, options: LoopOptions, call: Call, plan: dict[str, Any]) -> 
         return open_run(settings.io.out_root, given).run_id
     except NoRunError as error:
         raise UsageError(f"the pool '{given}' is neither a run nor a folder", error.next_step) from error
+
+
+def _count(settings: Settings, plan: Mapping[str, Any]) -> dict[str, int]:
+    """Return the count of a round that a call names, else the one that an earlier call named; none for the settings'."""
+    if settings.origins.get("loop.count") == COMMAND_LINE:
+        return {"count": settings.loop.count}
+    return {"count": int(plan["count"])} if "count" in plan else {}
 
 
 def _planned(name: str, settings: Settings, call: Call) -> LoopResult:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agir_cvtoolkit.errors import UsageError
 
 from ._call import Call
+from ._interval import counted
 from ._learning_curve import Curve, CurvePoint, Forecast
 from ._report_data import ReportData, Scope, gather
-from .effort import Pace
+from .effort import FEWEST_JOBS, Pace
 
 _MOST_LABELS = 1_000_000
 
@@ -23,13 +25,15 @@ class Plan:
         pace: seconds for a picture.
         pictures: that these hours suffice for.
         pictures_low, pictures_high: by the interval of the pace; None where it has none.
+        left: predicted pictures that are with nobody yet and were not labelled.
         labels: pictures that the newest model learned from.
         quality: of that model on the test pictures; None where none was tested.
         figure: name of the quality, such as ``IoU``; empty where none was tested.
-        forecast: what the learning curve expects; None where it has too few points.
+        forecast: what the learning curve expects of `batch`; None where it has too few points.
         target: quality that was asked for; None for none.
         target_labels: labels in all at which the curve expects it; None where it never does, or there is no curve.
         verdict: all this in words.
+        cautions: why it may be otherwise, in words.
     """
 
     hours: float
@@ -37,6 +41,7 @@ class Plan:
     pictures: int
     pictures_low: int | None
     pictures_high: int | None
+    left: int
     labels: int
     quality: float | None
     figure: str
@@ -44,6 +49,12 @@ class Plan:
     target: float | None
     target_labels: int | None
     verdict: str
+    cautions: tuple[str, ...] = ()
+
+    @property
+    def batch(self) -> int:
+        """Pictures of a batch for these hours: no more than the pool has left, where it has any."""
+        return min(self.pictures, self.left) if self.left else self.pictures
 
 
 def plan(
@@ -79,12 +90,14 @@ def planned(data: ReportData, hours: float, target: float | None = None) -> Plan
     """Return the plan for some hours from what a report is made of."""
     pace, seconds = data.effort.pace, 3600 * hours
     pictures = max(1, int(seconds / pace.seconds))
+    left = data.left
+    batch = min(pictures, left) if left else pictures
     low = None if pace.high is None else int(seconds / pace.high)
     high = None if pace.low is None else int(seconds / pace.low)
     newest = data.points[-1] if data.points else None
     labels = newest.labels if newest is not None else data.labelled
     figure = next((one.figure for one in reversed(list(data.evaluations.values()))), "")
-    forecast = data.curve.at(data.curve.newest + pictures) if data.curve is not None else None
+    forecast = data.curve.at(data.curve.newest + batch) if data.curve is not None else None
     wanted = (
         data.curve.labels_for(target, _MOST_LABELS) if data.curve is not None and target is not None else None
     )
@@ -97,6 +110,7 @@ def planned(data: ReportData, hours: float, target: float | None = None) -> Plan
         pictures=pictures,
         pictures_low=low,
         pictures_high=high,
+        left=left,
         labels=labels,
         quality=newest.quality if newest is not None else None,
         figure=figure,
@@ -104,7 +118,20 @@ def planned(data: ReportData, hours: float, target: float | None = None) -> Plan
         target=target,
         target_labels=wanted,
         verdict=verdict,
+        cautions=tuple(_cautions(pace, pictures, left)),
     )
+
+
+def _cautions(pace: Pace, pictures: int, left: int) -> Iterator[str]:
+    if pace.is_measured and pace.jobs < FEWEST_JOBS:
+        yield (
+            f"The seconds are those of {counted(pace.jobs, 'job')}, too few for an interval: others may take far longer,"
+            " or far shorter."
+        )
+    if not left:
+        yield "No predicted picture is left that nobody has: predict more before you choose a batch."
+    elif left < pictures:
+        yield f"The pool has {counted(left, 'picture')} left: predict more before you plan with more."
 
 
 def _verdict(

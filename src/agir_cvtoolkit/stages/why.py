@@ -45,14 +45,14 @@ def why(record_id: str, call: Call | None = None) -> Life:
     call = call or Call()
     settings = call.settings()
     with Ledger.open_to_read(settings.io.ledger_url, settings.io.out_root) as ledger:
-        events = ledger.events_of_record(record_id)
+        events = _life(ledger, record_id)
         if not events and file_stem(record_id) != record_id:
             # Of a capture whose id no file can have.
             record_id = file_stem(record_id)
-            events = ledger.events_of_record(record_id)
+            events = _life(ledger, record_id)
         near = [] if events else ledger.record_ids_like(record_id)
         for region in ledger.regions_of_record(record_id):
-            events += [_of_region(region, event) for event in ledger.events_of_record(region)]
+            events += [_of_region(region, event) for event in _life(ledger, region)]
         runs = dict.fromkeys(event.run_id for event in events if event.run_id)
         rounds = tuple(found for run_id in runs if (found := _round(ledger, run_id)))
         jobs = ledger.finished_jobs() if any(event.kind == "pulled" for event in events) else []
@@ -64,6 +64,19 @@ def why(record_id: str, call: Call | None = None) -> Life:
     report = settings.report
     by_job = measured_effort(jobs, report.seconds_per_picture, report.longest_s).by_job
     return Life(record_id, ordered, rounds, _seconds(events, by_job))
+
+
+def _life(ledger: Ledger, unit_id: str) -> list[Event]:
+    """Return the events of a unit without the choices of batches that were replaced before they were sent."""
+    events, batches = ledger.events_of_record(unit_id), ledger.batches_of(unit_id)
+
+    def is_replaced(place: int, event: Event) -> bool:
+        if event.kind != "selected" or (event.run_id, event.detail.get("batch")) in batches:
+            return False
+        later = (one.kind for one in events[place + 1 :] if one.run_id == event.run_id)
+        return next((kind for kind in later if kind in {"selected", "pushed"}), "") != "pushed"
+
+    return [event for place, event in enumerate(events) if not is_replaced(place, event)]
 
 
 def _round(ledger: Ledger, run_id: str) -> str:
