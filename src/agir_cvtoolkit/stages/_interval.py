@@ -59,11 +59,6 @@ def counted(count: int, one: str) -> str:
     return f"{count:,} {one}{'' if count == 1 else 's'}"
 
 
-def counted(count: int, one: str) -> str:
-    """Return ``1 picture`` or ``2,000 pictures``."""
-    return f"{count:,} {one}{'' if count == 1 else 's'}"
-
-
 def hours_words(hours: float) -> str:
     """Return hours as people read them."""
     return f"{60 * hours:.0f} min" if 0 < hours < 1 else f"{hours:,.1f} h"

@@ -11,7 +11,6 @@ from pathlib import Path
 import orjson
 
 from agir_cvtoolkit.choosing import parted_id
-from agir_cvtoolkit.choosing import parted_id
 from agir_cvtoolkit.config import Settings
 from agir_cvtoolkit.errors import UsageError, did_you_mean
 from agir_cvtoolkit.ledger import DatasetVersion, Ledger, LoopRow, ModelRow
@@ -21,7 +20,6 @@ from ._evaluations import RunEvaluation, read_evaluation
 from ._learning_curve import Curve, CurvePoint, fit
 from ._report_rounds import RoundView, rounds_of_loop, rounds_of_runs
 from ._workspace_rows import (
-    WAITING,
     WAITING,
     ClassWork,
     RecordRow,
@@ -89,13 +87,6 @@ class ReportData:
     def pool(self) -> int:
         """Pictures that were predicted, each once."""
         return len({row.record_id for row in self.rows})
-
-    @cached_property
-    def left(self) -> int:
-        """Pictures that were predicted, and of which people have got nothing yet, each once."""
-        waiting = {row.record_id for row in self.rows if row.state == WAITING}
-        given = {parted_id(row.record_id)[0] for row in self.rows if row.state != WAITING}
-        return len(waiting - given)
 
     @cached_property
     def left(self) -> int:

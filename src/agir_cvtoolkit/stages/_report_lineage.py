@@ -37,7 +37,7 @@ def lineage_section(data: ReportData) -> Section:
 
 def choice_section(data: ReportData) -> Section | None:
     """Return what was chosen, what was dropped and why; None where nothing was ever chosen."""
-    found = [(one, _selection(data.runs.get(one.run_id))) for one in data.rounds]
+    found = [(one, _selection(data.runs.get(one.chosen_in))) for one in data.rounds]
     rows = [(one.name, counts) for one, counts in found if counts]
     if not rows:
         return None
