@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ from agir_cvtoolkit import Call
 from agir_cvtoolkit.ledger import Ledger, SelectionRow
 from agir_cvtoolkit.pictures import save_png
 from agir_cvtoolkit.runs import Run, start_run
+from agir_cvtoolkit.stages import benefit
 from agir_cvtoolkit.stages.benefit import measure_benefit
+from agir_cvtoolkit.training.frozen_pixels import PixelLearner, PixelSettings
 
 SIDE = 64
 
@@ -68,17 +71,20 @@ def measured(labels: Path, root: Path, control: int) -> tuple[Call, Run]:
 
 
 def test_as_many_chosen_labels_as_random_ones_are_compared_on_pictures_of_neither(
-    labels: Path, tmp_path: Path
+    labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # What they learn is no matter here.
+    monkeypatch.setattr(benefit, "PixelLearner", partial(PixelLearner, settings=PixelSettings(steps=4)))
     call, run = measured(labels, tmp_path, control=8)
     found = measure_benefit(run, call.settings(), seeds=3)
     assert [curve.strategy for curve in found.curves] == ["random", "chosen"]
-    assert [point.labels for point in found.curves[0].points] == [3, 6]
-    assert (found.tested, found.tested_on) == (8, "control pictures, each held out once")
+    assert [point.labels for point in found.curves[0].points] == [2, 4]
+    assert (found.tested, found.tested_on) == (8, "control pictures that were held out")
     assert found.verdict in {"gain", "loss", "no gain so far"}
-    difference = found.curves[1].points[0].difference
+    difference = found.curves[1].points[-1].difference
     assert difference is not None
     assert difference.count == 3
+    assert found.words[0].startswith("With 4 labels each, random choice would have brought mean IoU")
     assert found.words[-1].startswith("Tested on 8 pictures")
     again = measure_benefit(run, call.settings(), seeds=3)
     assert again == found
