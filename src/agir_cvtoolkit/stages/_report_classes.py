@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from agir_cvtoolkit.reporting.page_parts import Cell, Table
 
-from ._interval import number, share_of, told
+from ._interval import number
 from ._workspace_rows import ClassWork
 
 _MOST_ROWS = 14
@@ -21,13 +21,11 @@ def classes_table(work: Mapping[str, ClassWork]) -> Table:
     more = len(ordered) - len(rows)
     columns = (
         "class",
-        "pictures with it",
-        "of them changed",
-        "shapes",
-        "of them changed",
-        "changes in a picture",
+        "pictures changed",
+        "shapes changed",
+        "changes a picture",
         "agreement",
-        "share of all changes",
+        "of all changes",
     )
     rest = f"; {more} classes with fewer changes are not shown" if more else ""
     return Table(f"Effort by class, the one that costs most first{rest}", columns, tuple(rows))
@@ -52,14 +50,16 @@ def people_and_classes_table(work: Mapping[tuple[str, str], ClassWork], people: 
 def _class_row(label: str, one: ClassWork, changes: int) -> tuple[Cell, ...]:
     return (
         Cell(label, is_text=True),
-        Cell(f"{one.pictures:,}"),
-        Cell(*told(share_of(one.changed_pictures, one.pictures), percent=True)),
-        Cell(f"{one.shapes:,}"),
-        Cell(*told(share_of(one.changed, one.shapes), percent=True)),
+        _share(one.changed_pictures, one.pictures),
+        _share(one.changed, one.shapes),
         Cell(number(one.changed / one.pictures, 1)),
         Cell(number(one.agreement / one.shapes)),
         Cell(number(one.changed / changes, percent=True) if changes else "–"),
     )
+
+
+def _share(hits: int, count: int) -> Cell:
+    return Cell(number(hits / count, percent=True), f"{hits:,} of {count:,}")
 
 
 def _person_cell(one: ClassWork | None) -> Cell:

@@ -142,7 +142,7 @@ def _facts(data: ReportData, whole: Mapping[str, int]) -> tuple[Fact, ...]:
 
 def _time_words(pace: Pace) -> Words:
     nobody = (
-        f" {counted(pace.simulated, 'job')} of a simulated annotator cost no person's time and are left out."
+        f" Left out: {counted(pace.simulated, 'job')} of a simulated annotator, which cost no person's time."
         if pace.simulated
         else ""
     )
