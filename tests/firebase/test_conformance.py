@@ -219,6 +219,18 @@ def test_a_failed_capture_leaves_the_queue_with_its_reason(store: CaptureStore) 
     assert store.pending(1, 10) == []
 
 
+def test_a_waiting_capture_can_fail_unless_somebody_has_taken_it(store: CaptureStore) -> None:
+    for name in "ab":
+        store.create(capture(name), None)
+    seen = store.get(["a", "b"])
+    claimed(store, "b")
+    lost = store.fail(seen["a"], "no picture")
+    assert lost is not None
+    assert (lost.status, lost.reason) == ("failed", "no picture")
+    assert store.fail(seen["b"], "no picture") is None
+    assert store.get(["b"])["b"].status == "in_progress"
+
+
 def test_a_capture_is_completed_once(store: CaptureStore) -> None:
     for name in "abc":
         store.create(capture(name), None)

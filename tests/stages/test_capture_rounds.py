@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,9 +35,10 @@ from agir_cvtoolkit.stages import (
 )
 from agir_cvtoolkit.stages._capture_rounds import CaptureRounds
 from agir_cvtoolkit.stages._round_work import Chosen, LoopPlace
-from agir_cvtoolkit.stages._transfer_journal import PLAN
-from agir_cvtoolkit.stages.firebase_transfer import firebase_transfer
+from agir_cvtoolkit.stages._transfer_journal import Journal
+from agir_cvtoolkit.stages.firebase_transfer import firebase_transfer, transfer_chosen
 from tests.stages.capture_queue import Queue, capture
+from tests.stages.retraining import with_settings_kept
 from tests.stages.test_firebase_transfer_faults import in_child
 
 CHOOSING = (
@@ -92,11 +94,11 @@ def name(number: int) -> str:
 
 
 @contextmanager
-def place(queue: Queue, *more: str) -> Iterator[LoopPlace]:
+def place(queue: Queue, *more: str, loop: str = "dogs") -> Iterator[LoopPlace]:
     call = queue.call(*CHOOSING, *more)
     settings = call.settings()
     with Ledger.open(None, settings.io.out_root) as ledger:
-        yield LoopPlace("dogs", call, settings, ledger, "")
+        yield LoopPlace(loop, call, settings, ledger, "")
 
 
 def opened(number: int = 1, predictor: str = "v1", run_id: str = "") -> RoundRow:
@@ -243,7 +245,7 @@ def test_where_no_picture_is_found_nothing_fails(queue: Queue) -> None:
 
 def test_who_is_slower_chooses_again_of_what_is_left(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(queue, [200, 10, 220, 180, 20, 240])
-    transfer = _capture_rounds.transfer_chosen
+    transfer = transfer_chosen
     stolen: list[str] = []
 
     def robbed(call: Call, ids: Sequence[str], chosen_in: str) -> Any:
@@ -255,7 +257,7 @@ def test_who_is_slower_chooses_again_of_what_is_left(queue: Queue, monkeypatch: 
             store.close()
         return transfer(call, ids, chosen_in)
 
-    monkeypatch.setattr(_capture_rounds, "transfer_chosen", robbed)
+    monkeypatch.setattr("agir_cvtoolkit.stages._capture_rounds.transfer_chosen", robbed)
     chosen = choose(queue, 2)
     assert stolen == [name(1), name(4)]
     assert brought(queue, chosen) == {name(3), name(0)}
@@ -266,6 +268,30 @@ def test_a_plain_transfer_beside_it_takes_the_queue_as_it_stands(queue: Queue) -
     fill(queue, [200, 10, 220, 180, 20, 240, 100])
     assert brought(queue, choose(queue, 2)) == {name(1), name(4)}
     assert sorted(firebase_transfer(queue.call(), limit=2).captures) == [name(0), name(2)]
+
+
+def test_two_at_once_never_choose_the_same(queue: Queue) -> None:
+    fill(queue, [200, 10, 220, 180, 20, 240, 100, 90])
+    children = []
+    for loop in ("dogs", "cats", "mice"):
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                with place(queue, "loop.captures.window=8", loop=loop) as here:
+                    row = replace(opened(run_id=f"loop/{loop}-001"), loop=loop)
+                    CaptureRounds(here).choose(row, [row], 2)
+                    status = 0
+            finally:
+                os._exit(status)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 3
+    out_root = queue.root / "runs"
+    runs = [Run(run_id, out_root / run_id) for run_id in list_runs(out_root)]
+    made = [run for run in runs if Journal.read(run, finished=True) is not None]
+    records = [entry.record_id for run in made for entry in run.read_manifest()]
+    assert 2 <= len(records) == len(set(records))
+    assert set(free(queue)) == {name(n) for n in range(8)} - set(records), "what one lost another has"
 
 
 PLACES: tuple[tuple[Any, str], ...] = (
@@ -309,9 +335,10 @@ def die_at(number: int) -> None:
 def test_killed_anywhere_and_started_again_it_ends_as_if_undisturbed(tmp_path: Path) -> None:
     killed = 0
     for number in range(1, 120):
-        queue = Queue(tmp_path / str(number))
+        queue = Queue(tmp_path / "workspace")  # always the same one, so that its settings are composed once
         with pytest.MonkeyPatch.context() as patched:
             with_a_model(patched.setattr)
+            with_settings_kept(patched.setattr)
             fill(queue, [200, 10, 220, 180, 20])
             store = queue.store
             store.create(capture(7, 10), b"no picture")
@@ -325,28 +352,16 @@ def test_killed_anywhere_and_started_again_it_ends_as_if_undisturbed(tmp_path: P
             end = in_child(work)
             assert end in {0, signal.SIGKILL}
             killed += end == signal.SIGKILL
-            if number % 3 and end:  # somebody else's transfer comes first, now and then
-                chosen = choose(queue, 2, row=row)
-            else:
-                patched.setattr(_capture_rounds, "_TRIES", 1)
-                chosen = choose(queue, 2, row=row) if end == 0 else choose_again(queue, row)
+            if number % 3 == 0:  # the next transfer of anybody here ends what was begun
+                firebase_transfer(queue.call(), limit=9, priority=10)
+            chosen = choose(queue, 2, row=row)
         check(queue, chosen)
+        shutil.rmtree(queue.root)
         if end == 0:
             break
     else:
         pytest.fail("it was killed at every point")
     assert killed > 30
-
-
-def choose_again(queue: Queue, row: RoundRow) -> Chosen:
-    """Choose in a loop that was begun again, and ask once more: the answer stays."""
-    with place(queue) as here:
-        for _ in range(3):
-            found = CaptureRounds(here).choose(row, [row], 2)
-            if found.count:
-                break
-        assert CaptureRounds(here).choose(row, [row], 2) == found
-        return found
 
 
 def check(queue: Queue, chosen: Chosen) -> None:
@@ -361,8 +376,10 @@ def check(queue: Queue, chosen: Chosen) -> None:
         name(7): ("failed", None),
     }
     out_root = queue.root / "runs"
-    journals = [Run(r, out_root / r).path(*PLAN) for r in list_runs(out_root)]
-    assert sum(path.is_file() for path in journals) == 1
+    runs = [Run(run_id, out_root / run_id) for run_id in list_runs(out_root)]
+    assert not [run for run in runs if Journal.read(run) is not None], "no transfer is left unfinished"
+    made = [journal.options for run in runs if (journal := Journal.read(run, finished=True)) is not None]
+    assert [options.only for options in made if options.chosen_in] == [(name(1), name(4))]
     with Ledger.open(None, out_root) as ledger:
         for number in (1, 4):
             kinds = [event.kind for event in ledger.events_of_record(name(number))]

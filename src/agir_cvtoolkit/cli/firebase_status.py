@@ -101,6 +101,8 @@ def _store(store: StoreStatus) -> Iterator[str]:
     yield from _table([s.replace("_", " ") for s in _STATUSES], [by_status.get(s, 0) for s in _STATUSES])
     if failed := by_status.get("failed"):
         yield f"  why {failed} failed: agir-cvtoolkit firebase requeue --failed --dry-run"
+    if store.passed_over:
+        yield f"  {counted(store.passed_over, 'capture')} looked at and not chosen so far: agir-cvtoolkit why CAPTURE"
     if captures.expired:
         yield f"  {counted(captures.expired, 'lease')} ran out; the next transfer gives the captures back to the queue"
     if captures.unreadable:

@@ -12,7 +12,7 @@ import click
 from agir_cvtoolkit.errors import UsageError
 
 from ._counted import counted
-from ._shell import Shell, plain, with_options
+from ._shell import Shell, harmless, plain, with_options
 from ._watching import tell_failed
 
 if TYPE_CHECKING:
@@ -155,3 +155,5 @@ def _show(result: LoopResult) -> None:
     click.echo(f"{counted(result.pictures, 'picture')}, {result.hours:.1f} hours of people's work")
     does = {"ended": "At its end", "waiting": "Waits", "stopped": "Stopped", "planned": "Next"}
     click.echo(f"{does[result.state]}: {result.why}")
+    for capture_id in result.captures[:20]:
+        click.echo(harmless(f"  {capture_id}"))

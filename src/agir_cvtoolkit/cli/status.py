@@ -40,11 +40,13 @@ def _show(result: Status) -> None:
         click.echo(f"  {result.chosen}")
     if result.effort is not None:
         pace, pictures = result.effort.pace, sum(result.effort.pictures_by_run.values())
-        time = f"{pace.seconds:.1f} s a picture{'' if pace.is_measured else ' (assumed)'}"
+        time = f"{pace.seconds:.1f} s a picture ({pace.how})"
         click.echo(f"People: {counted(pictures, 'picture')} came back, {result.effort.hours:.1f} h, {time}")
     for loop in result.loops:
         where = f"round {loop.round} {loop.state.replace('_', ' ')}; " if loop.round else ""
         click.echo(f"Loop {loop.name}: {where}{loop.words}")
+        if loop.passed_over:
+            click.echo(f"  {counted(loop.passed_over, 'capture')} looked at and not chosen so far")
     if result.tasks:
         click.echo("Tasks:")
     for task in result.tasks:

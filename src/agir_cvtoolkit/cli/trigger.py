@@ -73,3 +73,7 @@ def _show_captures(found: CaptureTrigger) -> None:
     )
     for trigger_id, count in found.waiting:
         click.echo(f"  trigger {trigger_id} waits with {counted(count, 'correction')}")
+    if found.passed_over:
+        click.echo(
+            f"  {counted(found.passed_over, 'capture')} looked at and not chosen so far: see why CAPTURE"
+        )

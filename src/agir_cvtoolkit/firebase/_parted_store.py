@@ -106,7 +106,7 @@ class PartedStore(ABC):
         return self._captures.release_all(captures)
 
     def fail(self, capture: Capture, reason: str) -> Capture | None:
-        """Say that a claimed capture cannot be used."""
+        """Say that a capture, which waits or is claimed, cannot be used."""
         return self._captures.change(capture, failed(reason))
 
     def failed(self) -> Iterator[Capture]:

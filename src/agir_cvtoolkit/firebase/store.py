@@ -141,7 +141,7 @@ class CaptureStore(Protocol):
         ...
 
     def fail(self, capture: Capture, reason: str) -> Capture | None:
-        """Say that a claimed capture cannot be used."""
+        """Say that a capture, which waits or is claimed, cannot be used; unless it has changed since it was read."""
         ...
 
     def failed(self) -> Iterator[Capture]:

@@ -67,20 +67,23 @@ class Captures(LedgerPart):
             new = [(i, d) for i, d in details.items() if (i, json.dumps(d, default=str)) not in known]
             add_events(connection, LOOKED_AT, run_id, new)
 
-    def looked_at(self, place: str) -> Mapping[str, str]:
-        """Return the captures of a store that were looked at and never transferred since, each with the last rule."""
+    def looked_at(self, place: str | None = None) -> Mapping[str, Mapping[str, Any]]:
+        """Return the captures that were looked at and not transferred since, each with what was said of it last.
+
+        Args:
+            place: of their store; None is any.
+        """
         table = t.events
         query = select(table.c.kind, table.c.detail).where(table.c.kind.in_((LOOKED_AT, TRANSFERRED)))
-        found: dict[str, str] = {}
+        found: dict[str, Mapping[str, Any]] = {}
         with self._begin() as connection:
             for row in connection.execute(query.order_by(table.c.id)):
                 detail = json.loads(row.detail)
-                if detail.get("place") != place:
+                if place is not None and detail.get("place") != place:
                     continue
+                found.pop(str(detail.get("capture")), None)
                 if row.kind == LOOKED_AT:
-                    found[str(detail["capture"])] = str(detail["rule"])
-                else:
-                    found.pop(str(detail.get("capture")), None)
+                    found[str(detail["capture"])] = detail
         return found
 
     def record_returns(self, details: Iterable[tuple[str, Mapping[str, object]]]) -> None:

@@ -7,7 +7,6 @@ chosen is taken by the transfer that follows; what was not stays in the queue as
 from __future__ import annotations
 
 import logging
-import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +22,6 @@ from ._call import Call
 from ._capture_window import Window, window_of
 from ._retrain_pictures import MISSING, FetchedPicture, fetch_pictures, no_room
 from ._select_write import read_choices
-from ._transfer_claims import Claims
 from ._transfer_options import PRIORITY
 from ._transfer_picture import prepared
 from ._transfer_probe import PictureProbe
@@ -158,10 +156,10 @@ class CaptureLook:
             if tally.error is not None:
                 raise tally.error
             return
-        claims = Claims(self._store, f"{socket.gethostname()}/{self._run.run_id}", group.lease_s)
-        for capture_id in claims.take([captures[i] for i in wrong]):
-            claims.fail(capture_id, wrong[capture_id])
-            _log.warning("capture %s failed: %s", capture_id, wrong[capture_id])
+        for capture_id, why in wrong.items():
+            # As it was read: what another has taken meanwhile is that one's.
+            if self._store.fail(captures[capture_id], why) is not None:
+                _log.warning("capture %s failed: %s", capture_id, why)
 
 
 def chosen_captures(run: Run) -> tuple[str, ...]:

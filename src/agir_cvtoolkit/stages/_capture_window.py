@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from agir_cvtoolkit.ledger import Ledger
+
+from ._transfer_options import PRIORITY
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.captures import Capture
+    from agir_cvtoolkit.config import Settings
     from agir_cvtoolkit.firebase import CaptureStore
 
 _ALIKE = ("copy of", "near-duplicate of", "looks like", "labelled or in flight")
@@ -32,14 +38,14 @@ class Window:
         return (*self.fresh, *self.again)
 
 
-def window_of(store: CaptureStore, seen: Mapping[str, str], priority: int, size: int) -> Window:
+def window_of(store: CaptureStore, seen: Mapping[str, Mapping[str, Any]], priority: int, size: int) -> Window:
     """Return `size` waiting captures that are new, and as many of those that were looked at before.
 
     Without new ones a queue of what nobody wanted would be looked at for ever.
 
     Args:
         store: where they wait.
-        seen: those that were looked at and not chosen, each with the rule that left it out.
+        seen: those that were looked at and not chosen, each with the ``rule`` that left it out.
         priority: lowest priority that counts.
         size: so many at most of each kind.
     """
@@ -51,5 +57,33 @@ def window_of(store: CaptureStore, seen: Mapping[str, str], priority: int, size:
             break
         limit *= 2
     again = [one for one in waiting if one.capture_id in seen]
-    again.sort(key=lambda one: seen[one.capture_id].startswith(_ALIKE))
+    again.sort(key=lambda one: str(seen[one.capture_id]["rule"]).startswith(_ALIKE))
     return Window(tuple(fresh[:size]), tuple(again[:size]))
+
+
+def planned_window(settings: Settings, count: int) -> tuple[Window, str]:
+    """Return which captures the next round of a loop would look at, and what it would do in words; nothing is changed.
+
+    Args:
+        settings: of the loop.
+        count: captures that it wants.
+
+    Raises:
+        RemoteError: the store fails.
+    """
+    from agir_cvtoolkit.firebase import open_store
+
+    size = settings.loop.captures.of(count)
+    with closing(open_store(settings.firebase)) as store:
+        if size <= count:
+            first = Window(tuple(store.pending(PRIORITY, count)))
+            return first, f"it would transfer the first {len(first.fresh)} of the queue"
+        with Ledger.open_to_read(settings.io.ledger_url, settings.io.out_root) as ledger:
+            window = window_of(store, ledger.looked_at(store.place), PRIORITY, size)
+    if not window.captures:
+        return window, "no capture waits"
+    new, again = len(window.fresh), len(window.again)
+    return (
+        window,
+        f"it would look at {new} new captures and at {again} again, and transfer {count} of them at most",
+    )

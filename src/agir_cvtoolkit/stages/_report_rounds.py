@@ -67,7 +67,12 @@ class RoundView:
     @property
     def runs(self) -> tuple[str, ...]:
         """Its runs."""
-        return tuple(dict.fromkeys((self.run_id, self.training_run)))
+        return tuple(dict.fromkeys((self.run_id, self.chosen_in, self.training_run)))
+
+    @property
+    def chosen_in(self) -> str:
+        """The run in which its batch was chosen: of captures the one in which they were looked at."""
+        return str(self.figures.get("looked_in") or self.run_id)
 
     @property
     def now(self) -> str:

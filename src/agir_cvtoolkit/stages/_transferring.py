@@ -160,6 +160,8 @@ class Transfer:
             self._take_up(work)
         more = options.has_aim_of(self.options) and not settled
         self._do(work, options.within(self.settings, joints), self.options.limit if more else 0)
+        if not journal.steps:
+            journal.finish()  # it was killed before it took anything, and nothing is left to be taken
 
     def _take_up(self, work: Fetching) -> None:
         """Find out what became of the captures of a run that was interrupted, and hold those that are ours."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from agir_cvtoolkit.captures import PublishedModel, Trigger
 from agir_cvtoolkit.config import Settings, load_credentials
-from agir_cvtoolkit.errors import AgirError, ConfigError, UsageError
+from agir_cvtoolkit.errors import AgirError, ConfigError, LedgerError, UsageError
 from agir_cvtoolkit.ledger import Ledger
 
 from ._call import Call
@@ -39,6 +39,7 @@ class StoreStatus:
         open_triggers: that wait for a training or are being trained for, oldest first.
         last_trigger: the newest one that is completed.
         model: the published one in service.
+        passed_over: captures that loops of this workspace looked at and did not choose so far.
     """
 
     place: str
@@ -50,6 +51,7 @@ class StoreStatus:
     open_triggers: tuple[Trigger, ...] = ()
     last_trigger: Trigger | None = None
     model: PublishedModel | None = None
+    passed_over: int = 0
 
     @property
     def until_next_trigger(self) -> int:
@@ -202,9 +204,20 @@ def _store(settings: Settings, service_account: Path | None, when: datetime) -> 
             open_triggers=tuple(open_ones),
             last_trigger=next((t for t in triggers if t.status == "completed"), None),
             model=store.current_model(),
+            passed_over=_passed_over(settings, store.place),
         )
     finally:
         store.close()
+
+
+def _passed_over(settings: Settings, place: str) -> int:
+    if not Ledger.is_there(settings.io.ledger_url, settings.io.out_root):
+        return 0
+    try:
+        with Ledger.open_to_read(settings.io.ledger_url, settings.io.out_root) as ledger:
+            return len(ledger.looked_at(place))
+    except LedgerError:
+        return 0  # which the part on models tells
 
 
 def _cvat(settings: Settings) -> CvatStatus:

@@ -131,7 +131,7 @@ def transfer_chosen(call: Call, capture_ids: Sequence[str], chosen_in: str) -> T
 
 
 def end_interrupted(call: Call, chosen_in: str) -> None:
-    """End the transfers that were killed of captures that were chosen in a run; nothing new is taken.
+    """End the transfers that were killed of captures that were chosen in a run.
 
     Raises:
         UsageError: another process is at one of them.
@@ -145,17 +145,21 @@ def end_interrupted(call: Call, chosen_in: str) -> None:
         journals = [journal for run in runs if (journal := Journal.read(run)) is not None]
         return [journal for journal in journals if journal.options.chosen_in == chosen_in]
 
-    if not left():
+    if not (interrupted := left()):
         return
     from agir_cvtoolkit.firebase import open_store
 
+    tally = Tally()
     with closing(open_store(settings.firebase)) as store:
-        transfer = Transfer(call, settings, store, _chosen_options(settings, (), chosen_in))
-        transfer.end_interrupted([journal.run for journal in left()])
-    if transfer.tally.error is not None:
-        raise transfer.tally.error
+        for journal in interrupted:
+            options = _chosen_options(settings, journal.options.only, chosen_in)
+            transfer = Transfer(call, settings, store, options)
+            transfer.end_interrupted([journal.run])
+            tally = transfer.tally
+            if tally.error is not None:
+                raise tally.error
     if still := left():
-        said = [item.reason for item in transfer.tally.items if item.outcome == "interrupted"]
+        said = [item.reason for item in tally.items if item.outcome == "interrupted"]
         raise UsageError(
             f"the transfer of run {still[0].run.run_id} was interrupted and could not be ended"
             + (f": {said[0]}" if said else ", since another process is at it, or it is of another store"),

@@ -15,7 +15,7 @@ from agir_cvtoolkit.errors import NoRunError, UsageError
 from agir_cvtoolkit.ledger import Ledger, RoundRow
 
 from ._call import Call
-from ._loop_budget import end_of, spent_of
+from ._loop_budget import end_of, room_for, spent_of
 from ._loop_hooks import Hooks
 from ._loop_lease import hold_loop
 from ._loop_steps import LoopSteps, Step
@@ -80,6 +80,7 @@ class LoopResult:
         score: of it on the test set, see `figure`; None where it was never tested.
         pictures: that were chosen.
         hours: of people's work.
+        captures: ids of those that the next round would look at, in a dry run of a loop of captures.
     """
 
     name: str
@@ -92,6 +93,7 @@ class LoopResult:
     pictures: int = 0
     hours: float = 0.0
     dry_run: bool = False
+    captures: tuple[str, ...] = ()
 
     @property
     def figure(self) -> str:
@@ -292,7 +294,17 @@ def _planned(name: str, settings: Settings, call: Call) -> LoopResult:
     newest = found.rounds[-1] if found.rounds else None
     if newest is None or newest.is_ended:
         end = end_of(settings.loop.budget, spent)
-        why = f"nothing: {end}" if end is not None else f"round {len(found.rounds) + 1} begins"
+        if end is not None:
+            return replace(found, why=f"nothing: {end}")
+        why = f"round {len(found.rounds) + 1} begins"
     else:
         why = f"round {newest.number} is {newest.state}; {next_words(newest.stands)}"
-    return replace(found, why=why)
+    is_chosen = newest is not None and not newest.is_ended and newest.stands != "opened"
+    if is_chosen or settings.loop.source != "captures":
+        return replace(found, why=why)
+    from ._capture_window import planned_window
+
+    count = _count(settings, _plan(settings, name)).get("count", settings.loop.count)
+    window, words = planned_window(settings, room_for(settings.loop.budget, spent, count))
+    looked_at = tuple(one.capture_id for one in window.captures)
+    return replace(found, why=f"{why}; {words}", captures=looked_at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,7 @@ class LoopStatus:
         state: of it; empty where there is none.
         words: what comes next, or why the loop is at its end.
         pool: run or folder that its pictures come from; empty with captures.
+        passed_over: captures that it looked at and did not choose so far.
     """
 
     name: str
@@ -65,6 +67,7 @@ class LoopStatus:
     state: str
     words: str
     pool: str = ""
+    passed_over: int = 0
 
 
 @dataclass(frozen=True)
@@ -147,14 +150,22 @@ def status(call: Call | None = None) -> Status:
 def _loops(settings: Settings) -> tuple[LoopStatus, ...]:
     found = []
     with Ledger.open_to_read(settings.io.ledger_url, settings.io.out_root) as ledger:
-        for row in ledger.loops():
+        rows = ledger.loops()
+        of_captures = any(row.plan.get("source") == "captures" for row in rows)
+        passed = Counter(one.get("loop") for one in ledger.looked_at().values()) if of_captures else Counter()
+        for row in rows:
             newest = next(iter(reversed(ledger.rounds(row.name))), None)
             number, state = (newest.number, newest.state) if newest is not None else (0, "")
             reason = newest.figures.get("reason", "") if newest is not None and state == "failed" else ""
             comes = next_words(newest.stands) if newest is not None else "a batch is chosen next"
             found.append(
                 LoopStatus(
-                    row.name, number, state, row.ended or reason or comes, str(row.plan.get("pool", ""))
+                    row.name,
+                    number,
+                    state,
+                    row.ended or reason or comes,
+                    str(row.plan.get("pool", "")),
+                    passed[row.name],
                 )
             )
     return tuple(found)

@@ -48,6 +48,7 @@ class CaptureTrigger:
         waiting: triggers that are not completed, oldest first, each with its corrections.
         fires: a trigger waits, or the next ``firebase return --trigger-retraining`` makes one.
         missing: in words, what is missing; empty where it fires.
+        passed_over: captures that loops looked at and did not choose so far.
     """
 
     store: str
@@ -56,6 +57,7 @@ class CaptureTrigger:
     waiting: tuple[tuple[str, int], ...]
     fires: bool
     missing: str
+    passed_over: int = 0
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,7 @@ def _captures(settings: Settings) -> CaptureTrigger:
     fires = bool(waiting) or unreserved >= threshold
     more = threshold - unreserved
     missing = "" if fires else f"{more} more correction{'' if more == 1 else 's'}"
-    return CaptureTrigger(
-        place, unreserved, threshold, tuple((t.trigger_id, t.count) for t in waiting), fires, missing
-    )
+    with Ledger.open_to_read(settings.io.ledger_url, settings.io.out_root) as ledger:
+        passed_over = len(ledger.looked_at(place))
+    triggers = tuple((t.trigger_id, t.count) for t in waiting)
+    return CaptureTrigger(place, unreserved, threshold, triggers, fires, missing, passed_over)
