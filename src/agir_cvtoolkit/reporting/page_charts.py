@@ -22,6 +22,8 @@ _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2
 _PARTS = ("b1", "b2", "b3", "b4", "b5", "b6")
 _HATCHES = ("", "", "\\\\\\\\", "////", "", "xx")
 _MOST_LINES = len(_SERIES)
+_MOST_NAMES = 8
+"""Below an axis: more would lie on each other."""
 _WIDE = 7.6
 """Width of all charts, in inches of 100 pixels of the drawing; the page scales them."""
 
@@ -39,7 +41,9 @@ def line_chart_svg(chart: LineChart) -> str:
         if chart.y_range is not None:
             axes.set_ylim(*chart.y_range)
         if chart.x_names:
-            axes.set_xticks(range(len(chart.x_names)), [_short(name, 14) for name in chart.x_names])
+            every = -(-len(chart.x_names) // _MOST_NAMES)
+            places = range(0, len(chart.x_names), every)
+            axes.set_xticks(places, [_short(chart.x_names[place], 14) for place in places])
             axes.set_xlim(-0.4, len(chart.x_names) - 0.6)
         axes.set_xlabel(chart.x_title)
         axes.set_ylabel(chart.y_title)

@@ -124,7 +124,8 @@ def _broken(
     lines: int,
 ) -> list[str]:
     """Return a text as lines that fit, broken between words; the last one is cut."""
-    words, found = text.split(), []
+    words = text.split()
+    found: list[str] = []
     while words:
         take = 1
         while take < len(words) and pen.textlength(" ".join(words[: take + 1]), font) <= width:

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
+from agir_cvtoolkit._version import __version__
 from agir_cvtoolkit.quality.annotators import ALL, ScoreRow
 from agir_cvtoolkit.quality.intervals import Measure
 from agir_cvtoolkit.quality.working_time import time_rows
-from agir_cvtoolkit.reporting.quality_page import Cell, PageTable, PageTrend, quality_page
+from agir_cvtoolkit.reporting.page_html import page_html
+from agir_cvtoolkit.reporting.page_parts import (
+    Cell,
+    Fact,
+    Facts,
+    Line,
+    LineChart,
+    Page,
+    Part,
+    Section,
+    Table,
+)
+from agir_cvtoolkit.runs import write_text
 
 from .quality import QualityResult
 
@@ -18,37 +32,44 @@ PACE_NOTE = (
     " pauses included. Whoever gives a job to somebody after it was changed, or changes a label, moves it. It is a"
     " reason to look, not a proof."
 )
+_SCORED = "Means over frames, with their 95 % intervals from 5 frames on."
+_LINES = 5
+"""Of a chart: more would not be told apart."""
 
 
 def write_page(result: QualityResult, path: Path) -> Path:
-    """Write the page of a result."""
-    facts = [
-        ("jobs", str(result.jobs)),
-        ("frames", str(result.frames)),
-        ("frames held against gold", str(result.gold_frames)),
-        ("open issues", str(result.open_issues)),
-        ("alarms", str(len(result.alarms))),
-    ]
-    scored = "Mean over frames, with its 95 % interval from 5 frames on."
-    parts: list[PageTable | PageTrend] = [
-        _scores("Against gold frames", scored, result.gold),
-        _trend("Against gold frames, week by week", result.gold),
-        _drifts(result),
-        _scores("Agreement of two people", scored, result.agreement),
-        _scores(
-            "Against the proposals that were pushed", f"1 means left as it was. {scored}", result.changed
-        ),
+    """Write the page of a result; it opens without a network and holds no script."""
+    write_text(path, page_html(_page(result)))
+    return path
+
+
+def _page(result: QualityResult) -> Page:
+    at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    facts = (
+        Fact(str(result.jobs), "jobs"),
+        Fact(str(result.frames), "frames"),
+        Fact(str(result.gold_frames), "frames held against gold"),
+        Fact(str(result.open_issues), "open issues"),
+        Fact(str(len(result.alarms)), "alarms"),
+    )
+    sections = (
+        _gold(result),
+        _agreement(result),
+        _changed(result),
         _alarms(result),
         _times(result),
         _issues(result),
-        _scores("Against gold frames, each class and week", scored, result.gold, weekly=True),
-        _scores("Agreement, each class and week", scored, result.agreement, weekly=True),
-        _scores("Against the proposals, each class and week", scored, result.changed, weekly=True),
-    ]
-    if result.notes:
-        rows = tuple((Cell(note, is_text=True),) for note in result.notes)
-        parts.append(PageTable("Not compared", "", ("what",), rows))
-    return quality_page(path, f"Quality of annotations at {result.server}", facts, parts)
+        _by_class_and_week(result),
+        *_not_compared(result),
+    )
+    return Page(
+        title="Quality of annotations",
+        subtitle=f"{result.server} · {at}",
+        summary=(),
+        facts=Facts(facts),
+        sections=sections,
+        made=f"Made by agir-cvtoolkit {__version__} at {at}. Intervals are 95 %.",
+    )
 
 
 def figure(found: Measure | None) -> tuple[str, str]:
@@ -60,7 +81,49 @@ def figure(found: Measure | None) -> tuple[str, str]:
     return f"{found.mean:.3f}", f"{found.low:.3f}–{found.high:.3f}"
 
 
-def _scores(title: str, note: str, rows: Sequence[ScoreRow], *, weekly: bool = False) -> PageTable:
+def _gold(result: QualityResult) -> Section:
+    shows = f"What people drew, held against frames of which the right answer is known. {_SCORED}"
+    act = "Look at frames of whoever lies far below the others together with them; few frames say little."
+    parts: list[Part] = [_scores("Each annotator against gold frames", result.gold)]
+    parts += [*_trends(result.gold), _drifts(result)]
+    return Section("gold", "Are people right?", shows, act, tuple(parts))
+
+
+def _agreement(result: QualityResult) -> Section:
+    shows = f"How far two people agree who annotated the same frames. {_SCORED}"
+    act = "Where two people disagree, the guide is unclear more often than one of them is careless: mend it first."
+    table = _scores("Agreement of two people", result.agreement)
+    return Section("agreement", "Do people agree?", shows, act, (table,))
+
+
+def _changed(result: QualityResult) -> Section:
+    shows = f"How much of the proposals that were pushed is left: 1 means left as it was. {_SCORED}"
+    act = "Figures close to 1 mean a good model, or nobody who looks: compare them with the gold frames."
+    table = _scores("Against the proposals that were pushed", result.changed)
+    return Section("changed", "What did people change?", shows, act, (table,))
+
+
+def _by_class_and_week(result: QualityResult) -> Section:
+    shows = "The same figures for each class and week."
+    act = "Look here for the class, or the week, that draws the figure of somebody down."
+    tables = (
+        _scores("Against gold frames", result.gold, weekly=True),
+        _scores("Agreement", result.agreement, weekly=True),
+        _scores("Against the proposals", result.changed, weekly=True),
+    )
+    return Section("weeks", "Each class and week", shows, act, tables)
+
+
+def _not_compared(result: QualityResult) -> tuple[Section, ...]:
+    if not result.notes:
+        return ()
+    table = Table("Not compared", ("what",), tuple((Cell(note, is_text=True),) for note in result.notes))
+    shows = "What was left out, and why."
+    act = "Mend what you can of it, and start quality again."
+    return (Section("left-out", "What was not compared?", shows, act, (table,)),)
+
+
+def _scores(caption: str, rows: Sequence[ScoreRow], *, weekly: bool = False) -> Table:
     with_proposals = any(row.proposals for row in rows)
     columns = ("who", "class", "week", "frames", "IoU", "boundary F1", "OKS", "both", "missed", "extra")
     listed = []
@@ -78,22 +141,44 @@ def _scores(title: str, note: str, rows: Sequence[ScoreRow], *, weekly: bool = F
         if with_proposals:
             cells.append(Cell(f"{row.untouched} of {row.proposals}" if row.label == ALL else ""))
         listed.append(tuple(cells))
-    return PageTable(title, note, columns + (("untouched",) if with_proposals else ()), tuple(listed), weekly)
+    return Table(caption, columns + (("untouched",) if with_proposals else ()), tuple(listed), weekly)
 
 
-def _trend(title: str, rows: Sequence[ScoreRow]) -> PageTrend:
+def _trends(rows: Sequence[ScoreRow]) -> list[Part]:
+    """Return the scores of each person week by week, of five people in a chart."""
     weekly = [row for row in rows if row.label == ALL and row.week != ALL]
     weeks = tuple(sorted({row.week for row in weekly}))
-    lines = {}
-    for name in sorted({row.annotator for row in weekly}):
-        own = {row.week: row.iou or row.oks for row in weekly if row.annotator == name}
-        lines[name] = tuple(
-            found.mean if (found := own.get(week)) is not None else math.nan for week in weeks
-        )
-    return PageTrend(title, "Mean IoU of the week's frames; OKS where there are only points.", weeks, lines)
+    found: dict[str, dict[str, Measure]] = {}
+    for row in weekly:
+        value = row.iou or row.oks
+        if value is not None:
+            found.setdefault(row.annotator, {})[row.week] = value
+    charts: list[Part] = []
+    for names in _in_fives(sorted(found)):
+        lines = tuple(_line(name, [found[name].get(week) for week in weeks]) for name in names)
+        alt = f"Scores of {', '.join(names)} in {len(weeks)} weeks; the table has the figures."
+        title = "Mean score of the week's frames: IoU, or OKS where there are only points"
+        charts.append(LineChart(title, alt, "week", "score", lines, weeks))
+    return charts
 
 
-def _drifts(result: QualityResult) -> PageTable:
+def _line(name: str, weeks: Sequence[Measure | None]) -> Line:
+    def each(attribute: str) -> tuple[float, ...]:
+        values = (None if one is None else getattr(one, attribute) for one in weeks)
+        return tuple(math.nan if value is None else float(value) for value in values)
+
+    low = each("low")
+    known = any(math.isfinite(value) for value in low)
+    notes = tuple("" if one is None else f"{one.frames} frames" for one in weeks)
+    places = tuple(float(number) for number in range(len(weeks)))
+    return Line(name, places, each("mean"), low if known else (), each("high") if known else (), notes)
+
+
+def _in_fives(names: Sequence[str]) -> list[Sequence[str]]:
+    return [names[start : start + _LINES] for start in range(0, len(names), _LINES)]
+
+
+def _drifts(result: QualityResult) -> Table:
     rows = []
     for one in result.drifts:
         slope = "" if one.slope is None else f"{one.slope:+.4f}"
@@ -101,11 +186,11 @@ def _drifts(result: QualityResult) -> PageTable:
         verdict = Cell(one.verdict, is_text=True, warns=one.verdict == "worse")
         who = Cell(one.annotator, is_text=True)
         rows.append((who, Cell(str(one.frames)), Cell(str(one.weeks)), Cell(slope, interval), verdict))
-    note = "Change of the score a week, by least squares through the gold frames, with its 95 % interval."
-    return PageTable("Drift", note, ("who", "frames", "weeks", "a week", "verdict"), tuple(rows))
+    caption = "Drift: change of the score a week, by least squares through the gold frames"
+    return Table(caption, ("who", "frames", "weeks", "a week", "verdict"), tuple(rows))
 
 
-def _alarms(result: QualityResult) -> PageTable:
+def _alarms(result: QualityResult) -> Section:
     rows = tuple(
         (
             Cell(one.annotator, is_text=True, warns=True),
@@ -116,12 +201,17 @@ def _alarms(result: QualityResult) -> PageTable:
         )
         for one in result.alarms
     )
-    note = f"Less than {result.within_s:g} s for each picture. {PACE_NOTE} Known of {result.timed} jobs with proposals."
+    shows = (
+        f"Jobs with less than {result.within_s:g} s for each picture, of {result.timed} jobs with proposals."
+        f" {PACE_NOTE}"
+    )
+    act = "Look at some of their pictures, and talk before you judge."
     columns = ("who", "job", "pictures", "untouched", "time")
-    return PageTable("Proposals accepted within seconds", note, columns, rows)
+    table = Table("Proposals accepted within seconds", columns, rows)
+    return Section("alarms", "Does somebody accept without looking?", shows, act, (table,))
 
 
-def _times(result: QualityResult) -> PageTable:
+def _times(result: QualityResult) -> Section:
     rows = tuple(
         (
             Cell(row.annotator, is_text=True),
@@ -131,15 +221,16 @@ def _times(result: QualityResult) -> PageTable:
         )
         for row in time_rows(result.times)
     )
-    note = (
+    shows = (
         "Median of the jobs' seconds for each picture. Worked: by the server's event log, without pauses. Elapsed: from a"
         " job's assignment, or the push, to its last change. Simulated: no person did it."
     )
+    act = "Plan with worked time where there is any; elapsed time holds pauses."
     columns = ("who", "", "jobs", "pictures", "shapes", "each picture")
-    return PageTable("Time", note, columns, rows)
+    return Section("time", "How long does it take?", shows, act, (Table("Time", columns, rows),))
 
 
-def _issues(result: QualityResult) -> PageTable:
+def _issues(result: QualityResult) -> Section:
     rows = []
     for task_id, listed in sorted(result.issues.items()):
         for issue in listed:
@@ -151,6 +242,6 @@ def _issues(result: QualityResult) -> PageTable:
                     Cell(said, is_text=True),
                 )
             )
-    return PageTable(
-        "What reviewers said", "CVAT's issues with their comments.", ("", "where", "said"), tuple(rows)
-    )
+    table = Table("Issues", ("", "where", "said"), tuple(rows))
+    act = "Have open ones resolved in CVAT before the frames are learned from."
+    return Section("issues", "What did reviewers say?", "CVAT's issues with their comments.", act, (table,))
