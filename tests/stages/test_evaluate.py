@@ -23,7 +23,7 @@ from agir_cvtoolkit.models.card import ArchSpec, ModelCard, TrainedOn  # noqa: E
 from agir_cvtoolkit.models.checkpoint import save_checkpoint  # noqa: E402
 from agir_cvtoolkit.models.registry import build  # noqa: E402
 from agir_cvtoolkit.pictures import save_png  # noqa: E402
-from agir_cvtoolkit.runs import Run, read_json_object, start_run  # noqa: E402
+from agir_cvtoolkit.runs import Run, read_json_object, start_run, write_json  # noqa: E402
 from agir_cvtoolkit.stages._segmentation_evaluation import learned_pictures, mean_iou, tiles_by_picture  # noqa: E402
 from agir_cvtoolkit.stages.evaluate import evaluate  # noqa: E402
 from agir_cvtoolkit.stages.preprocess import preprocess  # noqa: E402
@@ -113,6 +113,18 @@ def test_figures_of_both_models_stand_beside_each_other(run: Run) -> None:
     card = read_json_object(run.path("evaluation", "card.json"))
     assert card["metrics"]["test_iou"] == pytest.approx(result.challenger.metrics["test_iou"])
     assert run.read_metrics("evaluate")["kind"] == "segmentation"
+
+
+def test_a_test_set_is_its_pictures_and_not_what_is_learned_from(run: Run) -> None:
+    model(run.path("model", "best.pth"), 5.0)
+    before = evaluate(call=CALL).test_set
+    stats = read_json_object(run.path("dataset", "stats.json"))
+    write_json(run.path("dataset", "stats.json"), stats | {"fingerprint": "another"})
+    assert evaluate(call=CALL).test_set == before
+    tested = read_json_object(run.path("dataset", "splits.json"))["test"][0]
+    mask = run.path("dataset", "masks", f"{tested}.png")
+    save_png(np.roll(np.asarray(Image.open(mask)), 1, axis=1), mask)
+    assert evaluate(call=CALL).test_set != before
 
 
 def test_the_ledger_knows_how_models_did(run: Run) -> None:

@@ -95,8 +95,6 @@ class Loop(Group):
     def _captures_are_poses(self) -> Loop:
         if self.source == "captures" and self.kind != "pose":
             raise ValueError("source captures brings poses: set kind to pose")
-        if self.source == "captures" and self.measure_benefit:
-            raise ValueError("no capture is drawn at random, so measure_benefit has nothing to compare with")
         if self.source == "captures" and self.policy.asks:
             raise ValueError("with source captures firebase.retraining_threshold says when to train")
         return self

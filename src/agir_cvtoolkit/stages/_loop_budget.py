@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ class Spent:
         hours: of people's work.
         score: of the model in service on the test set; None where it was never tested.
         in_vain: the newest models in a row that did not take over.
+        unjudged: of them those for which there were too few test pictures.
     """
 
     rounds: int
@@ -28,16 +30,13 @@ class Spent:
     hours: float
     score: float | None
     in_vain: int
+    unjudged: int = 0
 
 
 def spent_of(rounds: Sequence[RoundRow], hours: float) -> Spent:
     """Add up the rounds of a loop."""
     judged = [row for row in rounds if row.state in {"promoted", "rejected"}]
-    in_vain = 0
-    for row in reversed(judged):
-        if row.state == "promoted":
-            break
-        in_vain += 1
+    in_vain = list(takewhile(lambda row: row.state != "promoted", reversed(judged)))
     scores = [
         row.figures["champion_score"] for row in judged if row.figures.get("champion_score") is not None
     ]
@@ -46,7 +45,8 @@ def spent_of(rounds: Sequence[RoundRow], hours: float) -> Spent:
         pictures=sum(int(row.figures.get("chosen", 0)) for row in rounds),
         hours=hours,
         score=float(scores[-1]) if scores else None,
-        in_vain=in_vain,
+        in_vain=len(in_vain),
+        unjudged=sum(row.figures.get("outcome") == "few" for row in in_vain),
     )
 
 
@@ -62,6 +62,11 @@ def end_of(budget: Budget, spent: Spent) -> str | None:
         return f"people have worked for {spent.hours:.1f} hours"
     if budget.patience is not None and spent.in_vain >= budget.patience:
         many = "the last model" if spent.in_vain == 1 else f"{spent.in_vain} models in a row"
+        if spent.unjudged == spent.in_vain:
+            return (
+                f"{many} could not be judged: the test set is too small. Draw more at random (loop.count, loop.test), or"
+                " name labelled pictures as loop.test_run"
+            )
         return f"no further gain: {many} did not take over"
     return None
 

@@ -248,7 +248,7 @@ class LoopSteps:
 
     def _measure(self, rounds: Sequence[RoundRow]) -> None:
         row = rounds[-1]
-        if self._loop.measure_benefit and self._loop.kind == "segmentation" and "benefit" not in row.figures:
+        if self._loop.measure_benefit and "benefit" not in row.figures:
             from ._round_benefit import benefit_of
 
             found = benefit_of(self._place, row, rounds)

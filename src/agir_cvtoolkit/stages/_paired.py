@@ -23,21 +23,27 @@ class Estimate:
     count: int
 
 
-def estimate(values: Sequence[float], level: float) -> Estimate:
+def estimate(values: Sequence[float], level: float, overlap: float = 0.0) -> Estimate:
     """Return the mean of values with its interval: mean ± t · s / √n (Student 1908).
 
     Of paired repetitions give their differences: what they have in common then drops out.
 
+    Repetitions that draw from the same few things are alike whatever their number: n of them say less than n fresh
+    ones. With an overlap the interval is mean ± t · s · √(1/n + overlap), as Nadeau and Bengio (2003, "Inference for the
+    Generalization Error", Machine Learning 52) correct it.
+
     Args:
         values: at least one.
         level: share of the intervals that hold the truth, in (0, 1), such as 0.9.
+        overlap: things that each repetition draws, over those that it leaves: 1 where it draws half of them. 0 where
+            every repetition has things of its own.
     """
     count = len(values)
     mean = math.fsum(values) / count
     if count < 2:
         return Estimate(mean, None, None, count)
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
-    away = student((1 + level) / 2, count - 1) * deviation / math.sqrt(count)
+    away = student((1 + level) / 2, count - 1) * deviation * math.sqrt(1 / count + overlap)
     return Estimate(mean, mean - away, mean + away, count)
 
 

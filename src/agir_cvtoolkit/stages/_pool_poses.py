@@ -104,15 +104,15 @@ class PoseLearning:
     def _poses(self, rounds: Sequence[RoundRow], schema: JointSchema) -> PoseSet:
         """Read the poses that came back, and give pictures that have no side yet one."""
         items: list[Item] = []
-        found: list[tuple[LearnedPose, Path]] = []
+        newest: dict[str, list[tuple[LearnedPose, Path]]] = {}  # of a picture that came back twice
         for one in rounds:
             run = self._place.run(one.run_id)
             entries = {entry.record_id: entry for entry in run.read_manifest()}
             for task in read_frame_maps(run):
-                found += self._of_task(run, task, entries, schema, items)
-        newest = {pose.document_id: (pose, path) for pose, path in found}  # of a picture that came back twice
-        sides = self._sides([pair for _, pair in sorted(newest.items())], rounds)
-        poses = tuple(replace(pose, side=sides[pose.record_id]) for _, (pose, _) in sorted(newest.items()))
+                newest |= self._of_task(run, task, entries, schema, items)
+        found = [animal for _, animals in sorted(newest.items()) for animal in animals]
+        sides = self._sides(found, rounds)
+        poses = tuple(replace(pose, side=sides[pose.record_id]) for pose, _ in found)
         return PoseSet(schema.name, poses, {}, tuple(items))
 
     def _of_task(
@@ -122,8 +122,9 @@ class PoseLearning:
         entries: Mapping[str, ManifestEntry],
         schema: JointSchema,
         items: list[Item],
-    ) -> list[tuple[LearnedPose, Path]]:
-        out_root, originals, found = self._place.settings.io.out_root, Originals(run), []
+    ) -> dict[str, list[tuple[LearnedPose, Path]]]:
+        out_root, originals = self._place.settings.io.out_root, Originals(run)
+        found: dict[str, list[tuple[LearnedPose, Path]]] = {}
         for frame in task.frames:
             entry = entries.get(frame.record_id)
             path = originals.find(
@@ -133,6 +134,7 @@ class PoseLearning:
                 items.append(Item(frame.record_id, "failed", "its poses or its picture are not there"))
                 continue
             _, poses = read_poses(task.folder / frame.poses)
+            animals = found[frame.record_id] = []
             for number, pose in enumerate(poses):
                 points = {name: point for name, point in pose.there.items() if name in schema.joints}
                 if not points:
@@ -148,7 +150,7 @@ class PoseLearning:
                     keypoints=points,
                     picture=_below(path, out_root),
                 )
-                found.append((learned, path))
+                animals.append((learned, path))
         return found
 
     def _sides(

@@ -42,11 +42,13 @@ class Efficiency:
 def benefit_section(data: ReportData) -> Section:
     """Return label efficiency, active against random, with intervals."""
     shows = (
-        "The same number of labels spent in two ways: on pictures that a strategy chose and on pictures drawn at random;"
-        " the strategy pays where its line lies above, beyond chance; whiskers are 90 % intervals."
+        "The same number of labels spent in two ways: on pictures that a strategy chose, and on pictures drawn at random,"
+        " as random choice would have spent them; the strategy pays where its line lies above, beyond chance; whiskers"
+        " are 90 % intervals."
     )
     title = "Does choosing pay?"
-    found = [*_of_rounds(data), *_of_simulations(data.out_root.parent / "simulations")]
+    rounds = _of_rounds(data)
+    found = [*rounds, *_of_simulations(data.out_root.parent / "simulations")]
     few = _too_few(data)
     if not found:
         act = (
@@ -56,11 +58,12 @@ def benefit_section(data: ReportData) -> Section:
         return Section("benefit", title, shows, act, few or unknown)
     parts: list[Part] = [*few]
     for one in found:
-        parts.append(_verdict(one))
+        parts.append(_verdict(one, told=one.words[:2] if one in rounds else ()))
         parts.append(_chart(one))
         if one.words:
             cells = tuple((Cell(words, is_text=True),) for words in one.words)
             parts.append(Table("What was found, in words", ("finding",), cells, folded=True))
+    parts += _round_by_round(data)
     newest = found[0]
     act = "Keep the strategy that gains, and measure again when the model or the pictures change."
     if newest.losses and not newest.gains:
@@ -111,6 +114,35 @@ def _too_few(data: ReportData) -> tuple[Words, ...]:
     return (Words(words, "Too few labels to tell: no gain so far.", "warn"),)
 
 
+def _round_by_round(data: ReportData) -> list[Table]:
+    """Return what each round has measured, where more than one has."""
+    rows = []
+    for one in data.rounds:
+        found = one.figures.get("benefit")
+        efficiency = read_efficiency(found, one.name) if isinstance(found, dict) else None
+        if efficiency is None:
+            continue
+        random, chosen = efficiency.lines[0], efficiency.lines[-1]
+        verdict = str(found.get("verdict", "")) if isinstance(found, dict) else ""
+        rows.append(
+            (
+                Cell(one.name, is_text=True),
+                Cell(f"{chosen.x[-1]:.0f}"),
+                Cell(f"{random.y[-1]:.3f}", _interval(random)),
+                Cell(f"{chosen.y[-1]:.3f}", _interval(chosen)),
+                Cell(verdict, is_text=True, warns=verdict == "loss"),
+            )
+        )
+    columns = ("round", "labels of each kind", "random", "chosen", "verdict")
+    return [Table("Round by round", columns, tuple(rows))] if len(rows) > 1 else []
+
+
+def _interval(line: Line) -> str:
+    if not line.low or not line.high or not math.isfinite(line.low[-1]):
+        return ""
+    return f"{line.low[-1]:.3f}–{line.high[-1]:.3f}"
+
+
 def _of_simulations(folder: Path) -> list[Efficiency]:
     """Return the newest simulation of the workspace."""
     files = sorted(folder.glob("*/simulation.json"), key=lambda path: path.stat().st_mtime, reverse=True)
@@ -124,7 +156,10 @@ def _of_simulations(folder: Path) -> list[Efficiency]:
     return []
 
 
-def _verdict(one: Efficiency) -> Words:
+def _verdict(one: Efficiency, told: Sequence[str]) -> Words:
+    if told:
+        verdict = "a gain" if one.gains else "no gain so far"
+        return Words(" ".join(told), f"{one.title}: {verdict}.", "good" if one.gains else "warn")
     if one.gains:
         words = f"{', '.join(one.gains)}: better than random choice with as many labels, beyond chance."
         return Words(words, f"{one.title}: a gain.", "good")

@@ -17,11 +17,9 @@ from agir_cvtoolkit.reporting.page_parts import (
 )
 
 from ._evaluations import RunEvaluation, Tested
-from ._interval import hours_words, mean_of, told
+from ._interval import hours_words, told
 from ._report_data import ReportData
 from ._report_rounds import RoundView
-
-_FEW_CONTROL = 10
 
 
 def model_section(data: ReportData) -> Section:
@@ -51,57 +49,6 @@ def model_section(data: ReportData) -> Section:
     if by_labels is not None:
         parts_list.append(by_labels)
     return Section("model", "Is the model getting better?", shows, _advice(tested), tuple(parts_list))
-
-
-def control_section(data: ReportData) -> Section:
-    """Return how good the model is on the whole pool, as the random control slice tells."""
-    control = [r for r in data.rows if r.agreement is not None and r.chosen is not None and r.chosen.control]
-    others = [
-        r for r in data.rows if r.agreement is not None and r.chosen is not None and not r.chosen.control
-    ]
-    shows = (
-        "How far the model's proposals agreed with what people made of them, on pictures that were drawn at random: the"
-        " only ones that stand for all pictures, because the others were chosen for being hard."
-    )
-    title = "How good are the proposals on the whole pool?"
-    back = [row for row in data.rows if row.agreement is not None]
-    if not control:
-        act = "Choose batches with select: it always keeps a random control slice."
-        why = (
-            "No picture of a control slice has come back, so nothing can be said of the whole pool without bias."
-            if back
-            else "No picture has come back yet."
-        )
-        parts: tuple[Part, ...] = (Words(why, "Not known.", "warn" if back else "plain"),)
-        return Section("control", title, shows, act, parts)
-    rounds = [one for one in data.rounds if any(row.run_id == one.run_id for row in control)]
-    measures = {
-        name: [
-            mean_of([r.agreement for r in found if r.run_id == one.run_id and r.agreement is not None])
-            for one in rounds
-        ]
-        for name, found in (("control slice", control), ("chosen pictures", others))
-    }
-    lines = tuple(_agreement_line(name, found) for name, found in measures.items() if any(found))
-    whole = mean_of([row.agreement for row in control if row.agreement is not None])
-    value, interval = told(whole)
-    chart = LineChart(
-        "Agreement of proposal and correction, by round",
-        f"Agreement on the control slice is {value} in all ({interval or 'no interval'}), over {len(rounds)} rounds.",
-        "",
-        "agreement",
-        lines,
-        tuple(one.name for one in rounds),
-    )
-    lead = f"On the whole pool: {value}" + (f" (95 % interval {interval})." if interval else ".")
-    rest = f"From {len(control)} control pictures. 1 means that nobody had to change anything."
-    few = len(control) < _FEW_CONTROL
-    act = (
-        "Wait for more control pictures before you trust this figure."
-        if few
-        else "Take this figure, not the one of the chosen pictures, when you say how good the model is."
-    )
-    return Section("control", title, shows, act, (Words(rest, lead, "warn" if few else "plain"), chart))
 
 
 def calibration_section(data: ReportData) -> Section | None:
@@ -198,18 +145,6 @@ def _labels_chart(data: ReportData, figure: str) -> LineChart | None:
         figure,
         (line,),
     )
-
-
-def _agreement_line(name: str, found: Sequence[Measure | None]) -> Line:
-    def each(attribute: str) -> tuple[float, ...]:
-        values = (getattr(one, attribute) if one is not None else None for one in found)
-        return tuple(math.nan if value is None else value for value in values)
-
-    low = each("low")
-    known = any(math.isfinite(value) for value in low)
-    counts = tuple(f"{one.frames} pictures" if one else "" for one in found)
-    places = tuple(float(at) for at in range(len(found)))
-    return Line(name, places, each("mean"), low if known else (), each("high") if known else (), counts)
 
 
 def _advice(tested: Sequence[tuple[RoundView, RunEvaluation]]) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from agir_cvtoolkit.reporting.page_parts import Cell, Fact, Facts, Part, Section, Table, Ways, Words
 
-from ._interval import hours_words, mean_of, told
+from ._interval import counted, hours_words, told
+from ._report_control import on_the_pool
 from ._report_data import ReportData
 from ._report_people import pace_words
 from ._report_quality import quality_words
@@ -27,14 +28,14 @@ def summary_of(data: ReportData) -> tuple[Words, ...]:
             change = f"; the first one reached {first.challenger.quality:.3f}"
         words = (
             f"The newest model reaches {tested[-1].figure} {value}{f' ({interval})' if interval else ''} on"
-            f" {tested[-1].pictures} test pictures{change}."
+            f" {counted(tested[-1].pictures, 'test picture')}{change}."
         )
         found.append(Words(words))
     if data.labelled:
         pace, interval = pace_words(data.effort.pace)
         found.append(
             Words(
-                f"People have corrected {data.labelled:,} pictures in about {hours_words(data.effort.hours)},"
+                f"People have corrected {counted(data.labelled, 'picture')} in about {hours_words(data.effort.hours)},"
                 f" {pace} a picture{f' ({interval})' if interval else ''}."
             )
         )
@@ -44,7 +45,7 @@ def summary_of(data: ReportData) -> tuple[Words, ...]:
 def facts_of(data: ReportData) -> Facts:
     """Return the figures that matter most."""
     done = sum(one.done > 3 for one in data.rounds)
-    facts = [Fact(f"{done}", f"of {len(data.rounds)} {'rounds' if data.loop else 'runs'} came back")]
+    facts = [Fact(f"{done}", f"of {counted(len(data.rounds), 'round' if data.loop else 'run')} came back")]
     for model in data.champions:
         evaluation = next(
             (e for e in data.evaluations.values() if model.version in (e.challenger.version,)), None
@@ -52,15 +53,9 @@ def facts_of(data: ReportData) -> Facts:
         if evaluation is not None:
             value, interval = quality_words(evaluation.challenger)
             facts.append(Fact(value, f"{evaluation.figure} of the champion", interval))
-    control = mean_of(
-        [
-            row.agreement
-            for row in data.rows
-            if row.agreement is not None and row.chosen is not None and row.chosen.control
-        ]
-    )
-    if control is not None:
-        value, interval = told(control)
+    found = on_the_pool(data)
+    if found is not None:
+        value, interval = told(found.agreement)
         facts.append(Fact(value, "agreement on the whole pool (control slice)", interval))
     facts.append(Fact(f"{data.labelled:,}", "pictures corrected", f"of {data.pool:,} predicted"))
     facts.append(Fact(hours_words(data.effort.hours), "of people's work"))
@@ -97,7 +92,7 @@ def _where(data: ReportData) -> str:
     noun = (
         f"{one.name} of loop {one.loop}"
         if one.loop
-        else f"The newest of {len(data.rounds)} runs, {one.name},"
+        else f"The newest of {counted(len(data.rounds), 'run')}, {one.name},"
     )
     ended = f" The loop has ended: {data.loop.ended}." if data.loop is not None and data.loop.ended else ""
     return f"{noun} {_stands(one)}.{ended}"
@@ -141,7 +136,11 @@ def _note(data: ReportData, one: RoundView) -> str:
     rows = data.rows_by_run.get(one.run_id, ())
     back = sum(row.agreement is not None for row in rows)
     sent = sum(row.state != "predicted" for row in rows)
-    parts = [f"{back:,} of {sent:,} pictures are back" if sent else f"{len(rows):,} pictures predicted"]
+    parts = [
+        f"{back:,} of {counted(sent, 'picture')} back"
+        if sent
+        else f"{counted(len(rows), 'picture')} predicted"
+    ]
     evaluation = data.evaluations.get(one.training_run)
     if evaluation is not None:
         value, interval = quality_words(evaluation.challenger)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from agir_cvtoolkit.errors import AgirError
+from agir_cvtoolkit.errors import AgirError, InterruptedByUser
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.ledger import RoundRow
@@ -25,7 +25,11 @@ def benefit_of(place: LoopPlace, row: RoundRow, rounds: Sequence[RoundRow]) -> F
     runs = f"preprocess.source.runs=[{','.join(map(repr, others))}]"
     try:
         settings = place.calling(row.run_id, runs).settings()
-        found = measure_benefit(place.run(row.run_id), settings, progress=place.call.progress)
+        kind = settings.loop.kind
+        run = place.run(row.training_run if kind == "pose" else row.run_id)
+        found = measure_benefit(run, settings, kind=kind, progress=place.call.progress)
+    except InterruptedByUser:
+        raise
     except AgirError as error:
         _log.warning("what choosing brings was not measured after round %d: %s", row.number, error)
         return {"benefit": None}

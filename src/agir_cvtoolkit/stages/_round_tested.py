@@ -16,7 +16,8 @@ def drawn_for_testing(
     """Return which records join the test set.
 
     Only pictures that were drawn at random are taken, so that the score says something about the pool and not about
-    what is hard in it. At most half of those that came back are, the other half is learned from.
+    what is hard in it. At most half of all that were drawn so far are, the other half is learned from: a test set that
+    the first round left too small grows with each control slice.
 
     Args:
         came: records of the control slices that came back since the last training.
@@ -25,7 +26,7 @@ def drawn_for_testing(
         settings: its sizes.
     """
     wanted = min(settings.most, max(round(settings.share * control), settings.least))
-    room = min(wanted - tested, len(came) // 2)
+    room = min(wanted, control // 2) - tested
     return tuple(sorted(came, key=_draw)[: max(0, room)])
 
 

@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agir_cvtoolkit.config import Settings
 from agir_cvtoolkit.config._simulate import Simulate
-from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.progress import Progress, Silent
 from agir_cvtoolkit.records import file_stem
 from agir_cvtoolkit.runs import Run
 from agir_cvtoolkit.training.frozen_features import FrozenFeatures
 from agir_cvtoolkit.training.frozen_head import one_thread
+from agir_cvtoolkit.training.frozen_joints import JointLearner
 from agir_cvtoolkit.training.frozen_pixels import PixelLearner
-from agir_cvtoolkit.training.splits import TEST
 
-from ._dataset_pairs import FoundPairs, find_pairs
-from ._simulate_arena import RANDOM, Cell
-from ._simulate_data import LabelledData, masks_of
-from ._simulate_outcome import StrategyCurve, outcome_of, words_of
-from ._simulate_units import pool_and_test
+from ._benefit_labels import Kind, Labels, labels_of
+from ._paired import Estimate, estimate
+from ._simulate_arena import RANDOM
+from ._simulate_data import HeldOut
+from ._simulate_outcome import Point, StrategyCurve
+from ._simulate_units import Units, pool_and_test
 from .simulate import FOLDER
 
 CHOSEN = "chosen"
-_METRIC = "mean IoU"
+METRICS: dict[Kind, str] = {"segmentation": "mean IoU", "pose": "PCK at 5 %"}
 _FEWEST = 4
 """Labels of either kind below which nothing is measured."""
-_FOLDS = 4
+_LEAST_TESTED = 4
+"""Pictures of the frozen test set below which control pictures are held out instead."""
+_LONG_CURVE = 8
+"""Labels of each kind from which on a curve has three points."""
 _LEVEL = 0.9
+_OVERLAP = 1.0
+"""Half of what is there is drawn for each repetition; what the others would have brought is not known."""
+
+Scorer = Callable[[Sequence[int], int, Sequence[int]], float]
+Table = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,7 @@ class Benefit:
         metric: of the scores.
         curves: of ``random`` and ``chosen``, by labels; none where there are too few labels.
         tested: pictures that were tested on.
-        tested_on: ``the frozen test set``, or ``control pictures, each held out once``.
+        tested_on: ``the frozen test set``, or ``control pictures that were held out``.
         verdict: ``gain``, ``loss``, ``no gain so far``, or ``too few labels``.
         words: what was found, in sentences.
     """
@@ -56,122 +65,176 @@ class Benefit:
 
 
 @dataclass(frozen=True)
-class _Sides:
-    """Places of units: drawn at random, chosen, and of the test set; no picture is in two of them."""
+class _Places:
+    """Places of units, and the picture that each was cut from; no picture is tested on and learned from."""
 
     control: tuple[int, ...]
     chosen: tuple[int, ...]
     test: tuple[int, ...]
+    group: tuple[str, ...]
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether there is a test set of its own."""
+        return len({self.group[place] for place in self.test}) >= _LEAST_TESTED
+
+    @property
+    def tested(self) -> set[str]:
+        """Pictures that are tested on in one repetition or another."""
+        return {self.group[place] for place in (self.test if self.is_frozen else self.control)}
+
+    def drawn(self, rng: np.random.Generator) -> _Places:
+        """Return what one repetition sees: half of the test pictures, or of the control pictures a third held out."""
+        pictures = sorted(self.tested)
+        count = max(1, len(pictures) // (2 if self.is_frozen else 3))
+        held = {pictures[number] for number in rng.permutation(len(pictures))[:count].tolist()}
+        tested = self.test if self.is_frozen else self.control
+
+        def free(places: tuple[int, ...]) -> tuple[int, ...]:
+            left = [place for place in places if self.group[place] not in held]
+            return tuple(left[number] for number in rng.permutation(len(left)).tolist())
+
+        return _Places(
+            free(self.control),
+            free(self.chosen),
+            tuple(place for place in tested if self.group[place] in held),
+            self.group,
+        )
 
 
 def measure_benefit(
-    run: Run, settings: Settings, *, seeds: int = 5, progress: Progress | None = None
+    run: Run,
+    settings: Settings,
+    *,
+    kind: Kind = "segmentation",
+    seeds: int = 8,
+    progress: Progress | None = None,
 ) -> Benefit:
     """Train small models on labels of the control slice and on as many chosen ones, and compare them.
 
-    Labels are the masks that people gave back in the run and in ``preprocess.source.runs``; the ledger knows which of
-    them were drawn at random. Both are tested on pictures of the frozen test set, or, where fewer than two of these have
-    labels, on control pictures, each held out once.
+    Labels are the masks that people gave back in the run and in ``preprocess.source.runs``, or the poses that a model was
+    trained on in the run; the ledger knows which of them were drawn at random. Both are tested on pictures of the frozen
+    test set, or, where fewer than four of these have labels, on control pictures that are held out meanwhile.
+
+    Each repetition draws half as many labels as there are of the rarer kind, and half of the test pictures. Its
+    interval therefore says how much the difference would move had other labels come back, and other pictures been tested.
 
     Args:
-        run: of the newest round.
+        run: of the newest round; with poses that of its training.
         settings: all of them.
-        seeds: repetitions, each with other labels of each kind and other weights.
+        kind: masks or poses; pictures with several animals are left out.
+        seeds: repetitions, each with other labels of each kind, other test pictures and other weights.
         progress: one step for each picture looked at, and for each training.
 
     Raises:
-        NoRunError: nothing came back.
-        DataError: a picture or mask cannot be read.
+        NoRunError: nothing came back, or no pose model was trained.
+        DataError: a picture, mask or pose cannot be read.
         MissingExtraError: the learner needs the extra ``train``.
     """
-    found = find_pairs(run, settings)
-    with Ledger.open(settings.io.ledger_url, settings.io.out_root) as ledger:
-        rows = ledger.selections()
-        sides = ledger.split_members(settings.preprocess.split.test_set)
-    how = {row.unit_id: row.control for row in rows}
-    frozen = {sha256 for sha256, side in sides.items() if side == TEST}
-    data = masks_of(run.run_id, found)
-    labelled = [p for p in found.pairs if p.record_id in how and p.sha256 not in frozen]
-    control = [p.record_id for p in labelled if how[p.record_id]]
-    chosen = [p.record_id for p in labelled if not how[p.record_id]]
-    test = [p.record_id for p in found.pairs if p.sha256 in frozen]
-    if min(len(control), len(chosen)) < _FEWEST:
-        return _too_few(len(control), len(chosen))
-    return _measured(data, found, (control, chosen, test), settings, seeds, progress or Silent())
-
-
-def _measured(
-    data: LabelledData,
-    found: FoundPairs,
-    ids: tuple[Sequence[str], Sequence[str], Sequence[str]],
-    settings: Settings,
-    seeds: int,
-    progress: Progress,
-) -> Benefit:
+    labels = labels_of(run, settings, kind)
+    metric = METRICS[kind]
+    if min(len(labels.control), len(labels.chosen)) < _FEWEST:
+        return _too_few(metric, labels)
+    progress = progress or Silent()
     wanted = Simulate.model_validate(
         settings.simulate.model_dump() | {"unit": "picture", "budgets": (1, 2), "duplicates": 0.0}
     )
     store = Path(settings.io.out_root).parent / FOLDER / "features" / file_stem(wanted.encoder)
-    units = pool_and_test(data, frozenset(), wanted, store, progress).pool
-    place = {unit.unit_id: number for number, unit in enumerate(units)}
-    groups = {pair.record_id: pair.group for pair in found.pairs}
-    control, chosen, test = (tuple(place[i] for i in part if i in place) for part in ids)
-    group = [groups[unit.unit_id] for unit in units]
-    frozen = len({group[number] for number in test}) >= 2
-    sides = _folds(control, chosen, group) if not frozen else [_Sides(control, chosen, test)]
-    learner = PixelLearner(
-        FrozenFeatures(store),
-        [unit.key for unit in units],
-        [unit.cells for unit in units if unit.cells is not None],
-        len(data.classes),
-    )
-    most = min(min(len(one.control), len(one.chosen)) for one in sides)
-    if most < _FEWEST:
-        return _too_few(len(control), len(chosen))
-    budgets = (most // 2, most)
-    cells: dict[tuple[str, int, int], Cell] = {}
+    units = pool_and_test(labels.data, HeldOut(), wanted, store, progress)
+    places = _places(labels, units)
+    drawn = [places.drawn(np.random.default_rng(seed)) for seed in range(seeds)]
+    most = min(len(places.control), len(places.chosen)) // 2
+    most = min(most, *(min(len(one.control), len(one.chosen)) for one in drawn))
+    if not most:
+        return _too_few(metric, labels)
+    budgets = tuple(sorted({most // 4 if most >= _LONG_CURVE else most, max(1, most // 2), most}))
+    scored = _scorer(units, store)
+    found = {name: np.empty((seeds, len(budgets))) for name in (RANDOM, CHOSEN)}
     with progress.bar("measure the benefit", seeds * 2 * len(budgets)) as bar, one_thread():
-        for seed in range(seeds):
-            for name in (RANDOM, CHOSEN):
-                for labels in budgets:
-                    score = float(np.mean([_scored(learner, one, name, labels, seed) for one in sides]))
-                    cells[name, seed, labels] = Cell(name, seed, labels, labels, score)
+        for seed, one in enumerate(drawn):
+            for name, pool in ((RANDOM, one.control), (CHOSEN, one.chosen)):
+                for column, count in enumerate(budgets):
+                    found[name][seed, column] = scored(pool[:count], seed, one.test)
                     bar.advance()
-    curves = outcome_of(cells, (RANDOM, CHOSEN), budgets, _LEVEL, shared=False)
-    tested = {group[number] for one in sides for number in one.test}
-    where = "the frozen test set" if frozen else "control pictures, each held out once"
+    curves = _curves(found[RANDOM], found[CHOSEN], budgets)
+    where = "the frozen test set" if places.is_frozen else "control pictures that were held out"
     verdict = {"better": "gain", "worse": "loss"}.get(curves[-1].verdict, "no gain so far")
-    words = (*words_of(curves, _METRIC, _LEVEL), f"Tested on {len(tested)} pictures: {where}.")
-    return Benefit(_METRIC, curves, len(tested), where, verdict, words)
+    words = _words(metric, curves, verdict, seeds, len(places.tested), where)
+    words += (labels.left_out,) if labels.left_out else ()
+    return Benefit(metric, curves, len(places.tested), where, verdict, words)
 
 
-def _scored(learner: PixelLearner, sides: _Sides, name: str, labels: int, seed: int) -> float:
-    pool = sides.control if name == RANDOM else sides.chosen
-    # More labels are fewer and others: curves of one seed belong together.
-    drawn = np.random.default_rng([seed, name == RANDOM]).permutation(len(pool))[:labels]
-    head = learner.learn([pool[number] for number in drawn.tolist()], seed)
-    return learner.score(head, sides.test).mean_iou
-
-
-def _folds(control: Sequence[int], chosen: Sequence[int], group: Sequence[str]) -> list[_Sides]:
-    """Hold every control picture out once; what lies in the same picture is not learned from meanwhile."""
-    pictures = sorted({group[number] for number in control})
-    found = []
-    for fold in range(min(_FOLDS, len(pictures))):
-        held = set(pictures[fold::_FOLDS])
-        found.append(
-            _Sides(
-                tuple(n for n in control if group[n] not in held),
-                tuple(n for n in chosen if group[n] not in held),
-                tuple(n for n in control if group[n] in held),
-            )
-        )
-    return found
-
-
-def _too_few(control: int, chosen: int) -> Benefit:
-    words = (
-        f"{control} labels were drawn at random and {chosen} chosen: at least {_FEWEST} of each are needed, beside"
-        " those that are tested on.",
+def _places(labels: Labels, units: Units) -> _Places:
+    place = {unit.unit_id: number for number, unit in enumerate(units.pool)}
+    groups = {truth.record_id: truth.group for truth in labels.data.truths}
+    control, chosen, test = (
+        tuple(place[name] for name in part) for part in (labels.control, labels.chosen, labels.test)
     )
-    return Benefit(_METRIC, (), 0, "", "too few labels", words)
+    return _Places(control, chosen, test, tuple(groups[unit.unit_id] for unit in units.pool))
+
+
+def _scorer(units: Units, store: Path) -> Scorer:
+    """Return what trains on some units by a seed, and scores the model on others."""
+    features = FrozenFeatures(store)
+    if units.schema is not None:
+        joints = JointLearner(features, [u.pose for u in units.pool if u.pose is not None], units.schema)
+        return lambda learned, seed, tested: joints.score(joints.learn(learned, seed), tested).pck[0.05]
+    keys = [unit.key for unit in units.pool]
+    cells = [unit.cells for unit in units.pool if unit.cells is not None]
+    pixels = PixelLearner(features, keys, cells, len(units.classes))
+    return lambda learned, seed, tested: pixels.score(pixels.learn(learned, seed), tested).mean_iou
+
+
+def _curves(random: Table, chosen: Table, budgets: Sequence[int]) -> tuple[StrategyCurve, StrategyCurve]:
+    def told(values: Table, column: int) -> Estimate:
+        return estimate(values[:, column].tolist(), _LEVEL, _OVERLAP)
+
+    columns = list(enumerate(budgets))
+    one = tuple(Point(labels, told(random, column), None) for column, labels in columns)
+    other = tuple(
+        Point(labels, told(chosen, column), told(chosen - random, column)) for column, labels in columns
+    )
+    # One comparison, and not the luckiest of several.
+    last = other[-1].difference
+    verdict = "no different"
+    if last is not None and last.low is not None and last.high is not None:
+        verdict = "better" if last.low > 0 else "worse" if last.high < 0 else verdict
+    return (
+        StrategyCurve(RANDOM, one, (), "no different"),
+        StrategyCurve(CHOSEN, other, (), verdict),
+    )
+
+
+def _words(
+    metric: str, curves: tuple[StrategyCurve, ...], verdict: str, seeds: int, tested: int, where: str
+) -> tuple[str, ...]:
+    random, chosen = (curve.points[-1] for curve in curves)
+    lines = [
+        f"With {random.labels} labels each, random choice would have brought {metric} {_told(random.score)};"
+        f" what was chosen brought {_told(chosen.score)}."
+    ]
+    if chosen.difference is not None:
+        lines.append(f"Difference: {_told(chosen.difference, sign='+')}: {verdict}.")
+    lines.append(
+        f"Tested on {tested} pictures: {where}. Means of {seeds} repetitions, each with half of the labels and of the"
+        f" test pictures; {_LEVEL:.0%} intervals, as wide as other labels and other test pictures could make them."
+    )
+    return tuple(lines)
+
+
+def _told(found: Estimate, sign: str = "") -> str:
+    interval = (
+        ""
+        if found.low is None or found.high is None
+        else f" ({found.low:{sign}.3f} to {found.high:{sign}.3f})"
+    )
+    return f"{found.mean:{sign}.3f}{interval}"
+
+
+def _too_few(metric: str, labels: Labels) -> Benefit:
+    words: tuple[str, ...] = (
+        f"{len(labels.control)} labels were drawn at random and {len(labels.chosen)} chosen: at least {_FEWEST} of each"
+        " are needed, beside those that are tested on.",
+    )
+    words += (labels.left_out,) if labels.left_out else ()
+    return Benefit(metric, (), 0, "", "too few labels", words)

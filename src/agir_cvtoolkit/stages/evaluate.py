@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agir_cvtoolkit.errors import DataError, NoRunError
 from agir_cvtoolkit.ledger import Ledger
+from agir_cvtoolkit.pictures import sha256_of
 from agir_cvtoolkit.records import Item
 from agir_cvtoolkit.runs import Run, fingerprint, write_json
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from agir_cvtoolkit.config import Settings
     from agir_cvtoolkit.ledger import ModelRow
     from agir_cvtoolkit.models.card import ModelCard
+    from agir_cvtoolkit.training.dataset import PreparedDataset
 
 STAGE = "evaluate"
 OUTPUT = "evaluation"
@@ -287,7 +289,7 @@ def _segmentation(
     return EvaluateResult(
         run_id=run.run_id,
         kind="segmentation",
-        test_set=fingerprint(dataset.fingerprint, sorted(tiles)),
+        test_set=_test_set(dataset, tiles),
         pictures=len(tiles),
         challenger=challenger.scores(mine, mean_iou, settings),
         champion=opponent.scores(theirs, mean_iou, settings) if opponent and theirs else None,
@@ -296,6 +298,15 @@ def _segmentation(
         warning=warning,
         items=items,
         dry_run=call.dry_run,
+    )
+
+
+def _test_set(dataset: PreparedDataset, tiles: Mapping[str, Sequence[str]]) -> str:
+    """Return the hash of what is tested on: the same pictures are the same test set, whatever is learned from beside."""
+    names = sorted(name for found in tiles.values() for name in found)
+    return fingerprint(
+        [(c.id, c.name) for c in dataset.classes],
+        [(name, sha256_of(dataset.image_path(name)), sha256_of(dataset.mask_path(name))) for name in names],
     )
 
 

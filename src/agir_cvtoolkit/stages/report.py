@@ -15,12 +15,13 @@ from agir_cvtoolkit.runs import write_text
 
 from ._call import Call
 from ._report_benefit import benefit_section
+from ._report_control import control_section
 from ._report_data import ReportData, Scope, gather
 from ._report_lineage import choice_section, lineage_section
 from ._report_people import annotators_section, effort_section
 from ._report_pictures import pictures_inside, pictures_section
 from ._report_plan import plan_section
-from ._report_quality import calibration_section, control_section, model_section
+from ._report_quality import calibration_section, model_section
 from ._report_state import facts_of, state_section, summary_of
 
 
