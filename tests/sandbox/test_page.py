@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import random
 import re
+import time
 from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
@@ -213,7 +216,7 @@ def test_joints_are_dragged_marked_and_placed(hand: Hand, job: dict[str, Any]) -
 def test_boxes_and_points_are_drawn_on_one_picture_after_the_other_and_the_job_is_completed(
     hand: Hand, job: dict[str, Any]
 ) -> None:
-    labels = _labels(hand, job)
+    labels, begun = _labels(hand, job), time.monotonic()
     hand.open(job)
     hand.keys("r")
     (x1, y1), (x2, y2) = hand.drag((40, 30), (12, 9))
@@ -239,6 +242,17 @@ def test_boxes_and_points_are_drawn_on_one_picture_after_the_other_and_the_job_i
     title = hand.page.locator(".task h2", has_text=HOSTILE).first.inner_text()
     assert title == HOSTILE
     assert hand.page.evaluate("() => window.bad") is None
+    # The time from opening the job to its completion lies in the event log.
+    (worked,) = _worked(hand, job)
+    assert 0 < worked < (time.monotonic() - begun) * 1000
+
+
+def _worked(hand: Hand, job: dict[str, Any]) -> list[float]:
+    """Return what each report of the page on a job has added to the time worked, in milliseconds."""
+    asked = hand.plain("POST", f"/api/events/export?job_id={job['id']}").json["rq_id"]
+    address = hand.plain.wait(asked)["result_url"].removeprefix(hand.plain.url)
+    rows = csv.DictReader(io.StringIO(hand.plain("GET", address).data.decode()))
+    return [float(row["duration"]) for row in rows if row["scope"] == "send:working_time"]
 
 
 def test_what_another_person_saved_is_brought_in_and_never_overwritten_silently(
