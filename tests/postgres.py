@@ -11,7 +11,6 @@ import pwd
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -23,9 +22,11 @@ from urllib.parse import quote
 
 import pytest
 
+from .ports import free_port
+
 ABSENT = "no PostgreSQL: initdb is neither on PATH nor in /usr/lib/postgresql/*/bin"
 PASSWORD = "correct horse"
-_PATIENCE_S = 60
+_PATIENCE_S = 180
 
 # Nothing here outlives the tests, so nothing has to be safe on the disk.
 _CAREFREE = (
@@ -76,9 +77,7 @@ class Server:
         )
         rules = self._data / "pg_hba.conf"
         rules.write_text(f"host all careful 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = int(free.getsockname()[1])
+        self.port = free_port()
         self.url = f"postgresql://me@127.0.0.1:{self.port}/postgres"
         self.start()
 
@@ -112,7 +111,7 @@ class Server:
         import psycopg
 
         with psycopg.connect(
-            host="127.0.0.1", port=self.port, user="me", dbname=database, autocommit=True, connect_timeout=5
+            host="127.0.0.1", port=self.port, user="me", dbname=database, autocommit=True, connect_timeout=30
         ) as connection:
             for statement in statements:
                 cursor = connection.execute(statement.encode())

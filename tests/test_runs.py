@@ -302,7 +302,7 @@ from pathlib import Path
 from agir_cvtoolkit.runs import Run
 with Run("r", Path(sys.argv[1])).lock("train"):
     print("held", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
@@ -321,7 +321,7 @@ def test_no_two_processes_work_on_one_stage(run: Run) -> None:
             pass
     finally:
         holder.kill()
-        holder.communicate(timeout=30)
+        holder.communicate(timeout=300)
     with run.lock("train"):
         pass
 
@@ -343,7 +343,7 @@ def test_what_a_killed_call_was_writing_goes_unless_another_call_may_be_writing_
             assert left.exists()
     finally:
         holder.kill()
-        holder.communicate(timeout=30)
+        holder.communicate(timeout=300)
     with run.lock("download-cvat"):
         assert not left.exists()
         assert like.exists()

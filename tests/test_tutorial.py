@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from agir_cvtoolkit.cli import main
+from tests.ports import free_port
 from tests.test_docs import fenced
 
 PAGE = Path(__file__).parents[1] / "docs" / "tutorial.md"
@@ -82,10 +82,7 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Reader]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
     for name in ("CVAT_URL", "CVAT_USERNAME", "CVAT_PASSWORD"):
         monkeypatch.setenv(name, "")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    found = _Reader(tmp_path, port)
+    found = _Reader(tmp_path, free_port())
     yield found
     if found.sandbox is not None:
         found.sandbox.terminate()

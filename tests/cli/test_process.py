@@ -34,7 +34,7 @@ def probe(folder: Path, *arguments: str, heavy: tuple[str, ...] = HEAVY) -> tupl
         capture_output=True,
         text=True,
         cwd=folder,
-        timeout=120,
+        timeout=6000,
         check=True,
     )
     _, code, *found = done.stdout.splitlines()[-1].split()
@@ -55,7 +55,12 @@ def test_the_help_of_no_command_imports_anything_heavy(tmp_path: Path) -> None:
         f"print('FOUND', *sorted(set(sys.modules) & set({HEAVY!r})))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], check=False, capture_output=True, text=True, cwd=tmp_path, timeout=120
+        [sys.executable, "-c", script],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=6000,
     )
     assert done.stdout.splitlines()[-1] == "FOUND", done.stdout[-500:]
 
@@ -78,7 +83,7 @@ def test_it_starts_as_a_module_too(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        timeout=60,
+        timeout=600,
     )
     assert done.returncode == 0
     assert done.stdout.startswith("agir-cvtoolkit, version ")
@@ -115,7 +120,7 @@ def test_an_unknown_shell_has_no_completion(tmp_path: Path) -> None:
 def test_output_that_nobody_reads_is_no_error(tmp_path: Path) -> None:
     line = f"{sys.executable} -m agir_cvtoolkit config show | head -n 1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(
-        ["bash", "-c", line], check=False, capture_output=True, text=True, cwd=tmp_path, timeout=60
+        ["bash", "-c", line], check=False, capture_output=True, text=True, cwd=tmp_path, timeout=600
     )
     assert "Traceback" not in done.stderr
     assert "bug" not in done.stderr

@@ -246,7 +246,7 @@ def test_as_many_groups_are_under_way_as_asked_for_and_no_more(tmp_path: Path) -
                 with lock:
                     groups["under way"] += 1
                     groups["most"] = max(groups["most"], groups["under way"])
-                together.wait(timeout=20)
+                together.wait(timeout=120)
                 with lock:
                     groups["under way"] -= 1
             return super().send(method, url, headers=headers, **rest)

@@ -18,27 +18,31 @@ from .fakes import FakeClock, FakeTransport, Script, ok, opened
 
 
 @pytest.fixture
-def silent() -> Iterator[str]:
-    """Take connections and never answer."""
+def silent() -> Iterator[socket.socket]:
+    """Where connections are taken that are never answered."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        listener.settimeout(60)
+        yield listener
 
 
-def test_a_request_of_another_thread_is_cut(silent: str) -> None:
+def test_a_request_of_another_thread_is_cut(silent: socket.socket) -> None:
     transport = Urllib3Transport()
     failures: list[TransportFailure] = []
 
     def ask() -> None:
         try:
-            transport.send("GET", silent, headers={}, timeout=60.0)
+            url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+            transport.send("GET", url, headers={}, timeout=600.0)
         except TransportFailure as failure:
             failures.append(failure)
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
-    time.sleep(0.2)
-    transport.cut()
-    thread.join(3.0)
+    connection, _ = silent.accept()
+    with connection:
+        assert connection.recv(3) == b"GET"
+        transport.cut()
+        thread.join(60)
     assert [failure.kind for failure in failures] == ["cut"]
 
 
@@ -48,14 +52,14 @@ def test_a_pause_of_another_thread_ends() -> None:
 
     def wait() -> None:
         with pytest.raises(ServerUnreachableError) as caught:
-            stopping.sleep(60.0)
+            stopping.sleep(600.0)
         ended.append(caught.value)
 
     thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     time.sleep(0.05)
     stopping.begin()
-    thread.join(3.0)
+    thread.join(60)
     assert len(ended) == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import tracemalloc
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -364,12 +365,24 @@ def test_a_finish_that_was_carried_out_late_is_waited_for(pictures: Pictures) ->
 
 
 @pytest.fixture
-def busy(tmp_path: Path) -> Sandbox:
-    """A server that takes a second to prepare a task."""
-    options = SandboxOptions(
-        tmp_path / "busy", anonymous_limit=1000, simulated_work=SimulatedWork(creation=0.8)
-    )
-    return Sandbox(options)
+def busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """A server that prepares a task until it has refused to delete it."""
+    sandbox = Sandbox(SandboxOptions(tmp_path / "busy", anonymous_limit=1000))
+
+    def prepare(*_: object) -> float:
+        for _ in range(6000):
+            if deletions(sandbox):
+                break
+            time.sleep(0.01)
+        return 0.0
+
+    monkeypatch.setattr(SimulatedWork, "of_creation", prepare)
+    return sandbox
+
+
+def deletions(sandbox: Sandbox) -> list[int]:
+    """Return how the server has answered to those who wanted something deleted."""
+    return [seen.status for seen in sandbox.requests() if seen.method == "DELETE" and seen.status]
 
 
 class _Interrupted(FastClock):
@@ -408,6 +421,7 @@ def test_ctrl_c_while_the_server_prepares_a_task_stops_it_and_leaves_none(
             create_task_with_pictures(session, TaskRequest("t", project_id), pictures(2))
         asked = [f"{seen.method} {seen.target}" for seen in busy.requests()]
         assert any(line.startswith("POST") and line.endswith("/cancel") for line in asked)
+        assert deletions(busy) == [500, 204]
         assert find_tasks(session, project_id=project_id) == ()
 
 
@@ -420,6 +434,7 @@ def test_a_deadline_that_passes_leaves_no_task(busy: Sandbox, pictures: Pictures
             create_task_with_pictures(
                 session, TaskRequest("t", project_id), pictures(2), options=UploadOptions(deadline_s=0.1)
             )
+        assert deletions(busy) == [500, 204]
         assert find_tasks(session, project_id=project_id) == ()
 
 

@@ -49,7 +49,7 @@ def test_nobody_waits_for_watchers_that_have_ended(monkeypatch: pytest.MonkeyPat
         with pytest.raises(
             DeadlineError, match=r"the return did not happen: firebase run ended\. transfer: no key"
         ):
-            watchers.wait(lambda: False, "the return", patience_s=20)
+            watchers.wait(lambda: False, "the return", patience_s=120)
 
 
 def test_what_is_broken_is_told_to_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +59,7 @@ def test_what_is_broken_is_told_to_who_waits(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(pose_watchers, "loop_steps", steps)
     with Watchers(Call(), 0.01, lambda line: None) as watchers:
         with pytest.raises(ImportError, match="no module"):
-            watchers.wait(lambda: False, "the transfer", patience_s=20)
+            watchers.wait(lambda: False, "the transfer", patience_s=120)
 
 
 def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,4 +78,4 @@ def test_nobody_waits_for_what_fails_again_and_again(monkeypatch: pytest.MonkeyP
         with pytest.raises(
             DeadlineError, match=r"the return did not happen.*transfer failed: the store does not answer"
         ):
-            watchers.wait(lambda: False, "the return", patience_s=20)
+            watchers.wait(lambda: False, "the return", patience_s=120)

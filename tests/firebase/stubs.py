@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -50,9 +50,13 @@ def http_server(answer: Callable[[str, str, bytes], Answer]) -> Iterator[str]:
 
 
 @contextmanager
-def failing_firestore(code: str, message: str, calls: list[str] | None = None) -> Iterator[str]:
-    """Serve gRPC, answering everything with one error; give host and port."""
+def failing_firestore(
+    codes: str | Sequence[str], message: str, calls: list[str] | None = None
+) -> Iterator[str]:
+    """Serve gRPC, answering everything with one error, or with one after the other; give host and port."""
     import grpc
+
+    left = [codes] if isinstance(codes, str) else list(codes)
 
     class Failing(grpc.GenericRpcHandler):  # type: ignore[misc]
         def service(self, details: Any) -> Any:
@@ -61,6 +65,7 @@ def failing_firestore(code: str, message: str, calls: list[str] | None = None) -
 
             def fail(request: bytes, context: Any) -> Any:
                 del request
+                code = left.pop(0) if len(left) > 1 else left[0]
                 context.abort(getattr(grpc.StatusCode, code), message)
 
             return grpc.unary_unary_rpc_method_handler(fail)

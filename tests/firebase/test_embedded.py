@@ -43,7 +43,7 @@ def test_processes_share_a_folder(tmp_path: Path) -> None:
     workers = [context.Process(target=_work, args=(tmp_path, number, results)) for number in range(3)]
     for worker in workers:
         worker.start()
-    found = [results.get(timeout=60) for _ in workers]
+    found = [results.get(timeout=300) for _ in workers]
     for worker in workers:
         worker.join()
     taken = Counter(name for names, _ in found for name in names)
@@ -70,7 +70,7 @@ def test_a_fork_opens_its_own_connection(tmp_path: Path) -> None:
         "assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5\n"
         "assert sorted(store.get(['parent', 'child'])) == ['child', 'parent']\n"
     )
-    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, timeout=300)
 
 
 def test_a_killed_process_leaves_a_whole_store(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_killed_process_leaves_a_whole_store(tmp_path: Path) -> None:
         "from datetime import datetime, UTC\n"
         "EmbeddedStore(Path(sys.argv[1])).reserve_trigger(10, datetime.now(UTC))\n"
     )
-    ended = subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False, timeout=60)
+    ended = subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False, timeout=300)
     assert ended.returncode == 9
     assert store.unreserved() == 20
     assert store.triggers() == []

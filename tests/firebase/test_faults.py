@@ -38,8 +38,9 @@ from agir_cvtoolkit.firebase import (
 )
 from agir_cvtoolkit.firebase._calls import OvertakenError
 from agir_cvtoolkit.firebase.firestore import FirestoreStore
+from tests.ports import free_port
 
-from .emulators import free_port, raw
+from .emulators import raw
 from .samples import HOUR, JPEG, NOW, capture, correction, corrections
 from .stubs import failing_firestore, http_server
 
@@ -57,6 +58,7 @@ def at(
 
 
 NOWHERE = "http://127.0.0.1:1"
+PATIENT_S = 120.0
 
 
 @pytest.mark.parametrize(
@@ -110,24 +112,29 @@ def test_a_missing_database_is_no_overtaken_write(monkeypatch: pytest.MonkeyPatc
         store.close()
 
 
-def test_what_passes_is_tried_again_and_what_does_not_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    for code, several in [("UNAVAILABLE", True), ("ABORTED", True), ("PERMISSION_DENIED", False)]:
-        calls: list[str] = []
-        with failing_firestore(code, "no", calls) as host:
-            store = at(monkeypatch, host, NOWHERE, patience_s=0.6)
-            with pytest.raises(AgirError):
-                store.unreserved()
-            store.close()
-        assert (len(calls) > 1) is several
+@pytest.mark.parametrize(
+    ("code", "asked"), [("UNAVAILABLE", 3), ("ABORTED", 3), ("PERMISSION_DENIED", 1), ("NOT_FOUND", 1)]
+)
+def test_what_passes_is_tried_again_and_what_does_not_is_not(
+    monkeypatch: pytest.MonkeyPatch, code: str, asked: int
+) -> None:
+    calls: list[str] = []
+    with failing_firestore([code, code, "INVALID_ARGUMENT"], "no", calls) as host:
+        store = at(monkeypatch, host, NOWHERE, patience_s=PATIENT_S)
+        with pytest.raises(AgirError):
+            store.unreserved()
+        store.close()
+    assert len(calls) == asked
 
 
 def test_who_waits_is_told_why(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(_calls, "_QUIET_S", 0.2)
     monkeypatch.setattr(logging.getLogger("agir_cvtoolkit"), "propagate", True)
-    store = at(monkeypatch, f"127.0.0.1:{free_port()}", NOWHERE, patience_s=1.5)
-    with pytest.raises(ServerUnreachableError):
-        store.unreserved()
-    store.close()
+    with failing_firestore(["UNAVAILABLE"] * 4 + ["INVALID_ARGUMENT"], "no") as host:
+        store = at(monkeypatch, host, NOWHERE, patience_s=PATIENT_S)
+        with pytest.raises(RefusedError):
+            store.unreserved()
+        store.close()
     # Another test may have left a handler, which gives the same record twice.
     told = {id(record): record.getMessage() for record in caplog.records}
     (said,) = [message for message in told.values() if "tried again" in message]
@@ -141,7 +148,7 @@ def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
         store.get(["a"])
     with pytest.raises(ServerUnreachableError):
         store.picture("a", 10)
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 300
     store.close()
 
 
@@ -172,7 +179,7 @@ def test_a_storage_that_is_away_for_a_moment_is_asked_again(monkeypatch: pytest.
         return status, JPEG if status == 200 else b"{}"
 
     with http_server(answer) as url:
-        store = at(monkeypatch, "127.0.0.1:1", url, patience_s=10)
+        store = at(monkeypatch, "127.0.0.1:1", url, patience_s=PATIENT_S)
         assert store.picture("a", 100) == JPEG
         store.close()
 
@@ -192,7 +199,7 @@ def test_a_picture_that_is_damaged_on_the_way_is_asked_for_again(
         return 200, JPEG, headers if len(asked) == 1 else {}
 
     with http_server(answer) as url:
-        store = at(monkeypatch, "127.0.0.1:1", url, patience_s=10)
+        store = at(monkeypatch, "127.0.0.1:1", url, patience_s=PATIENT_S)
         assert store.picture("a", 2000) == JPEG
         # Two requests for the picture, and nothing behind one's back.
         assert [path.partition("?")[0].rpartition("/")[2] for path in asked] == [

@@ -29,7 +29,7 @@ _TOKEN = b'{"access_token": "x", "expires_in": 3600, "token_type": "Bearer"}'
 def wheel(into: Path) -> Path:
     """Build the project's wheel without a network, as `make bundle` does."""
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*command, "--wheel-dir", str(into), str(ROOT)], check=True, timeout=120)
+    subprocess.run([*command, "--wheel-dir", str(into), str(ROOT)], check=True, timeout=600)
     (built,) = into.glob("*.whl")
     return built
 
@@ -79,7 +79,7 @@ class GpuServer:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,
         )
 
     def fresh(self, cvat_url: str, **settings: Any) -> None:
@@ -115,12 +115,12 @@ def gpu_server(root: Path, firestore: str, storage: str) -> Iterator[GpuServer]:
     wheel(machine.folder)
     for name, body in {"docker": DOCKER, "git": GIT}.items():
         machine.stub(name, body)
-    subprocess.run([sys.executable, "-m", "venv", str(root / "system")], check=True, timeout=120)
+    subprocess.run([sys.executable, "-m", "venv", str(root / "system")], check=True, timeout=600)
     with http_server(lambda *_: (200, _TOKEN)) as token_uri:
         key = root / "home" / ".firebase" / "service-account.json"
         key.parent.mkdir(mode=0o700)
         key_file(key, token_uri, PROJECT)
-        http = urllib3.PoolManager(retries=False, timeout=20)
+        http = urllib3.PoolManager(retries=False, timeout=120)
         http.request("POST", f"{storage}/storage/v1/b", json={"name": BUCKET})
         http.clear()
         yield GpuServer(

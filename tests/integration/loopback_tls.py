@@ -36,7 +36,7 @@ def behind_tls(url: str, certificate: str = "loopback") -> Iterator[str]:
 
 def _talk(context: ssl.SSLContext, outside: socket.socket, inside: tuple[str, int]) -> None:
     with suppress(OSError), closing(outside):
-        outside.settimeout(10)
+        outside.settimeout(120)
         with (
             context.wrap_socket(outside, server_side=True) as safe,
             socket.create_connection(inside) as plain,
@@ -52,6 +52,6 @@ def _talk(context: ssl.SSLContext, outside: socket.socket, inside: tuple[str, in
                     answer = plain.recv(65536)
                     if not answer:
                         return
-                    safe.settimeout(10)
+                    safe.settimeout(120)
                     safe.sendall(answer)
                     safe.settimeout(0.01)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ from agir_cvtoolkit.stages._return_cvat import Looks
 from agir_cvtoolkit.stages.firebase_return import ReturnResult, ReturnStep, firebase_return
 from tests.sandbox.plain import picture
 
+from .held import held
 from .workspace import Workspace
 
 pytestmark = pytest.mark.integration
@@ -299,16 +299,15 @@ def test_the_watching_command_stops_when_it_is_told_to(kennel: Kennel) -> None:
     try:
         kennel.draw(kennel.jobs()[0], {0: 5, 1: 5})
         kennel.complete(kennel.jobs()[0])
-        deadline = time.monotonic() + 60
-        while len(kennel.labeled()) < 2 and time.monotonic() < deadline:
-            time.sleep(0.1)
+        assert process.stdout is not None
+        assert any("2 new" in line for line in process.stdout)
+        assert len(kennel.labeled()) == 2
         os.kill(process.pid, signal.SIGTERM)
-        stdout, stderr = process.communicate(timeout=30)
+        stdout, stderr = process.communicate(timeout=300)
     except BaseException:
         process.kill()
         raise
     assert process.returncode == 0, stderr
-    assert "2 new" in stdout
     assert "Stopped after" in stdout
 
 
@@ -317,22 +316,16 @@ def test_killed_while_it_reads_from_the_server(kennel: Kennel) -> None:
         kennel.draw(job, dict.fromkeys(range(job["start_frame"], job["stop_frame"] + 1), 5))
         kennel.complete(job)
     path = f"/api/jobs/{kennel.jobs()[2]['id']}/annotations"
-    slow = Fault(path=path, action="delay", delay=5, nth=2)
-    kennel.workspace.sandbox.faults.replace((slow,))
     options = [word for override in OVERRIDES for word in ("-o", override)]
     words = ("firebase", "return", "--project-id", str(kennel.project), "--trigger-retraining", *options)
-    kennel.workspace.sandbox.forget_requests()
-    process = kennel.workspace.start(*words)
-    while process.poll() is None:
-        # The second time, the frames are returned; before, they tell what is usual.
-        if sum(path in seen.target for seen in kennel.workspace.sandbox.requests()) == 2:
-            process.kill()
-            break
-        time.sleep(0.02)
-    process.communicate()
+    # The second time, the frames are returned; before, they tell what is usual.
+    with held(kennel.workspace.sandbox, path, nth=2) as request:
+        process = kennel.workspace.start(*words)
+        request.wait(process)
+        process.kill()
+        process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert kennel.labeled() == {}
-    kennel.workspace.sandbox.faults.replace(())
     result = kennel.bring(project_id=kennel.project, trigger_retraining=True)
     assert result.exit_code == 0
     assert set(kennel.statuses().values()) == {"completed"}

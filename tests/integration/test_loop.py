@@ -213,7 +213,7 @@ def test_a_webhook_wakes_the_watch(pool: Workspace) -> None:
         assert "Correct in CVAT and complete the jobs" in pool.cli("status").stdout
         time.sleep(1)  # it has looked, and sleeps
         correct(pool, rounds[-1].figures["tasks"])
-        spoken, _ = staying.communicate(timeout=120)
+        spoken, _ = staying.communicate(timeout=600)
     finally:
         staying.kill()
         staying.wait()

@@ -31,7 +31,7 @@ def before(monkeypatch: pytest.MonkeyPatch, pattern: str, act: Callable[[], obje
 def delete_tasks(workspace: Workspace) -> None:
     for task in workspace.tasks():
         # A server does not delete a task whose pictures it prepares right now.
-        for _ in range(200):
+        for _ in range(12_000):
             if workspace.plain("DELETE", f"/api/tasks/{task['id']}").status == 204:
                 break
             time.sleep(0.01)

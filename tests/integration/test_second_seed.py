@@ -62,7 +62,7 @@ def _prepared(
 def store(_prepared: GpuServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[FirestoreStore]:
     for name in ("FIRESTORE_EMULATOR_HOST", "STORAGE_EMULATOR_HOST"):
         monkeypatch.setenv(name, _prepared.variables[name])
-    opened = FirestoreStore.open(_prepared.settings(), patience_s=20)
+    opened = FirestoreStore.open(_prepared.settings(), patience_s=180)
     for collection in ("uncertain_poses", "labeled_data", "retraining_triggers", "models"):
         for document in raw(opened, collection).stream():
             document.reference.delete()

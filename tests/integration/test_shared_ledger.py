@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from agir_cvtoolkit.ledger import Ledger
-from agir_cvtoolkit.sandbox import Fault
 
-from .test_killed import wait_for_fault
+from .held import held
 from .workspace import Workspace
 
 pytestmark = pytest.mark.integration
@@ -39,18 +38,19 @@ def test_two_machines_push_the_same_at_once(
     machines: tuple[Workspace, Workspace], url: str, tmp_path: Path
 ) -> None:
     here, there = machines
-    here.sandbox.add_fault(Fault(r"/api/tasks/\d+/data/meta", "delay", delay=4.0))
-    with there.start("upload-cvat", *NAME) as process:
-        wait_for_fault(here, process)
+    with (
+        held(here.sandbox, r"/api/tasks/\d+/data/meta") as request,
+        there.start("upload-cvat", *NAME) as process,
+    ):
+        request.wait(process)
         refused = here.cli("upload-cvat", *NAME, code=2)
         assert "nother upload-cvat is pushing 'Shared'" in refused.stderr
         assert f"agir-cvtoolkit, process {process.pid} on" in refused.stderr
-        here.sandbox.faults.replace(())
         process.send_signal(signal.SIGKILL)
     result = here.upload(*NAME)
     assert (result["uploaded_annotations"], len(here.tasks())) == (3, 1)
     with there.start("upload-cvat", "--json", *NAME) as again:
-        output, errors = again.communicate(timeout=60)
+        output, errors = again.communicate(timeout=300)
         assert again.returncode == 0, errors
     assert '"already_there": 3' in output
     assert len(here.tasks()) == 1

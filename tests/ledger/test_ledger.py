@@ -518,7 +518,7 @@ def test_processes_that_write_at_once_lose_and_double_nothing(url: str, out_root
         for n in range(3)
     ]
     for worker in workers:
-        _, problem = worker.communicate(timeout=120)
+        _, problem = worker.communicate(timeout=600)
         assert worker.returncode == 0, problem
     with Ledger.open(url, out_root) as ledger:
         pushes = ledger.pushes()

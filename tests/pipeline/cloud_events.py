@@ -60,5 +60,5 @@ def _length(value: int) -> bytes:
 def deliver(url: str, event: Mapping[str, str], content: bytes) -> int:
     """Send an event to a function; return the status."""
     return int(
-        urllib3.request("POST", url, headers=dict(event), body=content, timeout=60, retries=False).status
+        urllib3.request("POST", url, headers=dict(event), body=content, timeout=180, retries=False).status
     )

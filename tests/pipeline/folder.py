@@ -93,7 +93,7 @@ class Machine:
             env=self.environment(**more),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
         )
 
 

@@ -109,7 +109,7 @@ def ruled_emulator(rules: Path, log: Path) -> Iterator[Ruled]:
         emulator_command(0)
     except LookupError as why:
         pytest.skip(str(why))
-    http = urllib3.PoolManager(retries=False, timeout=10)
+    http = urllib3.PoolManager(retries=False, timeout=60)
     with running_firestore(log, rules, lasting=False) as host:
         yield Ruled(host, http)
         http.clear()

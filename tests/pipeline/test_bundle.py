@@ -33,7 +33,7 @@ def bundled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "VENV=env",
         f"BIN={Path(sys.executable).parent}",
     ]
-    result = subprocess.run(command, check=False, cwd=project, capture_output=True, text=True, timeout=120)
+    result = subprocess.run(command, check=False, cwd=project, capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stdout + result.stderr
     return project / SOURCE.name
 

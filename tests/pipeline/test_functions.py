@@ -22,7 +22,8 @@ from agir_cvtoolkit.captures import LabeledPose
 from agir_cvtoolkit.config import Firebase
 from agir_cvtoolkit.firebase import CaptureStore, open_store
 from agir_cvtoolkit.poses import Keypoint
-from tests.firebase.emulators import free_port, running_storage
+from tests.firebase.emulators import running_storage
+from tests.ports import free_port
 
 from .cloud_events import body, deliver, headers
 from .folder import SOURCE
@@ -69,10 +70,10 @@ def served(target: str, environment: dict[str, str], log: Path) -> Iterator[str]
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
     url = f"http://127.0.0.1:{port}/"
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while time.monotonic() < deadline and process.poll() is None:
             try:
-                urllib3.request("GET", url, timeout=5, retries=False)
+                urllib3.request("GET", url, timeout=60, retries=False)
                 break
             except urllib3.exceptions.HTTPError:
                 time.sleep(0.1)
@@ -80,7 +81,7 @@ def served(target: str, environment: dict[str, str], log: Path) -> Iterator[str]
         yield url
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ def script(folder: Path, name: str, *words: str, isolated: bool = True) -> subpr
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
 
 

@@ -85,7 +85,7 @@ def test_systemd_understands_every_line(path: Path) -> None:
     if analyze is None:
         return
     done = subprocess.run(
-        [analyze, "verify", "--man=no", str(path)], capture_output=True, text=True, timeout=60, check=False
+        [analyze, "verify", "--man=no", str(path)], capture_output=True, text=True, timeout=300, check=False
     )
     # Neither the program nor the other units are installed here.
     said = [

@@ -58,7 +58,7 @@ def chromium() -> Iterator[Chromium]:
         pytest.skip("no Chromium here: apt-get install chromium")
     arguments = ["--disable-dev-shm-usage", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     with sync_api.sync_playwright() as driver:
-        yield driver.chromium, {"executable_path": program, "args": arguments}
+        yield driver.chromium, {"executable_path": program, "args": arguments, "timeout": 3 * PATIENCE_MS}
 
 
 def _error() -> type[Exception]:

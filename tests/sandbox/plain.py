@@ -30,7 +30,7 @@ class Plain:
     def __init__(self, url: str) -> None:
         self.url = url
         self.headers: dict[str, str] = {}
-        self._pool = urllib3.PoolManager(retries=False, timeout=20)
+        self._pool = urllib3.PoolManager(retries=False, timeout=120)
 
     def close(self) -> None:
         self._pool.clear()
@@ -84,7 +84,7 @@ class Plain:
         return self("POST", path, {"image_quality": 70, **settings}, headers={"Upload-Finish": ""})
 
     def wait(self, rq_id: str) -> dict[str, Any]:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             request = self("GET", f"/api/requests/{quote(rq_id, safe='')}").json
             if request["status"] in {"finished", "failed"}:

@@ -207,7 +207,8 @@ def test_what_arrived_without_an_answer_is_not_made_twice(
     hand.open(job)
     path = f"/api/jobs/{job['id']}/annotations/"
     shared_sandbox.add_fault(Fault(path=path, method="PATCH", action="status_after", status=504, times=1))
-    _writes_fail(shared_sandbox, job)  # the page tries again by itself, and is closed before that succeeds
+    # The page looks by itself, seconds later, whether it has arrived: it is closed before it can know.
+    shared_sandbox.add_fault(Fault(path=path, method="GET", status=503, times=0))
     hand.keys("r")
     hand.drag((5, 5), (15, 15))
     hand.keys("Control+s")

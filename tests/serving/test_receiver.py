@@ -94,7 +94,7 @@ def receiver() -> Iterator[Receiver]:
 
 def send(receiver: Receiver, body: bytes, signed: str | None = None) -> int:
     headers = {"X-Signature-256": signature(SECRET, body) if signed is None else signed}
-    with urllib3.PoolManager(retries=False, timeout=10) as http:
+    with urllib3.PoolManager(retries=False, timeout=60) as http:
         return http.request("POST", receiver.url, body=body, headers=headers).status
 
 
@@ -124,9 +124,12 @@ def test_what_is_too_large_is_refused_unread(receiver: Receiver) -> None:
 
 
 def test_a_body_that_never_ends_is_given_up(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_BODY_S", 0.2)
     place = urlsplit(receiver.url)
-    with socket.create_connection((place.hostname, place.port), timeout=10) as line:
+    with (
+        monkeypatch.context() as hasty,
+        socket.create_connection((place.hostname, place.port), timeout=60) as line,
+    ):
+        hasty.setattr(module, "_BODY_S", 0.2)
         line.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nslow")
         assert line.recv(100).startswith(b"HTTP/1.1 408")
     assert send(receiver, delivery()) == 200

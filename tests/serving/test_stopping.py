@@ -14,7 +14,7 @@ from agir_cvtoolkit.serving.stopping import StoppableProgress, stopping_on_signa
 
 def signalled(number: signal.Signals) -> None:
     os.kill(os.getpid(), number)
-    threading.Event().wait(5)
+    threading.Event().wait(60)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -22,7 +22,7 @@ def test_the_first_signal_asks_and_the_second_interrupts(number: signal.Signals)
     before = signal.getsignal(number)
     with stopping_on_signals() as stop:
         os.kill(os.getpid(), number)
-        assert stop.wait(5)
+        assert stop.wait(60)
         with pytest.raises(KeyboardInterrupt):
             signalled(number)
     assert signal.getsignal(number) is before

@@ -48,7 +48,7 @@ def test_one_fails_and_recovers_one_ends_one_has_a_bug_and_the_rest_goes_on() ->
         return False
 
     steps = {"fine": fine, "flaky": flaky, "wrong": wrong, "bug": bug}
-    guard = threading.Timer(20, stop.set)
+    guard = threading.Timer(120, stop.set)
     guard.start()
     done = watch_together(steps, 0.01, stop, said)
     guard.cancel()
@@ -68,7 +68,7 @@ def test_a_step_that_does_not_end_is_left_behind() -> None:
 
     def long() -> bool:
         stop.set()
-        free.wait(20)
+        free.wait(120)
         return False
 
     done = watch_together({"long": long}, 0.01, stop, Said(), patience_s=0.05)

@@ -106,7 +106,7 @@ def test_the_official_command_line_annotates_a_task(task: tuple[str, Any]) -> No
     command = [sys.executable, "-m", "cvat_cli", "--server-host", url, "--auth", "admin:admin123", "task"]
     command += ["auto-annotate", str(made.id), "--function-module", _MODULE]
     command += ["-p", "predictor=str:ngrdi", "-p", "labels=str:plant=weed"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     (shape,) = made.get_annotations().shapes
     _, truth = planted()

@@ -58,7 +58,7 @@ def test_a_dry_run_neither_locks_nor_logs() -> None:
 def test_stages_that_work_beside_each_other_keep_their_logs_apart() -> None:
     """Each log has what its own thread says, those within it too, and what nobody can be told of."""
     log = logging.getLogger("agir_cvtoolkit.somewhere")
-    together = threading.Barrier(2, timeout=20)
+    together = threading.Barrier(2, timeout=120)
 
     def work(name: str) -> None:
         run = start_run(Path("outputs/runs"), name)

@@ -201,7 +201,7 @@ def started(*words: str, more: tuple[str, ...] = ()) -> subprocess.Popen[str]:
 
 
 def wait_for(what: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while not what():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end
@@ -226,7 +226,7 @@ def test_the_process_works_and_ends_cleanly_on_sigterm(
 
     wait_for(all_done, process)
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     # Without credentials for CVAT nothing can return; the two others worked nevertheless.
     assert process.returncode == 1, (out, err)
     assert "return: ended: no" in err
@@ -245,7 +245,7 @@ def test_a_watching_retrain_ends_cleanly_on_ctrl_c(tmp_path: Path, monkeypatch: 
     world.trigger(store)
     wait_for(lambda: store.triggers()[0].status == "completed", process)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (0, ""), (out, err)
     assert "Stopped after" in out
 
@@ -266,7 +266,7 @@ def test_a_stop_in_the_middle_of_a_training_gives_the_trigger_back(
 
     wait_for(training, process)
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 0, (out, err)
     (trigger,) = store.triggers()
     assert (trigger.status, trigger.reason) == ("pending", "it was interrupted")

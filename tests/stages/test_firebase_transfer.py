@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -458,26 +459,23 @@ def test_a_full_disk_gives_everything_back(queue: Queue, monkeypatch: pytest.Mon
 def test_a_lease_is_renewed_while_a_download_takes_long(
     queue: Queue, failing: type[Failing], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import time
-
     queue.fill(1)
+    renewed = threading.Semaphore(0)
 
     def slow(self: EmbeddedStore, capture_id: str, limit_bytes: int) -> bytes:
-        time.sleep(2.5)
+        for _ in range(3 if limit_bytes else 0):  # before it is leased, it is only looked for
+            assert renewed.acquire(timeout=60)
         return EmbeddedStore.picture(self, capture_id, limit_bytes)
 
     monkeypatch.setattr(failing, "picture", slow)
-    seen: list[int] = []
     renew = EmbeddedStore.renew_all
 
     def counted(self: EmbeddedStore, *args: object) -> object:
-        seen.append(1)
+        renewed.release()
         return renew(self, *args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(failing, "renew_all", counted)
-    result = firebase_transfer(queue.call("firebase.lease_s=1"))
-    assert result.transferred == 1
-    assert len(seen) >= 3
+    assert firebase_transfer(queue.call("firebase.lease_s=1")).transferred == 1
 
 
 def test_a_capture_that_another_took_meanwhile_is_not_ours(

@@ -83,7 +83,7 @@ def untold(out_root: Path) -> list[RoundEvent]:
 def test_a_url_is_told_until_it_has_heard(server: Answers, out_root: Path) -> None:
     server.codes = [503, 500]
     with told(out_root, Hook(url=server.url)) as (ledger, _):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while ledger.untold_events("barley") and time.monotonic() < deadline:
             time.sleep(0.02)
     assert untold(out_root) == []
@@ -120,10 +120,10 @@ def test_a_command_gets_json_on_its_standard_input(tmp_path: Path, out_root: Pat
 
 def test_a_command_that_hangs_or_is_not_there_holds_nobody_up() -> None:
     started = time.monotonic()
-    assert run_command((sys.executable, "-c", "import time; time.sleep(60)"), b"{}", 0.3).words == (
+    assert run_command((sys.executable, "-c", "import time; time.sleep(600)"), b"{}", 0.3).words == (
         "was ended after 0.3 s"
     )
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 300
     missing = run_command(("/no/such/program",), b"{}", 1.0)
     assert (missing.delivered, missing.words) == (False, "cannot be started: No such file or directory")
 

@@ -346,13 +346,13 @@ def test_the_lease_is_lengthened_while_it_trains(
     real, seen = pose_training.train_pose, []
 
     def slow(*args: Any, **more: Any) -> Any:
-        for _ in range(40):
+        for _ in range(1200):
             until = store.triggers()[0].claimed_until
             assert until is not None
             seen.append(until)
             if len(set(seen)) > 2:
                 break
-            threading.Event().wait(0.25)
+            threading.Event().wait(0.05)
         return real(*args, **more)
 
     monkeypatch.setattr(pose_training, "train_pose", slow)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import socket
 import subprocess
 import sys
 from importlib.resources import files
@@ -20,6 +19,7 @@ pytest.importorskip("lightning")
 from agir_cvtoolkit.config._training import Augmentation, Train  # noqa: E402
 from agir_cvtoolkit.errors import ConfigError, DataError, MissingExtraError, UsageError  # noqa: E402
 from agir_cvtoolkit.training.segmentation import fit, follow  # noqa: E402
+from tests.ports import free_port  # noqa: E402
 
 from .test_segmentation import make_dataset  # noqa: E402
 
@@ -213,9 +213,7 @@ follow(dataset, out, settings) if rank() else print(fit(dataset, out, settings).
 @pytest.mark.slow
 def test_nodes_wait_for_each_other(dataset: Path, tmp_path: Path) -> None:
     settings = Train(**SMALL | {"nodes": 2})
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     started = []
     for number in (1, 0):
         launched: dict[str, object] = {"RANK": number, "GROUP_RANK": number, "LOCAL_RANK": 0, "WORLD_SIZE": 2}
@@ -227,7 +225,7 @@ def test_nodes_wait_for_each_other(dataset: Path, tmp_path: Path) -> None:
                 stdout=subprocess.PIPE,
             )
         )
-    said = [process.communicate(timeout=120)[0] for process in started]
+    said = [process.communicate(timeout=600)[0] for process in started]
     assert [process.returncode for process in started] == [0, 0]
     alone = fit(dataset, tmp_path / "alone", settings.model_copy(update={"nodes": 1}))
     assert float(said[1]) == pytest.approx(alone.history[0].train_loss, rel=1e-4)
