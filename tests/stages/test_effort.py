@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agir_cvtoolkit.ledger import FinishedJob
+from agir_cvtoolkit.stages import effort
 from agir_cvtoolkit.stages.effort import measured_effort
 
 
@@ -119,3 +120,14 @@ def test_whoever_is_too_fast_for_a_person_is_none() -> None:
 def test_flicking_through_pictures_may_be_fast_by_the_log() -> None:
     pace = measured_effort([_job(1, "09:05:00", "09:00:00", worked=8)], 60, 600).pace
     assert (pace.seconds, pace.simulated) == (0.8, 0)
+
+
+def test_the_interval_of_very_many_jobs_is_that_of_the_bootstrap(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = [_job(n, "09:05:00", "09:00:00", frames=1 + n % 7, worked=20.0 + n % 31) for n in range(1, 900)]
+    drawn = measured_effort(jobs, 60, 600).pace
+    monkeypatch.setattr(effort, "_MANY", 100)
+    pace = measured_effort(jobs, 60, 600).pace
+    assert pace.low is not None
+    assert pace.high is not None
+    assert (pace.low, pace.high) == pytest.approx((drawn.low, drawn.high), rel=0.01)
+    assert pace.high - pace.low > 0.02 * pace.seconds
