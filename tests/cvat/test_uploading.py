@@ -369,7 +369,7 @@ def busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     """A server that prepares a task until it has refused to delete it."""
     sandbox = Sandbox(SandboxOptions(tmp_path / "busy", anonymous_limit=1000))
 
-    def prepare(*_: object) -> float:
+    def prepare(*_given: object) -> float:
         for _ in range(6000):
             if deletions(sandbox):
                 break
