@@ -16,13 +16,14 @@ from starlette.testclient import TestClient
 from agir_cvtoolkit.errors import NoRunError, UsageError
 from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.reporting.page_parts import Words
-from agir_cvtoolkit.runs import write_json
+from agir_cvtoolkit.runs import start_run, write_json, write_text
 from agir_cvtoolkit.serving.dashboard import dashboard_app
 from agir_cvtoolkit.stages import Call
-from agir_cvtoolkit.stages._picture_list import PER_PAGE
+from agir_cvtoolkit.stages._picture_list import PER_PAGE, picture_list
 from agir_cvtoolkit.stages._report_benefit import benefit_section
 from agir_cvtoolkit.stages._report_data import ReportData, Scope, gather
 from agir_cvtoolkit.stages._report_plan import plan_section
+from agir_cvtoolkit.stages._strata import with_strata
 from agir_cvtoolkit.stages._thumbnails import Thumbnails
 from agir_cvtoolkit.stages.dashboard import Dashboard, open_dashboard
 from agir_cvtoolkit.stages.plan import plan, planned
@@ -238,6 +239,27 @@ def test_filters_keep_what_they_say(client: TestClient, data: ReportData, query:
     total = re.search(r"<span>([\d,]+) picture", client.get(f"/pictures?{query}").text)
     assert total is not None
     assert int(total.group(1)) == sum(bool(test(row)) for row in data.rows)
+
+
+def test_any_column_with_a_few_values_is_a_stratum(data: ReportData, tmp_path: Path) -> None:
+    run, row = start_run(tmp_path, "r"), data.rows[0]
+    lines = ['{"no": "record"}', "[1]", '{"record_id": "b", "label_values": 7}', "nonsense"]
+    for number in range(40):
+        values = {"state": "NC" if number % 2 else "MD", "note": f"n{number}", "always": 1, "season": None}
+        named = {"record_id": f"a{number}", "common_name": "oats", "label_values": values}
+        lines.insert(number, json.dumps(named))
+    write_text(run.manifest_path, "\n".join(lines))
+    names = ("a0", "a1", "a1@0,0,8x8", "b", "elsewhere")
+    rows = with_strata([replace(row, run_id="r", record_id=name) for name in names], {"r": run})
+    assert [one.strata for one in rows] == [("state=MD",), ("state=NC",), ("state=NC",), (), ()]
+    assert [one.species for one in rows] == ["oats", "oats", "oats", "", ""]
+    shown = replace(data, rows=tuple(rows))
+    assert shown.strata == ("state=MD", "state=NC")
+    found = picture_list(shown, {"stratum": "state=NC"}, 1)
+    assert found.total == 2
+    (choice,) = (one for one in found.choices if one.name == "stratum")
+    assert choice.options == (("", "all"), ("state=MD", "state: MD"), ("state=NC", "state: NC"))
+    assert all(one.name != "stratum" for one in picture_list(data, {}, 1).choices)
 
 
 def test_a_picture_has_its_life_and_its_overlay(client: TestClient, data: ReportData) -> None:

@@ -84,7 +84,8 @@ def _choices(data: ReportData, kept: Mapping[str, str]) -> Iterable[Choice]:
         ("annotator", "Annotator", [(one, one) for one in people]),
         ("outcome", "Outcome", outcomes),
         ("slice", "Chosen how", list(_SLICES)),
-        ("species", "Stratum (species)", [(one, one) for one in data.species]),
+        ("species", "Species", [(one, one) for one in data.species]),
+        ("stratum", "Stratum", [(one, one.replace("=", ": ", 1)) for one in data.strata]),
     ):
         if options:
             yield _choice(name, label, [("", "all"), *options], kept.get(name, ""))
@@ -111,5 +112,6 @@ _TESTS: Mapping[str, Callable[[RecordRow, str], bool]] = {
     "outcome": _has_outcome,
     "slice": _in_slice,
     "species": lambda row, value: row.species == value,
+    "stratum": lambda row, value: value in row.strata,
     "search": lambda row, value: value.casefold() in row.record_id.casefold(),
 }

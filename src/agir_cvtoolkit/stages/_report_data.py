@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-
-import orjson
 
 from agir_cvtoolkit.choosing import parted_id
 from agir_cvtoolkit.config import Settings
@@ -19,6 +16,7 @@ from agir_cvtoolkit.runs import Run, list_runs, open_run
 from ._evaluations import RunEvaluation, read_evaluation
 from ._learning_curve import Curve, CurvePoint, fit
 from ._report_rounds import RoundView, rounds_of_loop, rounds_of_runs
+from ._strata import with_strata
 from ._workspace_rows import (
     WAITING,
     ClassWork,
@@ -108,19 +106,24 @@ class ReportData:
         """Species of the records, as far as they were read."""
         return tuple(sorted({row.species for row in self.rows if row.species}))
 
+    @cached_property
+    def strata(self) -> tuple[str, ...]:
+        """Other groups of the records, as far as they were read: ``column=value``."""
+        return tuple(sorted({one for row in self.rows for one in row.strata}))
+
     @property
     def champions(self) -> tuple[ModelRow, ...]:
         """The models in service."""
         return tuple(model for model in self.models if model.is_champion)
 
 
-def gather(settings: Settings, scope: Scope, *, with_species: bool = False) -> ReportData:
+def gather(settings: Settings, scope: Scope, *, strata: bool = False) -> ReportData:
     """Read everything.
 
     Args:
         settings: with the groups ``io`` and ``report``.
         scope: what is read.
-        with_species: read the species of records out of the manifests, too.
+        strata: read species and other groups of records out of the manifests, too.
 
     Raises:
         UsageError: there is no such loop or run.
@@ -143,8 +146,8 @@ def gather(settings: Settings, scope: Scope, *, with_species: bool = False) -> R
         rows = read_rows(ledger, outcomes, within)
         jobs = ledger.finished_jobs()
     runs = {run_id: open_run(out_root, run_id) for run_id in known if within is None or run_id in within}
-    if with_species:
-        rows = _with_species(rows, runs)
+    if strata:
+        rows = with_strata(rows, runs)
     labels = {dataset.version: dataset.records for dataset in datasets}
     evaluations = _evaluations(rounds, runs, models, labels)
     points = _points(rounds, evaluations)
@@ -167,17 +170,6 @@ def gather(settings: Settings, scope: Scope, *, with_species: bool = False) -> R
         curve=fit(points),
         runs=runs,
     )
-
-
-def _with_species(rows: Iterable[RecordRow], runs: Mapping[str, Run]) -> list[RecordRow]:
-    names: dict[tuple[str, str], str] = {}
-    for run_id, run in runs.items():
-        if run.manifest_path.is_file():
-            for line in run.manifest_path.read_bytes().splitlines():
-                with suppress(orjson.JSONDecodeError, TypeError, KeyError):
-                    found = orjson.loads(line)
-                    names[run_id, str(found["record_id"])] = str(found.get("common_name") or "")
-    return [replace(row, species=names.get((row.run_id, row.record_id), "")) for row in rows]
 
 
 def _loop(ledger: Ledger, scope: Scope) -> LoopRow | None:

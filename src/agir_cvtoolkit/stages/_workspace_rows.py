@@ -46,6 +46,7 @@ class RecordRow:
             came back.
         chosen: how it came into a batch; None where it was not chosen, or everything was sent.
         species: that the source names; empty where it names none, or was not asked.
+        strata: other groups that the source names, ``column=value``; empty where it was not asked.
     """
 
     run_id: str
@@ -61,6 +62,7 @@ class RecordRow:
     task_id: int | None = None
     chosen: ChosenUnit | None = None
     species: str = ""
+    strata: tuple[str, ...] = ()
 
     @property
     def edits(self) -> int:

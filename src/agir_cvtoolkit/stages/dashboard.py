@@ -122,7 +122,7 @@ class Dashboard:
         return self._thumbnails.get(hashlib.sha256(repr(what).encode()).hexdigest(), make)
 
     def _gathered(self, state: str) -> _Shown:
-        data = gather(self._settings, self._scope, with_species=True)
+        data = gather(self._settings, self._scope, strata=True)
         page = page_of(data, self._settings, (self._gallery(data),))
         return _Shown(data, state, overview_html(page, self.refresh_s, state))
 
