@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from agir_cvtoolkit.stages._loop_steps import NOTHING
 from agir_cvtoolkit.stages.loop import LoopOptions, loop
 from agir_cvtoolkit.stages.trigger import trigger_explain
 from tests.stages import retraining as world
+from tests.stages.test_retrain_learns import SEEING
 
 from .workspace import CREDENTIALS, Workspace
 
@@ -80,6 +82,33 @@ def test_a_folder_of_pictures(worms: Workspace) -> None:
     assert last.rounds[1].figures["learned"] > 3
     frames = [frame["name"] for one in worms.tasks() for frame in worms.frames(one["id"])]
     assert len(frames) == len(set(frames)) == 8
+
+
+def test_a_loop_learns_and_its_models_are_judged_as_they_are(empty: Workspace) -> None:
+    """With a network that sees and nothing standing in for the judge."""
+    folder = empty.root / "frames"
+    folder.mkdir()
+    for number in range(24):
+        (folder / f"c{number:03d}.jpg").write_bytes(world.picture(number))
+    options = LoopOptions(rounds=2, count=12, pool=str(folder))
+    call = world.call(
+        *SEEING,
+        "loop.kind=pose",
+        "select.embeddings=none",
+        "select.near_duplicates=null",
+        "retrain.test_set.near_duplicates=null",
+    )
+    result = loop("seen", options, call, wait=False)
+    for steps in (6, 60):
+        correct(empty, [int(task) for task in result.rounds[-1].figures["tasks"]])
+        trained = replace(call, overrides=(*call.overrides, f"pose_train.steps={steps}"))
+        result = loop("seen", options, trained, wait=False)
+    assert result.why == "2 rounds are done"
+    first, second = result.rounds
+    assert first.figures["test_pictures"] == second.figures["test_pictures"] == 5
+    assert first.figures["outcome"] in {"first", "blind"}
+    assert second.state == "promoted"
+    assert second.figures["score"] > max(0.2, first.figures["score"] or 0.0)
 
 
 def send(store: EmbeddedStore, numbers: range) -> None:

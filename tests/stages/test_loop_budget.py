@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import pytest
+
+from agir_cvtoolkit.config import Budget
+from agir_cvtoolkit.ledger import RoundRow
+from agir_cvtoolkit.stages._loop_budget import end_of, spent_of
+
+
+def rounds(*ended: tuple[str, str]) -> list[RoundRow]:
+    return [
+        RoundRow(
+            "l",
+            number,
+            state,
+            None,
+            f"loop/l-{number:03d}",
+            f"loop/l-{number:03d}",
+            "",
+            "",
+            {"outcome": outcome},
+        )  # type: ignore[arg-type]
+        for number, (state, outcome) in enumerate(ended, start=1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ended", "why"),
+    [
+        ([("promoted", "first"), ("rejected", "few")], None),
+        ([("promoted", "first"), ("rejected", "unclear"), ("rejected", "few")], "no further gain: 2 models in a row"),
+        ([("promoted", "first"), ("rejected", "few"), ("rejected", "few")], "2 models in a row could not be judged"),
+        ([("rejected", "few"), ("rejected", "few"), ("promoted", "better")], None),
+    ],
+)  # fmt: skip
+def test_models_that_nobody_could_judge_are_not_called_no_gain(
+    ended: list[tuple[str, str]], why: str | None
+) -> None:
+    found = end_of(Budget(patience=2), spent_of(rounds(*ended), 0.0))
+    assert (found or "").startswith(why or "")
+    assert (found is None) == (why is None)
