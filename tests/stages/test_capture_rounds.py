@@ -270,6 +270,32 @@ def test_a_plain_transfer_beside_it_takes_the_queue_as_it_stands(queue: Queue) -
     assert sorted(firebase_transfer(queue.call(), limit=2).captures) == [name(0), name(2)]
 
 
+def test_a_single_transfer_brings_the_best_of_those_that_it_looks_at(queue: Queue) -> None:
+    fill(queue, [200, 10, 220, 180, 20, 240, 0])
+    planned = firebase_transfer(queue.call(dry_run=True), limit=2, look_at=6)
+    assert (planned.transferred, planned.passed_over, len(planned.captures)) == (2, 4, 6)
+    result = firebase_transfer(queue.call(*CHOOSING), limit=2, look_at=6)
+    assert (set(result.captures), result.passed_over, result.exit_code) == ({name(1), name(4)}, 4, 0)
+    assert len(free(queue)) == 5
+    with Ledger.open(None, queue.root / "runs") as ledger:
+        assert set(ledger.looked_at(queue.store.place)) == {name(0), name(2), name(3), name(5)}
+    assert set(firebase_transfer(queue.call(*CHOOSING), limit=1, look_at=6).captures) == {name(6)}
+    with pytest.raises(UsageError, match="cannot be chosen"):
+        firebase_transfer(queue.call(), limit=6, look_at=6)
+
+
+def test_a_single_transfer_needs_a_model_to_choose_by(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.chdir(queue.root)
+    assert firebase_transfer(queue.call(), limit=1, look_at=6).run_id is None
+    assert list_runs(queue.root / "runs") == [], "nothing waits, and nothing is left of it"
+    fill(queue, [1, 2, 3])
+    with pytest.raises(UsageError, match="no pose model has been promoted"):
+        firebase_transfer(queue.call(), limit=1, look_at=6)
+    assert len(free(queue)) == 3
+    assert list_runs(queue.root / "runs") == []
+
+
 def test_two_at_once_never_choose_the_same(queue: Queue) -> None:
     fill(queue, [200, 10, 220, 180, 20, 240, 100, 90])
     children = []
@@ -379,7 +405,9 @@ def check(queue: Queue, chosen: Chosen) -> None:
     runs = [Run(run_id, out_root / run_id) for run_id in list_runs(out_root)]
     assert not [run for run in runs if Journal.read(run) is not None], "no transfer is left unfinished"
     made = [journal.options for run in runs if (journal := Journal.read(run, finished=True)) is not None]
-    assert [options.only for options in made if options.chosen_in] == [(name(1), name(4))]
+    assert {options.only for options in made if options.chosen_in} == {(name(1), name(4))}
+    brought_by = [run for run in runs if Journal.read(run, finished=True) and run.manifest_path.is_file()]
+    assert sum(bool(run.read_manifest()) for run in brought_by) == 1
     with Ledger.open(None, out_root) as ledger:
         for number in (1, 4):
             kinds = [event.kind for event in ledger.events_of_record(name(number))]

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 @click.option(
     "--priority", type=click.IntRange(1, 10), default=5, show_default=True, help="Lowest priority, 1 to 10."
 )
+@click.option(
+    "--look-at",
+    type=click.IntRange(min=2),
+    help="Look at so many that wait and bring the --limit best, by the model in service.  [default: the first ones]",
+)
 @click.option("--output-dir", metavar="DIR", help="Where the pictures go.  [default: /data/cvat-annotations]")
 @click.option(
     "--gpusrv-host", metavar="HOST", help="Where CVAT answers.  [default: gpusrv.tailfdc654.ts.net]"
@@ -56,6 +61,7 @@ def command(shell: Shell, *, watch: bool, **options: Any) -> None:
 
     \b
     agir-cvtoolkit firebase transfer --service-account ~/.firebase/service-account.json --limit 25 --priority 7
+    agir-cvtoolkit firebase transfer --limit 25 --look-at 100
     agir-cvtoolkit firebase transfer -o firebase.store=embedded --output-dir captures --no-create-task
     agir-cvtoolkit firebase transfer --watch
     """
@@ -111,6 +117,8 @@ def _show(result: TransferResult) -> None:
         rest += f", {result.late} still without a picture"
     if result.waiting:
         rest += f", {result.waiting} wait: is firebase.image_path right, and were their pictures sent?"
+    if result.passed_over:
+        rest += f", the best of {result.transferred + result.passed_over} looked at"
     again = f" ({result.resumed} of an interrupted run)" if result.resumed else ""
     click.echo(f"{counted(result.transferred, 'capture')} {verb} from {result.place}{again}{rest}")
     echo_items(result.items)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ from .select import select
 
 if TYPE_CHECKING:
     from agir_cvtoolkit.captures import Capture
+    from agir_cvtoolkit.config import Settings
     from agir_cvtoolkit.firebase import CaptureStore
 
 _PICTURES = "captures"
@@ -54,25 +55,34 @@ class CaptureLook:
     """Looks at captures that wait.
 
     Args:
-        call: of the stages, in the run where what was looked at lies.
-        run: that run.
+        call: of the stages.
+        settings: of the call; their group ``firebase`` has what the call gave.
+        run: where what is looked at goes.
         store: where the captures wait.
         model: as ``pose_inference.model`` takes it.
         rules: overrides of ``select``.
     """
 
-    def __init__(self, call: Call, run: Run, store: CaptureStore, model: str, rules: tuple[str, ...]) -> None:
-        self._call, self._run, self._store, self._model, self._rules = call, run, store, model, rules
-        self._settings = call.settings()
+    def __init__(
+        self,
+        call: Call,
+        settings: Settings,
+        run: Run,
+        store: CaptureStore,
+        model: str,
+        rules: tuple[str, ...] = (),
+    ) -> None:
+        self._call, self._settings, self._run, self._store = call, settings, run, store
+        self._model, self._rules = model, rules
 
-    def window(self, size: int) -> Window:
+    def window(self, size: int, priority: int = PRIORITY) -> Window:
         """Return the captures that a look would be about; what nobody could take is mended before."""
         self._store.adopt()
         self._store.release_expired(datetime.now(UTC))
         io = self._settings.io
         with Ledger.open_to_read(io.ledger_url, io.out_root) as ledger:
             seen = ledger.looked_at(self._store.place)
-        return window_of(self._store, seen, PRIORITY, size)
+        return window_of(self._store, seen, priority, size)
 
     def choose(self, window: Window, wanted: int) -> Look:
         """Predict what is in a window and choose of it; called again with the same one it chooses the same.
@@ -102,13 +112,7 @@ class CaptureLook:
 
     def _calling(self, *overrides: str) -> Call:
         call = self._call
-        return Call(
-            overrides=(*call.overrides, *overrides),
-            config=call.config,
-            run=self._run.run_id,
-            command_line=call.command_line,
-            progress=call.progress,
-        )
+        return replace(call, run=self._run.run_id, overrides=(*call.overrides, *overrides))
 
     def _laid(
         self, captures: Mapping[str, Capture], found: Mapping[str, FetchedPicture]

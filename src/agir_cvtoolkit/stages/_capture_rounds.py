@@ -67,7 +67,8 @@ class CaptureRounds:
         version = str(row.figures["predictor"])
         model = f"'{checkpoint_path(self._place, version)}'" if version else "none"
         look = CaptureLook(
-            self._place.calling(looked_in.run_id),
+            self._place.calling(None),
+            self._place.settings,
             looked_in,
             store,
             model,

@@ -35,6 +35,7 @@ class TransferResult:
         tasks: addresses of the CVAT tasks.
         delivered_to: the host that the files were sent to; None where they stay.
         gpusrv_host: where CVAT answers.
+        passed_over: captures that were looked at and not chosen; they wait as before.
     """
 
     place: str
@@ -53,6 +54,7 @@ class TransferResult:
     delivered_to: str | None
     gpusrv_host: str
     dry_run: bool = False
+    passed_over: int = 0
 
     @property
     def worked(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,12 +43,21 @@ class Transfer:
         settings: of the call; their group ``firebase`` has what the call gave.
         store: where the captures are.
         options: of this transfer.
+        choose: says which captures to bring, by how many are wanted; None for those first in the queue.
     """
 
-    def __init__(self, call: Call, settings: Settings, store: CaptureStore, options: TransferOptions) -> None:
+    def __init__(
+        self,
+        call: Call,
+        settings: Settings,
+        store: CaptureStore,
+        options: TransferOptions,
+        choose: Callable[[int], TransferOptions | None] | None = None,
+    ) -> None:
         from agir_cvtoolkit.joints import load_schema
 
         self.call, self.settings, self.store, self.options = call, settings, store, options
+        self._choose = choose
         self.group = settings.firebase
         self.schema = load_schema(options.joints)
         self.tally = Tally()
@@ -72,7 +81,10 @@ class Transfer:
             if self.options.create_task:
                 # Before any capture is taken; where none waits nobody has to log in, however often a watch looks.
                 self._check_cvat()
-            self._begin(wanted)
+            chosen = self.options if self._choose is None else self._choose(wanted)
+            if chosen is not None:
+                self.options = chosen
+                self._begin(wanted)
         self.probe.tell(self.tally)
         error = self.tally.error
         if error is not None and not self.tally.transferred:

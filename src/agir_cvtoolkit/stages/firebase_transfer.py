@@ -42,6 +42,7 @@ def firebase_transfer(
     service_account: Path | str | None = None,
     limit: int = LIMIT,
     priority: int = PRIORITY,
+    look_at: int | None = None,
     output_dir: Path | str | None = None,
     gpusrv_host: str | None = None,
     dataset_name: str | None = None,
@@ -65,6 +66,8 @@ def firebase_transfer(
         service_account: key file of Google Cloud; None takes the setting, then GOOGLE_APPLICATION_CREDENTIALS.
         limit: pictures to bring, at most.
         priority: lowest priority that is taken, 1 to 10.
+        look_at: so many that wait are looked at and those are brought that ``select`` chooses by what the model in
+            service says of them; None brings those that are first in the queue.
         output_dir: where pictures and ``transfer_manifest.json`` go; like all that follows None takes the setting.
         gpusrv_host: where CVAT answers, and where the files are delivered to.
         dataset_name: name of the CVAT task; None is ``pose_estimation_<YYYYMMDD_HHMM>``.
@@ -76,8 +79,8 @@ def firebase_transfer(
         database: of Firestore.
 
     Raises:
-        UsageError: the folder cannot be written to, an option is out of its range, rsync is missing, or no picture is
-            where many are looked for.
+        UsageError: the folder cannot be written to, an option is out of its range, rsync is missing, no picture is
+            where many are looked for, or with `look_at` no pose model has been promoted.
         ConfigError: no credentials, or wrong settings.
         RemoteError: the store, the other machine or CVAT fails before anything could be brought.
         DataError: the folder's manifest is damaged.
@@ -99,6 +102,11 @@ def firebase_transfer(
     options = transfer_options(
         settings, group, limit=limit, priority=priority, dataset_name=dataset_name, create_task=create_task
     )
+    if look_at is not None and look_at <= limit:
+        raise UsageError(
+            f"of {look_at} captures that are looked at {limit} cannot be chosen",
+            "Give --look-at a number several times that of --limit.",
+        )
     if not call.dry_run:
         _check_ways(options)
     from agir_cvtoolkit.firebase import open_store
@@ -106,8 +114,14 @@ def firebase_transfer(
     key = None if service_account is None else Path(service_account).expanduser()
     with closing(open_store(group, service_account=key)) as store:
         if call.dry_run:
-            return _planned(store, options, Path(settings.io.out_root), group.picture_grace_s)
-        return Transfer(call, settings.model_copy(update={"firebase": group}), store, options).run()
+            shown = options if look_at is None else replace(options, limit=look_at)
+            return _planned(store, shown, Path(settings.io.out_root), group.picture_grace_s, limit)
+        given = settings.model_copy(update={"firebase": group})
+        if look_at is not None:
+            from ._transfer_best import transfer_best
+
+            return transfer_best(call, given, store, options, look_at)
+        return Transfer(call, given, store, options).run()
 
 
 def transfer_chosen(call: Call, capture_ids: Sequence[str], chosen_in: str) -> TransferResult:
@@ -188,7 +202,10 @@ def _check_ways(options: TransferOptions) -> None:
         check_rsync()
 
 
-def _planned(store: CaptureStore, options: TransferOptions, out_root: Path, grace_s: float) -> TransferResult:
+def _planned(
+    store: CaptureStore, options: TransferOptions, out_root: Path, grace_s: float, limit: int
+) -> TransferResult:
+    """Return what would be transferred: of more than `limit` that would be looked at nobody knows which yet."""
     waiting = store.pending(options.priority, options.limit)
     tally = Tally()
     probe = PictureProbe(store, out_root, grace_s)
@@ -200,4 +217,6 @@ def _planned(store: CaptureStore, options: TransferOptions, out_root: Path, grac
     for capture in waiting:
         for problem in capture.problems:
             tally.note(capture.capture_id, "noted", problem)
-    return result_of(store, options, tally, None, dry_run=True)
+    result = result_of(store, options, tally, None, dry_run=True)
+    brought = min(limit, result.transferred)
+    return replace(result, transferred=brought, passed_over=result.transferred - brought)

@@ -1,0 +1,53 @@
+"""A single transfer that looks at more captures than it brings, and brings the best."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agir_cvtoolkit.ledger import Ledger
+from agir_cvtoolkit.runs import discard, start_run
+
+from ._call import Call
+from ._capture_look import CaptureLook, remember
+from ._transfer_options import TransferOptions
+from ._transfer_tally import TransferResult
+from ._transferring import Transfer
+
+if TYPE_CHECKING:
+    from agir_cvtoolkit.config import Settings
+    from agir_cvtoolkit.firebase import CaptureStore
+
+
+def transfer_best(
+    call: Call, settings: Settings, store: CaptureStore, options: TransferOptions, look_at: int
+) -> TransferResult:
+    """End what was begun, then look at captures that wait and bring those that the model in service doubts most.
+
+    Raises:
+        UsageError: no pose model has been promoted.
+        AgirError: as `firebase_transfer`.
+    """
+    out_root = Path(settings.io.out_root)
+    run = start_run(
+        out_root, f"look-{datetime.now().astimezone():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}", current=False
+    )
+
+    def choose(wanted: int) -> TransferOptions | None:
+        look = CaptureLook(call, settings, run, store, settings.pose_inference.model)
+        found = look.choose(look.window(look_at, options.priority), wanted)
+        return replace(options, only=found.chosen, chosen_in=run.run_id) if found.chosen else None
+
+    try:
+        result = Transfer(call, settings, store, options, choose).run()
+        if not run.manifest_path.is_file():
+            return result
+        with Ledger.open(settings.io.ledger_url, out_root) as ledger:
+            passed_over = remember(run, store, ledger, {})
+    finally:
+        if not run.manifest_path.is_file():
+            discard(run.root)  # nothing was there to look at
+    return replace(result, passed_over=passed_over)
