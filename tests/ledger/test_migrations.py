@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import insert, inspect
 from sqlalchemy.exc import IntegrityError
 
-from agir_cvtoolkit.ledger import Ledger, check_database
+from agir_cvtoolkit.ledger import JobWork, Ledger, check_database
 
 from . import of_version_five
 from .conftest import changing
@@ -75,3 +75,12 @@ def test_models_stay_in_service(of_five: str, out_root: Path) -> None:
         assert champion.version == "v"
         (model,) = [file for file in ledger.named_files() if file.what == "champion"]
         assert model.places == ()
+
+
+def test_the_time_that_people_worked_finds_room(of_five: str, out_root: Path) -> None:
+    work = JobWork("http://s", 7, "2026-01-01", 30.0, is_simulated=False, is_final=True, looked="2026-01-02")
+    with Ledger.open(of_five, out_root) as ledger:
+        ledger.record_work([work])
+        assert ledger.work_on_jobs("http://s", [7]) == {7: work}
+        assert ledger.finished_jobs() == ledger.jobs_to_look_up("http://s") == []
+    assert check_database(of_five, out_root) == []

@@ -50,7 +50,7 @@ def worked(rows: list[dict[str, str]]) -> dict[str, float]:
 
 
 def test_time_counts_for_what_was_open_and_pauses_do_not(plain: Plain) -> None:
-    other = {"job_id": 8, "task_id": 2}
+    other: dict[str, Any] = {"job_id": 8, "task_id": 2}
     report(
         plain,
         event(0, "load:job"),
