@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -157,6 +159,30 @@ def test_more_seeds_and_other_processes_continue_bit_by_bit(
     both = run(field, tmp_path, seeds=2, jobs=2)
     assert (both.folder, both.done) == (first.folder, first.cells)
     assert cells(both) == cells(done[1])
+
+
+_UNGUARDED = """
+import sys
+from pathlib import Path
+from agir_cvtoolkit import Call, simulate
+simulate(Path(sys.argv[1]), strategies=["random"], budgets=[2, 4], seeds=2, jobs=2,
+         call=Call((f"io.out_root={sys.argv[2]}/runs", "simulate.tile=64")))
+"""
+
+
+@pytest.mark.integration
+def test_a_script_without_a_guard_is_told_so_and_does_not_hang(field: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(_UNGUARDED)
+    done = subprocess.run(
+        [sys.executable, str(script), str(field), str(tmp_path)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 1
+    assert "__main__" in done.stderr.splitlines()[-1]
 
 
 def test_a_dry_run_estimates_and_leaves_nothing(field: Path, tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import pickle
 import signal
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -124,17 +126,22 @@ def run_all(
             ready = schedule.ready(book.cells)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, _open, (arena,)) as crew:
-        try:
-            _in_processes(schedule, book, crew, jobs, bar)
-        except BrokenProcessPool as error:
-            raise AgirError(
-                "a process of the simulation ended from outside",
-                "It may lack memory: lower simulate.jobs, and start the same command again.",
-            ) from error
-        except BaseException:
-            crew.shutdown(wait=False, cancel_futures=True)
-            raise
+    with tempfile.TemporaryDirectory(prefix="agir-simulate-") as folder:
+        # By a file: who sends much to a process that ends before it has read all waits for ever.
+        given = Path(folder) / "arena"
+        given.write_bytes(pickle.dumps(arena))
+        with ProcessPoolExecutor(jobs, context, _open, (given,)) as crew:
+            try:
+                _in_processes(schedule, book, crew, jobs, bar)
+            except BrokenProcessPool as error:
+                raise AgirError(
+                    "a process of the simulation ended from outside",
+                    "It may lack memory: lower simulate.jobs, and start the same command again. A script that simulates"
+                    " needs \"if __name__ == '__main__':\", as each process reads it anew.",
+                ) from error
+            except BaseException:
+                crew.shutdown(wait=False, cancel_futures=True)
+                raise
 
 
 def _in_processes(schedule: Schedule, book: Book, crew: ProcessPoolExecutor, jobs: int, bar: Bar) -> None:
@@ -156,9 +163,9 @@ def _in_processes(schedule: Schedule, book: Book, crew: ProcessPoolExecutor, job
 _arena: list[Arena] = []
 
 
-def _open(arena: tuple[Units, Path, Mapping[str, ChoiceRules]]) -> None:
+def _open(given: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process ends the others
-    _arena[:] = [Arena(*arena)]
+    _arena[:] = [Arena(*pickle.loads(given.read_bytes()))]  # noqa: S301 - written by the first process
 
 
 def _run(step: Step) -> Cell:
