@@ -164,13 +164,12 @@ def _asked(jobs: Sequence[LoggedJob]) -> list[tuple[dict[str, int], list[LoggedJ
 
 def _worked(times: Iterable[WorkingTime], assignee: str | None, reader: Reader) -> Worked:
     seen = [one for one in times if one.seconds > 0 or one.is_simulated]
+    if seen and all(one.is_simulated for one in seen):
+        return Worked(sum(one.seconds for one in seen), is_simulated=True)
     users = {one.user for one in seen}
     if not users or not (reader.sees_all or assignee in users or users - {reader.user}):
         return Worked(None)
-    people = [one.seconds for one in seen if not one.is_simulated]
-    if people:
-        return Worked(sum(people))
-    return Worked(sum(one.seconds for one in seen), is_simulated=True)
+    return Worked(sum(one.seconds for one in seen if not one.is_simulated))
 
 
 def _elapsed(server: str, job: JobInfo, ledger: Ledger | None) -> float | None:
