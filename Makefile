@@ -2,7 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-compile --constraint constraints.txt
+# pip compiles on one core, this on all; packages bring templates that are no Python, which stay as they are.
+COMPILE := $(BIN)/python -m compileall -qq -j 0 "$(CURDIR)/$(VENV)/lib" || true
 
 .PHONY: bundle demo demo-pose test test-compat lint format docs bench faults clean help
 
@@ -86,8 +88,10 @@ $(BIN)/python:
 # A stamp says that an installation was completed; one that was cut off is taken up again.
 $(VENV)/.user: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable '.[train]'
+	@$(COMPILE)
 	@touch $@
 
 $(VENV)/.developer: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable '.[train,parquet,onnx,firebase,dev]'
+	@$(COMPILE)
 	@touch $@ $(VENV)/.user
