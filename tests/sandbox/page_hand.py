@@ -20,7 +20,7 @@ from .plain import Plain
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, BrowserType, Page
 
-PATIENCE_MS = 60_000
+PATIENCE_MS = 180_000
 """Nothing takes that long but on a machine that does other things."""
 
 Place = tuple[float, float]
@@ -58,7 +58,7 @@ def chromium() -> Iterator[Chromium]:
         pytest.skip("no Chromium here: apt-get install chromium")
     arguments = ["--disable-dev-shm-usage", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     with sync_api.sync_playwright() as driver:
-        yield driver.chromium, {"executable_path": program, "args": arguments, "timeout": 3 * PATIENCE_MS}
+        yield driver.chromium, {"executable_path": program, "args": arguments, "timeout": PATIENCE_MS}
 
 
 def _error() -> type[Exception]:
