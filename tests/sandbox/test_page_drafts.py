@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import pytest
 
 from agir_cvtoolkit.sandbox import Fault, Sandbox
 
-from .page_hand import PATIENCE_MS, Chromium, Hand, chromium, kept_browser
+from .page_hand import Chromium, Hand, chromium, kept_browser
 from .plain import Plain, picture, rectangle, shapes
 
 if TYPE_CHECKING:
@@ -107,20 +106,17 @@ def _close_without_a_word(page: Page) -> None:
 
 
 def _open_with_offer(hand: Hand, job: dict[str, Any]) -> None:
-    """Open a job whose earlier page has just gone: the browser may need a moment to notice."""
-    offer = hand.page.get_by_text(TITLE)
-    for _ in range(5):
-        hand.open(job)
-        with suppress(_timeout()):
-            offer.wait_for(timeout=PATIENCE_MS / 5)
-            return
-    pytest.fail("the unsaved work was never offered")
-
-
-def _timeout() -> type[Exception]:
-    from playwright.sync_api import TimeoutError
-
-    return TimeoutError
+    """Open a job whose earlier page has just gone, once the browser has noticed that."""
+    held = """async () => {
+      const { held } = await navigator.locks.query();
+      return held.some(({ name }) => name.startsWith("agir-cvtoolkit.drafts"));
+    }"""
+    for _ in range(1800):
+        if not hand.page.evaluate(held):
+            break
+        hand.page.wait_for_timeout(100)
+    hand.open(job)
+    hand.page.get_by_text(TITLE).wait_for()
 
 
 def test_a_killed_browser_loses_nothing(
