@@ -208,14 +208,13 @@ def test_what_looks_like_a_labelled_one_stays_and_holds_up_nobody(queue: Queue) 
         known = replace(here, call=queue.call(*CHOOSING, f"select.known_runs=['{first.run_id}']"))
         rounds = CaptureRounds(known)
         assert rounds.choose(opened(2), [done, opened(2)], 2) == Chosen(0, comes_later=True)
-        looks = (queue.root / "runs/loop/dogs-002/select/choices.csv").stat().st_mtime_ns
-        assert rounds.choose(opened(2), [done, opened(2)], 2).count == 0
-        assert (queue.root / "runs/loop/dogs-002/select/choices.csv").stat().st_mtime_ns == looks, (
-            "not looked at again"
-        )
+        assert not (queue.root / "runs/loop/dogs-002/select").exists(), "what it looks like is known already"
         fill(queue, [50, 60], start=10)
         assert brought(queue, rounds.choose(opened(2), [done, opened(2)], 2)) == {name(10), name(11)}
     assert len(free(queue)) == 5
+    runs = list_runs(queue.root / "runs")
+    nothing = firebase_transfer(queue.call(*CHOOSING), limit=1, look_at=6)
+    assert (nothing.transferred, nothing.run_id, list_runs(queue.root / "runs")) == (0, None, runs)
 
 
 def test_broken_pictures_fail_and_late_ones_wait(queue: Queue) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -36,19 +36,6 @@ if TYPE_CHECKING:
 
 _PICTURES = "captures"
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Look:
-    """What a look found.
-
-    Attributes:
-        looked: ids of the captures that could be chosen from.
-        chosen: ids of those that were, the first choice first.
-    """
-
-    looked: frozenset[str] = frozenset()
-    chosen: tuple[str, ...] = ()
 
 
 class CaptureLook:
@@ -84,8 +71,11 @@ class CaptureLook:
             seen = ledger.looked_at(self._store.place)
         return window_of(self._store, seen, priority, size)
 
-    def choose(self, window: Window, wanted: int) -> Look:
+    def choose(self, window: Window, wanted: int) -> tuple[str, ...]:
         """Predict what is in a window and choose of it; called again with the same one it chooses the same.
+
+        Returns:
+            The ids of what was chosen, the first choice first.
 
         Raises:
             RemoteError: the store fails.
@@ -99,7 +89,7 @@ class CaptureLook:
             captures, {i: why for i, why in reasons.items() if why != no_room(self._settings)} | broken
         )
         if not records:
-            return Look()
+            return ()
         predicting = self._calling(
             f"pose_inference.model={self._model}", "pose_inference.output.save_images=true"
         )
@@ -107,8 +97,7 @@ class CaptureLook:
         infer_records(self._run, records, predictor, predicting)
         discard(self._run.path(_PICTURES))
         select(wanted, call=self._calling("select.unit=picture", *self._rules))
-        looked = frozenset(str(record.values["capture_id"]) for record in records)
-        return Look(looked, chosen_captures(self._run))
+        return chosen_captures(self._run)
 
     def _calling(self, *overrides: str) -> Call:
         call = self._call

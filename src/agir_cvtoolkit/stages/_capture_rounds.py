@@ -39,7 +39,6 @@ class CaptureRounds:
     def __init__(self, place: LoopPlace) -> None:
         self._place = place
         self._looks: ReturnStep | None = None
-        self._in_vain: frozenset[str] = frozenset()
 
     def choose(self, row: RoundRow, rounds: Sequence[RoundRow], count: int) -> Chosen:
         """Look at captures that wait and transfer the best; what a killed call has transferred is this round's."""
@@ -75,15 +74,11 @@ class CaptureRounds:
             () if version else cold_start(self._place.settings),
         )
         window = look.window(self._place.settings.loop.captures.of(count))
-        ids = frozenset(one.capture_id for one in window.captures)
-        if ids <= self._in_vain:
-            return False  # nothing has come since nothing of these could be chosen
-        found = look.choose(window, count)
-        if not found.chosen:
-            self._in_vain = found.looked
+        chosen = look.choose(window, count) if window.is_worth_a_look else ()
+        if not chosen:
             remember(looked_in, store, self._place.ledger, self._told(row))
             return False
-        transfer_chosen(self._place.calling(None), found.chosen, looked_in.run_id)
+        transfer_chosen(self._place.calling(None), chosen, looked_in.run_id)
         return True
 
     def _is_chosen(self, row: RoundRow, looked_in: Run, brought: Run, store: CaptureStore) -> Chosen:

@@ -27,15 +27,22 @@ class Window:
     Attributes:
         fresh: that were never looked at.
         again: that were, and not chosen: they compete once more.
+        hopeful: of these, those that were not left out for what they look like.
     """
 
     fresh: tuple[Capture, ...] = ()
     again: tuple[Capture, ...] = ()
+    hopeful: int = 0
 
     @property
     def captures(self) -> tuple[Capture, ...]:
         """All of them."""
         return (*self.fresh, *self.again)
+
+    @property
+    def is_worth_a_look(self) -> bool:
+        """Whether anything of it may be chosen: what looked like something else before does so again."""
+        return bool(self.fresh or self.hopeful)
 
 
 def window_of(store: CaptureStore, seen: Mapping[str, Mapping[str, Any]], priority: int, size: int) -> Window:
@@ -57,8 +64,9 @@ def window_of(store: CaptureStore, seen: Mapping[str, Mapping[str, Any]], priori
             break
         limit *= 2
     again = [one for one in waiting if one.capture_id in seen]
-    again.sort(key=lambda one: str(seen[one.capture_id]["rule"]).startswith(_ALIKE))
-    return Window(tuple(fresh[:size]), tuple(again[:size]))
+    alike = [one for one in again if str(seen[one.capture_id]["rule"]).startswith(_ALIKE)]
+    hopeful = [one for one in again if one not in alike]
+    return Window(tuple(fresh[:size]), tuple([*hopeful, *alike][:size]), len(hopeful))
 
 
 def planned_window(settings: Settings, count: int) -> tuple[Window, str]:
@@ -82,6 +90,8 @@ def planned_window(settings: Settings, count: int) -> tuple[Window, str]:
             window = window_of(store, ledger.looked_at(store.place), PRIORITY, size)
     if not window.captures:
         return window, "no capture waits"
+    if not window.is_worth_a_look:
+        return Window(), f"the {len(window.again)} captures that wait look like others that were chosen"
     new, again = len(window.fresh), len(window.again)
     return (
         window,

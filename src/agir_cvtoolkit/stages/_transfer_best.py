@@ -36,18 +36,21 @@ def transfer_best(
         out_root, f"look-{datetime.now().astimezone():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}", current=False
     )
 
+    chosen: list[str] = []
+
     def choose(wanted: int) -> TransferOptions | None:
         look = CaptureLook(call, settings, run, store, settings.pose_inference.model)
-        found = look.choose(look.window(look_at, options.priority), wanted)
-        return replace(options, only=found.chosen, chosen_in=run.run_id) if found.chosen else None
+        window = look.window(look_at, options.priority)
+        chosen[:] = look.choose(window, wanted) if window.is_worth_a_look else ()
+        return replace(options, only=tuple(chosen), chosen_in=run.run_id) if chosen else None
 
+    passed_over = 0
     try:
         result = Transfer(call, settings, store, options, choose).run()
-        if not run.manifest_path.is_file():
-            return result
-        with Ledger.open(settings.io.ledger_url, out_root) as ledger:
-            passed_over = remember(run, store, ledger, {})
+        if run.manifest_path.is_file():
+            with Ledger.open(settings.io.ledger_url, out_root) as ledger:
+                passed_over = remember(run, store, ledger, {})
     finally:
-        if not run.manifest_path.is_file():
-            discard(run.root)  # nothing was there to look at
+        if not chosen:
+            discard(run.root)  # what was looked at, if anything, the ledger knows
     return replace(result, passed_over=passed_over)
