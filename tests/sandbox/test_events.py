@@ -17,6 +17,11 @@ from .plain import Plain
 pytestmark = pytest.mark.integration
 
 NOW = datetime(2026, 5, 4, 8, tzinfo=UTC)
+FIELDS = {
+    *("scope", "obj_name", "obj_id", "obj_val", "source", "timestamp", "count", "duration", "payload"),
+    *("project_id", "task_id", "job_id", "user_id", "user_name", "user_email", "org_id", "org_slug"),
+}
+"""Of an event, as the server answers; those that nobody named are empty."""
 JOB = {"job_id": 7, "task_id": 2, "project_id": None}
 
 
@@ -26,7 +31,10 @@ def event(second: float, scope: str = "click:element", **more: object) -> dict[s
 
 def report(plain: Plain, *events: dict[str, Any], previous: dict[str, Any] | None = None) -> None:
     told = {"events": list(events), "previous_event": previous, "timestamp": NOW.isoformat()}
-    assert plain("POST", "/api/events", told).status == 201
+    got = plain("POST", "/api/events", told)
+    assert got.status == 201
+    for sent, answered in zip(events, got.json["events"], strict=True):
+        assert answered == {"duration": 0, **dict.fromkeys(FIELDS - {"duration"}), **sent}
 
 
 def log(plain: Plain, query: str) -> list[dict[str, str]]:

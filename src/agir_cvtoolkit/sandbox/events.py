@@ -102,7 +102,8 @@ def record_events(call: Call) -> Response:
         with call.store.transaction():
             for number, row in enumerate(rows, call.store.next_id("event", len(rows) or 1)):
                 call.store.put("event", number, row)
-    return reply({"events": events, "timestamp": told["timestamp"]}, 201)
+    whole = [{**dict.fromkeys(_COLUMNS), "duration": 0, **event} for event in events]
+    return reply({"events": whole, "timestamp": told["timestamp"]}, 201)
 
 
 def start_export(call: Call) -> Response:
