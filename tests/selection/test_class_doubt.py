@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -63,31 +61,3 @@ def test_another_shot_of_the_same_thing_is_not_taken() -> None:
 def test_a_negative_distance_is_refused() -> None:
     with pytest.raises(ConfigError, match="near -1"):
         strategy("class-doubt", {"near": -1})
-
-
-def test_regions_of_a_picture_that_is_known_or_chosen_already_are_worth_less() -> None:
-    pool = replace(pool_of({"weed": [0.5, 0.45, 0.3, 0.2]}), records=["a", "a", "b", "c"])
-    doubt = [0.5] * 4
-    assert ranked(pool, doubt, wanted=3) == [0, 1, 2]
-    assert ranked(pool, doubt, wanted=3, crowd=1) == [0, 2, 1]
-    assert ranked(pool, doubt, wanted=3, crowd=0)[:2] == [0, 1]
-    known = Known(ids=frozenset({"a@0,0,9x9", "a@9,0,9x9", "a@18,0,9x9", "elsewhere@0,0,9x9"}))
-    assert ranked(pool, doubt, wanted=1, known=known) == [2]
-
-
-def test_company_counts_as_when_all_are_compared_each_time() -> None:
-    rng = np.random.default_rng(5)
-    share, doubt, of = rng.random(9000), rng.random(9000), rng.integers(0, 40, 9000)
-    pool = replace(pool_of({"weed": share.tolist()}), records=[f"r{number}" for number in of])
-    left, company, expected = share * doubt, np.ones(40), []
-    for _ in range(120):
-        best = int(np.argmax(left / company[of]))
-        expected.append(best)
-        left[best] = -1
-        company[of[best]] += 1
-    assert ranked(pool, doubt.tolist(), wanted=120, crowd=1, near=0) == expected
-
-
-def test_a_negative_power_is_refused() -> None:
-    with pytest.raises(ConfigError, match="crowd"):
-        strategy("class-doubt", {"crowd": -1})

@@ -113,10 +113,7 @@ class Batch:
             np.asarray(part, dtype=np.float32) for part in (before, mine) if part is not None and len(part)
         ]
         return replace(
-            self._known,
-            ids=self._known.ids | {pool.ids[place] for place in self.taken},
-            embeddings=np.concatenate(parts) if parts else None,
-            class_counts=dict(counts),
+            self._known, embeddings=np.concatenate(parts) if parts else None, class_counts=dict(counts)
         )
 
     def decisions(self, population: int, notes: tuple[str, ...]) -> Decisions:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-
 import numpy as np
-from numpy.typing import NDArray
 
-from agir_cvtoolkit.choosing import Floats, Known, Pool, parted_id
+from agir_cvtoolkit.choosing import Floats, Known, Pool
 from agir_cvtoolkit.errors import ConfigError
 
 from .scores import Scores, ranked
@@ -30,68 +26,32 @@ class ClassDoubt:
     of poses, go by the score alone.
 
     Worth falls with the square of the distance to what is known or chosen where that is below `near` times the distance
-    of an ordinary pair of the pool: shots of the same thing, not things of the same kind. Of regions it is divided by a
-    power of how many regions of their picture are known or chosen already, and one: they share soil, light and growth.
+    of an ordinary pair of the pool: shots of the same thing, not things of the same kind.
 
     Args:
         near: as above; 0 minds no likeness.
-        crowd: the power; 0 minds no company.
     """
 
     needs = frozenset({"score"})
     says = "holds much of the doubt about a class, and is not like what was chosen"
 
-    def __init__(self, near: float = 0.25, crowd: float = 0.5) -> None:
-        for name, value in (("near", near), ("crowd", crowd)):
-            if value < 0:
-                raise ConfigError(f"class-doubt cannot use {name} {value}", "It is 0 or more.")
-        self._near, self._crowd = near, crowd
+    def __init__(self, near: float = 0.25) -> None:
+        if near < 0:
+            raise ConfigError(f"class-doubt cannot use near {near}", "It is 0 or more.")
+        self._near = near
 
     def rank(self, pool: Pool, scores: Scores, known: Known, wanted: int, rng: np.random.Generator) -> Order:
-        """Return the first `wanted` units; all of them where neither likeness nor company counts."""
+        """Return the first `wanted` units; all of them where there are no embeddings."""
         worth = _worth(pool, scores)
-        near = self._near if pool.embeddings is not None and len(pool) > 1 else 0.0
-        company = _Company(pool, known) if self._crowd and pool.records is not None else None
-        if not near and company is None:
+        if pool.embeddings is None or not self._near or len(pool) < 2:
             return best_first(worth)
-        embeddings = pool.embeddings if near else None
-        if embeddings is None:
-            embeddings = np.ones((len(pool), 1), dtype=np.float32)
-            known = replace(known, embeddings=None)
-        else:
-            near = max(near * _ordinary(embeddings, rng), 1e-6)
-
-        def left(apart: Vector, at: NDArray[np.int64] | slice, chosen: Sequence[int]) -> Vector:
-            found = worth[at]
-            if near:
-                found = found * np.minimum(1, apart / np.float32(near)) ** 2
-            if company is not None:
-                found = found / company.of(at, chosen) ** np.float32(self._crowd)
-            return found
-
-        return best_apart(embeddings, left, known.embeddings, wanted)
-
-
-class _Company:
-    """How many regions of each unit's picture are known or chosen, and one."""
-
-    def __init__(self, pool: Pool, known: Known) -> None:
-        numbers: dict[str, int] = {}
-        self._records = np.array(
-            [numbers.setdefault(name, len(numbers)) for name in pool.records or ()], dtype=np.int64
+        near = np.float32(max(self._near * _ordinary(pool.embeddings, rng), 1e-6))
+        return best_apart(
+            pool.embeddings,
+            lambda apart, at: worth[at] * np.minimum(1, apart / near) ** 2,
+            known.embeddings,
+            wanted,
         )
-        self._held = np.ones(len(numbers), dtype=np.float32)
-        for record, region in map(parted_id, known.ids):
-            if region is not None and record in numbers:
-                self._held[numbers[record]] += 1
-        self._counted = 0
-
-    def of(self, at: NDArray[np.int64] | slice, chosen: Sequence[int]) -> Vector:
-        """Return the number of each of some units, float32; `chosen` only ever grows."""
-        for place in chosen[self._counted :]:
-            self._held[self._records[place]] += 1
-        self._counted = len(chosen)
-        return np.asarray(self._held[self._records[at]], dtype=np.float32)
 
 
 def _worth(pool: Pool, scores: Scores) -> Vector:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,13 +72,13 @@ def farthest_first(
     # Above 0, so that a weight of 0 does not make the nearest and the farthest alike.
     heavy = None if weights is None else np.maximum(weights, np.float32(1e-6))
     return best_apart(
-        embeddings, lambda apart, at, _: apart if heavy is None else apart * heavy[at], known, wanted
+        embeddings, lambda apart, at: apart if heavy is None else apart * heavy[at], known, wanted
     )
 
 
 def best_apart(
     embeddings: Floats,
-    worth: Callable[[Vector, NDArray[np.int64] | slice, Sequence[int]], Vector],
+    worth: Callable[[Vector, NDArray[np.int64] | slice], Vector],
     known: Floats | None,
     wanted: int,
 ) -> NDArray[np.int64]:
@@ -90,8 +90,8 @@ def best_apart(
 
     Args:
         embeddings: of shape (n, d), rows of length 1; a few thousand of them are read at a time.
-        worth: given distances, float32 of shape (m,), which rows they are of, and which were chosen so far: what these
-            rows are worth, 0 or more, and never more at a smaller distance or when more are chosen.
+        worth: given distances, float32 of shape (m,), and which rows they are of: what these rows are worth, 0 or more,
+            and never more at a smaller distance.
         known: of shape (k, d): what is covered already.
         wanted: how many at most.
 
@@ -100,10 +100,10 @@ def best_apart(
     """
     count = len(embeddings)
     apart = distances_to(embeddings, known)
-    chosen: list[int] = []
-    bounds = worth(apart, slice(None), chosen).astype(np.float32)
+    bounds = worth(apart, slice(None)).astype(np.float32)
     compared = np.zeros(count, dtype=np.int64)
     centres = np.empty((min(wanted, count), embeddings.shape[1]), dtype=np.float32)
+    chosen: list[int] = []
     while len(chosen) < len(centres):
         # Of the first choice every distance is known: of equals the first row is taken.
         block, outside = _largest(bounds) if chosen else (np.array([int(np.argmax(bounds))]), -np.inf)
@@ -112,7 +112,7 @@ def best_apart(
         fresh = centres[int(compared[block].min()) : len(chosen)]
         if len(fresh):
             near = np.minimum(near, np.maximum(0, 1 - (held @ fresh.T).max(axis=1)))
-        own = np.where(taken, -1, worth(near, block, chosen))
+        own = np.where(taken, -1, worth(near, block))
         while len(chosen) < len(centres):
             best = int(np.argmax(own))
             if own[best] < max(outside, 0):
@@ -122,7 +122,7 @@ def best_apart(
             taken[best] = True
             near = np.minimum(near, np.maximum(0, 1 - held @ held[best]))
             # Below all worth: never again.
-            own = np.where(taken, -1, worth(near, block, chosen))
+            own = np.where(taken, -1, worth(near, block))
         apart[block], bounds[block], compared[block] = near, own, len(chosen)
     return np.array(chosen, dtype=np.int64)
 
