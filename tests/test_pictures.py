@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from agir_cvtoolkit.errors import DataError, MaskError, PictureError
-from agir_cvtoolkit.picture_limit import allowed_pixels
+from agir_cvtoolkit.picture_limit import WHOLE_SAMPLES, allowed_pixels, reading_identity, take_sample_bits
 from agir_cvtoolkit.pictures import check, glance, load_mask, load_rgb, named, png_bytes, save_png, sha256_of
 
 ORIENTATION = 0x0112
@@ -147,6 +147,32 @@ def test_16_bit_rgb_is_rendered_not_copied(tmp_path: Path) -> None:
     assert not glance(path).copyable
     assert not check(path).copyable
     assert np.array_equal(load_rgb(path), scene())
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_above_the_bits_in_use_is_white_and_other_samples_are_as_ever(tmp_path: Path, suffix: str) -> None:
+    wide = saved(tmp_path / f"a{suffix}", np.array([[0, 255, 4095, 4096, 65535]], np.uint16))
+    narrow = saved(tmp_path / f"b{suffix}", np.array([[0, 100, 255]], np.uint8))
+    assert load_rgb(wide)[0, :, 0].tolist() == [0, 0, 15, 16, 255]
+    take_sample_bits(12)
+    try:
+        assert load_rgb(wide)[0, :, 0].tolist() == [0, 15, 255, 255, 255]
+        assert load_rgb(narrow)[0, :, 0].tolist() == [0, 100, 255]
+        assert reading_identity() == (12,)
+    finally:
+        take_sample_bits(WHOLE_SAMPLES)
+    assert reading_identity() == ()
+
+
+def test_a_damaged_file_of_wide_colours_is_named(tmp_path: Path) -> None:
+    path = png_16_bit_rgb(tmp_path / "a.png")
+    path.write_bytes(path.read_bytes()[:-60])
+    take_sample_bits(12)
+    try:
+        with pytest.raises(PictureError, match=r"a\.png"):
+            load_rgb(path)
+    finally:
+        take_sample_bits(WHOLE_SAMPLES)
 
 
 def test_a_dark_16_bit_picture_stays_dark(tmp_path: Path) -> None:

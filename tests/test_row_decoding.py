@@ -17,6 +17,7 @@ from PIL import Image
 from agir_cvtoolkit import pictures, row_decoding
 from agir_cvtoolkit.errors import PictureError
 from agir_cvtoolkit.pictures import check, load_rgb
+from agir_cvtoolkit.picture_limit import WHOLE_SAMPLES, take_sample_bits
 from agir_cvtoolkit.row_decoding import RowsError, bytes_held, can_decode, decoded_rows
 
 WIDTH, HEIGHT = 203, 157
@@ -95,6 +96,27 @@ STREAMED: dict[str, tuple[str, Writer]] = {
     },
 }
 
+
+def turned_wide(suffix: str, orientation: int) -> Callable[[NDArray[np.uint16]], tuple[str, Writer]]:
+    def written(array: NDArray[np.uint16]) -> tuple[str, Writer]:
+        image = pyvips.Image.new_from_memory(array.tobytes(), WIDTH, HEIGHT, array.shape[2], "ushort")
+        image = image.copy(interpretation="rgb16")
+        image.set_type(pyvips.GValue.gint_type, "orientation", orientation)
+        return suffix, lambda path: image.write_to_file(str(path))
+
+    return written
+
+
+WIDE_FORMS: dict[str, Callable[[NDArray[np.uint16]], tuple[str, Writer]]] = {
+    "png, grey": lambda array: by_opencv(".png", array[..., 0]),
+    "png": lambda array: by_opencv(".png", array),
+    "png with alpha": lambda array: by_opencv(".png", np.dstack([array, np.full_like(array[..., 0], 65535)])),
+    "tiff, grey": lambda array: by_opencv(".tif", array[..., 0]),
+    "tiff": lambda array: by_opencv(".tif", array),
+    "tiff, tiles": lambda array: by_vips(".tif", array, tile=True, tile_width=64, tile_height=64),
+    **{f"{suffix[1:]}, turned {n}": turned_wide(suffix, n) for suffix in (".tif", ".png") for n in (3, 6, 7)},
+}
+
 LEFT_TO_PILLOW: dict[str, tuple[str, Writer]] = {
     "webp": by_pillow(".webp"),
     "bmp": by_pillow(".bmp"),
@@ -125,6 +147,26 @@ def in_bands(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("Pillow decodes")
 
     monkeypatch.setattr(pictures, "upright_rgb", no_pillow)
+
+
+@pytest.mark.parametrize("name", WIDE_FORMS)
+def test_samples_of_twelve_bits_are_as_light_as_those_that_were_scaled(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = []
+    for number, array in enumerate((WIDE, WIDE >> 4)):
+        suffix, write = WIDE_FORMS[name](array.astype(np.uint16))
+        paths.append(tmp_path / f"{number}{suffix}")
+        write(paths[-1])
+    scaled = load_rgb(paths[0])
+    take_sample_bits(12)
+    try:
+        assert np.array_equal(load_rgb(paths[1]), scaled)
+        in_bands(monkeypatch)
+        assert np.array_equal(load_rgb(paths[1], tmp_path), scaled)
+    finally:
+        take_sample_bits(WHOLE_SAMPLES)
+    assert load_rgb(paths[1], tmp_path).max() < 17, "dark as it is stored"
 
 
 @pytest.mark.parametrize("name", STREAMED)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from . import float_tiff, jpeg, row_decoding
+from . import float_tiff, jpeg, row_decoding, wide_colours
 from .errors import DataError, MaskError, PictureError
 from .free_memory import free_bytes
 from .picture_limit import allowed_megapixels, allowed_pixels
@@ -100,8 +100,8 @@ def glance(picture: Path | bytes) -> PictureInfo:
 def load_rgb(picture: Path | bytes, scratch: Path | None = None) -> RGB:
     """Decode a picture's file, or its content, to upright 8-bit RGB; of an animation the first frame.
 
-    Of 16 bits the upper 8 are kept, floats up to 1 are shares of white (`pixel_depth`), transparency is laid on black,
-    CMYK converted.
+    Of 16 bits the upper 8 of those in use are kept (``io.sample_bits``), floats up to 1 are shares of white
+    (`pixel_depth`), transparency is laid on black, CMYK converted.
 
     Args:
         picture: the file, or its content.
@@ -272,7 +272,7 @@ def _decoded_on_disk(path: Path, image: Image.Image, orientation: int, folder: P
     if swaps_sides(orientation) and image.format in TURNED_BY_PILLOW:
         width, height = height, width
     pixels = on_disk((height, width, 3), np.uint8, folder)
-    for top, band in row_decoding.decoded_rows(path, image):
+    for top, band in row_decoding.decoded_rows(path, image, wide_colours.bits_of(image)):
         pixels[top : top + band.height] = np.asarray(flat_rgb(band))
         let_go(pixels)
     return turned(pixels, orientation)
@@ -295,6 +295,8 @@ def _bytes_to_decode(image: Image.Image, orientation: int) -> int:
     """Return about how much memory it takes to decode a picture as a whole."""
     if each := float_tiff.bytes_to_decode(image):
         return each * image.width * image.height
+    if wide_colours.are_in(image):
+        return (6 * len(image.getbands()) + 8) * image.width * image.height
     each = 1 if len(image.getbands()) == 1 and not image.mode.startswith(("I", "F")) else 4
     if image.mode != "RGB":
         each += 4

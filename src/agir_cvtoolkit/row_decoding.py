@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from .pixel_depth import as_8_bit
+
 EXTRA = "large"
 """The extra of this package that brings libvips."""
 
@@ -85,15 +87,17 @@ def bytes_held(image: Image.Image) -> int:
     return pixels * len(image.getbands()) if image.info.get("interlace") else 0
 
 
-def decoded_rows(path: Path, image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+def decoded_rows(path: Path, image: Image.Image, bits: int = 16) -> Iterator[tuple[int, Image.Image]]:
     """Decode a file and yield bands of its rows, as they are stored: not yet upright.
 
     Args:
         path: the file.
         image: the same, opened by Pillow, and such that it `can_decode`.
+        bits: of 16-bit samples those that are in use.
 
     Yields:
-        The first row of a band, and its pixels: 8-bit of mode L, LA, RGB, RGBA or CMYK; of 16 bits the upper 8.
+        The first row of a band, and its pixels: 8-bit of mode L, LA, RGB, RGBA or CMYK; of 16 bits the upper 8 of those
+        in use.
 
     Raises:
         RowsError: the file is damaged.
@@ -114,16 +118,16 @@ def decoded_rows(path: Path, image: Image.Image) -> Iterator[tuple[int, Image.Im
             step = max(1, _ROWS_PIXELS // stored.width)
             for top in range(0, stored.height, step):
                 rows = min(step, stored.height - top)
-                yield top, _band(region.fetch(0, top, stored.width, rows), stored, rows)
+                yield top, _band(region.fetch(0, top, stored.width, rows), stored, rows, bits)
         except vips.Error as error:
             raise RowsError(" ".join(str(error).split())) from error
 
 
-def _band(samples: object, stored: Any, rows: int) -> Image.Image:
+def _band(samples: object, stored: Any, rows: int, bits: int) -> Image.Image:
     wide = stored.format == "ushort"
     band = np.frombuffer(samples, np.uint16 if wide else np.uint8)  # type: ignore[call-overload]
     if wide:
-        band = (band >> 8).astype(np.uint8)
+        band = as_8_bit(band, bits)
     mode = "CMYK" if stored.interpretation == "cmyk" else _MODES[stored.bands]
     return Image.frombuffer(mode, (stored.width, rows), band, "raw", mode, 0, 1)
 

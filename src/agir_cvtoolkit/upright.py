@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from . import wide_colours
 from .pixel_depth import as_8_bit
 from .scratch import beside, let_go
 
@@ -55,16 +56,17 @@ def swaps_sides(orientation: int) -> bool:
 
 def upright_rgb(image: Image.Image) -> Image.Image:
     """Decode a picture and return it as upright 8-bit RGB."""
+    wide = wide_colours.content_of(image) if wide_colours.are_in(image) else None
     image.load()
     orientation = orientation_of(image)
-    rgb = flat_rgb(image)
+    rgb = flat_rgb(image if wide is None else wide_colours.decoded(wide, image))
     return rgb.transpose(_TURNS[orientation]) if orientation in _TURNS else rgb
 
 
 def flat_rgb(image: Image.Image) -> Image.Image:
     """Return a decoded picture as 8-bit RGB: transparency on black, of 16 bits the upper 8, CMYK converted."""
     if image.mode.startswith(("I", "F")):
-        image = Image.fromarray(as_8_bit(np.asarray(image)))
+        image = Image.fromarray(as_8_bit(np.asarray(image), wide_colours.bits_of(image)))
     if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
         layered = image.convert("RGBA")
         flat = Image.new("RGBA", layered.size, (0, 0, 0, 255))

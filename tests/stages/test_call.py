@@ -11,8 +11,15 @@ import pytest
 from PIL import Image
 
 from agir_cvtoolkit import Call
-from agir_cvtoolkit.errors import PictureError, UsageError
-from agir_cvtoolkit.picture_limit import DEFAULT_MEGAPIXELS, allow_megapixels
+from agir_cvtoolkit.errors import ConfigError, PictureError, UsageError
+from agir_cvtoolkit.picture_limit import (
+    DEFAULT_MEGAPIXELS,
+    WHOLE_SAMPLES,
+    allow_megapixels,
+    bits_in_use,
+    reading_identity,
+    take_sample_bits,
+)
 from agir_cvtoolkit.pictures import glance
 from agir_cvtoolkit.runs import start_run
 
@@ -88,6 +95,18 @@ def test_stages_that_work_beside_each_other_keep_their_logs_apart() -> None:
     for name in ("a", "b"):
         assert said(name, "outer") == {f"outer of {name}", f"inner of {name}", "aside of a", "aside of b"}
         assert said(name, "inner") == {f"inner of {name}"}
+
+
+def test_how_many_bits_of_samples_are_in_use_is_a_setting() -> None:
+    try:
+        Call(overrides=("io.sample_bits=12",)).settings()
+        assert (bits_in_use(), reading_identity()) == (12, (12,))
+        Call().settings()
+        assert (bits_in_use(), reading_identity()) == (16, ())
+        with pytest.raises(ConfigError, match=r"io\.sample_bits"):
+            Call(overrides=("io.sample_bits=7",)).settings()
+    finally:
+        take_sample_bits(WHOLE_SAMPLES)
 
 
 def test_how_large_pictures_may_be_is_a_setting() -> None:

@@ -18,7 +18,14 @@ from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.models.checkpoint import save_checkpoint
 from agir_cvtoolkit.models.pose_crop import RGB
 from agir_cvtoolkit.models.registry import build
-from agir_cvtoolkit.picture_limit import DEFAULT_MEGAPIXELS, allow_megapixels, allowed_megapixels
+from agir_cvtoolkit.picture_limit import (
+    DEFAULT_MEGAPIXELS,
+    WHOLE_SAMPLES,
+    allow_megapixels,
+    allowed_megapixels,
+    bits_in_use,
+    take_sample_bits,
+)
 from agir_cvtoolkit.pictures import load_rgb, sha256_of
 from agir_cvtoolkit.poses import Pose, joint_doubt, overall_confidence, read_poses
 from agir_cvtoolkit.records import Box, Record
@@ -248,15 +255,18 @@ def test_the_command_prints_what_it_did(workspace: Path) -> None:
 
 def test_a_worker_of_another_process_takes_pictures_as_large_as_this_one(workspace: Path) -> None:
     allow_megapixels(3)
+    take_sample_bits(12)
     work = PoseWork(
         start_run(Path("outputs/runs"), "a"), PoseInference(), lambda _: cast("PosePredictor", None)
     )
     allow_megapixels(DEFAULT_MEGAPIXELS)
+    take_sample_bits(WHOLE_SAMPLES)
     try:
         work.open(0)
-        assert allowed_megapixels() == 3
+        assert (allowed_megapixels(), bits_in_use()) == (3, 12)
     finally:
         allow_megapixels(DEFAULT_MEGAPIXELS)
+        take_sample_bits(WHOLE_SAMPLES)
 
 
 def test_status_and_runs_know_the_stage(workspace: Path) -> None:

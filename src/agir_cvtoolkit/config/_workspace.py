@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from agir_cvtoolkit.picture_limit import DEFAULT_MEGAPIXELS
+from agir_cvtoolkit.picture_limit import DEFAULT_MEGAPIXELS, WHOLE_SAMPLES
 
 from ._base import Group
 
@@ -22,6 +22,7 @@ class Io(Group):
     lts_species_info: Path | None = None
     ledger_url: str | None = Field(default=None, repr=False)
     max_megapixels: int = Field(default=DEFAULT_MEGAPIXELS, ge=1, le=100_000)
+    sample_bits: int = Field(default=WHOLE_SAMPLES, ge=8, le=16)
 
 
 class Project(Group):

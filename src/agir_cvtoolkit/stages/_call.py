@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agir_cvtoolkit.picture_limit import allow_megapixels
+from agir_cvtoolkit.picture_limit import allow_megapixels, take_sample_bits
 from agir_cvtoolkit.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Call:
     _composed: list[Settings] = field(default_factory=list, init=False, compare=False, repr=False)
 
     def settings(self) -> Settings:
-        """Compose and validate the configuration, once per call; how large pictures may be holds from here on.
+        """Compose and validate the configuration, once per call; how pictures are read holds from here on.
 
         Raises:
             ConfigError: an unknown key, a wrong type or an impossible value.
@@ -49,6 +49,7 @@ class Call:
             self._composed.append(load_settings(self.overrides, self.config))
         settings = self._composed[0]
         allow_megapixels(settings.io.max_megapixels)
+        take_sample_bits(settings.io.sample_bits)
         return settings
 
     def open_run(self, settings: Settings) -> Run:

@@ -6,7 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from agir_cvtoolkit.picture_limit import allow_megapixels, allowed_megapixels
+from agir_cvtoolkit.picture_limit import (
+    allow_megapixels,
+    allowed_megapixels,
+    bits_in_use,
+    reading_identity,
+    take_sample_bits,
+)
 from agir_cvtoolkit.poses import Pose, joint_doubt, overall_confidence, write_poses
 from agir_cvtoolkit.progress import Progress
 from agir_cvtoolkit.records import Box, ManifestEntry, Record
@@ -108,7 +114,9 @@ def pass_fingerprint(records: Sequence[Record], predictor: PosePredictor, settin
         )
         for r in records
     ]
-    return fingerprint(rows, predictor.name, settings.model_dump(mode="json", exclude=_NO_RESULT))
+    return fingerprint(
+        rows, predictor.name, settings.model_dump(mode="json", exclude=_NO_RESULT), *reading_identity()
+    )
 
 
 def boxes_of(record: Record, size: tuple[int, int]) -> list[Box | None]:
@@ -148,18 +156,21 @@ class PoseWork:
         settings: boxes and outputs.
         opened: opens the predictor, by the worker's number.
         max_megapixels: that a picture may have, there as here.
+        sample_bits: of 16-bit samples, there as here.
     """
 
     run: Run
     settings: PoseInference
     opened: Callable[[int], PosePredictor]
     max_megapixels: int = field(default_factory=allowed_megapixels)
+    sample_bits: int = field(default_factory=bits_in_use)
 
     def open(self, worker: int) -> PoseSteps:
         """Open the predictor in this process."""
         from agir_cvtoolkit.inference.originals import Reading
 
         allow_megapixels(self.max_megapixels)
+        take_sample_bits(self.sample_bits)
         in_memory = self.settings.workers.megapixels * 1_000_000
         reading = Reading(self.run, save=self.settings.output.save_images, in_memory=in_memory)
         return PoseSteps(self.run, reading, self.opened(worker), self.settings)

@@ -9,7 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agir_cvtoolkit.picture_limit import allow_megapixels, allowed_megapixels
+from agir_cvtoolkit.picture_limit import (
+    allow_megapixels,
+    allowed_megapixels,
+    bits_in_use,
+    reading_identity,
+    take_sample_bits,
+)
 from agir_cvtoolkit.progress import Progress
 from agir_cvtoolkit.records import Item, ManifestEntry, Record
 from agir_cvtoolkit.runs import Run, atomic_path, fingerprint
@@ -122,7 +128,13 @@ def pass_fingerprint(records: Sequence[Record], predictor: Predictor, settings: 
         for r in records
     ]
     beside = (predictor.names,) if isinstance(predictor, TileEnsemble | PictureEnsemble) else ()
-    return fingerprint(rows, predictor.name, settings.model_dump(mode="json", exclude=_NO_RESULT), *beside)
+    return fingerprint(
+        rows,
+        predictor.name,
+        settings.model_dump(mode="json", exclude=_NO_RESULT),
+        *beside,
+        *reading_identity(),
+    )
 
 
 @dataclass(frozen=True)
@@ -134,12 +146,14 @@ class SegmentationWork:
         settings: tiles, post-processing and outputs.
         opened: opens the predictor, by the worker's number.
         max_megapixels: that a picture may have, there as here.
+        sample_bits: of 16-bit samples, there as here.
     """
 
     run: Run
     settings: SegInference
     opened: Callable[[int], Predictor]
     max_megapixels: int = field(default_factory=allowed_megapixels)
+    sample_bits: int = field(default_factory=bits_in_use)
 
     def open(self, worker: int) -> SegmentationSteps:
         """Open the predictor in this process."""
@@ -147,6 +161,7 @@ class SegmentationWork:
         from agir_cvtoolkit.inference.originals import Reading
 
         allow_megapixels(self.max_megapixels)
+        take_sample_bits(self.sample_bits)
         predictor = self.opened(worker)
         if predictor.needs_tiles:
             predictor = Halving(predictor)

@@ -12,6 +12,7 @@ from agir_cvtoolkit.errors import AgirError, ConfigError, DataError, UsageError,
 from agir_cvtoolkit.formats.reading import Incoming
 from agir_cvtoolkit.joints import JointSchema, load_schema
 from agir_cvtoolkit.labelled import LabelledSet
+from agir_cvtoolkit.picture_limit import reading_identity
 from agir_cvtoolkit.records import Item, ManifestEntry
 from agir_cvtoolkit.runs import Run, fingerprint, list_runs, make_current, open_run, start_run
 
@@ -159,7 +160,13 @@ def _taken(
     stage, outputs = _PASSES[kind]
     names = tuple(label.name for label in labelled.labels if label.kind in _KINDS[kind])
     identity = fingerprint(
-        "import", dataset_format, str(path.absolute()), _state_of(path), names, schema and schema.name
+        "import",
+        dataset_format,
+        str(path.absolute()),
+        _state_of(path),
+        names,
+        schema and schema.name,
+        *reading_identity(),
     )
     stage_pass = run.begin(stage, identity, outputs)
     known = {}

@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 from agir_cvtoolkit.config._training import Preprocess
 from agir_cvtoolkit.engines import Pieces
 from agir_cvtoolkit.errors import DataError, MaskError, PictureError
-from agir_cvtoolkit.picture_limit import allow_megapixels, allowed_megapixels
+from agir_cvtoolkit.picture_limit import (
+    allow_megapixels,
+    allowed_megapixels,
+    bits_in_use,
+    reading_identity,
+    take_sample_bits,
+)
 from agir_cvtoolkit.picture_memory import A_PIXEL, decoding_bytes
 from agir_cvtoolkit.pictures import glance, load_mask, load_rgb, png_bytes, sha256_of
 from agir_cvtoolkit.records import file_stem
@@ -60,6 +66,7 @@ class Cutting:
         classes: what the masks' values mean.
         binary: every value other than 0 is the last class.
         max_megapixels: that a picture may have, in other processes as here.
+        sample_bits: of 16-bit samples, likewise.
     """
 
     root: Path
@@ -67,10 +74,12 @@ class Cutting:
     classes: tuple[DatasetClass, ...]
     binary: bool
     max_megapixels: int = field(default_factory=allowed_megapixels)
+    sample_bits: int = field(default_factory=bits_in_use)
 
     def open(self, _worker: int) -> Cutting:
         """Get ready in a process: there is nothing to load."""
         allow_megapixels(self.max_megapixels)
+        take_sample_bits(self.sample_bits)
         return self
 
     def weigh(self, pair: Pair) -> int:
@@ -103,6 +112,7 @@ class Cutting:
             [asdict(c) for c in self.classes],
             self.binary,
             pair.values,
+            *reading_identity(),
         )
         state_path = self.root / STATE / f"{file_stem(pair.record_id)}.json"
         known = self._known(state_path, key)
