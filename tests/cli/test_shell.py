@@ -96,6 +96,8 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
 
 def test_the_table_of_commands_says_what_each_does() -> None:
     result = CliRunner().invoke(main, ["--help"])
+    assert all(f"agir-cvtoolkit {name}" in result.output for name in ("query", "select", "loop", "report"))
+    assert "infer-seg pictures/" in result.output
     assert result.exit_code == 0
     for name, (_, text) in COMMANDS.items():
         assert name in result.output

@@ -23,6 +23,7 @@ from agir_cvtoolkit.stages._picture_list import PER_PAGE, picture_list
 from agir_cvtoolkit.stages._report_benefit import benefit_section
 from agir_cvtoolkit.stages._report_data import ReportData, Scope, gather
 from agir_cvtoolkit.stages._report_plan import plan_section
+from agir_cvtoolkit.stages._report_state import summary_of
 from agir_cvtoolkit.stages._strata import with_strata
 from agir_cvtoolkit.stages._thumbnails import Thumbnails
 from agir_cvtoolkit.stages.dashboard import Dashboard, open_dashboard
@@ -77,6 +78,16 @@ def test_figures_are_those_of_the_ledger(data: ReportData, html: str) -> None:
     assert by_hand == sum(row.counts[4] for row in back)
     assert f"<dd>{data.labelled}</dd>" in html
     assert "waits for people to finish" in html
+
+
+def test_the_head_speaks_of_one_run_and_of_work_that_nobody_did(data: ReportData) -> None:
+    one = replace(
+        data, rounds=data.rounds[:1], rows=data.rows[:0], effort=replace(data.effort, hours_by_run={})
+    )
+    back = next(row for row in data.rows if row.agreement is not None)
+    words = [part.text for part in summary_of(replace(one, rows=(back,)))]
+    assert "of 1 run" not in " ".join(words)
+    assert "1 picture came back, and none of it has cost a person's time." in words
 
 
 def test_the_control_slice_is_estimated_from_its_pictures_alone(data: ReportData, html: str) -> None:

@@ -28,6 +28,7 @@ def test_an_empty_workspace_says_how_to_begin() -> None:
     found = status()
     assert (found.run_id, found.runs, found.stages, found.tasks, found.models) == (None, (), (), (), ())
     assert found.next_step.startswith("agir-cvtoolkit query")
+    assert "infer-seg pictures/" in found.next_step
     assert not Path("outputs").exists()
 
 

@@ -87,6 +87,8 @@ def main() -> None:
     agir-cvtoolkit train
     agir-cvtoolkit report
 
+    A folder of pictures needs no query: infer-seg pictures/
+
     agir-cvtoolkit loop NAME runs all of it, round after round.
 
     Exit codes: 0 done, 1 done in part, 2 usage or configuration, 3 remote side failed, 4 data check failed,

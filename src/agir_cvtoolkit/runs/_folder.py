@@ -15,8 +15,9 @@ from ._run import MARKER, Run, now
 
 CURRENT = "current"
 _QUERY_HINT = (
-    'Start one with: agir-cvtoolkit query --db semif --filters "state=NC" --limit 100 - or, with pictures that are'
-    " labelled already: agir-cvtoolkit import masks labels/ --pictures pictures/"
+    'Start one with: agir-cvtoolkit query --db semif --filters "state=NC" --limit 100 - or, with a folder of pictures:'
+    " agir-cvtoolkit infer-seg pictures/ - or, with pictures that are labelled already: agir-cvtoolkit import masks"
+    " labels/ --pictures pictures/"
 )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from agir_cvtoolkit.quality.intervals import Measure
 from agir_cvtoolkit.reporting.page_parts import Line, LineChart, Part, Section, Words
 
-from ._interval import mean_of, told
+from ._interval import counted, mean_of, told
 from ._report_data import ReportData
 from ._report_rounds import RoundView
 from ._workspace_rows import RecordRow
@@ -194,6 +194,6 @@ def _line(name: str, found: Sequence[Measure | None]) -> Line:
 
     low = each("low")
     known = any(math.isfinite(value) for value in low)
-    counts = tuple(f"{one.frames} pictures" if one else "" for one in found)
+    counts = tuple(counted(one.frames, "picture") if one else "" for one in found)
     places = tuple(float(at) for at in range(len(found)))
     return Line(name, places, each("mean"), low if known else (), each("high") if known else (), counts)

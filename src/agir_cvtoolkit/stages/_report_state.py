@@ -31,7 +31,11 @@ def summary_of(data: ReportData) -> tuple[Words, ...]:
             f" {counted(tested[-1].pictures, 'test picture')}{change}."
         )
         found.append(Words(words))
-    if data.labelled:
+    if data.labelled and not data.effort.hours:
+        found.append(
+            Words(f"{counted(data.labelled, 'picture')} came back, and none of it has cost a person's time.")
+        )
+    elif data.labelled:
         pace, interval = pace_words(data.effort.pace)
         found.append(
             Words(
@@ -92,7 +96,9 @@ def _where(data: ReportData) -> str:
     noun = (
         f"{one.name} of loop {one.loop}"
         if one.loop
-        else f"The newest of {counted(len(data.rounds), 'run')}, {one.name},"
+        else f"The newest of {len(data.rounds)} runs, {one.name},"
+        if len(data.rounds) > 1
+        else f"Run {one.name}"
     )
     ended = f" The loop has ended: {data.loop.ended}." if data.loop is not None and data.loop.ended else ""
     return f"{noun} {_stands(one)}.{ended}"

@@ -234,7 +234,7 @@ def _next_step(run: Run, out_root: Path) -> str:
 def _next_of_loops(loops: Sequence[LoopStatus]) -> str:
     """Return what follows where there is no current run, because loops have runs of their own, or only a pool."""
     if not loops:
-        return _COMMANDS["query"]
+        return f"{_COMMANDS['query']}, or with a folder of pictures: agir-cvtoolkit infer-seg pictures/"
     newest = loops[-1]
     if newest.state == "in_annotation":
         return f"Correct in CVAT and complete the jobs; where the loop does not run: agir-cvtoolkit loop {newest.name}"
