@@ -118,6 +118,16 @@ def test_strata_have_quotas(run: Run) -> None:
         choose(4, quotas)
 
 
+def test_a_quota_that_gets_nothing_is_told_of(run: Run) -> None:
+    asked = [f"select.quotas.classes.{name}.least={least}" for name, least in (("weed", 1), ("plant", 9))]
+    asked += ["select.strata=state", "select.quotas.strata.NC.least=1", "select.quotas.strata.ND.most=1"]
+    assert choose(3, *asked, dry_run=True).notes == (
+        "the quota of stratum 'ND' counts for nothing: the pictures have MD, NC.",
+        "the quota of class 'weed' counts for nothing: the predictions have plant.",
+        "of class 'plant' 3 could be chosen, at least 9 were asked for",
+    )
+
+
 def test_regions_need_maps_of_doubt(run: Run) -> None:
     with pytest.raises(UsageError, match="save_uncertainty=true"):
         choose(2, unit="region")

@@ -21,6 +21,7 @@ from ._batch import BATCH, CHOICES, FOLDER, SUMMARY
 from ._call import Call
 from ._select_known import known_units
 from ._select_pool import Gathered, gather
+from ._select_quotas import quota_notes
 from ._select_sheet import draw_batch
 from ._select_write import lines_of, read_choices, rows_of, write_batch, write_choices
 from .effort import Pace, measured_effort
@@ -153,6 +154,7 @@ def select_run(
         rules = rules_of(wanted)
         known, gathered, found = chosen_of(run, settings, ledger, count, rules, call.progress)
         result = _result(run, wanted, count, gathered, found, pace)
+        result = replace(result, notes=(*result.notes, *quota_notes(rules, gathered.pool, found)))
         if pace is not None and hours is not None and hours * 3600 < pace.seconds:
             more = f"a {wanted.unit} takes {pace.seconds:.0f} s, more than {hours:g} hours: one was chosen all the same"
             result = replace(result, notes=(*result.notes, more))
