@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from agir_cvtoolkit.config import Budget
-from agir_cvtoolkit.ledger import RoundRow
+from agir_cvtoolkit.ledger import RoundRow, RoundState
 from agir_cvtoolkit.stages._loop_budget import end_of, spent_of
 
 
-def rounds(*ended: tuple[str, str]) -> list[RoundRow]:
+def rounds(*ended: tuple[RoundState, str]) -> list[RoundRow]:
     return [
         RoundRow(
             "l",
@@ -19,7 +19,7 @@ def rounds(*ended: tuple[str, str]) -> list[RoundRow]:
             "",
             "",
             {"outcome": outcome},
-        )  # type: ignore[arg-type]
+        )
         for number, (state, outcome) in enumerate(ended, start=1)
     ]
 
@@ -31,10 +31,11 @@ def rounds(*ended: tuple[str, str]) -> list[RoundRow]:
         ([("promoted", "first"), ("rejected", "unclear"), ("rejected", "few")], "no further gain: 2 models in a row"),
         ([("promoted", "first"), ("rejected", "few"), ("rejected", "few")], "2 models in a row could not be judged"),
         ([("rejected", "few"), ("rejected", "few"), ("promoted", "better")], None),
+        ([("rejected", "blind"), ("rejected", "blind")], "2 models in a row found nothing in the test set"),
     ],
 )  # fmt: skip
 def test_models_that_nobody_could_judge_are_not_called_no_gain(
-    ended: list[tuple[str, str]], why: str | None
+    ended: list[tuple[RoundState, str]], why: str | None
 ) -> None:
     found = end_of(Budget(patience=2), spent_of(rounds(*ended), 0.0))
     assert (found or "").startswith(why or "")

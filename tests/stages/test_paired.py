@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from agir_cvtoolkit.stages._paired import estimate, student
@@ -27,3 +28,19 @@ def test_an_interval_by_hand() -> None:
 def test_one_value_has_no_interval() -> None:
     found = estimate([0.5], 0.9)
     assert (found.mean, found.low, found.high) == (0.5, None, None)
+
+
+def test_repetitions_that_draw_from_the_same_few_need_a_wider_interval() -> None:
+    """Halves of ten things again and again: the truth is that of all things, not of these ten."""
+    rng = np.random.default_rng(3)
+    hits = {0.0: 0, 1.0: 0}
+    for _ in range(300):
+        things = rng.normal(0.0, 1.0, 10)
+        halves = [float(rng.permutation(things)[:5].mean()) for _ in range(8)]
+        for overlap in hits:
+            found = estimate(halves, 0.9, overlap)
+            assert found.low is not None
+            assert found.high is not None
+            hits[overlap] += found.low <= 0.0 <= found.high
+    assert hits[0.0] < 0.7 * 300
+    assert 0.85 * 300 < hits[1.0] < 0.99 * 300

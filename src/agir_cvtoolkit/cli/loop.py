@@ -152,6 +152,9 @@ def _show(result: LoopResult) -> None:
     if result.champion:
         score = "" if result.score is None else f", {result.figure} {result.score:.3f}"
         click.echo(f"In service: {result.champion}{score}")
+    measured = [found for row in result.rounds if isinstance(found := row.figures.get("benefit"), dict)]
+    if measured:
+        click.echo(f"Choosing: {measured[-1]['verdict']}. {measured[-1]['words'][0]}")
     click.echo(f"{counted(result.pictures, 'picture')}, {result.hours:.1f} hours of people's work")
     does = {"ended": "At its end", "waiting": "Waits", "stopped": "Stopped", "planned": "Next"}
     click.echo(f"{does[result.state]}: {result.why}")

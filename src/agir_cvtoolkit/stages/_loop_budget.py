@@ -22,7 +22,7 @@ class Spent:
         hours: of people's work.
         score: of the model in service on the test set; None where it was never tested.
         in_vain: the newest models in a row that did not take over.
-        unjudged: of them those for which there were too few test pictures.
+        outcomes: how these were judged.
     """
 
     rounds: int
@@ -30,7 +30,7 @@ class Spent:
     hours: float
     score: float | None
     in_vain: int
-    unjudged: int = 0
+    outcomes: frozenset[str] = frozenset()
 
 
 def spent_of(rounds: Sequence[RoundRow], hours: float) -> Spent:
@@ -46,7 +46,7 @@ def spent_of(rounds: Sequence[RoundRow], hours: float) -> Spent:
         hours=hours,
         score=float(scores[-1]) if scores else None,
         in_vain=len(in_vain),
-        unjudged=sum(row.figures.get("outcome") == "few" for row in in_vain),
+        outcomes=frozenset(str(row.figures.get("outcome", "")) for row in in_vain),
     )
 
 
@@ -62,7 +62,9 @@ def end_of(budget: Budget, spent: Spent) -> str | None:
         return f"people have worked for {spent.hours:.1f} hours"
     if budget.patience is not None and spent.in_vain >= budget.patience:
         many = "the last model" if spent.in_vain == 1 else f"{spent.in_vain} models in a row"
-        if spent.unjudged == spent.in_vain:
+        if spent.outcomes == {"blind"}:
+            return f"{many} found nothing in the test set: label more at a time (loop.count), or train longer"
+        if spent.outcomes == {"few"}:
             return (
                 f"{many} could not be judged: the test set is too small. Draw more at random (loop.count, loop.test), or"
                 " name labelled pictures as loop.test_run"

@@ -207,7 +207,9 @@ def _evaluations(
     found = {}
     for one in rounds:
         run = runs.get(one.training_run)
-        evaluation = read_evaluation(run, trained_on.get(run.run_id)) if run is not None else None
+        # A pose model names no version of a data set; its round says how many pictures it learned from.
+        learned = (trained_on.get(run.run_id) if run is not None else None) or one.figures.get("learned")
+        evaluation = read_evaluation(run, learned) if run is not None else None
         if evaluation is not None:
             found[evaluation.run_id] = evaluation
     return found

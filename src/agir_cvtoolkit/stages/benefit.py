@@ -166,11 +166,10 @@ def measure_benefit(
 
 def _places(labels: Labels, units: Units) -> _Places:
     place = {unit.unit_id: number for number, unit in enumerate(units.pool)}
-    groups = {truth.record_id: truth.group for truth in labels.data.truths}
     control, chosen, test = (
         tuple(place[name] for name in part) for part in (labels.control, labels.chosen, labels.test)
     )
-    return _Places(control, chosen, test, tuple(groups[unit.unit_id] for unit in units.pool))
+    return _Places(control, chosen, test, tuple(unit.group for unit in units.pool))
 
 
 def _scorer(units: Units, store: Path) -> Scorer:
