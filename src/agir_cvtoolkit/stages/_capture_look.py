@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from agir_cvtoolkit.errors import PictureError
 from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.records import FieldValue, Record
-from agir_cvtoolkit.runs import Run, discard, write_bytes
+from agir_cvtoolkit.runs import Run, discard, start_run, write_bytes
 
 from ._batch import CHOICES, FOLDER, entries_to_push, has_batch
 from ._call import Call
@@ -44,7 +44,7 @@ class CaptureLook:
     Args:
         call: of the stages.
         settings: of the call; their group ``firebase`` has what the call gave.
-        run: where what is looked at goes.
+        run: where what is looked at goes; started when there is something.
         store: where the captures wait.
         model: as ``pose_inference.model`` takes it.
         rules: overrides of ``select``.
@@ -84,6 +84,8 @@ class CaptureLook:
         """
         captures = {one.capture_id: one for one in window.captures}
         found, reasons = fetch_pictures(self._store, list(captures), self._settings, self._call.progress)
+        name, _, part = self._run.run_id.partition("/")
+        start_run(self._settings.io.out_root, name, part or None, current=False)
         records, broken = self._laid(captures, found)
         self._refuse(
             captures, {i: why for i, why in reasons.items() if why != no_room(self._settings)} | broken

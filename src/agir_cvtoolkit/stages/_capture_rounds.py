@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from agir_cvtoolkit.ledger import RoundRow
-from agir_cvtoolkit.runs import Run, list_runs, start_run
+from agir_cvtoolkit.runs import Run, list_runs
 
 from ._pool_learning import checkpoint_path
 from ._round_work import CameBack, Chosen, Figures, LoopPlace, cold_start
@@ -47,8 +47,8 @@ class CaptureRounds:
             return self._first_in_queue(row, taken, count)
         from agir_cvtoolkit.firebase import open_store
 
-        name, _, part = self._place.run_id(row.number).partition("/")
-        looked_in = start_run(self._place.settings.io.out_root, name, part, current=False)
+        run_id = self._place.run_id(row.number)
+        looked_in = Run(run_id, self._place.settings.io.out_root / run_id)
         end_interrupted(self._place.calling(None), looked_in.run_id)
         with closing(open_store(self._place.settings.firebase)) as store:
             for _ in range(_TRIES):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agir_cvtoolkit.ledger import Ledger
-from agir_cvtoolkit.runs import discard, start_run
+from agir_cvtoolkit.runs import Run, discard
 
 from ._call import Call
 from ._capture_look import CaptureLook, remember
@@ -32,14 +32,12 @@ def transfer_best(
         AgirError: as `firebase_transfer`.
     """
     out_root = Path(settings.io.out_root)
-    run = start_run(
-        out_root, f"look-{datetime.now().astimezone():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}", current=False
-    )
-
+    run_id = f"look-{datetime.now().astimezone():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
+    run = Run(run_id, out_root / run_id)
     chosen: list[str] = []
 
     def choose(wanted: int) -> TransferOptions | None:
-        look = CaptureLook(call, settings, run, store, settings.pose_inference.model)
+        look = CaptureLook(call, settings, run, store, f"'{settings.pose_inference.model}'")
         window = look.window(look_at, options.priority)
         chosen[:] = look.choose(window, wanted) if window.is_worth_a_look else ()
         return replace(options, only=tuple(chosen), chosen_in=run.run_id) if chosen else None
