@@ -169,6 +169,17 @@ def test_samples_of_twelve_bits_are_as_light_as_those_that_were_scaled(
     assert load_rgb(paths[1], tmp_path).max() < 17, "dark as it is stored"
 
 
+def test_samples_of_eight_bits_are_read_as_ever(files: dict[str, Path]) -> None:
+    narrow = [path for name, path in files.items() if "16 bits" not in name]
+    assert len(narrow) > 50
+    usual = [load_rgb(path) for path in narrow]
+    take_sample_bits(12)
+    try:
+        assert all(np.array_equal(load_rgb(path), seen) for path, seen in zip(narrow, usual, strict=True))
+    finally:
+        take_sample_bits(WHOLE_SAMPLES)
+
+
 @pytest.mark.parametrize("name", STREAMED)
 def test_the_same_pixels_come_out_by_rows(
     name: str, files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

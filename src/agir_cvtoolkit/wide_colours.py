@@ -25,7 +25,8 @@ def are_in(image: Image.Image) -> bool:
     """Whether a picture that Pillow has opened and not decoded has colours that Pillow would decode too dark."""
     if bits_of(image) == WHOLE_SAMPLES or image.mode not in _COLOURS:
         return False
-    return any("16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+    arguments = [tile[3] for tile in getattr(image, "tile", ())]
+    return any("16" in str(one[0] if isinstance(one, tuple) else one) for one in arguments)
 
 
 def content_of(image: Image.Image) -> bytes:
