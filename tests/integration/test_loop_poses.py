@@ -83,6 +83,21 @@ def test_a_folder_of_pictures(worms: Workspace) -> None:
     frames = [frame["name"] for one in worms.tasks() for frame in worms.frames(one["id"])]
     assert len(frames) == len(set(frames)) == 8
 
+    # What came back in a round of one loop is the test set of another.
+    more = worms.root / "more"
+    more.mkdir()
+    for number in range(20, 23):
+        (more / f"c{number:03d}.jpg").write_bytes(world.picture(number))
+    call = replace(call, overrides=(*call.overrides, "loop.test_run=loop/worms-001"))
+    options = LoopOptions(rounds=1, count=3, pool=str(more))
+    waiting = loop("others", options, call, wait=False)
+    correct(worms, [int(one) for one in waiting.rounds[0].figures["tasks"]])
+    (row,) = loop("others", options, call, wait=False).rounds
+    assert row.figures["tested"] == []
+    assert (row.figures["learned"], row.figures["test_pictures"]) == (3, 1), (
+        "of its own pictures, and of the others"
+    )
+
 
 def test_a_loop_learns_and_its_models_are_judged_as_they_are(empty: Workspace) -> None:
     """With a network that sees and nothing standing in for the judge."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from ._originals import Originals
 from ._pool_learning import checkpoint_path, judged
 from ._pose_set import LearnedPose, PoseSet, records_in, samples_of, write_pose_set
 from ._pulled import PulledTask, read_frame_maps
-from ._retrain_split import SPLIT, TEST, TRAIN, Member, draw_sides
+from ._retrain_split import APART, SPLIT, TEST, TRAIN, Member, draw_sides
 from ._round_work import Figures, LoopPlace
 
 STAGE = "train"
@@ -105,14 +105,20 @@ class PoseLearning:
         """Read the poses that came back, and give pictures that have no side yet one."""
         items: list[Item] = []
         newest: dict[str, list[tuple[LearnedPose, Path]]] = {}  # of a picture that came back twice
-        for one in rounds:
-            run = self._place.run(one.run_id)
+        apart, contents = self._place.settings.loop.test_run, set()
+        for run_id in (*(one.run_id for one in rounds), *([apart] if apart is not None else [])):
+            run = self._place.run(run_id)
             entries = {entry.record_id: entry for entry in run.read_manifest()}
             for task in read_frame_maps(run):
                 newest |= self._of_task(run, task, entries, schema, items)
+                contents |= {frame.sha256 for frame in task.frames if run_id == apart}
         found = [animal for _, animals in sorted(newest.items()) for animal in animals]
-        sides = self._sides(found, rounds)
-        poses = tuple(replace(pose, side=sides[pose.record_id]) for pose, _ in found)
+        tested = {file_stem(name) for one in rounds for name in one.figures.get("tested", ())}
+        alone = {pose.record_id for pose, _ in found if pose.sha256 in contents}
+        sides = self._sides(found, tested | alone)
+        # What is there to test on is not learned from, even where it cannot be tested on: others have learned from it.
+        kept = {name: APART if side == TRAIN and name in alone else side for name, side in sides.items()}
+        poses = tuple(replace(pose, side=kept[pose.record_id]) for pose, _ in found)
         return PoseSet(schema.name, poses, {}, tuple(items))
 
     def _of_task(
@@ -153,13 +159,10 @@ class PoseLearning:
                 animals.append((learned, path))
         return found
 
-    def _sides(
-        self, found: Sequence[tuple[LearnedPose, Path]], rounds: Sequence[RoundRow]
-    ) -> Mapping[str, str]:
+    def _sides(self, found: Sequence[tuple[LearnedPose, Path]], tested: Collection[str]) -> Mapping[str, str]:
         from agir_cvtoolkit.similarity.hashing import perceptual_hash
 
         ledger, settings = self._place.ledger, self._place.settings.retrain.test_set
-        tested = {file_stem(name) for one in rounds for name in one.figures.get("tested", ())}
         hashes = ledger.perceptual_hashes({pose.sha256 for pose, _ in found})
         new = {
             pose.sha256: PictureHash(pose.sha256, *pose.size, perceptual_hash(load_rgb(path)))
@@ -173,7 +176,7 @@ class PoseLearning:
         }
 
         def draw(known: Mapping[str, str]) -> Mapping[str, str]:
-            said = {name: TEST for name in tested & members.keys() if name not in known}
+            said = {name: TEST for name in members.keys() & set(tested) if name not in known}
             there = {**known, **said}
             most = max(1, sum(side == TEST for side in there.values()))
             full = settings.model_copy(update={"most": most})
