@@ -53,6 +53,7 @@ class Played:
     status: str = "finished"
     log: str = "\n".join(LOG)
     export: int = 202
+    file: int = 200
     asked: list[str] = field(default_factory=list)
 
 
@@ -92,7 +93,7 @@ def session(played: Played) -> Iterator[CvatSession]:
                     {"status": played.status, "message": "no database", "result_url": address}
                 ).encode()
             elif parts.path == "/api/events/file":
-                content = played.log.encode(errors="surrogateescape")
+                status, content = played.file, played.log.encode(errors="surrogateescape")
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
@@ -159,3 +160,11 @@ def test_a_log_that_cannot_be_had_is_an_error(
         setattr(played, name, value)
     with pytest.raises(kind):
         read_working_times(session, {"task_id": 2})
+
+
+def test_a_log_that_was_written_and_is_gone_is_no_server_without_a_log(
+    session: CvatSession, played: Played
+) -> None:
+    played.file = 404
+    with pytest.raises(ServerFaultError, match="lost its result"):
+        read_working_times(session, {"project_id": 1})

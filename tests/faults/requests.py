@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 _BACKGROUND = "/api/requests/"
+_DRAWN = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+"""A name that the server draws anew for each request, as for exports of the event log."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,15 @@ class Kind:
 def kind_of(method: str, url: str, headers: Mapping[str, str]) -> Kind:
     """Return the kind of a request.
 
-    Numbers in the path are any numbers; of the query only the name of the first parameter counts, and the value
-    of ``action``. The three steps of an upload share a path and are told apart by their place in the order.
+    Numbers in the path, and names that the server draws, are any; of the query only the name of the first parameter
+    counts, and the value of ``action``. The three steps of an upload share a path and are told apart by their place in
+    the order.
     """
     parts = urlsplit(url)
     path = unquote(parts.path)
     if path.startswith(_BACKGROUND):  # how often one asks depends on the moment: each is a kind of its own
-        return Kind(method, f"^{re.escape(path)}$", f"{method} {path}")
+        pieces = re.split(_DRAWN, path)
+        return Kind(method, f"^{_DRAWN.join(map(re.escape, pieces))}$", f"{method} {'U'.join(pieces)}")
     pieces = re.split(r"\d+", path)
     pattern = r"\d+".join(re.escape(piece) for piece in pieces)
     name = f"{method} {'N'.join(pieces)}"

@@ -133,7 +133,12 @@ def _export(session: CvatSession, asked: Mapping[str, object], deadline_s: float
     outcome = wait_for_request(session, request_id, _SUBJECT, deadline_s)
     if outcome.result_url is None:
         raise ServerFaultError(f"The server named no result, could not {_SUBJECT}", "Try again later.")
-    fetch_result(session, outcome.result_url, _SUBJECT, path)
+    try:
+        fetch_result(session, outcome.result_url, _SUBJECT, path)
+    except NotFoundError as error:  # what was begun is gone; a server without a log begins nothing
+        raise ServerFaultError(
+            f"The server has lost its result, could not {_SUBJECT}", "Try again later."
+        ) from error
 
 
 def _export_the_old_way(
