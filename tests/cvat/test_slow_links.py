@@ -28,6 +28,7 @@ class SlowServer:
     def __init__(self, rate: int, stops_after: int | None = None) -> None:
         self.taken = 0
         self._longest, self._since = 0.0, time.monotonic()
+        self._begun = self._since
         self.stops_after = stops_after
         self._rate = rate
         self._done = threading.Event()
@@ -39,9 +40,11 @@ class SlowServer:
         threading.Thread(target=self._serve, daemon=True).start()
 
     @property
-    def stood_still(self) -> float:
-        """Seconds, the longest time in which it took nothing, as the machine had other things to do."""
-        return max(self._longest, time.monotonic() - self._since)
+    def was_held_up(self) -> bool:
+        """Whether it took less than it was to take, as the machine had other things to do."""
+        now = time.monotonic()
+        fallen_back = self.taken < 0.8 * self._rate * (now - self._begun)
+        return fallen_back or max(self._longest, now - self._since) > 0.1
 
     def close(self) -> None:
         self._done.set()
@@ -55,7 +58,8 @@ class SlowServer:
                 head += connection.recv(1024)
             head, _, body = head.partition(b"\r\n\r\n")
             length = int(head.lower().partition(b"content-length:")[2].split()[0])
-            self.taken, self._since = len(body), time.monotonic()
+            self.taken = len(body)
+            self._begun = self._since = time.monotonic()
             while self.taken < length:
                 if self.stops_after is not None and self.taken >= self.stops_after:
                     self._done.wait(600)
@@ -85,7 +89,7 @@ def taken(body: Body) -> int:
             answer = Urllib3Transport().send("POST", slow.url, headers={}, body=body, timeout=60)
         except TransportFailure:
             # Where the machine itself stands still, nothing flows.
-            if slow.stood_still < 0.1:
+            if not slow.was_held_up:
                 raise
             continue
         finally:
