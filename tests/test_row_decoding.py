@@ -16,8 +16,8 @@ from PIL import Image
 
 from agir_cvtoolkit import pictures, row_decoding
 from agir_cvtoolkit.errors import PictureError
-from agir_cvtoolkit.pictures import check, load_rgb
 from agir_cvtoolkit.picture_limit import WHOLE_SAMPLES, take_sample_bits
+from agir_cvtoolkit.pictures import check, load_rgb
 from agir_cvtoolkit.row_decoding import RowsError, bytes_held, can_decode, decoded_rows
 
 WIDTH, HEIGHT = 203, 157
