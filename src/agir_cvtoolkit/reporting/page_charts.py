@@ -45,6 +45,8 @@ def line_chart_svg(chart: LineChart) -> str:
             places = range(0, len(chart.x_names), every)
             axes.set_xticks(places, [_short(chart.x_names[place], 14) for place in places])
             axes.set_xlim(-0.4, len(chart.x_names) - 0.6)
+        elif not chart.diagonal and all(float(x).is_integer() for x in numbers):
+            axes.locator_params(axis="x", integer=True, min_n_ticks=1)  # there is no quarter of a picture
         axes.set_xlabel(chart.x_title)
         axes.set_ylabel(chart.y_title)
         axes.grid(axis="y")

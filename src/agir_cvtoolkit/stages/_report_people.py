@@ -199,5 +199,5 @@ def _advice(by_class: Mapping[str, Counter[str]]) -> str:
         "added": "the model misses it: label more pictures that show it",
         "deleted": "the model sees it where it is not: label pictures of what it takes for it",
         "relabelled": "the model takes it for another class: label pictures with both",
-    }.get(most, "its outlines are off: label more of it, and look at the overlays below")
+    }.get(most, "it is found, but not exactly: label more of it, and look at the overlays below")
     return f"Most of the work goes into “{worst}”, mostly {most}: {reason}."
