@@ -245,7 +245,7 @@ def killed(workspace: Workspace, events: int, seconds: float, *words: str) -> No
 def test_killed_five_times_it_ends_as_undisturbed(
     pool: Workspace, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    words = ("loop", NAME, "--pool", "pool", "--rounds", "2", "--count", "3", "--quiet")
+    words = ("loop", NAME, "--pool", "pool", "--rounds", "3", "--count", "3", "--quiet")
     person = Person(pool)
     person.start()
     pool.cli(*words)
