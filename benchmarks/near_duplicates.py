@@ -29,12 +29,11 @@ def measure(options: argparse.Namespace) -> list[Row]:
     for name, hashes in _pools(options.count).items():
         baseline = _all_with_all(hashes)
         for radius in options.radii:
-            crowd = name.startswith("crowd")
             leaders, count = _timed(lambda: len(np.unique(near_leaders(hashes, radius))))  # noqa: B023
             rows.append(_row(f"{name}, {radius} bits: {count} kept", baseline, leaders, gate=True))
-            if not crowd:
-                groups, count = _timed(lambda: len(set(near_groups(hashes.tolist(), radius))))  # noqa: B023
-                rows.append(_row(f"{name}, {radius} bits: {count} groups", baseline, groups, gate=True))
+            groups, count = _timed(lambda: len(set(near_groups(hashes.tolist(), radius))))  # noqa: B023
+            rows.append(_row(f"{name}, {radius} bits: {count} groups", baseline, groups, gate=True))
+            if not name.startswith("crowd"):
                 known, count = _timed(lambda: int((near_known(hashes, hashes[::10], radius) >= 0).sum()))  # noqa: B023
                 rows.append(
                     _row(f"{name}, {radius} bits: {count} near a tenth", baseline / 10, known, gate=True)
@@ -56,6 +55,7 @@ def _pools(count: int) -> dict[str, Hashes]:
         "80 % near-duplicates": around(count // 5, 3),
         "crowds of 5,000": around(max(1, count // 5000), 6),
         "crowd of all": around(1, 8),
+        "crowd of all, thin": around(1, 12),
     }
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agir_cvtoolkit.similarity import near
 from agir_cvtoolkit.similarity.near import near_groups
 
 _HASHES = st.integers(0, 2**64 - 1)
@@ -33,6 +36,24 @@ def _slowly(hashes: list[int], radius: int) -> list[int]:
 @given(_crowded(), st.integers(0, 12))
 def test_the_groups_are_those_of_a_full_comparison(hashes: list[int], radius: int) -> None:
     assert near_groups(hashes, radius) == _slowly(hashes, radius)
+
+
+@settings(max_examples=40)
+@given(_crowded(), st.integers(0, 12), st.sampled_from([0, 2, 1 << 30]), st.sampled_from([1, 2, 5]))
+def test_in_buckets_and_all_with_all_they_are_the_same(
+    hashes: list[int], radius: int, gather: int, at_once: int
+) -> None:
+    with patch.multiple(near, _GATHER=gather, _ALL_AT_ONCE=at_once, _AT_ONCE=at_once, _TURNS=1, _AHEAD=1):
+        assert near_groups(hashes, radius) == _slowly(hashes, radius)
+
+
+def test_a_crowd_around_one_is_grouped_as_a_full_comparison_would() -> None:
+    rng = np.random.default_rng(2)
+    bits = [rng.choice(64, int(rng.integers(1, 10)), replace=False).tolist() for _ in range(400)]
+    hashes = [sum(1 << bit for bit in flipped) for flipped in bits]
+    found = near_groups(hashes, 5)
+    assert found == _slowly(hashes, 5)
+    assert 100 < max(map(found.count, found)) < 400, "it takes a large group and some outside"
 
 
 def test_a_chain_is_one_group() -> None:

@@ -94,10 +94,11 @@ class Buckets:
         return left, counts
 
 
-def bit_counts(values: Hashes) -> Hashes:
+def bit_counts(values: Hashes) -> NDArray[np.uint8]:
     """Count the set bits of each value (Warren, "Hacker's Delight", 2002, figure 5-2)."""
     if hasattr(np, "bitwise_count"):
-        return np.bitwise_count(values).astype(np.uint64)
+        counts: NDArray[np.uint8] = np.bitwise_count(values)
+        return counts
     pairs, fours, bytes_ = (
         np.uint64(n) for n in (0x5555555555555555, 0x3333333333333333, 0x0F0F0F0F0F0F0F0F)
     )
@@ -106,7 +107,7 @@ def bit_counts(values: Hashes) -> Hashes:
     counted = (counted + (counted >> np.uint64(4))) & bytes_
     with np.errstate(over="ignore"):
         total: Hashes = (counted * np.uint64(0x0101010101010101)) >> np.uint64(56)
-    return total
+    return total.astype(np.uint8)
 
 
 def stretches(work: Indices, budget: int) -> list[tuple[int, int]]:

@@ -6,11 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ._buckets import Buckets, Indices
-from .leaders import near_leaders
+from ._all_pairs import all_near
+from ._buckets import Buckets, Hashes, Indices, bit_counts
+from .hashing import BITS
 
 _BUDGET = 1 << 21
 _AT_ONCE = 1 << 13
+_ALL_AT_ONCE = 1 << 10
+_GATHER = 16
+"""What a hash out of a bucket costs, in comparisons of neighbouring ones."""
+_TURNS, _AHEAD = 16, 4
 
 
 def near_groups(hashes: Sequence[int], radius: int) -> list[int]:
@@ -32,20 +37,58 @@ def near_groups(hashes: Sequence[int], radius: int) -> list[int]:
     number = np.empty_like(order)
     number[order] = np.arange(len(order))
     parent = np.arange(len(values))
-    if radius > 0:
-        # Most pairs are within groups that are found quickly; what joins these is looked for afterwards.
-        parent = near_leaders(values, radius)
-        buckets = Buckets(values, radius)
-        start = 0
-        while start < len(values):
-            rest = slice(start, start + _AT_ONCE)
-            work = buckets.work(values[rest], (parent[rest], parent))
-            end = start + max(1, int(np.searchsorted(np.cumsum(work), _BUDGET, "right")))
-            query, other = buckets.near(values[start:end], (parent[start:end], parent))
-            parent = _joined(parent, query + start, other)
-            start = end
+    if radius > 0 and len(values):
+        parent = _rest_joined(values, radius, _quickly_joined(values, radius))
     found: list[int] = first[parent][number[back.reshape(-1)]].tolist()
     return found
+
+
+def _quickly_joined(values: Hashes, radius: int) -> Indices:
+    """Join some of those that are near: of their sorted order, by every part of their bits, the neighbours."""
+    parent = np.arange(len(values))
+    for turn in range(0, BITS, BITS // _TURNS):
+        low, high = np.uint64(turn), np.uint64((BITS - turn) % BITS)
+        order = np.argsort((values << low) | (values >> high))
+        turned = values[order]
+        for ahead in range(1, _AHEAD + 1):
+            close = bit_counts(turned[ahead:] ^ turned[:-ahead]) <= radius
+            parent = _joined(parent, order[ahead:][close], order[:-ahead][close])
+    return parent
+
+
+def _rest_joined(values: Hashes, radius: int, parent: Indices) -> Indices:
+    """Join all that are near.
+
+    Of two that are near and not together, one at least is outside the largest group: only these are looked for, and
+    who was looked for need not be found again.
+    """
+    buckets = Buckets(values, radius)
+    left = np.arange(len(values))
+    at_once = _AT_ONCE
+    while True:
+        groups = parent[left]
+        sizes = np.bincount(groups)
+        outside = np.flatnonzero(groups != sizes.argmax())
+        if not len(outside):
+            return parent
+        small = outside[sizes[groups[outside]] < _ALL_AT_ONCE]
+        # A large group by itself, so that it need not be compared with its own.
+        own = -1 if len(small) else groups[outside[0]]
+        outside = (small if len(small) else outside[groups[outside] == own])[:at_once]
+        work = buckets.work(values[left[outside]], (groups[outside], parent))
+        crowded = work * _GATHER > len(left)
+        if 2 * np.count_nonzero(crowded) > len(outside):
+            done = outside[crowded][:_ALL_AT_ONCE]
+            others = left[groups != own]
+            query, other = all_near(values[left[done]], values[others], radius)
+            other = others[other]
+        else:
+            end = max(1, int(np.searchsorted(np.cumsum(work[~crowded]), _BUDGET, "right")))
+            done = outside[~crowded][:end]
+            query, other = buckets.near(values[left[done]], (groups[done], parent))
+        parent = _joined(parent, left[done][query], other)
+        left = np.delete(left, done)
+        at_once = min(_AT_ONCE, 2 * max(_ALL_AT_ONCE, len(done)))
 
 
 def _joined(parent: Indices, one: Indices, other: Indices) -> Indices:
