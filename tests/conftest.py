@@ -8,6 +8,9 @@ from __future__ import annotations
 import gc
 import os
 import signal
+from collections.abc import Generator
+from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -24,6 +27,29 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Times on a busy machine say nothing of an example; in CI every run tries the same ones.
 settings.register_profile("agir", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("agir")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    gc.disable()
+    try:
+        _import_a_share(session.config)
+        return (yield)
+    finally:
+        gc.enable()
+
+
+def _import_a_share(config: pytest.Config) -> None:
+    """Let every worker import other files first: what one has compiled the others only load."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is None:
+        return
+    places = [config.invocation_params.dir / argument for argument in config.args]
+    files = {file for place in places if place.is_dir() for file in place.rglob("test_*.py")}
+    by_size = sorted(files, key=lambda file: (-file.stat().st_size, file))
+    for file in by_size[int(worker.removeprefix("gw")) :: int(os.environ["PYTEST_XDIST_WORKER_COUNT"])]:
+        with suppress(Exception, pytest.skip.Exception):  # the collection tells it
+            import_module(".".join(file.relative_to(config.rootpath).with_suffix("").parts))
 
 
 def pytest_collection_finish() -> None:
