@@ -30,6 +30,7 @@ from agir_cvtoolkit.stages import (
     Call,
     _capture_look,
     _capture_rounds,
+    _transfer_best,
     _transfer_journal,
     _transfer_publish,
 )
@@ -293,6 +294,26 @@ def test_a_single_transfer_needs_a_model_to_choose_by(queue: Queue, monkeypatch:
         firebase_transfer(queue.call(), limit=1, look_at=6)
     assert len(free(queue)) == 3
     assert list_runs(queue.root / "runs") == []
+
+
+def test_a_watch_chooses_when_people_are_done(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(queue, [200, 10, 220, 180, 20, 240])
+
+    def look() -> tuple[set[str], int, int]:
+        result = firebase_transfer(queue.call(*CHOOSING), limit=2, look_at=6, patient=True)
+        return set(result.captures), result.passed_over, result.with_people
+
+    assert look() == ({name(0), name(1)}, 0, 0), (
+        "without a model the first in the queue, or there never is one"
+    )
+    monkeypatch.setattr(_transfer_best, "_has_model", lambda settings: True)
+    assert look() == ({name(4), name(3)}, 2, 0)
+    assert look() == (set(), 0, 2)
+    assert set(free(queue)) == {name(2), name(5)}, "what was passed over is not brought at once"
+    store = queue.store
+    assert len(store.complete([name(3), name(4)], datetime.now(UTC))) == 2
+    store.close()
+    assert look()[2] == 0
 
 
 def test_two_at_once_never_choose_the_same(queue: Queue) -> None:

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ pytest.importorskip("torch")
 from agir_cvtoolkit import Call
 from agir_cvtoolkit.captures import Capture
 from agir_cvtoolkit.cli.firebase_run import StatusLine
-from agir_cvtoolkit.errors import ServerUnreachableError
+from agir_cvtoolkit.errors import ServerUnreachableError, UsageError
 from agir_cvtoolkit.records import Item
 from agir_cvtoolkit.serving.together import watch_together
 from agir_cvtoolkit.stages import firebase_return, firebase_transfer, retrain
@@ -128,7 +128,7 @@ def test_each_step_says_what_it_did_and_that_nothing_waits_only_once(stages: Wor
         ("retrain", "another process retrains"),
         ("retrain", "no trigger waits"),
     ]
-    assert (stages.given["limit"], stages.given["priority"]) == (7, 2)
+    assert (stages.given["limit"], stages.given["priority"], stages.given["look_at"]) == (7, 2, None)
     assert stages.given["trigger_retraining"] is True
 
 
@@ -159,6 +159,20 @@ def test_captures_that_wait_for_their_pictures_are_told_once(stages: World) -> N
     step = loop_steps(Call(), lambda name, words: said.append((name, words)))["transfer"]
     assert [step(), step()] == [False, False]
     assert said == [("transfer", "no picture of the capture that is first is there yet")]
+
+
+def test_among_many_it_says_of_how_many_and_whom_it_waits_for(stages: World) -> None:
+    said: list[tuple[str, str]] = []
+    stages.transfer = [replace(Transferred(3), passed_over=9), replace(Transferred(), with_people=3)]
+    steps = loop_steps(Call(), lambda name, words: said.append((name, words)), limit=3, look_at=12)
+    assert [steps["transfer"](), steps["transfer"]()] == [True, False]
+    assert [words for _, words in said] == [
+        "3 captures transferred, the best of 12 looked at",
+        "people are at 3 that were chosen; others are chosen when they are done",
+    ]
+    assert (stages.given["look_at"], stages.given["patient"]) == (12, True)
+    with pytest.raises(UsageError, match="of 3 captures that are looked at 3 cannot be chosen"):
+        loop_steps(Call(), lambda *_: None, limit=3, look_at=3)
 
 
 class Terminal(io.StringIO):

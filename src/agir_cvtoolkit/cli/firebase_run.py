@@ -34,6 +34,13 @@ if TYPE_CHECKING:
     "--priority", type=click.IntRange(1, 10), default=5, show_default=True, help="Lowest priority, 1 to 10."
 )
 @click.option(
+    "--look-at",
+    type=click.IntRange(min=2),
+    default=None,
+    help="Look at so many that wait and bring the --limit best, by the model in service, each time that people are "
+    "done.  [default: the first ones]",
+)
+@click.option(
     "--output-dir",
     type=Path,
     default=None,
@@ -53,6 +60,7 @@ def command(
     service_account: Path | None,
     limit: int,
     priority: int,
+    look_at: int | None,
     output_dir: Path | None,
     gpusrv_host: str | None,
 ) -> None:
@@ -61,6 +69,7 @@ def command(
     \b
     agir-cvtoolkit firebase run
     agir-cvtoolkit firebase run --service-account ~/.firebase/service-account.json --priority 6
+    agir-cvtoolkit firebase run --limit 25 --look-at 100
 
     What fails is tried again while the others go on. Exit codes: 1 when one of them ended by itself.
     """
@@ -80,6 +89,7 @@ def command(
                 service_account=service_account,
                 limit=limit,
                 priority=priority,
+                look_at=look_at,
                 output_dir=output_dir,
                 gpusrv_host=gpusrv_host,
             )

@@ -91,7 +91,7 @@ def _watched(call: Call, options: dict[str, Any], show: Any) -> TransferResult:
         stoppable = replace(call, progress=StoppableProgress(stop, call.progress))
 
         def step() -> bool:
-            result = firebase_transfer(stoppable, **options)
+            result = firebase_transfer(stoppable, **options, patient=True)
             if result.worked or not last:
                 show(result)
             last[:] = [result]
@@ -119,6 +119,8 @@ def _show(result: TransferResult) -> None:
         rest += f", {result.waiting} wait: is firebase.image_path right, and were their pictures sent?"
     if result.passed_over:
         rest += f", the best of {result.transferred + result.passed_over} looked at"
+    if result.with_people:
+        rest += f"; people are at {result.with_people} that were chosen before"
     again = f" ({result.resumed} of an interrupted run)" if result.resumed else ""
     click.echo(f"{counted(result.transferred, 'capture')} {verb} from {result.place}{again}{rest}")
     echo_items(result.items)

@@ -154,6 +154,19 @@ def transfer_options(
     )
 
 
+def check_look_at(look_at: int | None, limit: int) -> None:
+    """Find out whether there is anything to choose.
+
+    Raises:
+        UsageError: no more captures are looked at than are brought.
+    """
+    if look_at is not None and look_at <= limit:
+        raise UsageError(
+            f"of {look_at} captures that are looked at {limit} cannot be chosen",
+            "Give --look-at a number several times that of --limit.",
+        )
+
+
 def _wants_task(settings: Settings) -> bool:
     from agir_cvtoolkit.config import load_credentials
 

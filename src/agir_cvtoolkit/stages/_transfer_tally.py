@@ -36,6 +36,8 @@ class TransferResult:
         delivered_to: the host that the files were sent to; None where they stay.
         gpusrv_host: where CVAT answers.
         passed_over: captures that were looked at and not chosen; they wait as before.
+        with_people: captures of the batch that was chosen last, on which people are: a watch chooses no other
+            meanwhile.
     """
 
     place: str
@@ -55,6 +57,7 @@ class TransferResult:
     gpusrv_host: str
     dry_run: bool = False
     passed_over: int = 0
+    with_people: int = 0
 
     @property
     def worked(self) -> bool:

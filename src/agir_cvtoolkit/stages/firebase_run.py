@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ._call import Call
-from ._transfer_options import LIMIT, PRIORITY
+from ._transfer_options import LIMIT, PRIORITY, check_look_at
 
 Say = Callable[[str, str], None]
 """Told of the name of a step and of what it did, in words; from any thread."""
@@ -22,6 +23,7 @@ def loop_steps(
     service_account: Path | None = None,
     limit: int = LIMIT,
     priority: int = PRIORITY,
+    look_at: int | None = None,
     output_dir: Path | None = None,
     gpusrv_host: str | None = None,
 ) -> dict[str, Callable[[], bool]]:
@@ -38,10 +40,22 @@ def loop_steps(
         call: the common options.
         say: told after each step that had something to do, and after the first one that had not.
         service_account: key file of the store.
-        limit, priority, output_dir, gpusrv_host: as of `firebase_transfer`.
+        limit, priority, look_at, output_dir, gpusrv_host: as of `firebase_transfer`, which is `patient` here.
+
+    Raises:
+        UsageError: `look_at` is no more than `limit`.
     """
+    check_look_at(look_at, limit)
+    options = {
+        "service_account": service_account,
+        "limit": limit,
+        "priority": priority,
+        "look_at": look_at,
+        "output_dir": output_dir,
+        "gpusrv_host": gpusrv_host,
+    }
     return {
-        TRANSFER: _Transfer(call, say, service_account, limit, priority, output_dir, gpusrv_host),
+        TRANSFER: _Transfer(call, say, options),
         RETURN: _Return(call, say, service_account, output_dir),
         RETRAIN: _Retrain(call, say, service_account),
     }
@@ -66,36 +80,24 @@ class _Step:
 class _Transfer(_Step):
     name = TRANSFER
 
-    def __init__(
-        self,
-        call: Call,
-        say: Say,
-        service_account: Path | None,
-        limit: int,
-        priority: int,
-        output_dir: Path | None,
-        gpusrv_host: str | None,
-    ) -> None:
+    def __init__(self, call: Call, say: Say, options: Mapping[str, Any]) -> None:
         super().__init__(say)
-        self._call = replace(call)
-        self._service_account, self._limit, self._priority = service_account, limit, priority
-        self._output_dir, self._gpusrv_host = output_dir, gpusrv_host
+        self._call, self._options = replace(call), options
 
     def __call__(self) -> bool:
         from .firebase_transfer import firebase_transfer
 
-        result = firebase_transfer(
-            self._call,
-            service_account=self._service_account,
-            limit=self._limit,
-            priority=self._priority,
-            output_dir=self._output_dir,
-            gpusrv_host=self._gpusrv_host,
-        )
+        result = firebase_transfer(self._call, **self._options, patient=True)
         words = f"{result.transferred} capture{'' if result.transferred == 1 else 's'} transferred"
+        if result.passed_over:
+            words += f", the best of {result.transferred + result.passed_over} looked at"
         if result.failed:
             words += f", {result.failed} failed"
-        if result.waiting:
+        if result.with_people:
+            words = (
+                f"people are at {result.with_people} that were chosen; others are chosen when they are done"
+            )
+        elif result.waiting:
             many = (
                 f"{result.waiting} captures that are first" if result.waiting > 1 else "capture that is first"
             )

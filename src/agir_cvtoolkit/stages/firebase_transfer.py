@@ -15,7 +15,15 @@ from ._call import Call
 from ._transfer_delivery import check_rsync
 from ._transfer_journal import STAGE, Journal
 from ._transfer_manifest import MANIFEST, read_transfer_manifest
-from ._transfer_options import LIMIT, PRIORITY, TransferOptions, made_folder, transfer_options, with_given
+from ._transfer_options import (
+    LIMIT,
+    PRIORITY,
+    TransferOptions,
+    check_look_at,
+    made_folder,
+    transfer_options,
+    with_given,
+)
 from ._transfer_probe import LOOKED_AT, PictureProbe
 from ._transfer_tally import Tally, TransferResult, result_of
 from ._transferring import Transfer
@@ -52,6 +60,7 @@ def firebase_transfer(
     bucket: str | None = None,
     image_path: str | None = None,
     database: str | None = None,
+    patient: bool = False,
 ) -> TransferResult:
     """Bring waiting captures into a folder, and into CVAT with the device's key points as pre-annotations.
 
@@ -77,10 +86,13 @@ def firebase_transfer(
         bucket: of Cloud Storage.
         image_path: of a capture's picture in the bucket, with ``{pose_id}``.
         database: of Firestore.
+        patient: with `look_at`, as a watch wants it: nothing is chosen while people are at the batch that was chosen
+            before, else the watch would bring what it has just passed over; and while no model is in service the
+            first in the queue are brought, since there will be none without labels.
 
     Raises:
         UsageError: the folder cannot be written to, an option is out of its range, rsync is missing, no picture is
-            where many are looked for, or with `look_at` no pose model has been promoted.
+            where many are looked for, or with `look_at` no pose model has been promoted, unless `patient`.
         ConfigError: no credentials, or wrong settings.
         RemoteError: the store, the other machine or CVAT fails before anything could be brought.
         DataError: the folder's manifest is damaged.
@@ -102,11 +114,7 @@ def firebase_transfer(
     options = transfer_options(
         settings, group, limit=limit, priority=priority, dataset_name=dataset_name, create_task=create_task
     )
-    if look_at is not None and look_at <= limit:
-        raise UsageError(
-            f"of {look_at} captures that are looked at {limit} cannot be chosen",
-            "Give --look-at a number several times that of --limit.",
-        )
+    check_look_at(look_at, limit)
     if not call.dry_run:
         _check_ways(options)
     from agir_cvtoolkit.firebase import open_store
@@ -120,7 +128,7 @@ def firebase_transfer(
         if look_at is not None:
             from ._transfer_best import transfer_best
 
-            return transfer_best(call, given, store, options, look_at)
+            return transfer_best(call, given, store, options, look_at, patient=patient)
         return Transfer(call, given, store, options).run()
 
 
