@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,9 @@ import pytest
 from agir_cvtoolkit.ledger import Ledger, RoundRow
 from agir_cvtoolkit.sandbox.oracle import correct_task
 from agir_cvtoolkit.stages import Call
+from agir_cvtoolkit.stages import evaluate as evaluate_stage
 from agir_cvtoolkit.stages.loop import LoopOptions, LoopResult, loop
+from agir_cvtoolkit.stages.report import report
 from agir_cvtoolkit.stages.trigger import trigger_explain
 from agir_cvtoolkit.stages.webhooks import webhook_add
 
@@ -41,7 +44,9 @@ def pool(empty: Workspace) -> Workspace:
         empty.add(f"plot_{number}", draw(number * 7), number=number)
     empty.database()
     empty.conf("select", SELECT)
-    empty.conf("loop", {"test": {"least": 1}, "poll_s": 0.2, "budget": {"patience": None}})
+    empty.conf(
+        "loop", {"test": {"least": 1}, "poll_s": 0.2, "budget": {"patience": None}, "judge_first": False}
+    )
     empty.conf("retrain", {"judgement": {"least_pictures": 2, "resamples": 200}})
     # Near-duplicates would all be on one side.
     empty.conf("preprocess", {"size": {"height": 64, "width": 64}, "split": {"near_duplicates": None}})
@@ -123,6 +128,58 @@ def test_two_rounds_end_to_end(pool: Workspace) -> None:
     assert spoken["loops"][0]["words"] == "nothing is with people now"
 
 
+def test_the_first_model_takes_over_only_if_it_is_better_than_what_predicted_before(
+    pool: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One epoch is worse than excess green; killed after that was measured, nothing is predicted again."""
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    pool.conf("train", {"max_epochs": 1})
+    call = Call(overrides=("loop.judge_first=true", "loop.test.least=2"))
+    options = LoopOptions(rounds=2, count=4, pool="pool")
+    waiting = loop(NAME, options, call, wait=False)
+    correct(pool, waiting.rounds[0].figures["tasks"])
+    with monkeypatch.context() as patched:
+        patched.setattr(evaluate_stage, "keep_evaluation", killed)
+        with pytest.raises(Killed):
+            loop(NAME, options, call, wait=False)
+    masks = pool.root / "outputs" / "runs" / "loop" / f"{NAME}-001" / "evaluation" / "incumbent" / "masks"
+    there = {path: path.stat().st_mtime_ns for path in masks.iterdir()}
+    result = loop(NAME, options, call, wait=False)
+    first, second = result.rounds
+    assert (first.state, first.figures["incumbent"]) == ("rejected", "excess_green")
+    assert len(there) == first.figures["test_pictures"] == 2
+    assert {path: path.stat().st_mtime_ns for path in masks.iterdir()} == there
+    assert first.figures["score"] < first.figures["incumbent_score"] == first.figures["champion_score"]
+    low, high = first.figures["interval"]
+    assert low <= first.figures["difference"] <= high <= 0
+    assert "than excess_green beyond chance" in first.figures["words"]
+    assert (result.champion, result.incumbent, second.figures["predictor"]) == ("", "excess_green", "")
+    with Ledger.open_to_read(None, pool.root / "outputs" / "runs") as ledger:
+        assert ledger.models()[0].test_set
+        assert ledger.champion() is None
+    shown = pool.cli("loop", NAME, "--rounds", "2", "--dry-run").stdout
+    assert re.search(r"Round 1: rejected, 4 chosen, mean IoU .* \(excess_green \d\.\d+\)\. worse than", shown)
+    assert f"In service: excess_green, mean IoU with background {result.score:.3f}" in shown
+    name = first.figures["tested"][0]
+    assert f"round 1 of loop {NAME}: rejected, worse than excess_green" in pool.cli("why", name).stdout
+    page = report(pool.root / "report.html", loop=NAME).path.read_text(encoding="utf-8")
+    assert "not better than excess_green" in page
+    assert "had to beat excess_green, which predicted until then" in page
+
+    correct(pool, second.figures["tasks"])
+    call = Call(overrides=("loop.judge_first=false",))
+    result = loop(NAME, options, call, wait=False)
+    assert [row.state for row in result.rounds] == ["rejected", "promoted"]
+    assert result.rounds[1].figures["words"] == "there is no champion to compare with"
+    assert (result.incumbent, result.champion) == ("", result.rounds[1].figures["version"])
+
+
 def test_a_policy_trains_in_the_middle_of_a_batch_or_later(pool: Workspace) -> None:
     """Of two jobs one is enough for three corrections; the next round's labels are learned from with the other one's."""
     pool.conf("cvat_upload", {"segment_size": 3})
@@ -198,7 +255,7 @@ def end_state(workspace: Workspace) -> dict[str, Any]:
 def test_a_webhook_wakes_the_watch(pool: Workspace) -> None:
     project = pool.project(LABEL)
     pool.conf("cvat_upload", {"project_id": project})
-    loop_conf = {"test": {"least": 1}, "poll_s": 600, "budget": {"patience": None}}
+    loop_conf = {"test": {"least": 1}, "poll_s": 600, "budget": {"patience": None}, "judge_first": False}
     pool.conf("loop", loop_conf)
     webhook_add("http://127.0.0.1:9/", project_id=project, ping=False)  # makes the secret
     words = ("loop", NAME, "--pool", "pool", "--rounds", "1", "--count", "3")

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("lightning")
 
 from agir_cvtoolkit.errors import InterruptedByUser
-from agir_cvtoolkit.stages import Call, _pose_evaluation, _simulate_units, benefit
+from agir_cvtoolkit.stages import Call, _pose_evaluation, _simulate_look, benefit
 from agir_cvtoolkit.stages.loop import LoopOptions, LoopResult, loop
 from agir_cvtoolkit.stages.report import report
 from agir_cvtoolkit.training.frozen_joints import JointLearner, JointSettings
@@ -45,7 +45,7 @@ def test_masks(empty: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
         empty.add(f"plot_{number}", draw(number * 7), number=number)
     empty.database()
     empty.conf("select", SELECT)
-    empty.conf("loop", {"test": {"least": 4}, "budget": {"patience": None}})
+    empty.conf("loop", {"test": {"least": 4}, "budget": {"patience": None}, "judge_first": False})
     empty.conf("retrain", {"judgement": {"least_pictures": 2, "resamples": 200}})
     empty.conf("preprocess", {"size": {"height": 64, "width": 64}, "split": {"near_duplicates": None}})
     empty.conf("train", {"max_epochs": 1})
@@ -97,7 +97,7 @@ def test_poses(empty: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_pose_evaluation, "judge_pose", found_half)
     quick = JointSettings(steps=2, variations=0)
     monkeypatch.setattr(benefit, "JointLearner", partial(JointLearner, settings=quick))
-    monkeypatch.setattr(_simulate_units, "JointSettings", lambda: quick)
+    monkeypatch.setattr(_simulate_look, "JointSettings", lambda: quick)
     folder = empty.root / "frames"
     folder.mkdir()
     for number in range(14):

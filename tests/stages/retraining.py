@@ -15,7 +15,7 @@ from agir_cvtoolkit import Call
 from agir_cvtoolkit.captures import Capture, LabeledPose
 from agir_cvtoolkit.config import Settings, load_settings
 from agir_cvtoolkit.firebase import CaptureStore, EmbeddedStore
-from agir_cvtoolkit.poses import Keypoint
+from agir_cvtoolkit.poses import Keypoint, Pose
 from agir_cvtoolkit.stages._evaluation import Judged
 from agir_cvtoolkit.training.pose_samples import PoseSample
 
@@ -82,14 +82,30 @@ def picture(number: int) -> bytes:
     return cv2.imencode(".jpg", image)[1].tobytes()
 
 
-def correct(into: CaptureStore, numbers: range, *, picture_of: dict[int, bytes | None] | None = None) -> None:
-    """Put captures with their corrections in; some pictures may be others, or missing."""
+def correct(
+    into: CaptureStore,
+    numbers: range,
+    *,
+    picture_of: dict[int, bytes | None] | None = None,
+    wrong_by: float | None = None,
+) -> None:
+    """Put captures with their corrections in.
+
+    Args:
+        into: the store.
+        numbers: of the worms.
+        picture_of: some pictures may be others, or missing.
+        wrong_by: pixels by which what the devices have sent is wrong; None: they have sent nothing.
+    """
     poses = []
     for number in numbers:
         name = f"c{number:03d}"
         taken = START + timedelta(hours=number)
         content = (picture_of or {}).get(number, picture(number))
-        into.create(Capture(name, 0.2, 7, taken=taken, device_id="phone"), content)
+        seen = {} if wrong_by is None else points(number)
+        sent = {n: Keypoint(p.x + (wrong_by or 0.0), p.y, "visible", 0.3) for n, p in seen.items()}
+        found = (Pose(sent),) if sent else ()
+        into.create(Capture(name, 0.2, 7, taken=taken, device_id="phone", poses=found), content)
         poses.append(
             LabeledPose(f"cvat_{name}_20260101T000000Z", name, points(number), 0.9, taken, "worm", size=SIZE)
         )

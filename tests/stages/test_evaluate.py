@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -18,13 +20,21 @@ from PIL import Image  # noqa: E402
 from agir_cvtoolkit import Call, promote  # noqa: E402
 from agir_cvtoolkit.cli import main  # noqa: E402
 from agir_cvtoolkit.errors import CheckpointError, DataError, NoRunError  # noqa: E402
-from agir_cvtoolkit.ledger import DatasetMember, Ledger  # noqa: E402
+from agir_cvtoolkit.ledger import DatasetMember, DatasetVersion, Ledger  # noqa: E402
 from agir_cvtoolkit.models.card import ArchSpec, ModelCard, TrainedOn  # noqa: E402
 from agir_cvtoolkit.models.checkpoint import save_checkpoint  # noqa: E402
 from agir_cvtoolkit.models.registry import build  # noqa: E402
 from agir_cvtoolkit.pictures import save_png  # noqa: E402
+from agir_cvtoolkit.progress import Silent  # noqa: E402
 from agir_cvtoolkit.runs import Run, read_json_object, start_run, write_json  # noqa: E402
-from agir_cvtoolkit.stages._segmentation_evaluation import learned_pictures, mean_iou, tiles_by_picture  # noqa: E402
+from agir_cvtoolkit.stages._evaluation import Incumbent, Judged  # noqa: E402
+from agir_cvtoolkit.stages._segmentation_evaluation import (  # noqa: E402
+    judge_masks,
+    learned_pictures,
+    load_tiles,
+    mean_iou,
+    tiles_by_picture,
+)
 from agir_cvtoolkit.stages.evaluate import evaluate  # noqa: E402
 from agir_cvtoolkit.stages.preprocess import preprocess  # noqa: E402
 from agir_cvtoolkit.training.dataset import open_dataset  # noqa: E402
@@ -113,6 +123,71 @@ def test_figures_of_both_models_stand_beside_each_other(run: Run) -> None:
     card = read_json_object(run.path("evaluation", "card.json"))
     assert card["metrics"]["test_iou"] == pytest.approx(result.challenger.metrics["test_iou"])
     assert run.read_metrics("evaluate")["kind"] == "segmentation"
+
+
+def proposing(run: Run, shift: int) -> Incumbent:
+    """What proposes the truth, shifted by some pixels."""
+    dataset = open_dataset(run.path("dataset"))
+
+    def judge(tiles: Mapping[str, Sequence[str]]) -> Judged:
+        return judge_masks(
+            dataset, tiles, lambda name: np.roll(load_tiles(dataset, [name])[1][0], shift, 1), Silent()
+        )
+
+    return Incumbent("a_rule", judge)
+
+
+def another(version: str) -> DatasetVersion:
+    return DatasetVersion(version, "b", None, "b/dataset", {}, 1, 1, {}, ("background", "plant"), (1, 1))
+
+
+def test_where_no_model_is_in_service_the_first_one_is_compared_with_what_proposes(run: Run) -> None:
+    model(run.path("model", "best.pth"), 5.0)  # plant everywhere: IoU 0.5
+    exact = evaluate(call=CALL, incumbent=lambda: proposing(run, 0))
+    assert (exact.verdict.outcome, exact.verdict.takes_over, exact.incumbent) == ("worse", False, "a_rule")
+    assert exact.words.startswith("worse than a_rule beyond chance: -0.5")
+    assert exact.champion is not None
+    assert (exact.champion.name, exact.champion.metrics["test_iou"]) == ("a_rule", 1.0)
+    assert exact.champion.interval == (1.0, 1.0)
+    assert "test_ece" not in exact.champion.metrics
+    assert {name: v.outcome for name, v in exact.by_class.items()} == {
+        "background": "worse",
+        "plant": "worse",
+    }
+    written = read_json_object(run.path("evaluation", "evaluation.json"))
+    assert (written["incumbent"], written["words"]) == ("a_rule", exact.words)
+
+    elsewhere = evaluate(call=CALL, incumbent=lambda: proposing(run, 1))  # noise against noise: IoU 1/3
+    assert (elsewhere.verdict.outcome, elsewhere.verdict.takes_over) == ("better", True)
+    promote(call=CALL, force=True)
+    assert evaluate(call=CALL, incumbent=lambda: proposing(run, 0)).verdict.outcome == "same"
+
+
+def test_without_an_answer_of_what_proposes_the_first_model_is_the_first(run: Run) -> None:
+    model(run.path("model", "best.pth"), 5.0)
+
+    def fails(*_: object) -> NoReturn:
+        raise DataError("the service does not answer", "Start it.")
+
+    for broken in (fails, lambda: Incumbent("a_service", fails)):
+        result = evaluate(call=CALL, incumbent=broken)
+        assert (result.verdict.outcome, result.champion, result.incumbent) == ("first", None, "")
+        assert result.words == "there is no champion to compare with: the service does not answer"
+
+
+def test_what_proposes_is_not_tested_on_what_it_learned_from(run: Run) -> None:
+    model(run.path("model", "best.pth"), 5.0)
+    with Ledger.open(None, ROOT) as ledger:
+        members = ledger.dataset_members(open_dataset(run.path("dataset")).fingerprint)
+        tested = [replace(one, side="train") for one in members if one.side == "test"]
+        ledger.record_dataset(another("some"), tested[:4])
+        ledger.record_dataset(another("all"), tested)
+    some = evaluate(call=CALL, incumbent=lambda: replace(proposing(run, 0), learned_from="some"))
+    assert (some.pictures, some.verdict.outcome) == (6, "worse")
+    assert some.items[0].reason == "a_rule learned from it"
+    every = evaluate(call=CALL, incumbent=lambda: replace(proposing(run, 0), learned_from="all"))
+    assert (every.pictures, every.verdict.outcome) == (10, "first")
+    assert every.uncompared == "a_rule learned from every picture of the test set"
 
 
 def test_a_test_set_is_its_pictures_and_not_what_is_learned_from(run: Run) -> None:

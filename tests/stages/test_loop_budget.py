@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from agir_cvtoolkit.config import Budget
@@ -40,3 +42,19 @@ def test_models_that_nobody_could_judge_are_not_called_no_gain(
     found = end_of(Budget(patience=2), spent_of(rounds(*ended), 0.0))
     assert (found or "").startswith(why or "")
     assert (found is None) == (why is None)
+
+
+def test_where_no_model_was_ever_in_service_the_predictor_is_named() -> None:
+    beaten = [
+        replace(row, figures={**row.figures, "incumbent": "excess_green", "champion_score": 0.7})
+        for row in rounds(("rejected", "worse"), ("rejected", "unclear"))
+    ]
+    spent = spent_of(beaten, 0.0)
+    assert (spent.score, spent.serving) == (0.7, "excess_green")
+    found = end_of(Budget(patience=2), spent)
+    assert found is not None
+    assert found.startswith("2 models in a row were not better than excess_green, which goes on predicting")
+    assert end_of(Budget(patience=3), spent) is None
+    assert end_of(Budget(target=0.6), spent) == "excess_green reaches 0.700, 0.6 was asked for"
+    taken_over = [*beaten, *rounds(("promoted", "better"))]
+    assert spent_of(taken_over, 0.0).serving == "the model in service"

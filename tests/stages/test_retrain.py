@@ -29,6 +29,7 @@ from agir_cvtoolkit.serving.stopping import StoppableProgress
 from agir_cvtoolkit.stages import _pose_evaluation as evaluation
 from agir_cvtoolkit.stages import _retrain_publish as publishing
 from agir_cvtoolkit.stages._evaluation import Judged
+from agir_cvtoolkit.stages._retrain_incumbent import NAME
 from agir_cvtoolkit.stages._retrain_lease import owner_of
 from agir_cvtoolkit.stages._retrain_pictures import picture_folder
 from agir_cvtoolkit.stages._retrain_split import SPLIT
@@ -137,6 +138,29 @@ def test_the_first_model_is_trained_published_and_in_service(
     assert not (ROOT / "current").exists()
     assert retrain(world.call()).state == "nothing"
     assert len(trainings.samples) == 1
+
+
+def test_a_first_model_that_is_worse_than_what_devices_run_is_not_published_to_them(
+    trainings: Trainings, better: dict[str, float]
+) -> None:
+    """Half of the joints against nearly all, then nearly all against half: devices keep what is better."""
+    store = world.store()
+    world.correct(store, range(15), wrong_by=1.0)
+    world.trigger(store)
+    result = retrain(world.call())
+    assert result.evaluation is not None
+    assert (result.promoted, result.evaluation.incumbent) == (False, NAME)
+    assert result.verdict is not None
+    assert result.verdict.words.startswith(f"worse than {NAME} beyond chance: -0.")
+    assert (store.current_model(), champion()) == (None, None)
+
+    better["new"] = 1.0
+    world.correct(store, range(15, 20), wrong_by=1.0)
+    world.trigger(store)
+    again = retrain(world.call())
+    assert again.verdict is not None
+    assert (again.promoted, again.verdict.outcome, again.verdict.than) == (True, "better", NAME)
+    assert champion() == again.version
 
 
 def test_a_first_model_that_finds_nothing_is_not_put_in_service(

@@ -67,7 +67,8 @@ def show_table(result: EvaluateResult) -> None:
     parts = [(name, value, theirs.parts.get(name) if theirs else None) for name, value in mine.parts.items()]
     width = max([10, *(len(name) for name, _, _ in (*rows, *parts))])
     heads = f"  {'':{width}}  {mine.version[:12]:>12}"
-    click.echo(heads + (f"  {theirs.version[:12]:>12}  champion" if theirs else ""))
+    who = result.incumbent or (f"{theirs.version[:12]:>12}  champion" if theirs else "")
+    click.echo(heads + (f"  {who:>12}" if theirs else ""))
     for heading, lines in (("", rows), (_PARTS.get(result.kind, ""), parts)):
         if heading and lines:
             click.echo(f"  {heading}")
@@ -76,7 +77,7 @@ def show_table(result: EvaluateResult) -> None:
             click.echo(line + (f"  {_number(other):>12}" if theirs else ""))
     for name, verdict in result.by_class.items():
         click.echo(f"IoU of {name}: {verdict.words}")
-    click.echo(f"Verdict: {result.verdict.words}")
+    click.echo(f"Verdict: {result.words}")
 
 
 def _number(value: float | None) -> str:

@@ -145,13 +145,16 @@ def _show(result: LoopResult) -> None:
         said = row.figures.get("words") or row.figures.get("reason") or ""
         score = row.figures.get("score")
         figures = f", {result.figure} {score:.3f}" if isinstance(score, float) else ""
+        before = row.figures.get("incumbent_score")
+        if figures and isinstance(before, float):
+            figures += f" ({row.figures['incumbent']} {before:.3f})"
         state = row.state.replace("_", " ")
         click.echo(
             f"Round {row.number}: {state}, {row.figures.get('chosen', 0)} chosen{figures}. {said}".rstrip()
         )
-    if result.champion:
+    if serving := result.champion or result.incumbent:
         score = "" if result.score is None else f", {result.figure} {result.score:.3f}"
-        click.echo(f"In service: {result.champion}{score}")
+        click.echo(f"In service: {serving}{score}")
     measured = [found for row in result.rounds if isinstance(found := row.figures.get("benefit"), dict)]
     if measured:
         click.echo(f"Choosing: {measured[-1]['verdict']}. {measured[-1]['words'][0]}")

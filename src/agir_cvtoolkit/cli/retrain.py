@@ -109,7 +109,8 @@ def _show(result: RetrainResult) -> None:
         kinds = ", ".join(kind for kind, _ in result.files)
         click.echo(f"In service and published in {result.store}: {kinds}")
     else:
-        click.echo("The champion stays in service")
+        stays = result.evaluation.incumbent if result.evaluation is not None else ""
+        click.echo(f"{(stays or 'the champion').capitalize()} stays in service")
     if result.warning:
         click.echo(f"Note: {result.warning}", err=True)
     echo_items(result.items)

@@ -7,7 +7,7 @@ from ._cvat import CvatDownload, CvatUpload, PoseProposals, UploadSource
 from ._explanations import settings_keys, unfit
 from ._fetch import Fetch
 from ._firebase import Firebase
-from ._inference import SegInference, Workers
+from ._inference import InferenceOutput, SegInference, UncertaintyScore, Workers
 from ._loop import Budget, Hook, Loop, LoopTestSet, Policy
 from ._pose import PoseInference, PoseTrain
 from ._query import Data, Db
@@ -32,6 +32,7 @@ __all__ = [
     "Firebase",
     "Group",
     "Hook",
+    "InferenceOutput",
     "Io",
     "Judgement",
     "Loop",
@@ -49,6 +50,7 @@ __all__ = [
     "Select",
     "Settings",
     "Train",
+    "UncertaintyScore",
     "UploadSource",
     "Workers",
     "describe_credentials",

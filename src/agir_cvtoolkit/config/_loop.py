@@ -83,6 +83,7 @@ class Loop(Group):
     cold_start: str = Field(default="random", min_length=1)
     test_run: str | None = Field(default=None, min_length=1)
     test: LoopTestSet = LoopTestSet()
+    judge_first: bool = True
     captures: CapturesLookedAt = CapturesLookedAt()
     budget: Budget = Budget()
     policy: Policy = Policy()

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from agir_cvtoolkit.ledger import RoundRow
 from agir_cvtoolkit.runs import Run, list_runs
 
-from ._pool_learning import checkpoint_path
+from ._comparison import Verdict
+from ._pool_learning import checkpoint_path, incumbent_of, score_of
 from ._round_work import CameBack, Chosen, Figures, LoopPlace, cold_start
 from ._transfer_journal import finished_journals
 from .firebase_return import ReturnStep
@@ -163,17 +164,22 @@ class CaptureRounds:
         told = self._place.run(row.training_run).read_metrics(RETRAIN)
         evaluation, verdict = told.get("evaluation") or {}, told.get("verdict") or {}
         mine = (evaluation.get("challenger") or {}).get("metrics", {}).get("test_mean_pck")
-        theirs = ((evaluation.get("champion") or {}).get("metrics") or {}).get("test_mean_pck")
         promoted = bool(told.get("promoted"))
+        words = "in service and published" if promoted else "not put in service"
+        if evaluation.get("incumbent"):
+            words += f": {Verdict(**verdict).words}"
+        elif evaluation.get("uncompared"):
+            words += f", compared with nothing: {evaluation['uncompared']}"
         return {
             "version": told.get("version", ""),
             "learned": told.get("trained", 0),
             "test_pictures": told.get("tested", 0),
             "score": mine,
-            "champion_score": mine if promoted else theirs,
+            "champion_score": mine if promoted else score_of(evaluation.get("champion"), "test_mean_pck"),
             "outcome": verdict.get("outcome", ""),
-            "words": "in service and published" if promoted else "not put in service",
+            "words": words,
             "takes_over": promoted,
+            **incumbent_of(evaluation, "test_mean_pck"),
         }
 
     def promote(self, row: RoundRow) -> None:

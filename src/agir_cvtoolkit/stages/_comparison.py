@@ -27,12 +27,13 @@ class Verdict:
 
     Attributes:
         outcome: ``better`` or ``worse`` beyond chance; ``unclear``: the pictures do not tell; ``few``: there are not
-            enough of them to tell; ``first``: there is no champion to compare with; ``blind``: nor does the
+            enough of them to tell; ``first``: there is nothing to compare with; ``blind``: nor does the
             challenger find anything; ``same``: it is the champion.
         figure: what was compared, such as ``pck``.
         difference: challenger less champion.
         low, high: above the one, and below the other, the difference lies with the configured probability.
         pictures: how many say something: of those where neither model can be judged none is counted.
+        than: whom the challenger was compared with.
     """
 
     outcome: Literal["better", "worse", "unclear", "few", "first", "blind", "same"]
@@ -41,6 +42,7 @@ class Verdict:
     low: float = 0.0
     high: float = 0.0
     pictures: int = 0
+    than: str = "the champion"
 
     @property
     def takes_over(self) -> bool:
@@ -62,9 +64,9 @@ class Verdict:
                 f"{pictures} {'is' if self.pictures == 1 else 'are'} too few to tell a difference from chance"
             )
         told = {
-            "better": "better than the champion beyond chance",
-            "worse": "worse than the champion beyond chance",
-        }.get(self.outcome, "no difference from the champion beyond chance")
+            "better": f"better than {self.than} beyond chance",
+            "worse": f"worse than {self.than} beyond chance",
+        }.get(self.outcome, f"no difference from {self.than} beyond chance")
         return f"{told}: {self.difference:+.3f} [{self.low:+.3f}, {self.high:+.3f}] on {pictures}"
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,21 @@ class ModelScores:
     reliability: Reliability | None = None
     worst: tuple[tuple[str, float], ...] = ()
     interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Incumbent:
+    """What proposes while no model is in service.
+
+    Attributes:
+        name: of it, for people.
+        judge: says how it does on a test set: tiles by picture of a segmentation model, samples of a pose model.
+        learned_from: version of the data set that it learned from, empty where unknown; None where it never learned.
+    """
+
+    name: str
+    judge: Callable[[Any], Judged]
+    learned_from: str | None = None
 
 
 def card_of(path: Path) -> ModelCard:

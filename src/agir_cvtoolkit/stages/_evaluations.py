@@ -38,6 +38,7 @@ class RunEvaluation:
         outcome: of the verdict; see `agir_cvtoolkit.stages._comparison.Verdict`.
         words: the verdict for people.
         labels: pictures that the model learned from or was chosen by; None where unknown.
+        incumbent: name of what stands in `champion` where no model was in service; empty where it is a model.
         bins: of the reliability diagram: pixels, summed confidences, hits of each bin; empty of poses.
         ece: expected calibration error; None of poses.
     """
@@ -52,6 +53,7 @@ class RunEvaluation:
     outcome: str
     words: str
     labels: int | None
+    incumbent: str = ""
     bins: tuple[tuple[int, float, int], ...] = ()
     ece: float | None = None
 
@@ -87,6 +89,7 @@ def read_evaluation(run: Run, labels: int | None) -> RunEvaluation | None:
             outcome=str(found["verdict"]["outcome"]),
             words=str(found.get("words", "")),
             labels=labels,
+            incumbent=str(found.get("incumbent", "")),
             bins=bins,
             ece=found["challenger"]["metrics"].get("test_ece"),
         )

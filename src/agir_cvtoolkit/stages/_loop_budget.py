@@ -23,6 +23,7 @@ class Spent:
         score: of the model in service on the test set; None where it was never tested.
         in_vain: the newest models in a row that did not take over.
         outcomes: how these were judged.
+        serving: what was in service before them; the name of a predictor where no model ever was.
     """
 
     rounds: int
@@ -31,6 +32,7 @@ class Spent:
     score: float | None
     in_vain: int
     outcomes: frozenset[str] = frozenset()
+    serving: str = "the model in service"
 
 
 def spent_of(rounds: Sequence[RoundRow], hours: float) -> Spent:
@@ -47,7 +49,14 @@ def spent_of(rounds: Sequence[RoundRow], hours: float) -> Spent:
         score=float(scores[-1]) if scores else None,
         in_vain=len(in_vain),
         outcomes=frozenset(str(row.figures.get("outcome", "")) for row in in_vain),
+        serving=_serving(judged),
     )
+
+
+def _serving(judged: Sequence[RoundRow]) -> str:
+    newest = judged[-1:]
+    rejected = [str(row.figures.get("incumbent", "")) for row in newest if row.state == "rejected"]
+    return next(filter(None, rejected), "the model in service")
 
 
 def end_of(budget: Budget, spent: Spent) -> str | None:
@@ -55,7 +64,7 @@ def end_of(budget: Budget, spent: Spent) -> str | None:
     if budget.rounds is not None and spent.rounds >= budget.rounds:
         return "1 round is done" if spent.rounds == 1 else f"{spent.rounds} rounds are done"
     if budget.target is not None and spent.score is not None and spent.score >= budget.target:
-        return f"the model in service reaches {spent.score:.3f}, {budget.target:g} was asked for"
+        return f"{spent.serving} reaches {spent.score:.3f}, {budget.target:g} was asked for"
     if budget.pictures is not None and spent.pictures >= budget.pictures:
         return f"{spent.pictures} pictures were chosen"
     if budget.hours is not None and spent.hours >= budget.hours:
@@ -68,6 +77,11 @@ def end_of(budget: Budget, spent: Spent) -> str | None:
             return (
                 f"{many} could not be judged: the test set is too small. Draw more at random (loop.count, loop.test), or"
                 " name labelled pictures as loop.test_run"
+            )
+        if spent.serving != "the model in service":
+            return (
+                f"{many} {'was' if spent.in_vain == 1 else 'were'} not better than {spent.serving}, which goes on"
+                " predicting: label more at a time (loop.count), train longer, or allow more models (--patience)"
             )
         return f"no further gain: {many} did not take over"
     return None

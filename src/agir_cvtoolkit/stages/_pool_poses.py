@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agir_cvtoolkit.errors import DataError
 from agir_cvtoolkit.joints import JointSchema, load_schema
@@ -20,6 +21,9 @@ from ._pose_set import LearnedPose, PoseSet, records_in, samples_of, write_pose_
 from ._pulled import PulledTask, read_frame_maps
 from ._retrain_split import APART, SPLIT, TEST, TRAIN, Member, draw_sides
 from ._round_work import Figures, LoopPlace
+
+if TYPE_CHECKING:
+    from ._evaluation import Incumbent
 
 STAGE = "train"
 
@@ -82,9 +86,9 @@ class PoseLearning:
             )
         return {"version": done.card.version, "learned": records_in(learned)}
 
-    def evaluate(self, row: RoundRow) -> Figures:
-        """Compare a round's model with the champion."""
-        return judged(self._place, row, "test_mean_pck")
+    def evaluate(self, row: RoundRow, rounds: Sequence[RoundRow]) -> Figures:
+        """Compare a round's model with the champion; before the first one nothing has proposed."""
+        return judged(self._place, row, "test_mean_pck", _nobody)
 
     def _schema(self, run: Run) -> JointSchema:
         from ._run_joints import schema_of_poses
@@ -184,6 +188,10 @@ class PoseLearning:
             return {**drawn, **said}
 
         return ledger.grow_split(SPLIT, draw)
+
+
+def _nobody() -> Incumbent:
+    raise DataError("people drew what it learned from without proposals", "There is nothing to compare with.")
 
 
 def _below(path: Path, out_root: Path) -> str:

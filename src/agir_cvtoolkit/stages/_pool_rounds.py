@@ -94,11 +94,12 @@ class PoolRounds:
 
     def train(self, row: RoundRow, rounds: Sequence[RoundRow]) -> Figures:
         """Train a model on all rounds' labels."""
-        return self._learning.train(row, [one for one in rounds if "tasks" in one.figures])
+        return self._learning.train(row, _sent(rounds))
 
     def evaluate(self, row: RoundRow) -> Figures:
         """Compare it with the champion."""
-        return self._learning.evaluate(row)
+        rounds = self._place.ledger.rounds(self._place.name)
+        return self._learning.evaluate(row, _sent(rounds))
 
     def promote(self, row: RoundRow) -> None:
         """Put it into service."""
@@ -130,6 +131,10 @@ class PoolRounds:
                 "Choose the pool: agir-cvtoolkit query, then name its run with --pool.",
             )
         return run
+
+
+def _sent(rounds: Sequence[RoundRow]) -> list[RoundRow]:
+    return [one for one in rounds if "tasks" in one.figures]
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ._evaluation import Judged
 
 if TYPE_CHECKING:
+    from agir_cvtoolkit.joints import JointSchema
     from agir_cvtoolkit.poses import Pose
     from agir_cvtoolkit.progress import Progress
     from agir_cvtoolkit.training.pose_samples import PoseSample
@@ -39,7 +40,6 @@ def judge_pose(path: Path, samples: Sequence[PoseSample], device: str, progress:
     from agir_cvtoolkit.inference.pose_predictor import PosePredictor
     from agir_cvtoolkit.pictures import load_rgb
     from agir_cvtoolkit.poses import box_of
-    from agir_cvtoolkit.training.pose_scores import FRACTIONS, score_poses
 
     predictor = PosePredictor.load(path, device)
     schema = predictor.schema
@@ -53,6 +53,19 @@ def judge_pose(path: Path, samples: Sequence[PoseSample], device: str, progress:
             boxes = [box_of(s.pose, schema.joints) if animals[s.record_id] > 1 else None for s in group]
             found += predictor.predict([load_rgb(s.picture) for s in group], boxes)
             bar.advance(len(group))
+    return judge_found(found, samples, schema)
+
+
+def judge_found(found: Sequence[Pose], samples: Sequence[PoseSample], schema: JointSchema) -> Judged:
+    """Score poses that are there already.
+
+    Args:
+        found: for each sample the pose that was found for it; one without joints where none was.
+        samples: the test set.
+        schema: the joints that count.
+    """
+    from agir_cvtoolkit.training.pose_scores import FRACTIONS, score_poses
+
     scores = score_poses(found, [sample.pose for sample in samples], schema)
     rows: dict[str, NDArray[np.float64]] = {}
     for pose, sample in zip(found, samples, strict=True):

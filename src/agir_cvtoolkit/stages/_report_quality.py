@@ -33,6 +33,9 @@ def model_section(data: ReportData) -> Section:
         "Each new model (challenger) and the model it had to beat (champion), judged on test pictures that no model"
         " ever learned from; whiskers are 95 % intervals."
     )
+    before = next((found.incumbent for _, found in tested if found.incumbent), "")
+    if before:
+        shows += f" Before there was a champion, the first models had to beat {before}, which predicted until then."
     if not tested:
         parts: tuple[Part, ...] = (Words("No model has been tested yet.", "Nothing to see yet.", "plain"),)
         return Section("model", "Is the model getting better?", shows, "Run train, then evaluate.", parts)
@@ -109,7 +112,10 @@ def _rounds_chart(tested: Sequence[tuple[RoundView, RunEvaluation]], figure: str
         _line("challenger", places, [found.challenger for _, found in tested], [f.words for _, f in tested])
     ]
     if any(found.champion for _, found in tested):
-        lines.append(_line("champion", places, [found.champion or nothing for _, found in tested], ()))
+        names = [
+            f"{found.incumbent}, before there was a champion" * bool(found.incumbent) for _, found in tested
+        ]
+        lines.append(_line("champion", places, [found.champion or nothing for _, found in tested], names))
     last = tested[-1][1].challenger
     value, interval = quality_words(last)
     return LineChart(
@@ -148,13 +154,19 @@ def _labels_chart(data: ReportData, figure: str) -> LineChart | None:
 
 
 def _advice(tested: Sequence[tuple[RoundView, RunEvaluation]]) -> str:
-    outcome = tested[-1][1].outcome
+    outcome, before = tested[-1][1].outcome, tested[-1][1].incumbent
+    if before and outcome in {"worse", "unclear"}:
+        return f"{before} goes on predicting, since no model has been better beyond chance: label more, or train longer."
     return {
         "better": "The newest model is better beyond chance: promote it if that has not happened.",
         "worse": "The newest model is worse than the champion: keep the champion, and look at the newest corrections.",
         "few": "The test set is too small to tell models apart: let more pictures into it (preprocess.split.test).",
         "first": "This was the first model: label another batch and train again to have something to compare.",
     }.get(outcome, "No difference can be told from chance: label more before you train again.")
+
+
+def _opponent(found: RunEvaluation) -> str:
+    return found.incumbent or (found.champion.version[:12] if found.champion else "none")
 
 
 def table_of_tests(data: ReportData) -> Table:
@@ -172,7 +184,7 @@ def table_of_tests(data: ReportData) -> Table:
                 Cell(one.name, is_text=True),
                 Cell(found.challenger.version[:12], is_text=True),
                 Cell(*mine),
-                Cell(found.champion.version[:12] if found.champion else "none", is_text=True),
+                Cell(_opponent(found), is_text=True),
                 Cell(*theirs),
                 Cell(found.words, is_text=True, warns=found.outcome == "worse"),
                 Cell(f"{found.pictures:,}"),

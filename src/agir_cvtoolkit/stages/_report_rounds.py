@@ -80,7 +80,8 @@ class RoundView:
         if self.failed:
             return f"failed while it was to be {self.failed}"
         if self.ending == "rejected":
-            return "ended: the new model was not better and was rejected"
+            than = self.figures.get("incumbent")
+            return f"ended: the new model was not better{f' than {than}' if than else ''} and was rejected"
         if self.done >= len(STEPS):
             return "ended: the new model is the champion"
         return self.reason or _WAITS_FOR[self.done]

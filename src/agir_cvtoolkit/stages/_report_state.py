@@ -105,10 +105,11 @@ def _where(data: ReportData) -> str:
 
 
 def _stands(one: RoundView) -> str:
+    best = one.figures.get("incumbent") or "the champion"
     if one.failed:
         return f"failed when it was to be {one.failed}{f': {one.reason}' if one.reason else ''}"
     if one.ending == "rejected":
-        return "has ended; its model was not better than the champion and was rejected"
+        return f"has ended; its model was not better than {best} and was rejected"
     return (
         "has only begun",
         "has its pictures chosen; they are to be sent",

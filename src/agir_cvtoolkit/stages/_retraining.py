@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,6 +20,7 @@ from ._evaluation import champion_path
 from ._pose_set import POSES, PoseSet, read_pose_set, records_in, samples_of, write_pose_set
 from ._retrain_champion import POSE, champion_of
 from ._retrain_data import build_pose_set, fetch_again
+from ._retrain_incumbent import poses_of_devices
 from ._retrain_lease import TriggerLease
 from ._retrain_publish import export_model, publish_model, put_in_place
 from ._retrain_result import RetrainResult
@@ -209,7 +211,9 @@ class Retraining:
         if not poses.of(TEST):
             return None, _unjudged(champion, card)
         opponent = champion_path(champion) if champion else None
-        evaluation = compared(self.run_of, path, opponent, champion, self.settings, self.call)
+        asked = partial(poses_of_devices, self.store, poses, self.schema)
+        incumbent = asked if self.settings.loop.judge_first else None
+        evaluation = compared(self.run_of, path, opponent, champion, self.settings, self.call, incumbent)
         keep_evaluation(self.run_of, evaluation, card)
         record(ledger, evaluation)
         return evaluation, evaluation.verdict

@@ -25,6 +25,8 @@ TEST = "test"
 _PLACE = re.compile(r"_x\d+_y\d+$")
 _GROUP = 8
 _WORST = 8
+_Said = tuple[NDArray[np.integer[Any]], NDArray[np.float32] | None]
+"""Class indices of tiles and, where a model said them, their probabilities."""
 
 
 def tiles_by_picture(dataset: PreparedDataset, side: str = TEST) -> dict[str, tuple[str, ...]]:
@@ -99,11 +101,8 @@ def judge_segmentation(
     Raises:
         CheckpointError: the file is no segmentation model of ours, or knows other classes than the data set.
     """
-    from agir_cvtoolkit.agreement import boundary_f1
     from agir_cvtoolkit.errors import CheckpointError
     from agir_cvtoolkit.inference.torch_predictor import open_torch
-    from agir_cvtoolkit.training.calibration import Reliability, reliability_of
-    from agir_cvtoolkit.training.scores import scores_of
 
     predictor = open_torch(path, device)
     if predictor.class_ids != dataset.class_ids:
@@ -112,8 +111,49 @@ def judge_segmentation(
             f" {list(dataset.class_ids)}",
             "Compare models that were trained on the same classes.",
         )
+
+    def says(_names: Sequence[str], images: NDArray[np.uint8]) -> _Said:
+        probabilities = predictor.predict_tiles(images)
+        return probabilities.argmax(axis=1), probabilities
+
+    return _judged(dataset, tiles, says, progress, side)
+
+
+def judge_masks(
+    dataset: PreparedDataset,
+    tiles: Mapping[str, Sequence[str]],
+    mask_of: Callable[[str], NDArray[np.uint8]],
+    progress: Progress,
+) -> Judged:
+    """Score masks that are there already as `judge_segmentation` scores a model's; nothing is known of how sure they are.
+
+    Args:
+        dataset: that the tiles belong to.
+        tiles: of the test split, by picture.
+        mask_of: returns the class indices of a tile, uint8 of shape (height, width).
+        progress: told tile by tile.
+    """
+
+    def says(names: Sequence[str], _images: NDArray[np.uint8]) -> _Said:
+        return np.stack([mask_of(name) for name in names]), None
+
+    return _judged(dataset, tiles, says, progress, TEST)
+
+
+def _judged(
+    dataset: PreparedDataset,
+    tiles: Mapping[str, Sequence[str]],
+    says: Callable[[Sequence[str], NDArray[np.uint8]], _Said],
+    progress: Progress,
+    side: str,
+) -> Judged:
+    from agir_cvtoolkit.agreement import boundary_f1
+    from agir_cvtoolkit.training.calibration import Reliability, reliability_of
+    from agir_cvtoolkit.training.scores import scores_of
+
     classes = len(dataset.class_ids)
-    rows, each, reliability = [], dict[str, float](), Reliability()
+    rows, each = [], dict[str, float]()
+    reliability: Reliability | None = None
     edges: list[list[float]] = [[] for _ in range(classes)]
     with progress.bar("evaluate", sum(map(len, tiles.values()))) as bar:
         for names in tiles.values():
@@ -121,9 +161,10 @@ def judge_segmentation(
             for start in range(0, len(names), _GROUP):
                 group = names[start : start + _GROUP]
                 images, labels = load_tiles(dataset, group)
-                probabilities = predictor.predict_tiles(images)
-                reliability += reliability_of(probabilities, labels)
-                for name, said, truth in zip(group, probabilities.argmax(axis=1), labels, strict=True):
+                indices, probabilities = says(group, images)
+                if probabilities is not None:
+                    reliability = (reliability or Reliability()) + reliability_of(probabilities, labels)
+                for name, said, truth in zip(group, indices, labels, strict=True):
                     joined = (truth.astype(np.int64) * classes + said).reshape(-1)
                     counted = np.bincount(joined, minlength=classes**2).reshape(classes, classes)
                     each[name] = 1 - float(np.trace(counted) / counted.sum())
@@ -141,8 +182,9 @@ def judge_segmentation(
         "mean_iou": scores.mean_iou,
         "dice": scores.dice,
         "boundary_f1": float(np.mean([mean for mean in means if mean is not None] or [1.0])),
-        "ece": reliability.ece,
     }
+    if reliability is not None:
+        figures["ece"] = reliability.ece
     names_of = [c.name for c in dataset.classes]
     for name, dice, edge in list(zip(names_of, scores.dice_by_class, means, strict=True))[1:]:
         figures |= {

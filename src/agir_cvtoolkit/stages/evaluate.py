@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +13,10 @@ from agir_cvtoolkit.pictures import sha256_of
 from agir_cvtoolkit.records import Item
 from agir_cvtoolkit.runs import Run, fingerprint, write_json
 
+from ._against import Model, against, unless_it_fails
 from ._call import Call
-from ._comparison import Figure, Verdict, compare, interval_of
-from ._evaluation import Judged, ModelScores, card_of, champion_path, checkpoint_of
+from ._comparison import Verdict
+from ._evaluation import Incumbent, ModelScores, card_of, champion_path, checkpoint_of
 from ._pose_set import TEST_PICTURES, read_pose_set, records_in, samples_of
 from ._retrain_split import TEST
 
@@ -40,6 +41,8 @@ class EvaluateResult:
         champion: None where there is none, or none that can be compared.
         verdict: what the difference says.
         by_class: of a segmentation model, what the difference in the IoU of each class says.
+        incumbent: name of what stands in `champion` where no model is in service; empty where it is a model.
+        uncompared: why that could not be compared with; empty where it was, or was not asked for.
         warning: what the reader of the scores must know, or empty.
         items: pictures that were left out, with the reason.
     """
@@ -52,31 +55,24 @@ class EvaluateResult:
     champion: ModelScores | None
     verdict: Verdict
     by_class: Mapping[str, Verdict] = field(default_factory=dict, hash=False)
+    incumbent: str = ""
+    uncompared: str = ""
     warning: str = ""
     items: tuple[Item, ...] = ()
     dry_run: bool = False
 
-
-@dataclass(frozen=True)
-class _Model:
-    path: Path
-    card: ModelCard
-
-    def scores(self, judged: Judged, figure: Figure, settings: Settings) -> ModelScores:
-        return ModelScores(
-            self.card.version,
-            self.card.name,
-            self.path,
-            dict(judged.metrics),
-            dict(judged.parts),
-            judged.reliability,
-            judged.worst,
-            interval_of(judged.counts, figure, settings.retrain.judgement),
-        )
+    @property
+    def words(self) -> str:
+        """The verdict for people, with the reason where nothing was compared."""
+        return f"{self.verdict.words}: {self.uncompared}" if self.uncompared else self.verdict.words
 
 
 def evaluate(
-    checkpoint: Path | None = None, champion: Path | None = None, call: Call | None = None
+    checkpoint: Path | None = None,
+    champion: Path | None = None,
+    call: Call | None = None,
+    *,
+    incumbent: Callable[[], Incumbent] | None = None,
 ) -> EvaluateResult:
     """Compare a model with the champion of its kind on the frozen test set of a run.
 
@@ -87,6 +83,7 @@ def evaluate(
         checkpoint: of the challenger; None takes the run's ``model/best.pth``.
         champion: to compare with; None takes the one in service.
         call: with the run.
+        incumbent: gives what is compared with where no model is in service. Where that fails the model is the first.
 
     Raises:
         NoRunError: there is no run, or it has no trained model or no test set.
@@ -98,11 +95,12 @@ def evaluate(
     settings = call.settings()
     run = call.open_run(settings)
     path = checkpoint.resolve() if checkpoint else checkpoint_of(run)
-    challenger = _Model(path, card_of(path))
+    challenger = Model(path, card_of(path))
     with call.work(run, STAGE):
         with Ledger.open_to_read(settings.io.ledger_url, settings.io.out_root) as ledger:
             row = ledger.champion(challenger.card.kind)
-        result = compared(run, challenger.path, _opponent(champion, row), row, settings, call)
+        opponent = _opponent(champion, row)
+        result = compared(run, challenger.path, opponent, row, settings, call, incumbent)
         if not call.dry_run:
             call.record_config(run, STAGE, settings, settings.dump("retrain", "io"))
             keep_evaluation(run, result, challenger.card)
@@ -114,7 +112,13 @@ def evaluate(
 
 
 def compared(
-    run: Run, path: Path, champion: Path | None, row: ModelRow | None, settings: Settings, call: Call
+    run: Run,
+    path: Path,
+    champion: Path | None,
+    row: ModelRow | None,
+    settings: Settings,
+    call: Call,
+    incumbent: Callable[[], Incumbent] | None = None,
 ) -> EvaluateResult:
     """Compare two models on a run's test set; nothing is written.
 
@@ -125,21 +129,26 @@ def compared(
         row: of the champion in service, which says where it was trained.
         settings: with the groups ``retrain``, ``pose_inference`` and ``seg_inference``.
         call: with the progress.
+        incumbent: gives what is compared with where there is no champion.
     """
-    challenger = _Model(path, card_of(path))
-    opponent = _Model(champion, card_of(champion)) if champion else None
+    challenger = Model(path, card_of(path))
+    opponent = Model(champion, card_of(champion)) if champion else None
     if opponent is not None and opponent.card.version == challenger.card.version:
         opponent = None
         only = Verdict("same", "")
     else:
         only = Verdict("first", "")
+    stands, uncompared = None, ""
+    if champion is None and incumbent is not None:
+        stands, uncompared = unless_it_fails(incumbent)
     kind = _pose if challenger.card.kind == "pose" else _segmentation
-    return kind(run, challenger, opponent, only, row, settings, call)
+    result = kind(run, challenger, opponent, stands, only, row, settings, call)
+    return replace(result, uncompared=result.uncompared or uncompared)
 
 
 def keep_evaluation(run: Run, result: EvaluateResult, card: ModelCard) -> None:
     """Write an evaluation into its run, and the model's card with the figures."""
-    write_json(run.path(OUTPUT, "evaluation.json"), asdict(result) | {"words": result.verdict.words})
+    write_json(run.path(OUTPUT, "evaluation.json"), asdict(result) | {"words": result.words})
     write_json(run.path(OUTPUT, "card.json"), with_test_scores(card, result).to_json_object())
     run.write_metrics(STAGE, asdict(result))
 
@@ -162,7 +171,8 @@ def with_test_scores(card: ModelCard, result: EvaluateResult) -> ModelCard:
 
 def record(ledger: Ledger, result: EvaluateResult) -> None:
     """Tell the ledger how the models of an evaluation did."""
-    for model in (result.challenger, result.champion):
+    champion = None if result.incumbent else result.champion
+    for model in (result.challenger, champion):
         if model is not None:
             ledger.record_evaluation(model.version, model.metrics, result.test_set)
 
@@ -175,8 +185,9 @@ def _opponent(given: Path | None, row: ModelRow | None) -> Path | None:
 
 def _pose(
     run: Run,
-    challenger: _Model,
-    opponent: _Model | None,
+    challenger: Model,
+    opponent: Model | None,
+    stands: Incumbent | None,
     only: Verdict,
     row: ModelRow | None,
     settings: Settings,
@@ -210,20 +221,26 @@ def _pose(
         )
     device = settings.pose_inference.device
     mine = judge_pose(challenger.path, samples, device, call.progress)
-    theirs = judge_pose(opponent.path, samples, device, call.progress) if opponent else None
+    pair = against(
+        opponent,
+        stands,
+        lambda model: judge_pose(model.path, samples, device, call.progress),
+        lambda one: one.judge(samples),
+        mean_pck,
+        settings,
+    )
     if only.outcome == "first" and not mine.counts[:, :-1].any():
         only = Verdict("blind", FIGURE)
-    verdict = (
-        compare(mine.counts, theirs.counts, mean_pck, FIGURE, settings.retrain.judgement) if theirs else only
-    )
     return EvaluateResult(
         run_id=run.run_id,
         kind="pose",
         test_set=poses.test_set,
         pictures=records_in(poses.of(TEST)) - len({*lost}),
         challenger=challenger.scores(mine, mean_pck, settings),
-        champion=opponent.scores(theirs, mean_pck, settings) if opponent and theirs else None,
-        verdict=verdict,
+        champion=pair.scores,
+        verdict=pair.verdict(mine, mean_pck, FIGURE, settings, only),
+        incumbent=pair.incumbent,
+        uncompared=pair.uncompared,
         warning=warning,
         items=items,
         dry_run=call.dry_run,
@@ -232,8 +249,9 @@ def _pose(
 
 def _segmentation(
     run: Run,
-    challenger: _Model,
-    opponent: _Model | None,
+    challenger: Model,
+    opponent: Model | None,
+    stands: Incumbent | None,
     only: Verdict,
     row: ModelRow | None,
     settings: Settings,
@@ -254,47 +272,60 @@ def _segmentation(
     tiles = tiles_by_picture(dataset)
     seen: dict[str, str] = {}
     unknown: list[str] = []
+    uncompared = ""
     with Ledger.open_to_read(settings.io.ledger_url, settings.io.out_root) as ledger:
-        for role, model in (("challenger", challenger), ("champion", opponent)):
-            if model is None:
-                continue
-            learned = learned_pictures(ledger, model.card.trained_on.dataset, dataset.fingerprint)
+        learners = [("the challenger", challenger.card.trained_on.dataset)]
+        if opponent is not None:
+            learners.append(("the champion", opponent.card.trained_on.dataset))
+        learned_from = stands.learned_from if stands is not None else None
+        if stands is not None and learned_from is not None:
+            known = learned_pictures(ledger, learned_from, dataset.fingerprint)
+            if known is not None and known >= set(tiles):
+                uncompared = f"{stands.name} learned from every picture of the test set"
+                stands = None
+            else:
+                learners.append((stands.name, learned_from))
+        for role, data_set in learners:
+            learned = learned_pictures(ledger, data_set, dataset.fingerprint)
             if learned is None:
                 unknown.append(role)
             seen |= dict.fromkeys(sorted((learned or frozenset()) & set(tiles)), role)
-    items = tuple(Item(name, "skipped", f"the {role} learned from it") for name, role in sorted(seen.items()))
+    items = tuple(Item(name, "skipped", f"{role} learned from it") for name, role in sorted(seen.items()))
     tiles = {name: found for name, found in tiles.items() if name not in seen}
-    who = " and the ".join(unknown)
-    warning = (
-        f"it is not known which pictures the {who} learned from; the score may be too good" if who else ""
-    )
+    who = " and ".join(unknown)
+    warning = f"it is not known which pictures {who} learned from; the score may be too good" if who else ""
     if not tiles:
         raise DataError(
-            f"the {' and the '.join(sorted({*seen.values()}))} learned from every picture of the test set of run"
+            f"{' and '.join(sorted({*seen.values()}))} learned from every picture of the test set of run"
             f" {run.run_id}",
             "Compare them on a run with new pictures.",
         )
     device = settings.seg_inference.device
     mine = judge_segmentation(challenger.path, dataset, tiles, device, call.progress)
-    theirs = judge_segmentation(opponent.path, dataset, tiles, device, call.progress) if opponent else None
-    verdict = (
-        compare(mine.counts, theirs.counts, mean_iou, FIGURE, settings.retrain.judgement) if theirs else only
+    pair = against(
+        opponent,
+        stands,
+        lambda model: judge_segmentation(model.path, dataset, tiles, device, call.progress),
+        lambda one: one.judge(tiles),
+        mean_iou,
+        settings,
     )
-    by_class = {}
-    if theirs is not None:
-        by_class = {
-            c.name: compare(mine.counts, theirs.counts, iou_of(number), FIGURE, settings.retrain.judgement)
-            for number, c in enumerate(dataset.classes)
-        }
+    by_class = {
+        c.name: pair.verdict(mine, iou_of(number), FIGURE, settings, only)
+        for number, c in enumerate(dataset.classes)
+        if pair.judged is not None
+    }
     return EvaluateResult(
         run_id=run.run_id,
         kind="segmentation",
         test_set=_test_set(dataset, tiles),
         pictures=len(tiles),
         challenger=challenger.scores(mine, mean_iou, settings),
-        champion=opponent.scores(theirs, mean_iou, settings) if opponent and theirs else None,
-        verdict=verdict,
+        champion=pair.scores,
+        verdict=pair.verdict(mine, mean_iou, FIGURE, settings, only),
         by_class=by_class,
+        incumbent=pair.incumbent,
+        uncompared=uncompared or pair.uncompared,
         warning=warning,
         items=items,
         dry_run=call.dry_run,

@@ -59,12 +59,12 @@ def infer_seg(call: Call | None = None, *, folder: Path | None = None) -> InferR
     run = found.opened(settings, call)
     with call.work(run, STAGE):
         call.record_config(run, STAGE, settings, settings.dump("seg_inference", "io", "db", "project"))
-        result = _predicted(run, found.records, predictor, champion, settings.seg_inference, call.progress)
+        result = predict_into(run, found.records, predictor, champion, settings.seg_inference, call.progress)
         _tell_ledger(run, settings)
     return result
 
 
-def _predicted(
+def predict_into(
     run: Run,
     records: Sequence[Record],
     predictor: Predictor,
@@ -72,6 +72,7 @@ def _predicted(
     settings: SegInference,
     progress: Progress,
 ) -> InferResult:
+    """Predict records that are at hand, into a run that is there, with the configured workers; nobody is told."""
     from agir_cvtoolkit.inference.registry import computed_by_torch
 
     devices = devices_of(settings.device, settings.workers, on_gpu=computed_by_torch(predictor))

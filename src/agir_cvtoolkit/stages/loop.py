@@ -77,7 +77,8 @@ class LoopResult:
         why: in words; in a dry run what would come next.
         rounds: all of the loop, in order.
         champion: version of the model in service; empty where there is none.
-        score: of it on the test set, see `figure`; None where it was never tested.
+        incumbent: what predicts where no model is in service and one was compared with it; else empty.
+        score: of either on the test set, see `figure`; None where it was never tested.
         pictures: that were chosen.
         hours: of people's work.
         captures: ids of those that the next round would look at, in a dry run of a loop of captures.
@@ -94,6 +95,7 @@ class LoopResult:
     hours: float = 0.0
     dry_run: bool = False
     captures: tuple[str, ...] = ()
+    incumbent: str = ""
 
     @property
     def figure(self) -> str:
@@ -201,6 +203,7 @@ def result_of(
         champion = ledger.champion(settings.loop.kind)
     hours = effort(call).hours_by_run
     spent = spent_of(rounds, sum(hours.get(row.run_id, 0.0) for row in rounds))
+    compared = [str(row.figures["incumbent"]) for row in rounds if row.figures.get("incumbent")]
     return LoopResult(
         name=name,
         kind=settings.loop.kind,
@@ -208,6 +211,7 @@ def result_of(
         why=why,
         rounds=tuple(rounds),
         champion=champion.version if champion else "",
+        incumbent=compared[-1] if compared and champion is None else "",
         score=spent.score,
         pictures=spent.pictures,
         hours=spent.hours,

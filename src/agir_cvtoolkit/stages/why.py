@@ -81,7 +81,10 @@ def _life(ledger: Ledger, unit_id: str) -> list[Event]:
 
 def _round(ledger: Ledger, run_id: str) -> str:
     found = ledger.round_of_run(run_id)
-    return "" if found is None else f"round {found.number} of loop {found.loop}: {found.state}"
+    if found is None:
+        return ""
+    words = found.figures.get("words", "") if found.state in {"promoted", "rejected"} else ""
+    return f"round {found.number} of loop {found.loop}: {found.state}{f', {words}' if words else ''}"
 
 
 def _seconds(events: Sequence[Event], by_job: Mapping[tuple[str, int], float]) -> float | None:
