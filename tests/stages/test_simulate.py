@@ -10,15 +10,21 @@ import numpy as np
 import pytest
 
 from agir_cvtoolkit import Call, simulate
+from agir_cvtoolkit.config._simulate import Simulate
 from agir_cvtoolkit.errors import ConfigError, DataError, UsageError
 from agir_cvtoolkit.pictures import save_png
+from agir_cvtoolkit.progress import Silent
 from agir_cvtoolkit.stages._simulate_arena import FIRST, Cell
 from agir_cvtoolkit.stages._simulate_cells import Book, Schedule
-from agir_cvtoolkit.stages._simulate_data import HeldOut
+from agir_cvtoolkit.stages._simulate_data import HeldOut, labelled_data
+from agir_cvtoolkit.stages._simulate_look import Variations
 from agir_cvtoolkit.stages._simulate_outcome import labels_for, outcome_of, paired_gain, words_of
+from agir_cvtoolkit.stages._simulate_units import pool_and_test
 from agir_cvtoolkit.stages.simulate import SimulateResult
+from agir_cvtoolkit.training.frozen_features import FrozenFeatures
 
 SIDE = 128
+TILE = 64
 
 
 def draw_field(folder: Path, count: int = 6) -> Path:
@@ -47,7 +53,9 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def call(root: Path, *more: str) -> Call:
-    return Call((f"io.out_root={root / 'runs'}", "simulate.tile=64", "select.strategy=class-doubt", *more))
+    return Call(
+        (f"io.out_root={root / 'runs'}", f"simulate.tile={TILE}", "select.strategy=class-doubt", *more)
+    )
 
 
 def run(field: Path, root: Path, seeds: int = 2, jobs: int = 1, **more: object) -> SimulateResult:
@@ -113,6 +121,28 @@ def test_listed_pictures_are_tested_by_every_seed(field: Path, tmp_path: Path) -
     assert chosen_from(result, 0) | chosen_from(result, 1) <= {"p0", "p2", "p3", "p5"}
 
 
+def test_tiles_vary_as_in_training_and_each_variation_is_looked_at_once(field: Path, tmp_path: Path) -> None:
+    """Pixels and labels vary together, the same way whoever asks, also those of a near-duplicate."""
+    data = labelled_data(field, None, Call().settings())
+    wanted = Simulate(budgets=(2, 4), tile=TILE, duplicates=0.5)
+    store = tmp_path / "maps"
+    units = pool_and_test(data, HeldOut(tuple(t.group for t in data.truths), 1), wanted, store, Silent())
+    shown = [Variations(units.pool, units.opening, units.encoder, store) for _ in range(2)]
+    for place in (0, len(units.pool) - 1):
+        unit = units.pool[place]
+        first = shown[0](place, 2)
+        size = (store / "maps.f16").stat().st_size
+        again = shown[1](place, 2)
+        assert (store / "maps.f16").stat().st_size == size
+        assert [key for key, _ in first] == [key for key, _ in again]
+        assert len({unit.key, *(key for key, _ in first)}) == 3
+        for (key, cells), (_, same) in zip(first, again, strict=True):
+            assert unit.cells is not None
+            assert cells.shape == unit.cells.shape
+            np.testing.assert_array_equal(cells, same)
+            assert FrozenFeatures(store).maps(key)[0].shape == FrozenFeatures(store).maps(unit.key)[0].shape
+
+
 def test_the_same_call_does_nothing(
     done: tuple[Path, SimulateResult], field: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,7 +196,7 @@ import sys
 from pathlib import Path
 from agir_cvtoolkit import Call, simulate
 simulate(Path(sys.argv[1]), strategies=["random"], budgets=[2, 4], seeds=2, jobs=2,
-         call=Call((f"io.out_root={sys.argv[2]}/runs", "simulate.tile=64")))
+         call=Call((f"io.out_root={sys.argv[2]}/runs", f"simulate.tile={TILE}")))
 """
 
 

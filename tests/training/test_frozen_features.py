@@ -8,7 +8,7 @@ import torch
 
 from agir_cvtoolkit.training.frozen_features import FrozenFeatures, embedding_of, key_of
 from agir_cvtoolkit.training.frozen_head import ColumnHead, one_thread, resized
-from agir_cvtoolkit.training.frozen_pixels import CELL, IGNORED, PixelLearner, PixelSettings, cells_of
+from agir_cvtoolkit.training.frozen_pixels import CELL, IGNORED, Labels, PixelLearner, PixelSettings, cells_of
 
 
 def drawn(seed: int, side: int = 8) -> list[np.ndarray]:
@@ -91,3 +91,32 @@ def test_a_learner_learns_alike_from_the_same_and_counts_known_cells_only(tmp_pa
     said = next(learner.probabilities(first, [3]))
     assert said.shape == (2, 8, 8)
     np.testing.assert_allclose(said.sum(axis=0), 1, atol=1e-5)
+
+
+def test_variations_are_asked_for_once_and_learned_from_with_their_own_labels(tmp_path: Path) -> None:
+    """Plain views of one class alone, the other one only in the variations: who learns from them knows both."""
+    store = FrozenFeatures(tmp_path)
+    maps, labels, asked = {}, {}, []
+    for number in range(4):
+        key = f"{number:016x}"
+        maps[key] = drawn(number)
+        labels[key] = (maps[key][0][0] > 0).astype(np.uint8)
+        store.append(key, maps[key])
+    plain, varied, test = (f"{number:016x}" for number in (0, 1, 3))
+
+    def shown(place: int, count: int) -> list[tuple[str, Labels]]:
+        asked.append((place, count))
+        return [(varied, labels[varied])]
+
+    settings = PixelSettings(steps=60, batch=64, lr=0.02, variations=2)
+    none = np.zeros_like(labels[plain])
+    with one_thread():
+        seen = PixelLearner(store, [plain, test], [none, labels[test]], 2, settings, shown)
+        unseen = PixelLearner(store, [plain, test], [none, labels[test]], 2, settings)
+        heads = [seen.learn([0], seed) for seed in (1, 2)]
+        poor = unseen.learn([0], 1)
+    assert asked == [(0, 2)]
+    assert next(unseen.probabilities(poor, [1])).argmax(axis=0).max() == 0
+    for head in heads:
+        assert next(seen.probabilities(head, [1])).argmax(axis=0).max() == 1
+        assert seen.score(head, [1]).mean_iou > unseen.score(poor, [1]).mean_iou

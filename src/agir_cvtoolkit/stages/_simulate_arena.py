@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from agir_cvtoolkit.choosing import Known, Pool, Region
 from agir_cvtoolkit.selection import ChoiceRules, choose
-from agir_cvtoolkit.training.frozen_features import FrozenFeatures
 from agir_cvtoolkit.training.frozen_head import one_thread
 
 from ._simulate_learners import Joints, Learner, Looked, Pixels
-from ._simulate_units import Unit, Units
+from ._simulate_look import Unit
+from ._simulate_units import Units
 
 FIRST = ""
 """In the place of a strategy: the units drawn at random that all strategies begin with."""
@@ -105,9 +105,8 @@ class Arena:
         self._units, self._rules = units, rules
         self._sides = cache(units.sides)
         self._places = {unit.unit_id: place for place, unit in enumerate(units.pool)}
-        features = FrozenFeatures(store)
         self._learner: Learner = (
-            Pixels(units, features) if units.schema is None else Joints(units, units.schema, features)
+            Pixels(units, store) if units.schema is None else Joints(units, units.schema, store)
         )
 
     def first(self, seed: int, count: int) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ from agir_cvtoolkit.training.frozen_head import ColumnHead
 from agir_cvtoolkit.training.frozen_joints import JointLearner, pose_scores
 from agir_cvtoolkit.training.frozen_pixels import PixelLearner
 
+from ._simulate_look import Variations
 from ._simulate_units import Units
 
 Column = NDArray[np.float32]
@@ -52,10 +54,16 @@ class Learner(Protocol):
 class Pixels:
     """Masks: mean IoU over all classes that occur, the background included."""
 
-    def __init__(self, units: Units, features: FrozenFeatures) -> None:
+    def __init__(self, units: Units, store: Path) -> None:
         everything = (*units.pool, *units.test)
         labels = [unit.cells for unit in everything if unit.cells is not None]
-        self._learner = PixelLearner(features, [u.key for u in everything], labels, len(units.classes))
+        self._learner = PixelLearner(
+            FrozenFeatures(store),
+            [unit.key for unit in everything],
+            labels,
+            len(units.classes),
+            varied=Variations(units.pool, units.opening, units.encoder, store),
+        )
         self._classes = units.classes
         self._first_tested = len(units.pool)
         # What select goes by: of regions the mean doubt of all pixels, of pictures what the manifest says.
@@ -92,10 +100,10 @@ class Pixels:
 class Joints:
     """Poses: PCK at 5 %."""
 
-    def __init__(self, units: Units, schema: JointSchema, features: FrozenFeatures) -> None:
+    def __init__(self, units: Units, schema: JointSchema, store: Path) -> None:
         everything = (*units.pool, *units.test)
         poses = [unit.pose for unit in everything if unit.pose is not None]
-        self._learner = JointLearner(features, poses, schema)
+        self._learner = JointLearner(FrozenFeatures(store), poses, schema)
         self._first_tested = len(units.pool)
 
     def learn(self, members: Sequence[int], seed: int) -> ColumnHead:

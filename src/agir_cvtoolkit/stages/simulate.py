@@ -26,8 +26,10 @@ from .select import rules_of as rules_of_select
 FOLDER = "simulations"
 RESULT, TABLE, PICTURE = "simulation.json", "curves.csv", "curves.png"
 _IOU, _PCK = "mean IoU", "PCK at 5 %"
-_REVISION = 3
+_REVISION = 4
 """Of what cells depend on beside their settings: another one when the learner changes."""
+_VARIATIONS = 3
+"""In which the learners are shown each unit, beside the plain one."""
 _LOOK_S, _CELL_S, _UNIT_S = 0.15, 2.5, 0.004
 """Seconds on one core of 2024: one look of the encoder at 320 x 320 pixels, one training and test, one unit's scores."""
 
@@ -225,8 +227,12 @@ def _planned(data: LabelledData, tested: HeldOut, settings: Settings, folder: Pa
     tested_on = len({cut.truth.record_id for cut in held if cut.truth.group in ours})
     total = _cells(wanted)
     done = len(Book(folder / CELLS).cells)
-    looks = (len(own) * grown + len(held)) * (1 if data.kind == "masks" else 4)
-    seconds = looks * _LOOK_S + (total - done) * (_CELL_S + pool * _UNIT_S) / wanted.jobs
+    everything = len(own) * grown + len(held)
+    # Poses are looked at in all their variations first, masks when they are first learned from.
+    learned = min(len(own) * grown, wanted.seeds * len(wanted.strategies) * wanted.budgets[-1])
+    first, later = (everything, learned) if data.kind == "masks" else (everything * (1 + _VARIATIONS), 0.0)
+    seconds = first * _LOOK_S + later * _VARIATIONS * _LOOK_S / wanted.jobs
+    seconds += (total - done) * (_CELL_S + pool * _UNIT_S) / wanted.jobs
     words = (
         f"would choose from {pool} {what}s and test on {tested_on} pictures"
         + (", other ones for each seed" if tested.count is not None else ""),

@@ -1,14 +1,15 @@
 """A segmentation model over frozen maps that is trained in a second or two: the learner of simulations.
 
-It is a measure, not a product: cells of 8 pixels, no variations of the pictures. What it is for is to compare what
-different pictures teach, so that it has to be quick, and the same pictures must give nearly the same model whatever the
-seed.
+It is a measure, not a product: cells of 8 pixels, and a few variations of each picture that are the same every time.
+What it is for is to compare what different pictures teach, so that it has to be quick, and the same pictures must give
+nearly the same model whatever the seed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -25,6 +26,12 @@ STEP = 2
 """Of the finest map, at stride 4, every so many-th row and column is used."""
 IGNORED = 255
 Labels = NDArray[np.uint8]
+_REMEMBERED = 500
+"""Pictures whose columns are held in memory: a megabyte or two each."""
+_Sample = tuple[NDArray[np.float16], NDArray[np.int64], NDArray[np.float32]]
+"""Columns of features of some cells, their labels, and how many cells each stands for."""
+Varied = Callable[[int, int], Sequence[tuple[str, Labels]]]
+"""Returns the keys of the maps and the cells of so many variations of a picture, by its place."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,7 @@ class PixelSettings:
         weight_decay: of AdamW.
         per_class: cells of each foreground class that are learned from in one picture; they stand for all of them.
         background: the same of the background.
+        variations: ways in which each picture is shown, beside the plain one, where there are any.
     """
 
     width: int = 32
@@ -48,6 +56,7 @@ class PixelSettings:
     weight_decay: float = 1e-2
     per_class: int = 200
     background: int = 150
+    variations: int = 3
 
 
 def cells_of(mask: Labels) -> Labels:
@@ -70,6 +79,7 @@ class PixelLearner:
         labels: Sequence[Labels],
         classes: int,
         settings: PixelSettings | None = None,
+        varied: Varied | None = None,
     ) -> None:
         """Take pictures.
 
@@ -79,11 +89,12 @@ class PixelLearner:
             labels: of each, see `cells_of`; `IGNORED` where nobody knows.
             classes: how many, the background (0) included.
             settings: of the learning.
+            varied: what shows the pictures varied; None where they are only seen as they are.
         """
         self._features, self._keys, self._labels = features, keys, labels
-        self._classes = classes
+        self._classes, self._varied = classes, varied
         self._settings = settings or PixelSettings()
-        self._samples: dict[int, tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]] = {}
+        self._sampled = lru_cache(maxsize=_REMEMBERED)(self._sample)
 
     def learn(self, members: Sequence[int], seed: int) -> ColumnHead:
         """Train a model; the same members (in any order) and seed give the same one, bit by bit.
@@ -93,9 +104,9 @@ class PixelLearner:
             seed: of weights and order.
         """
         wanted = self._settings
-        parts = [self._sample(member) for member in sorted(members)]
+        parts = [self._sampled(member) for member in sorted(members)]
         x, y, weight = (torch.from_numpy(np.concatenate(column)) for column in zip(*parts, strict=True))
-        weight = weight / weight.mean()
+        x, weight = x.float(), weight / weight.mean()
         with chance(seed) as generator:
             head = ColumnHead(x.mean(dim=0), x.std(dim=0) + 0.05, wanted.width, self._classes)
             optimizer = torch.optim.AdamW(head.parameters(), lr=wanted.lr, weight_decay=wanted.weight_decay)
@@ -133,33 +144,34 @@ class PixelLearner:
             counted += np.bincount(joined, minlength=len(counted))
         return scores_of(counted.reshape(self._classes, self._classes))
 
-    def _sample(self, member: int) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
-        """Return columns of features of some cells, their labels, and how many cells each stands for."""
-        found = self._samples.get(member)
-        if found is None:
-            labels = self._labels[member]
-            # By the picture and not by the model's seed: what a picture teaches does not depend on who asks.
-            rng = np.random.default_rng(list(bytes.fromhex(self._keys[member][:16])))
-            places, weights = [], []
-            for number in range(self._classes):
-                there = np.flatnonzero(labels.reshape(-1) == number)
-                most = self._settings.per_class if number else self._settings.background
-                taken = rng.choice(there, min(most, len(there)), replace=False)
-                places.append(np.sort(taken))
-                weights.append(np.full(len(taken), len(there) / max(1, len(taken)), dtype=np.float32))
-            cells = np.concatenate(places)
-            columns = self._columns(member, *np.divmod(cells, labels.shape[1]))
-            found = columns, labels.reshape(-1)[cells].astype(np.int64), np.concatenate(weights)
-            self._samples[member] = found
-        return found
+    def _sample(self, member: int) -> _Sample:
+        views = [(self._keys[member], self._labels[member])]
+        if self._varied is not None and self._settings.variations:
+            views += self._varied(member, self._settings.variations)
+        parts = [self._columns_of(key, labels) for key, labels in views]
+        columns, labels, weights = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return columns, labels, weights
 
-    def _columns(
-        self, member: int, rows: NDArray[np.int64], columns: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
-        maps = tensors(self._features.maps(self._keys[member]))
+    def _columns_of(self, key: str, labels: Labels) -> _Sample:
+        # By the picture and not by the model's seed: what a picture teaches does not depend on who asks.
+        rng = np.random.default_rng(list(bytes.fromhex(key[:16])))
+        places, weights = [], []
+        for number in range(self._classes):
+            there = np.flatnonzero(labels.reshape(-1) == number)
+            most = self._settings.per_class if number else self._settings.background
+            taken = rng.choice(there, min(most, len(there)), replace=False)
+            places.append(np.sort(taken))
+            weights.append(np.full(len(taken), len(there) / max(1, len(taken)), dtype=np.float32))
+        cells = np.concatenate(places)
+        rows, columns = np.divmod(cells, labels.shape[1])
+        maps = tensors(self._features.maps(key))
         size = maps[0].shape[-2:]
         parts = []
         for level in maps:
             whole = level if level.shape[-2:] == size else resized(level, size)
-            parts.append(whole[0, :, rows, columns].numpy().T)
-        return np.concatenate(parts, axis=1)
+            parts.append(whole[0, :, rows, columns].half().numpy().T)
+        return (
+            np.concatenate(parts, axis=1),
+            labels.reshape(-1)[cells].astype(np.int64),
+            np.concatenate(weights),
+        )
