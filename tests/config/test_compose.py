@@ -38,6 +38,23 @@ def test_packaged_then_user_then_command_line() -> None:
     assert load_settings(["train.max_epochs=9", "train.max_epochs=10"]).train.max_epochs == 10
 
 
+def test_a_value_that_refers_to_another_follows_it_wherever_it_stands() -> None:
+    assert load_settings(["cvat_upload.task_name=seed ${train.seed}"]).cvat_upload.task_name == "seed 42"
+    write("conf/cvat_upload/default.yaml", "task_name: ${project.name} in ${train.seed}\n")
+    settings = load_settings(["project.name=maize", "train.seed=7"])
+    assert settings.cvat_upload.task_name == "maize in 7"
+    with pytest.raises(ConfigError, match=r"cannot be composed: .*nobody"):
+        load_settings(["cvat_upload.task_name=${project.nobody}"])
+    write("conf/cvat_upload/default.yaml", "task_name: ???\n")
+    with pytest.raises(ConfigError, match=r"cannot be composed: .*task_name"):
+        load_settings(["train.seed=7"])
+
+
+def test_settings_that_are_changed_change_no_later_ones() -> None:
+    load_settings().cvat_upload.label_map["weed"] = 3
+    assert load_settings().cvat_upload.label_map == {"_default": "weed"}
+
+
 def test_origins_say_where_a_value_comes_from() -> None:
     write("conf/train/default.yaml", "max_epochs: 7\n")
     write("conf/config.yaml", "project:\n  name: maize\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -73,8 +74,12 @@ def _check_key(key: str) -> None:
 
 def composed_tree(tree: Tree, parsed: Sequence[Override]) -> Tree:
     """Lay overrides on top of a tree and resolve what refers to other keys."""
+    changed = {str(o.key_or_group).partition(".")[0] for o in parsed if not is_group_choice(o)}
+    # OmegaConf takes most of the time of a composition; what nothing refers to or changes comes out as it goes in.
+    if _refers([tree, *(str(o.input_line) for o in parsed)]):
+        changed |= set(tree)
     try:
-        composed = OmegaConf.create(tree)
+        composed = OmegaConf.create({key: value for key, value in tree.items() if key in changed})
         for override in parsed:
             if not is_group_choice(override):
                 _apply(override, composed)
@@ -83,7 +88,18 @@ def composed_tree(tree: Tree, parsed: Sequence[Override]) -> Tree:
     except OmegaConfBaseException as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"the configuration cannot be composed: {redacted(reason)}") from error
-    return {str(key): value for key, value in container.items()} if isinstance(container, dict) else {}
+    done = {str(key): value for key, value in container.items()} if isinstance(container, dict) else {}
+    whole = {key: deepcopy(value) for key, value in tree.items() if key not in changed} | done
+    return {key: whole[key] for key in [*tree, *done] if key in whole}
+
+
+def _refers(value: object) -> bool:
+    """Whether text in a tree refers to another value, or stands for one that is missing."""
+    if isinstance(value, dict):
+        return any(map(_refers, value.values()))
+    if isinstance(value, list):
+        return any(map(_refers, value))
+    return isinstance(value, str) and ("${" in value or "???" in value)
 
 
 def _apply(override: Override, composed: DictConfig) -> None:
