@@ -54,7 +54,7 @@ ELSEWHERE = {
     "num_workers": "test_loading_in_other_processes_gives_the_same_model",
     "device": "test_wrong_settings_and_data_end_in_clear_errors",
     "processes": "test_two_processes_train_as_one",
-    "nodes": "test_nodes_wait_for_each_other",
+    "nodes": "test_nodes_wait_for_each_other_and_train_as_one",
     "auto_preprocess": "tests/stages/test_train.py",
     "model.encoder_name": "tests/models/test_architectures.py",
     "model.remembered_variations": "test_remembered_features_change_nothing",
@@ -180,14 +180,9 @@ def test_a_tracker_that_is_not_installed_names_its_extra(name: str, dataset: Pat
         fit(dataset, tmp_path, with_flag(f"tracking.{name}", "somewhere"))
 
 
-@pytest.mark.parametrize(
-    "model",
-    [{"arch_name": "unet"}, {"arch_name": "fpn"}, MIX_TRANSFORMER],
-    ids=["unet", "fpn", "segformer-mit_b0"],
-)
-def test_two_processes_train_as_one(dataset: Path, tmp_path: Path, model: dict[str, Any]) -> None:
+def test_two_processes_train_as_one(dataset: Path, tmp_path: Path) -> None:
     def trained(processes: int) -> Any:
-        settings = {"processes": processes, "model": model}
+        settings = {"processes": processes, "model": MIX_TRANSFORMER}
         return fit(dataset, tmp_path / str(processes), Train(**SMALL | settings))
 
     one, two = trained(1), trained(2)
@@ -205,14 +200,24 @@ torch.set_num_threads(1)
 from agir_cvtoolkit.config._training import Train
 from agir_cvtoolkit.training.nodes import rank
 from agir_cvtoolkit.training.segmentation import fit, follow
-dataset, out, settings = Path(sys.argv[1]), Path(sys.argv[2]), Train.model_validate_json(sys.argv[3])
-follow(dataset, out, settings) if rank() else print(fit(dataset, out, settings).history[0].train_loss)
+dataset = Path(sys.argv[1])
+for out, text in zip(sys.argv[2::2], sys.argv[3::2]):
+    settings = Train.model_validate_json(text)
+    if rank():
+        follow(dataset, Path(out), settings)
+    else:
+        result = fit(dataset, Path(out), settings)
+        epoch = result.history[0]
+        print(epoch.train_loss, epoch.val_iou, result.card.metrics["test_iou"])
 """
 
 
 @pytest.mark.slow
-def test_nodes_wait_for_each_other(dataset: Path, tmp_path: Path) -> None:
-    settings = Train(**SMALL | {"nodes": 2})
+def test_nodes_wait_for_each_other_and_train_as_one(dataset: Path, tmp_path: Path) -> None:
+    trainings = {
+        name: Train(**SMALL | {"nodes": 2, "model": {"arch_name": name}}) for name in ("unet", "fpn")
+    }
+    words = [str(word) for name, s in trainings.items() for word in (tmp_path / name, s.model_dump_json())]
     port = free_port()
     started = []
     for number in (1, 0):
@@ -220,16 +225,21 @@ def test_nodes_wait_for_each_other(dataset: Path, tmp_path: Path) -> None:
         launched |= {"LOCAL_WORLD_SIZE": 1, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         started.append(
             subprocess.Popen(
-                [sys.executable, "-c", NODE, dataset, tmp_path, settings.model_dump_json()],
+                [sys.executable, "-c", NODE, dataset, *words],
                 env={**os.environ, "TORCHELASTIC_RUN_ID": "a", **{k: str(v) for k, v in launched.items()}},
                 stdout=subprocess.PIPE,
             )
         )
     said = [process.communicate(timeout=600)[0] for process in started]
     assert [process.returncode for process in started] == [0, 0]
-    alone = fit(dataset, tmp_path / "alone", settings.model_copy(update={"nodes": 1}))
-    assert float(said[1]) == pytest.approx(alone.history[0].train_loss, rel=1e-4)
-    assert not (tmp_path / "nodes.json").exists()
+    lines = said[1].splitlines()
+    for (name, settings), line in zip(trainings.items(), lines, strict=True):
+        alone = fit(dataset, tmp_path / f"{name} alone", settings.model_copy(update={"nodes": 1}))
+        loss, iou, test_iou = map(float, line.split())
+        assert loss == pytest.approx(alone.history[0].train_loss, rel=1e-4)
+        assert iou == pytest.approx(alone.history[0].val_iou, abs=2e-3)
+        assert test_iou == pytest.approx(alone.card.metrics["test_iou"], abs=2e-3)
+        assert not (tmp_path / name / "nodes.json").exists()
 
 
 def test_nodes_need_somebody_who_starts_them(
