@@ -28,6 +28,8 @@ from ._loop_state import differences, end_state
 from ._table import Row, finish, parser, seconds
 
 TITLE = "Rounds, killed at random and undisturbed"
+_ALL = ("-o", "loop.budget.patience=null")
+"""Models that do not take over end no loop: so many rounds are compared as were asked for."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def _killed(process: subprocess.Popen[bytes], workspace: LoopWorkspace, moment: 
 def _start(workspace: LoopWorkspace, options: argparse.Namespace) -> subprocess.Popen[bytes]:
     words = ["loop", NAME, "--pool", POOL, "--rounds", str(options.rounds), "--count", str(options.each)]
     return subprocess.Popen(
-        [sys.executable, "-m", "agir_cvtoolkit", *words, "--config", str(workspace.conf), "--quiet"],
+        [sys.executable, "-m", "agir_cvtoolkit", *words, *_ALL, "--config", str(workspace.conf), "--quiet"],
         cwd=workspace.folder,
         stdout=subprocess.DEVNULL,
     )

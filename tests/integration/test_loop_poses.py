@@ -143,6 +143,7 @@ def test_captures_of_devices(worms: Workspace) -> None:
         "firebase.output_dir=captures",
         "retrain.test_set.near_duplicates=null",
         "loop.budget.patience=null",
+        "loop.judge_first=false",
     )
     store = world.store()
     options = LoopOptions(count=4)

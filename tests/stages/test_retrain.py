@@ -6,7 +6,9 @@ import json
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,10 +26,11 @@ from agir_cvtoolkit.errors import (
 from agir_cvtoolkit.firebase import EmbeddedStore
 from agir_cvtoolkit.ledger import Ledger
 from agir_cvtoolkit.poses import Keypoint
-from agir_cvtoolkit.runs import try_lock
+from agir_cvtoolkit.runs import open_run, try_lock
 from agir_cvtoolkit.serving.stopping import StoppableProgress
 from agir_cvtoolkit.stages import _pose_evaluation as evaluation
 from agir_cvtoolkit.stages import _retrain_publish as publishing
+from agir_cvtoolkit.stages._capture_rounds import CaptureRounds
 from agir_cvtoolkit.stages._evaluation import Judged
 from agir_cvtoolkit.stages._retrain_incumbent import NAME
 from agir_cvtoolkit.stages._retrain_lease import owner_of
@@ -153,6 +156,13 @@ def test_a_first_model_that_is_worse_than_what_devices_run_is_not_published_to_t
     assert result.verdict is not None
     assert result.verdict.words.startswith(f"worse than {NAME} beyond chance: -0.")
     assert (store.current_model(), champion()) == (None, None)
+    place = SimpleNamespace(run=partial(open_run, ROOT))
+    figures = CaptureRounds(place).evaluate(SimpleNamespace(training_run=result.run_id))  # type: ignore[arg-type]
+    assert figures["words"] == f"not put in service: {result.verdict.words}"
+    assert (figures["incumbent"], figures["takes_over"]) == (NAME, False)
+    theirs = result.evaluation.champion
+    assert theirs is not None
+    assert figures["incumbent_score"] == figures["champion_score"] == theirs.metrics["test_mean_pck"]
 
     better["new"] = 1.0
     world.correct(store, range(15, 20), wrong_by=1.0)

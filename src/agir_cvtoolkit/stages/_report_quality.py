@@ -111,11 +111,10 @@ def _rounds_chart(tested: Sequence[tuple[RoundView, RunEvaluation]], figure: str
     lines = [
         _line("challenger", places, [found.challenger for _, found in tested], [f.words for _, f in tested])
     ]
-    if any(found.champion for _, found in tested):
-        names = [
-            f"{found.incumbent}, before there was a champion" * bool(found.incumbent) for _, found in tested
-        ]
-        lines.append(_line("champion", places, [found.champion or nothing for _, found in tested], names))
+    beaten = [found.incumbent or "champion" for _, found in tested if found.champion]
+    if beaten:
+        name = ", then ".join(dict.fromkeys(beaten))
+        lines.append(_line(name, places, [found.champion or nothing for _, found in tested], ()))
     last = tested[-1][1].challenger
     value, interval = quality_words(last)
     return LineChart(
