@@ -51,7 +51,7 @@ def test_a_value_that_refers_to_another_follows_it_wherever_it_stands() -> None:
 
 
 def test_settings_that_are_changed_change_no_later_ones() -> None:
-    load_settings().cvat_upload.label_map["weed"] = 3
+    load_settings().cvat_upload.label_map["weed"] = "crop"
     assert load_settings().cvat_upload.label_map == {"_default": "weed"}
 
 
