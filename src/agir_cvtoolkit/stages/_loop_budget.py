@@ -21,7 +21,7 @@ class Spent:
         pictures: that were chosen.
         hours: of people's work.
         score: of the model in service on the test set; None where it was never tested.
-        in_vain: the newest models in a row that did not take over.
+        in_vain: the newest models in a row that did not take over, and so long as none ever did, came no nearer to it.
         outcomes: how these were judged.
         serving: what was in service before them; the name of a predictor where no model ever was.
     """
@@ -38,7 +38,8 @@ class Spent:
 def spent_of(rounds: Sequence[RoundRow], hours: float) -> Spent:
     """Add up the rounds of a loop."""
     judged = [row for row in rounds if row.state in {"promoted", "rejected"}]
-    in_vain = list(takewhile(lambda row: row.state != "promoted", reversed(judged)))
+    gained = _gained(judged)
+    in_vain = list(takewhile(lambda row: row.number not in gained, reversed(judged)))
     scores = [
         row.figures["champion_score"] for row in judged if row.figures.get("champion_score") is not None
     ]
@@ -51,6 +52,18 @@ def spent_of(rounds: Sequence[RoundRow], hours: float) -> Spent:
         outcomes=frozenset(str(row.figures.get("outcome", "")) for row in in_vain),
         serving=_serving(judged),
     )
+
+
+def _gained(judged: Sequence[RoundRow]) -> set[int]:
+    """Return the rounds that brought a better model: in service, or nearer to what the first ones have to beat."""
+    gained, best = set(), 0.0
+    for row in judged:
+        score = row.figures.get("score") or 0.0
+        nearer = bool(row.figures.get("incumbent")) and row.figures.get("outcome") != "few" and score > best
+        if row.state == "promoted" or nearer:
+            gained.add(row.number)
+        best = max(best, score)
+    return gained
 
 
 def _serving(judged: Sequence[RoundRow]) -> str:
