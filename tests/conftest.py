@@ -16,9 +16,11 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from .firebase.emulators import firestore_emulator, google, google_store, storage_emulator
 from .postgres import new_schema, postgres
 
-__all__ = ["new_schema", "postgres"]
+# Here and nowhere else: a fixture that two modules import is made for each of them.
+__all__ = ["firestore_emulator", "google", "google_store", "new_schema", "postgres", "storage_emulator"]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As a shell leaves it for what runs in its background; processes that the tests start would not hear Ctrl-C.

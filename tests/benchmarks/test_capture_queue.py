@@ -7,9 +7,7 @@ from functools import partial
 import pytest
 
 from benchmarks import capture_queue
-from tests.firebase.emulators import firestore_emulator, running_firestore
-
-__all__ = ["firestore_emulator"]
+from tests.firebase.emulators import running_firestore
 
 # At so few captures times are noise; what is read is not.
 pytestmark = pytest.mark.integration

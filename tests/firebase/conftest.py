@@ -13,9 +13,7 @@ from agir_cvtoolkit.firebase import CaptureStore, EmbeddedStore
 from agir_cvtoolkit.firebase._names import document_key
 from agir_cvtoolkit.firebase.firestore import FirestoreStore
 
-from .emulators import firestore_emulator, google, google_store, raw, storage_emulator
-
-__all__ = ["firestore_emulator", "google", "google_store", "storage_emulator"]
+from .emulators import raw
 
 
 @dataclass(frozen=True)

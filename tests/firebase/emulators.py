@@ -1,7 +1,7 @@
 """Google's services on loopback: the Firestore emulator and a storage server, one of each for a test process.
 
 Fixtures for any test: `google` gives settings for an empty project with an empty bucket, and points Google's libraries
-there. Import the four fixtures by name where you need them, beneath this folder they are there.
+there. They are there for every test.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ JAR = Path("/usr/lib/google-cloud-sdk/platform/cloud-firestore-emulator/cloud-fi
 _MAIN = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
 _READY_S = 180.0
 _END_S = 60.0
-FIXTURES = ("firestore_emulator", "storage_emulator", "google", "google_store")
 
 
 def emulator_command(port: int, rules: Path | None = None, *, lasting: bool = True) -> list[str]:

@@ -260,10 +260,10 @@ def test_many_captures_are_completed_and_released_at_a_time(store: CaptureStore)
 
 
 def test_four_workers_take_every_capture_exactly_once(store: CaptureStore) -> None:
-    names = {f"c{number}" for number in range(1000)}
+    names = {f"c{number}" for number in range(400)}
 
     def submit(worker: int) -> None:
-        for number in range(worker, 1000, 8):
+        for number in range(worker, 400, 8):
             store.create(capture(f"c{number}", 1 + number % 10, number % 7), None)
 
     in_threads(8, submit)
@@ -280,14 +280,14 @@ def test_four_workers_take_every_capture_exactly_once(store: CaptureStore) -> No
 
     in_threads(4, work)
     assert taken == Counter(names)
-    assert store.counts(NOW).by_status == {"in_progress": 1000}
+    assert store.counts(NOW).by_status == {"in_progress": 400}
 
 
 def test_four_workers_take_pages_and_every_capture_exactly_once(store: CaptureStore) -> None:
-    names = {f"c{number}" for number in range(1000)}
+    names = {f"c{number}" for number in range(400)}
 
     def submit(worker: int) -> None:
-        for number in range(worker, 1000, 8):
+        for number in range(worker, 400, 8):
             store.create(capture(f"c{number}", 1 + number % 10, number % 7), None)
 
     in_threads(8, submit)
@@ -302,7 +302,7 @@ def test_four_workers_take_pages_and_every_capture_exactly_once(store: CaptureSt
 
     in_threads(4, work)
     assert taken == Counter(names)
-    assert store.counts(NOW).by_status == {"in_progress": 1000}
+    assert store.counts(NOW).by_status == {"in_progress": 400}
 
 
 def test_captures_are_counted(store: CaptureStore, stranger: Stranger) -> None:

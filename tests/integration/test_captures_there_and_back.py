@@ -16,13 +16,10 @@ from agir_cvtoolkit.poses import Keypoint, Pose
 from agir_cvtoolkit.stages import Call
 from agir_cvtoolkit.stages.firebase_return import firebase_return
 from agir_cvtoolkit.stages.firebase_transfer import firebase_transfer
-from tests.firebase.emulators import firestore_emulator, google, google_store, storage_emulator
 from tests.sandbox.plain import picture
 from tests.stages.returning import SIZE, dog, export, image
 
 from .workspace import Workspace
-
-__all__ = ["firestore_emulator", "google", "google_store", "storage_emulator"]
 
 pytestmark = pytest.mark.integration
 JOINTS = load_schema("dog24").joints

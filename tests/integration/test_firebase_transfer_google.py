@@ -12,20 +12,14 @@ from agir_cvtoolkit.firebase.firestore import FirestoreStore
 from agir_cvtoolkit.stages import Call
 from agir_cvtoolkit.stages.firebase_transfer import firebase_transfer
 from agir_cvtoolkit.stages.forget import forget
-from tests.firebase.emulators import (  # noqa: F401 - fixtures
-    firestore_emulator,
-    google,
-    google_store,
-    in_threads,
-    storage_emulator,
-)
+from tests.firebase.emulators import in_threads
 from tests.stages.capture_queue import capture, jpeg
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def call(google: Firebase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:  # noqa: F811
+def call(google: Firebase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
     monkeypatch.chdir(tmp_path)
     for name in ("CVAT_URL", "CVAT_HOST", "CVAT_ACCESS_TOKEN", "CVAT_USERNAME", "CVAT_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
@@ -41,7 +35,7 @@ def call(google: Firebase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
 
 
 def test_captures_come_from_firestore_and_cloud_storage(
-    google_store: FirestoreStore,  # noqa: F811
+    google_store: FirestoreStore,
     call: Call,
     tmp_path: Path,
 ) -> None:
@@ -61,7 +55,7 @@ def test_captures_come_from_firestore_and_cloud_storage(
     assert google_store.get([result.captures[0]]) == {}
 
 
-def test_four_workers_at_one_queue(google_store: FirestoreStore, call: Call, tmp_path: Path) -> None:  # noqa: F811
+def test_four_workers_at_one_queue(google_store: FirestoreStore, call: Call, tmp_path: Path) -> None:
     expected = {f"pose-{number:04}" for number in range(60)}
     content = jpeg(1)
     for number in range(60):
@@ -77,7 +71,7 @@ def test_four_workers_at_one_queue(google_store: FirestoreStore, call: Call, tmp
     assert {p.stem for p in (tmp_path / "out").glob("*.jpg")} == expected
 
 
-def test_a_bucket_that_is_not_there_spoils_no_capture(google_store: FirestoreStore, call: Call) -> None:  # noqa: F811
+def test_a_bucket_that_is_not_there_spoils_no_capture(google_store: FirestoreStore, call: Call) -> None:
     google_store.create(capture(1), jpeg())
     with pytest.raises(RefusedError, match="no bucket"):
         firebase_transfer(call, bucket="another")

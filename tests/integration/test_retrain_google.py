@@ -17,10 +17,7 @@ from agir_cvtoolkit.firebase.firestore import FirestoreStore
 from agir_cvtoolkit.stages import _pose_evaluation as evaluation
 from agir_cvtoolkit.stages.retrain import retrain
 from agir_cvtoolkit.training import pose_training
-from tests.firebase.emulators import firestore_emulator, google, google_store, storage_emulator
 from tests.stages import retraining as world
-
-__all__ = ["firestore_emulator", "google", "google_store", "storage_emulator"]
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

@@ -26,14 +26,12 @@ from agir_cvtoolkit.joints import load_schema
 from agir_cvtoolkit.poses import Keypoint, Pose, priority_of
 from agir_cvtoolkit.sandbox import Sandbox
 from agir_cvtoolkit.sandbox.pose_oracle import correct_poses
-from tests.firebase.emulators import firestore_emulator, raw, storage_emulator
+from tests.firebase.emulators import raw
 from tests.sandbox.plain import Plain, picture
 
 from . import second_seed_lines as seed
 from .gpu_server import PROJECT, GpuServer, gpu_server
 from .second_seed_lines import commands
-
-__all__ = ["firestore_emulator", "storage_emulator"]
 
 pytestmark = pytest.mark.integration
 SCHEMA = load_schema("dog24")

@@ -21,9 +21,6 @@ from agir_cvtoolkit.stages import Call
 from agir_cvtoolkit.stages.fetch import fetch
 from agir_cvtoolkit.stages.infer_seg import infer_seg
 from agir_cvtoolkit.stages.query import query
-from tests.firebase.emulators import storage_emulator
-
-__all__ = ["storage_emulator"]
 
 NAMES = ("a", "b", "c")
 
