@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("torch")
 
+from agir_cvtoolkit.captures import Capture
 from agir_cvtoolkit.errors import ServerUnreachableError
 from agir_cvtoolkit.firebase import EmbeddedStore
-from agir_cvtoolkit.ledger import RoundRow
+from agir_cvtoolkit.ledger import Ledger, RoundRow
 from agir_cvtoolkit.stages import Call, _pose_evaluation, _transfer_publish
 from agir_cvtoolkit.stages._capture_rounds import CaptureRounds
 from agir_cvtoolkit.stages._round_work import Chosen
@@ -24,7 +26,7 @@ from agir_cvtoolkit.stages.trigger import trigger_explain
 from agir_cvtoolkit.stages.why import why
 from tests.stages import retraining as world
 
-from .test_loop_poses import JUDGED, correct, send
+from .test_loop_poses import JUDGED, correct
 from .workspace import Workspace
 
 pytestmark = pytest.mark.integration
@@ -37,6 +39,13 @@ def worms(empty: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     world.with_small_encoder(monkeypatch.setattr)
     monkeypatch.setattr(_pose_evaluation, "judge_pose", world.judged_half)
     return empty
+
+
+def send(store: EmbeddedStore, numbers: range) -> None:
+    """Play a device that has found nothing, which any model beats."""
+    for number in numbers:
+        taken = world.START + timedelta(hours=number)
+        store.create(Capture(f"c{number:03d}", 0.2, 7, taken=taken, device_id="phone"), world.picture(number))
 
 
 def calling(*more: str, dry_run: bool = False) -> Call:
@@ -101,6 +110,10 @@ def test_two_rounds_choose_and_every_capture_is_annotated_once(worms: Workspace)
     assert len(frames) == len(set(frames)) == 8
     assert len(waiting(store)) == 4
     assert waiting(store).isdisjoint(Path(name).stem for name in frames)
+
+    with Ledger.open(None, worms.root / "outputs/runs") as ledger:
+        corrected = {one.record_id for one in ledger.record_outcomes()}
+    assert corrected == set(first.figures["control"]), "what people changed is known, too"
 
     left = sorted(waiting(store))[0]
     life = why(left, calling())

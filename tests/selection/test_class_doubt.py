@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from agir_cvtoolkit.choosing import Known, Pool
 from agir_cvtoolkit.errors import ConfigError
-from agir_cvtoolkit.selection import strategy
+from agir_cvtoolkit.selection import ChoiceRules, choose, strategy
 
 
 def pool_of(classes: dict[str, list[float]], embeddings: list[list[float]] | None = None) -> Pool:
@@ -43,6 +45,14 @@ def test_units_without_foreground_come_last_and_by_their_score() -> None:
 def test_pools_without_classes_go_by_the_score() -> None:
     turned = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     assert ranked(pool_of({}, turned), [0.1, 0.9, 0.4]) == [1, 2, 0]
+
+
+def test_of_poses_it_does_not_speak_of_classes() -> None:
+    pool = pool_of({}, [[1.0, 0.0], [0.0, 1.0]])
+    pool = replace(pool, scores={"uncertainty": np.array([0.2, 0.8], dtype=np.float32)})
+    rules = ChoiceRules(strategy="class-doubt", control=0)
+    found = choose(pool, 1, rules, Known(), 0)
+    assert [one.rule for one in found if one.chosen] == ["holds much doubt, and is not like what was chosen"]
 
 
 def test_missing_scores_come_last() -> None:

@@ -13,6 +13,7 @@ from .strategy import Order
 from .uncertainty import best_first
 
 _PAIRS = 512
+_SAYS = "holds {}, and is not like what was chosen"
 _TIE = 1e-6
 
 
@@ -33,15 +34,17 @@ class ClassDoubt:
     """
 
     needs = frozenset({"score"})
-    says = "holds much of the doubt about a class, and is not like what was chosen"
 
     def __init__(self, near: float = 0.25) -> None:
+        self.says = _SAYS.format("much of the doubt about a class")
         if near < 0:
             raise ConfigError(f"class-doubt cannot use near {near}", "It is 0 or more.")
         self._near = near
 
     def rank(self, pool: Pool, scores: Scores, known: Known, wanted: int, rng: np.random.Generator) -> Order:
         """Return the first `wanted` units; all of them where there are no embeddings."""
+        if not pool.classes:
+            self.says = _SAYS.format("much doubt")
         worth = _worth(pool, scores)
         if pool.embeddings is None or not self._near or len(pool) < 2:
             return best_first(worth)

@@ -25,8 +25,8 @@ def fill(batch: Batch, by: Strategy, wanted: int, rng: np.random.Generator) -> N
                 [batch.holds(quota, position) for position in range(len(batch.free))], dtype=bool
             )
             until = min(wanted, batch.size + batch.missing(quota))
-            _fill(batch, by, until, members, f"{by.says}; for the quota of {quota.name}", rng)
-    _fill(batch, by, wanted, np.ones(len(batch.free), dtype=bool), by.says, rng)
+            _fill(batch, by, until, members, f"; for the quota of {quota.name}", rng)
+    _fill(batch, by, wanted, np.ones(len(batch.free), dtype=bool), "", rng)
 
 
 def preselected(scores: NDArray[np.float32], most: int, rng: np.random.Generator) -> Positions:
@@ -45,7 +45,7 @@ def preselected(scores: NDArray[np.float32], most: int, rng: np.random.Generator
 
 
 def _fill(
-    batch: Batch, by: Strategy, until: int, among: NDArray[np.bool_], word: str, rng: np.random.Generator
+    batch: Batch, by: Strategy, until: int, among: NDArray[np.bool_], more: str, rng: np.random.Generator
 ) -> None:
     aside = np.zeros(len(batch.free), dtype=bool)
     while batch.size < until:
@@ -61,7 +61,7 @@ def _fill(
             aside[kept] = False
             here = kept
         for position in here[_ranked(batch, by, here, until - batch.size, rng)].tolist():
-            batch.take(position, word)
+            batch.take(position, f"{by.says}{more}")
             if batch.size == until:
                 break
 

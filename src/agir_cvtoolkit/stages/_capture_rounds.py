@@ -13,6 +13,7 @@ from ._comparison import Verdict
 from ._pool_learning import checkpoint_path, incumbent_of, score_of
 from ._round_work import CameBack, Chosen, Figures, LoopPlace, cold_start
 from ._transfer_journal import finished_journals
+from .download_cvat import download_cvat
 from .firebase_return import ReturnStep
 from .firebase_transfer import end_interrupted, firebase_transfer, transfer_chosen
 from .retrain import STAGE as RETRAIN
@@ -131,7 +132,7 @@ class CaptureRounds:
         return {"tasks": tasks}
 
     def look(self, row: RoundRow, rounds: Sequence[RoundRow]) -> CameBack:
-        """Return what people have finished to the store."""
+        """Return what people have finished to the store, and bring it into the run once all of it is."""
         tasks = [int(task) for task in row.figures["tasks"]]
         if self._looks is None:
             self._looks = ReturnStep(self._place.calling(None), task_ids=tasks, trigger_retraining=True)
@@ -139,6 +140,12 @@ class CaptureRounds:
         finished = not result.waiting and result.jobs + result.unchanged > 0
         if finished:
             self._looks = None
+            # The store knows the corrections; what people changed, and how long they took, the pull knows.
+            download_cvat(
+                self._place.calling(
+                    row.run_id, "cvat_download.project_id=null", "cvat_download.task_ids=null"
+                )
+            )
         return CameBack(result.waiting, finished, (row.number,) if finished else ())
 
     def ask(self, row: RoundRow, rounds: Sequence[RoundRow]) -> Figures:

@@ -127,6 +127,9 @@ def _advice(one: RoundView) -> str:
         return "Mend the reason, then start the same command again: it goes on where it stopped."
     if one.ending == "rejected":
         return "Label another batch: more, or other pictures than the last ones."
+    if one.loop:
+        people = "Have the jobs finished in CVAT; " if one.done in {2, 3} else ""
+        return f"{people}agir-cvtoolkit loop {one.loop} goes on."
     return (
         "Choose a batch: agir-cvtoolkit select.",
         "Send it: agir-cvtoolkit upload-cvat.",
