@@ -6,10 +6,12 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 
 import pytest
 
-from agir_cvtoolkit.sandbox import Fault
+from agir_cvtoolkit.sandbox import Fault, Sandbox, SandboxOptions
+from tests.sandbox.generations import VERSION
 
 from .test_killed import wait_for_fault, whole
 from .workspace import Workspace
@@ -19,6 +21,14 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 SILENT = 600.0
 SECONDS = 30.0
 """A request that is waited for to its end takes twice as long."""
+
+
+@pytest.fixture(scope="module")
+def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """A server of this module's own: what it was silent to it carries out later, when others test."""
+    root = tmp_path_factory.mktemp("sandbox")
+    with Sandbox(SandboxOptions(root, version=VERSION, anonymous_limit=1_000_000)) as running:
+        yield running
 
 
 def silent(path: str, method: str, nth: int = 1) -> Fault:
