@@ -56,9 +56,10 @@ def test_where_no_model_was_ever_in_service_the_predictor_is_named() -> None:
     assert found.startswith("2 models in a row were not better than excess_green, which goes on predicting")
     assert end_of(Budget(patience=3), spent) is None
     scores = (0.3, 0.5, 0.5, 0.4)
+    worse: tuple[RoundState, str] = ("rejected", "worse")
     nearing = [
         replace(row, figures={**row.figures, "incumbent": "excess_green", "score": score})
-        for row, score in zip(rounds(*[("rejected", "worse")] * 4), scores, strict=True)
+        for row, score in zip(rounds(*[worse] * 4), scores, strict=True)
     ]
     assert [spent_of(nearing[:many], 0.0).in_vain for many in range(1, 5)] == [0, 0, 1, 2]
     assert end_of(Budget(target=0.6), spent) == "excess_green reaches 0.700, 0.6 was asked for"
