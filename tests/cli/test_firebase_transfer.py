@@ -58,6 +58,13 @@ def test_a_transfer_tells_what_it_did(queue: Queue) -> None:
     assert typed(queue, "firebase", "transfer").exit_code == 0
 
 
+@pytest.mark.parametrize("command", ["transfer", "run"])
+def test_of_no_more_than_are_brought_nothing_can_be_chosen(queue: Queue, command: str) -> None:
+    done = typed(queue, "firebase", command, "--limit", "5", "--look-at", "5")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "of 5 captures that are looked at 5 cannot be chosen" in done.stderr.lower()
+
+
 def test_it_starts_a_run_of_its_own(queue: Queue) -> None:
     done = typed(queue, "firebase", "transfer", "--run", "another")
     assert done.exit_code == 2
