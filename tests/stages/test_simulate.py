@@ -215,6 +215,27 @@ def test_a_script_without_a_guard_is_told_so_and_does_not_hang(field: Path, tmp_
     assert "__main__" in done.stderr.splitlines()[-1]
 
 
+def test_processes_end_with_the_one_that_was_killed(tmp_path: Path) -> None:
+    script = tmp_path / "pool.py"
+    script.write_text(
+        "import multiprocessing, os, time\n"
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "from agir_cvtoolkit.stages._simulate_cells import end_with_parent\n"
+        "if __name__ == '__main__':\n"
+        "    crew = ProcessPoolExecutor(1, multiprocessing.get_context('spawn'), end_with_parent)\n"
+        "    print(crew.submit(os.getpid).result(), flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().strip().isdigit()
+    process.kill()
+    # The worker holds the other end of the pipes, too: they close when all are gone.
+    process.communicate(timeout=300)
+
+
 def test_a_dry_run_estimates_and_leaves_nothing(field: Path, tmp_path: Path) -> None:
     result = simulate(field, budgets=[2, 4], duplicates=0.8, call=replace(call(tmp_path), dry_run=True))
     assert result.dry_run

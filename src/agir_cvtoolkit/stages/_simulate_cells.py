@@ -13,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from agir_cvtoolkit.errors import AgirError
@@ -165,7 +166,20 @@ _arena: list[Arena] = []
 
 def _open(given: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process ends the others
+    end_with_parent()
     _arena[:] = [Arena(*pickle.loads(given.read_bytes()))]  # noqa: S301 - written by the first process
+
+
+def end_with_parent() -> None:
+    """End this process when the one that has started it is gone, however that ended: nobody else would tell it."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=watch, daemon=True, name="end with parent").start()
 
 
 def _run(step: Step) -> Cell:
