@@ -65,3 +65,19 @@ def test_where_no_model_was_ever_in_service_the_predictor_is_named() -> None:
     assert end_of(Budget(target=0.6), spent) == "excess_green reaches 0.700, 0.6 was asked for"
     taken_over = [*beaten, *rounds(("promoted", "better"))]
     assert spent_of(taken_over, 0.0).serving == "the model in service"
+
+
+def test_what_was_put_into_service_by_hand_has_its_own_score() -> None:
+    """Its round was rejected, and another round found how the predictor does, or another champion."""
+    beaten, later = rounds(("rejected", "worse"), ("rejected", "unclear"))
+    first = {"version": "m1", "score": 0.5, "incumbent": "excess_green", "champion_score": 0.7}
+    beaten = replace(beaten, figures={**beaten.figures, **first})
+    by_hand = spent_of([beaten], 0.0, "m1")
+    assert (by_hand.score, by_hand.serving, by_hand.in_vain) == (0.5, "the model in service", 0)
+    assert end_of(Budget(target=0.6, patience=1), by_hand) is None
+    assert spent_of([beaten], 0.0, "of another loop").score is None
+    second = {"version": "m2", "score": 0.6, "predictor": "m1", "champion_score": 0.55}
+    later = replace(later, figures={**later.figures, **second})
+    assert spent_of([beaten, later], 0.0, "m1").score == 0.55, "by the newest test set"
+    assert spent_of([beaten, later], 0.0, "m2").score == 0.6
+    assert spent_of([beaten, later], 0.0, "of another loop").score is None

@@ -20,7 +20,7 @@ class Spent:
         rounds: that have ended.
         pictures: that were chosen.
         hours: of people's work.
-        score: of the model in service on the test set; None where it was never tested.
+        score: of what is in service on the test set; None where it was never tested.
         in_vain: the newest models in a row that did not take over, and so long as none ever did, came no nearer to it.
         outcomes: how these were judged.
         serving: what was in service before them; the name of a predictor where no model ever was.
@@ -35,14 +35,18 @@ class Spent:
     serving: str = "the model in service"
 
 
-def spent_of(rounds: Sequence[RoundRow], hours: float) -> Spent:
-    """Add up the rounds of a loop."""
+def spent_of(rounds: Sequence[RoundRow], hours: float, champion: str = "") -> Spent:
+    """Add up the rounds of a loop.
+
+    Args:
+        rounds: of the loop.
+        hours: of people's work.
+        champion: version of the model in service, who ever has put it there; empty where there is none.
+    """
     judged = [row for row in rounds if row.state in {"promoted", "rejected"}]
-    gained = _gained(judged)
+    gained = _gained(judged, champion)
     in_vain = list(takewhile(lambda row: row.number not in gained, reversed(judged)))
-    scores = [
-        row.figures["champion_score"] for row in judged if row.figures.get("champion_score") is not None
-    ]
+    scores = [found for row in judged if (found := _score_in(row, champion)) is not None]
     return Spent(
         rounds=sum(row.is_ended for row in rounds),
         pictures=sum(int(row.figures.get("chosen", 0)) for row in rounds),
@@ -50,17 +54,31 @@ def spent_of(rounds: Sequence[RoundRow], hours: float) -> Spent:
         score=float(scores[-1]) if scores else None,
         in_vain=len(in_vain),
         outcomes=frozenset(str(row.figures.get("outcome", "")) for row in in_vain),
-        serving=_serving(judged),
+        serving="the model in service" if champion else _serving(judged),
     )
 
 
-def _gained(judged: Sequence[RoundRow]) -> set[int]:
+def _score_in(row: RoundRow, champion: str) -> float | None:
+    """Return what a round found of the model in service: its own, or the one that was in service when it began."""
+    figures = row.figures
+    if champion and figures.get("version") == champion:
+        key = "score"
+    elif champion and (figures.get("incumbent") or figures.get("predictor", champion) != champion):
+        return None
+    else:
+        key = "champion_score"
+    found: float | None = figures.get(key)
+    return found
+
+
+def _gained(judged: Sequence[RoundRow], champion: str) -> set[int]:
     """Return the rounds that brought a better model: in service, or nearer to what the first ones have to beat."""
     gained, best = set(), 0.0
     for row in judged:
         score = row.figures.get("score") or 0.0
         nearer = bool(row.figures.get("incumbent")) and row.figures.get("outcome") != "few" and score > best
-        if row.state == "promoted" or nearer:
+        serves = bool(champion) and row.figures.get("version") == champion
+        if row.state == "promoted" or nearer or serves:
             gained.add(row.number)
         best = max(best, score)
     return gained

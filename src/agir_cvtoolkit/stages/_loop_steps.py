@@ -100,15 +100,16 @@ class LoopSteps:
             rounds = [*rounds[:-1], self._completed(rounds[-1])]
             self._tell_ended(rounds[-1])
             self._measure(rounds)
-        spent = spent_of(rounds, self._hours(rounds))
+        champion = self._place.ledger.champion(self._loop.kind)
+        version = champion.version if champion else ""
+        spent = spent_of(rounds, self._hours(rounds), version)
         why = end_of(self._loop.budget, spent)
         if why is not None:
             return self._ended(why, rounds)
         number = len(rounds) + 1
-        champion = self._place.ledger.champion(self._loop.kind)
         figures = {
             "wanted": room_for(self._loop.budget, spent, self._loop.count),
-            "predictor": champion.version if champion else "",
+            "predictor": version,
         }
         row = self._place.ledger.open_round(
             self._place.name, self._lease.owner, self._place.run_id(number), figures

@@ -202,7 +202,8 @@ def result_of(
         rounds = ledger.rounds(name)
         champion = ledger.champion(settings.loop.kind)
     hours = effort(call).hours_by_run
-    spent = spent_of(rounds, sum(hours.get(row.run_id, 0.0) for row in rounds))
+    worked = sum(hours.get(row.run_id, 0.0) for row in rounds)
+    spent = spent_of(rounds, worked, champion.version if champion else "")
     compared = [str(row.figures["incumbent"]) for row in rounds if row.figures.get("incumbent")]
     return LoopResult(
         name=name,
@@ -294,7 +295,7 @@ def _planned(name: str, settings: Settings, call: Call) -> LoopResult:
 
     _check_name(name)
     found = result_of(name, call, "planned", "")
-    spent = spent_of(found.rounds, found.hours)
+    spent = spent_of(found.rounds, found.hours, found.champion)
     newest = found.rounds[-1] if found.rounds else None
     if newest is None or newest.is_ended:
         end = end_of(settings.loop.budget, spent)
