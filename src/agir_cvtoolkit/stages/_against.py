@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from agir_cvtoolkit.errors import AgirError, InterruptedByUser
+from agir_cvtoolkit.errors import AgirError, InterruptedByUser, RemoteError
 
 from ._comparison import Figure, Verdict, compare, interval_of
 from ._evaluation import Incumbent, Judged, ModelScores
@@ -87,10 +87,14 @@ def against(
 
 
 def unless_it_fails(asked: Callable[[], _T]) -> tuple[_T | None, str]:
-    """Return an answer of the incumbent, or why there is none."""
+    """Return an answer of the incumbent, or why there is none.
+
+    Raises:
+        RemoteError: a server failed; once it answers, there is something to compare with.
+    """
     try:
         return asked(), ""
-    except InterruptedByUser:
+    except (InterruptedByUser, RemoteError):
         raise
     except AgirError as error:
         return None, error.problem
