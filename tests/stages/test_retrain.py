@@ -35,7 +35,9 @@ from agir_cvtoolkit.stages._evaluation import Judged
 from agir_cvtoolkit.stages._retrain_incumbent import NAME
 from agir_cvtoolkit.stages._retrain_lease import owner_of
 from agir_cvtoolkit.stages._retrain_pictures import picture_folder
+from agir_cvtoolkit.stages._retrain_result import RetrainResult
 from agir_cvtoolkit.stages._retrain_split import SPLIT
+from agir_cvtoolkit.stages._round_work import Figures
 from agir_cvtoolkit.stages.retrain import RetrainStep, retrain
 from agir_cvtoolkit.training import pose_training
 from agir_cvtoolkit.training.pose_samples import PoseSample
@@ -143,6 +145,12 @@ def test_the_first_model_is_trained_published_and_in_service(
     assert len(trainings.samples) == 1
 
 
+def figures_of(result: RetrainResult) -> Figures:
+    """Return what the round of a loop says of a retraining."""
+    place = SimpleNamespace(run=partial(open_run, ROOT))
+    return CaptureRounds(place).evaluate(SimpleNamespace(training_run=result.run_id))  # type: ignore[arg-type]
+
+
 def test_a_first_model_that_is_worse_than_what_devices_run_is_not_published_to_them(
     trainings: Trainings, better: dict[str, float]
 ) -> None:
@@ -156,8 +164,7 @@ def test_a_first_model_that_is_worse_than_what_devices_run_is_not_published_to_t
     assert result.verdict is not None
     assert result.verdict.words.startswith(f"worse than {NAME} beyond chance: -0.")
     assert (store.current_model(), champion()) == (None, None)
-    place = SimpleNamespace(run=partial(open_run, ROOT))
-    figures = CaptureRounds(place).evaluate(SimpleNamespace(training_run=result.run_id))  # type: ignore[arg-type]
+    figures = figures_of(result)
     assert figures["words"] == f"not put in service: {result.verdict.words}"
     assert (figures["incumbent"], figures["takes_over"]) == (NAME, False)
     theirs = result.evaluation.champion
@@ -183,6 +190,8 @@ def test_a_first_model_that_finds_nothing_is_not_put_in_service(
     result = retrain(world.call())
     assert result.verdict is not None
     assert (result.promoted, result.verdict.outcome) == (False, "blind")
+    words = str(figures_of(result)["words"])
+    assert words.startswith(f"not put in service: {result.verdict.words}, compared with nothing: ")
     assert store.current_model() is None
     assert champion() is None
     assert store.triggers()[0].status == "completed"

@@ -173,9 +173,9 @@ class CaptureRounds:
         mine = (evaluation.get("challenger") or {}).get("metrics", {}).get("test_mean_pck")
         promoted = bool(told.get("promoted"))
         words = "in service and published" if promoted else "not put in service"
-        if evaluation.get("incumbent"):
+        if verdict and (evaluation.get("incumbent") or not promoted):
             words += f": {Verdict(**verdict).words}"
-        elif evaluation.get("uncompared"):
+        if evaluation.get("uncompared"):
             words += f", compared with nothing: {evaluation['uncompared']}"
         return {
             "version": told.get("version", ""),
