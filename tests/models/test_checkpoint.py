@@ -59,8 +59,14 @@ def test_it_holds_only_plain_values(whole: Path) -> None:
 
 
 def test_a_missing_file_says_where_models_lie(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"does not exist.*ckpt_path"):
+    """Where it is asked for by a setting, this is named; else, as for promote, it may be of either kind."""
+    settings = {"segmentation": "seg_inference.model.ckpt_path", "pose": "pose_inference.model"}
+    for kind, setting in settings.items():
+        with pytest.raises(CheckpointError, match=rf"does not exist.*Set {setting} to a trained model"):
+            load_checkpoint(tmp_path / "best.pth", kind)
+    with pytest.raises(CheckpointError, match="does not exist") as caught:
         load_checkpoint(tmp_path / "best.pth")
+    assert caught.value.next_step == "Name a trained model: agir-cvtoolkit models list"
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.9, 0.9999])

@@ -163,7 +163,9 @@ def _read(path: Path, kind: str | None) -> dict[str, object]:
         key = "pose_inference.model" if kind == "pose" else "seg_inference.model.ckpt_path"
         raise CheckpointError(
             f"checkpoint {path} does not exist",
-            f"Set {key} to a trained model, such as outputs/runs/<run>/model/best.pth",
+            "Name a trained model: agir-cvtoolkit models list"
+            if kind is None
+            else f"Set {key} to a trained model, such as outputs/runs/<run>/model/best.pth",
         )
     try:
         content = load_plain(path)
