@@ -163,12 +163,17 @@ def test_captures_that_wait_for_their_pictures_are_told_once(stages: World) -> N
 
 def test_among_many_it_says_of_how_many_and_whom_it_waits_for(stages: World) -> None:
     said: list[tuple[str, str]] = []
-    stages.transfer = [replace(Transferred(3), passed_over=9), replace(Transferred(), with_people=3)]
+    stages.transfer = [
+        replace(Transferred(3), passed_over=9),
+        replace(Transferred(), with_people=3),
+        replace(Transferred(2), with_people=3),  # of a transfer that was killed
+    ]
     steps = loop_steps(Call(), lambda name, words: said.append((name, words)), limit=3, look_at=12)
-    assert [steps["transfer"](), steps["transfer"]()] == [True, False]
+    assert [steps["transfer"]() for _ in range(3)] == [True, False, True]
     assert [words for _, words in said] == [
         "3 captures transferred, the best of 12 looked at",
         "people are at 3 that were chosen; others are chosen when they are done",
+        "2 captures transferred; people are at 3 that were chosen; others are chosen when they are done",
     ]
     assert (stages.given["look_at"], stages.given["patient"]) == (12, True)
     with pytest.raises(UsageError, match="of 3 captures that are looked at 3 cannot be chosen"):

@@ -94,9 +94,10 @@ class _Transfer(_Step):
         if result.failed:
             words += f", {result.failed} failed"
         if result.with_people:
-            words = (
+            busy = (
                 f"people are at {result.with_people} that were chosen; others are chosen when they are done"
             )
+            words = f"{words}; {busy}" if result.worked else busy
         elif result.waiting:
             many = (
                 f"{result.waiting} captures that are first" if result.waiting > 1 else "capture that is first"
