@@ -68,6 +68,18 @@ def test_each_animal_has_the_nearest_of_the_poses_that_were_sent() -> None:
     )
 
 
+def test_shares_of_a_picture_are_placed_in_it() -> None:
+    """As Apple Vision writes them: upwards from the bottom left, without the picture's size."""
+    width, height = world.SIZE
+    points = [
+        {"type": name, "x": point.x / width, "y": 1 - point.y / height}
+        for name, point in world.points(1).items()
+    ]
+    detected = ({"keypoints": points, "coordinates": "vision"},)
+    poses, samples = asked(tested=(("a", 1),))
+    assert judged(Sent(Capture("a", 0.2, 7, detected=detected)), poses, samples) == [[3.0] * 4 + [3.0]]
+
+
 def test_without_poses_or_captures_nothing_can_be_compared() -> None:
     poses, samples = asked(tested=(("a", 1),))
     with pytest.raises(DataError, match="sent no poses with the test pictures"):

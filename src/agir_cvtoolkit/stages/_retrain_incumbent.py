@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from agir_cvtoolkit.errors import DataError
+from agir_cvtoolkit.firebase import CaptureStore, with_picture_size
 from agir_cvtoolkit.poses import Pose
 from agir_cvtoolkit.records import file_stem
 
 from ._evaluation import Incumbent, Judged
 from ._retrain_split import TEST
+from ._transfer_picture import poses_by_schema
 
 if TYPE_CHECKING:
-    from agir_cvtoolkit.captures import Capture
-    from agir_cvtoolkit.firebase import CaptureStore
     from agir_cvtoolkit.joints import JointSchema
     from agir_cvtoolkit.training.pose_samples import PoseSample
 
@@ -32,14 +32,19 @@ def poses_of_devices(store: CaptureStore, poses: PoseSet, schema: JointSchema) -
         DataError: captures are gone, or the devices have found nothing in any of them.
         RemoteError: the store cannot be reached.
     """
-    wanted = {pose.capture_id for pose in poses.of(TEST)}
-    captures = store.get(wanted)
-    lost = sorted(wanted - captures.keys())
+    sizes = {pose.capture_id: pose.size for pose in poses.of(TEST)}
+    captures = store.get(sizes)
+    lost = sorted(sizes.keys() - captures.keys())
     if lost:
         raise DataError(
             f"what the devices have sent with {lost[0]} is no longer there", "It was deleted since."
         )
-    sent = {file_stem(one.capture_id): _by_schema(one, schema) for one in captures.values()}
+    sent = {
+        file_stem(one.capture_id): poses_by_schema(
+            with_picture_size(one, sizes[one.capture_id]).poses, schema
+        )[0]
+        for one in captures.values()
+    }
     if not any(pose.there for found in sent.values() for pose in found):
         raise DataError("the devices have sent no poses with the test pictures", "Nothing can be done.")
 
@@ -51,24 +56,11 @@ def poses_of_devices(store: CaptureStore, poses: PoseSet, schema: JointSchema) -
             by_picture[sample.record_id].append(number)
         found = [Pose()] * len(samples)
         for record_id, numbers in by_picture.items():
-            for number, pose in _nearest(numbers, samples, sent.get(record_id, [])):
+            for number, pose in _nearest(numbers, samples, sent.get(record_id, ())):
                 found[number] = pose
         return judge_found(found, samples, schema)
 
     return Incumbent(NAME, judge)
-
-
-def _by_schema(capture: Capture, schema: JointSchema) -> list[Pose]:
-    return [
-        Pose(
-            {
-                joint: point
-                for name, point in pose.there.items()
-                if (joint := schema.resolve(name)) is not None
-            }
-        )
-        for pose in capture.poses
-    ]
 
 
 def _nearest(
