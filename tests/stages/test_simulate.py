@@ -196,7 +196,7 @@ import sys
 from pathlib import Path
 from agir_cvtoolkit import Call, simulate
 simulate(Path(sys.argv[1]), strategies=["random"], budgets=[2, 4], seeds=2, jobs=2,
-         call=Call((f"io.out_root={sys.argv[2]}/runs", f"simulate.tile={TILE}")))
+         call=Call((f"io.out_root={sys.argv[2]}/runs", "simulate.tile=64")))
 """
 
 
