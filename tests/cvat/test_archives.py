@@ -105,6 +105,19 @@ def files_in(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
+def test_what_a_killed_call_left_half_unpacked_is_removed(tmp_path: Path) -> None:
+    for name in (
+        ".run [1].0a1b2c3d.part",
+        ".run [1].0a1b2c3d.old",
+        ".run.0a1b2c3d.part",
+        ".run [1].0a1b2c3d.tmp",
+    ):
+        (tmp_path / name / "deep").mkdir(parents=True)
+    unpack(archive(tmp_path / "a.zip", {"a.xml": b"1"}), tmp_path / "run [1]")
+    found = sorted(path.name for path in tmp_path.iterdir())
+    assert found == [".run [1].0a1b2c3d.tmp", ".run.0a1b2c3d.part", "a.zip", "run [1]"]
+
+
 def test_a_whole_archive_is_unpacked_and_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
     folder = tmp_path / "export"
     assert unpack(archive(tmp_path / "a.zip", {"a.xml": b"1", "deep/b.png": b"2"}), folder) == 2

@@ -9,6 +9,7 @@ import pytest
 
 from agir_cvtoolkit.cvat import OriginalWanted, Response, download_originals
 from agir_cvtoolkit.errors import ServerFaultError
+from agir_cvtoolkit.runs._files import temporaries
 
 from .fakes import Call, FakeTransport, cut, ok, opened
 
@@ -72,6 +73,18 @@ def test_one_that_fails_leaves_nothing_and_the_others_come(tmp_path: Path, answe
     assert list(failed) == [1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0.png", "2.png"]
     assert isinstance(failed[1], ServerFaultError) or "connection" in str(failed[1])
+
+
+def test_what_is_half_written_when_a_call_dies_is_swept_with_the_rest_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is tidied up by a call that is killed; the next one on the run removes what it knows as half-written."""
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
+    download_originals(
+        opened(FakeTransport({DATA: picture})), 5, [OriginalWanted(1, tmp_path / "1.png", "no")]
+    )
+    (left,) = tmp_path.iterdir()
+    assert temporaries(tmp_path) == [left]
 
 
 def test_where_the_task_is_refused_the_job_is_asked(tmp_path: Path) -> None:

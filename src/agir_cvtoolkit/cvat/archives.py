@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import secrets
 import shutil
 import stat
@@ -102,6 +103,8 @@ def _explodes(path: Path) -> DataError:
 def unpack(path: Path, folder: Path) -> int:
     """Unpack a whole archive into a folder, which appears, or is replaced, when all is there.
 
+    What a killed call has left half unpacked beside the folder is removed.
+
     Args:
         path: of the archive.
         folder: where its files go.
@@ -114,11 +117,11 @@ def unpack(path: Path, folder: Path) -> int:
             explode.
     """
     again = "Export it again from CVAT."
-    mark = secrets.token_hex(4)
-    part, old = (
-        folder.with_name(f".{folder.name[:80]}.{mark}.part"),
-        folder.with_name(f".{folder.name[:80]}.{mark}.old"),
-    )
+    stem, mark = f".{folder.name[:80]}", secrets.token_hex(4)
+    part, old = folder.with_name(f"{stem}.{mark}.part"), folder.with_name(f"{stem}.{mark}.old")
+    for left in folder.parent.glob(f"{glob.escape(stem)}.????????.*"):
+        if left.suffix in {part.suffix, old.suffix}:
+            shutil.rmtree(left, ignore_errors=True)
     try:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from agir_cvtoolkit.errors import DataError, FrameMapError, NotFoundError, RefusedError, ServerFaultError
+from agir_cvtoolkit.runs import atomic_path
 from agir_cvtoolkit.shapes import Mask, Shape, Tag
 
 from .annotations import read_job
@@ -57,10 +57,8 @@ def export_dataset(
         ServerFaultError: what was sent is no archive.
     """
     subject = f"export {of.removesuffix('s')} {resource_id} as '{dataset_format}'"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     what = _Export(session, of, resource_id, dataset_format, save_images, subject, deadline_s)
-    try:
+    with atomic_path(path) as part:
         try:
             _by_request(what, part)
         except (NotFoundError, RefusedError) as error:
@@ -68,9 +66,6 @@ def export_dataset(
                 raise
             _old_way(what, part)
         _check_archive(part, subject)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from agir_cvtoolkit.errors import RefusedError, RemoteError, ServerFaultError
 from agir_cvtoolkit.pictures import sha256_of
 from agir_cvtoolkit.progress import Progress, Silent
+from agir_cvtoolkit.runs import atomic_path
 
 from .session import CvatSession
 
@@ -59,9 +59,7 @@ def download_original(
     """
     subject = f"download the original of frame {frame} of task {task_id}"
     params = {"type": "frame", "number": frame, "quality": "original"}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
+    with atomic_path(path) as part:
         response = session.request(
             "GET",
             f"/api/tasks/{task_id}/data/" if job_id is None else f"/api/jobs/{job_id}/data",
@@ -81,9 +79,6 @@ def download_original(
                 f"Frame {frame} of task {task_id} is not the picture that was pushed: its content differs",
                 "Was the picture replaced on the server or in its storage? Push it again in a new task.",
             )
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

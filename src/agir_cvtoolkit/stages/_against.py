@@ -50,11 +50,18 @@ class Against:
     def verdict(
         self, mine: Judged, figure: Figure, name: str, settings: Settings, otherwise: Verdict
     ) -> Verdict:
-        """Return what the difference says, or `otherwise` where nothing is compared with."""
+        """Return what the difference says, or `otherwise` where nothing is compared with.
+
+        Of an incumbent and a first model one has to propose next, also where the pictures are too few to tell: the
+        one that did better on them.
+        """
         if self.judged is None:
             return otherwise
         found = compare(mine.counts, self.judged.counts, figure, name, settings.retrain.judgement)
-        return replace(found, than=self.incumbent) if self.incumbent else found
+        if not self.incumbent:
+            return found
+        ahead = found.outcome == "few" and found.difference > 0
+        return replace(found, than=self.incumbent, outcome="ahead" if ahead else found.outcome)
 
 
 def against(

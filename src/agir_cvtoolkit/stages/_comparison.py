@@ -19,6 +19,8 @@ Figure = Callable[[Counts], NDArray[np.float64]]
 """From counts that are summed over pictures, shape (samples, counts), to a figure for each sample."""
 
 _AT_ONE_TIME = 2**22
+TAKES_OVER = frozenset({"better", "ahead", "first"})
+"""Outcomes with which a challenger becomes the champion by itself."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,9 @@ class Verdict:
 
     Attributes:
         outcome: ``better`` or ``worse`` beyond chance; ``unclear``: the pictures do not tell; ``few``: there are not
-            enough of them to tell; ``first``: there is nothing to compare with; ``blind``: nor does the
-            challenger find anything; ``same``: it is the champion.
+            enough of them to tell; ``ahead``: nor are there, but no model is in service, and the challenger did
+            better on those there are; ``first``: there is nothing to compare with; ``blind``: nor does the challenger
+            find anything; ``same``: it is the champion.
         figure: what was compared, such as ``pck``.
         difference: challenger less champion.
         low, high: above the one, and below the other, the difference lies with the configured probability.
@@ -36,7 +39,7 @@ class Verdict:
         than: whom the challenger was compared with.
     """
 
-    outcome: Literal["better", "worse", "unclear", "few", "first", "blind", "same"]
+    outcome: Literal["better", "worse", "unclear", "few", "ahead", "first", "blind", "same"]
     figure: str
     difference: float = 0.0
     low: float = 0.0
@@ -47,7 +50,7 @@ class Verdict:
     @property
     def takes_over(self) -> bool:
         """Whether the challenger may become the champion by itself."""
-        return self.outcome in {"better", "first"}
+        return self.outcome in TAKES_OVER
 
     @property
     def words(self) -> str:
@@ -59,10 +62,11 @@ class Verdict:
         if self.outcome == "same":
             return "it is the champion"
         pictures = f"{self.pictures} picture{'' if self.pictures == 1 else 's'}"
+        few = f"{pictures} {'is' if self.pictures == 1 else 'are'} too few to tell a difference from chance"
         if self.outcome == "few":
-            return (
-                f"{pictures} {'is' if self.pictures == 1 else 'are'} too few to tell a difference from chance"
-            )
+            return few
+        if self.outcome == "ahead":
+            return f"ahead of {self.than} by {self.difference:+.3f}, and no model is in service; {few}"
         told = {
             "better": f"better than {self.than} beyond chance",
             "worse": f"worse than {self.than} beyond chance",

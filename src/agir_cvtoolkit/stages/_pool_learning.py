@@ -10,6 +10,7 @@ from agir_cvtoolkit.errors import DataError
 from agir_cvtoolkit.ledger import RoundRow
 from agir_cvtoolkit.runs import Run, read_json_object, write_json
 
+from ._comparison import TAKES_OVER
 from ._round_work import Figures, LoopPlace
 from .evaluate import OUTPUT, evaluate
 
@@ -152,7 +153,7 @@ def judged(place: LoopPlace, row: RoundRow, metric: str, incumbent: Callable[[],
         evaluate(call=place.calling(run.run_id), incumbent=asked)
         known = read_json_object(run.path(OUTPUT, "evaluation.json"))
     mine = score_of(known["challenger"], metric)
-    takes_over = known["verdict"]["outcome"] in {"better", "first"}
+    takes_over = known["verdict"]["outcome"] in TAKES_OVER
     return {
         "score": mine,
         "champion_score": mine if takes_over else score_of(known.get("champion"), metric),

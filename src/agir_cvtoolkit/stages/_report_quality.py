@@ -160,6 +160,7 @@ def _advice(tested: Sequence[tuple[RoundView, RunEvaluation]]) -> str:
         "better": "The newest model is better beyond chance: promote it if that has not happened.",
         "worse": "The newest model is worse than the champion: keep the champion, and look at the newest corrections.",
         "few": "The test set is too small to tell models apart: let more pictures into it (preprocess.split.test).",
+        "ahead": "The first model did better, on few pictures: let more into the test set (preprocess.split.test).",
         "first": "This was the first model: label another batch and train again to have something to compare.",
     }.get(outcome, "No difference can be told from chance: label more before you train again.")
 
