@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
 import time
@@ -11,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
 from multiprocessing.connection import Connection
-from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -25,6 +23,7 @@ from agir_cvtoolkit.cvat import session, upload
 from agir_cvtoolkit.cvat.clock import Clock
 from agir_cvtoolkit.cvat.transport import Response, Transport
 from agir_cvtoolkit.stages import _pull_read as pull_read
+from tests.forkserver import forkserver
 
 from .requests import Row
 from .troubles import BY_NAME
@@ -32,7 +31,6 @@ from .wire import Day, Sent, SkippedTime, Wire
 
 writing: Any = import_module("agir_cvtoolkit.cvat.annotations")
 _groups_of = upload.groups_of
-_ROOT = Path(__file__).parents[2]
 BODY_BYTES = 400
 GROUP_FILES = 2
 
@@ -113,21 +111,9 @@ def run_doomed(call: Doomed, begun: Connection | None = None) -> None:
             main(list(call.words), prog_name="agir-cvtoolkit")
 
 
-def _context() -> Any:
-    # Processes that come from a server which has imported everything begin at once.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.faults.client"])
-    known = filter(None, (str(_ROOT), os.environ.get("PYTHONPATH")))
-    with patch.dict(
-        os.environ, {"PYTHONPATH": os.pathsep.join(known)}
-    ):  # it does not look where this one does
-        ensure_running()
-    return context
-
-
 def die(call: Doomed) -> int:
     """Run a call that kills itself; its exit code, negative for a signal."""
-    process = _context().Process(target=run_doomed, args=(call,))
+    process = forkserver().Process(target=run_doomed, args=(call,))
     process.start()
     process.join(300)
     if process.exitcode is None:
@@ -139,7 +125,7 @@ def die(call: Doomed) -> int:
 
 def kill_after(call: Doomed, seconds: float) -> tuple[int, float]:
     """Kill a call some seconds after it began; its exit code, and how long it lived."""
-    context = _context()
+    context = forkserver()
     here, there = context.Pipe(duplex=False)
     process = context.Process(target=run_doomed, args=(call, there))
     process.start()
@@ -151,6 +137,7 @@ def kill_after(call: Doomed, seconds: float) -> tuple[int, float]:
         if process.exitcode is None:
             process.kill()
         process.join(300)
-        return int(process.exitcode), time.perf_counter() - start
+        assert process.exitcode is not None, f"{call} does not end"
+        return process.exitcode, time.perf_counter() - start
     finally:
         here.close()

@@ -105,15 +105,21 @@ def test_killed_before_and_after_the_push_it_is_one_task_all_the_same(empty: Wor
 
 def test_transfers_at_one_time_share_a_name_and_no_capture(empty: Workspace, queue: Queue) -> None:
     children = []
+    # None begins before the last is there: what is forked while the server works has copies of the locks that it holds.
+    begin, begun = os.pipe()
     for _ in range(2):
         child = os.fork()
         if child == 0:
             status = 1
             try:
+                os.close(begun)
+                os.read(begin, 1)
                 status = firebase_transfer(call(queue), dataset_name="Batch1", limit=2).exit_code
             finally:
                 os._exit(status)
         children.append(child)
+    os.close(begun)
+    os.close(begin)
     assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
     found = [name for task in tasks(empty) for name in names(empty, task["id"])]
     assert sorted(found) == [f"pose-{number:04}.jpg" for number in range(4)]

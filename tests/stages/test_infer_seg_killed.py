@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from agir_cvtoolkit.engines import Bounds, Threads
 from agir_cvtoolkit.records import Record
 from agir_cvtoolkit.runs import Run, start_run
 from agir_cvtoolkit.stages.infer_seg import predict_records
+from tests.forkserver import forkserver
 
 from .test_infer_seg import Bright, content, drawn
 
@@ -34,9 +34,9 @@ def predict(run: Run, records: list[Record]) -> None:
 
 def killed_at(number: int, run: Run, records: list[Record]) -> bool:
     """Predict in a process that is killed right before it gives the n-th file its name; False where it ended before."""
-    process = multiprocessing.get_context("fork").Process(target=_until, args=(number, run, records))
+    process = forkserver().Process(target=_until, args=(number, run, records))
     process.start()
-    process.join(30)
+    process.join(300)
     assert process.exitcode in {0, -signal.SIGKILL}
     return process.exitcode != 0
 
